@@ -1,0 +1,1 @@
+//! Kubernetes behaviour on orch-core.

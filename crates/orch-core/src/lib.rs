@@ -1,0 +1,16 @@
+//! The parts of an orchestrator that know no Kubernetes.
+//!
+//! Desired state goes into a [`Store`](store::Store) through a [`Client`](client::Client), which defaults,
+//! validates and admits it; [informers](cache) keep indexed local views of it; the [engine](controller) runs
+//! reconcilers over those views; a [`Scheduler`](scheduler::Scheduler) decides where things go and a
+//! [`Runtime`](runtime::Runtime) makes them run. Each is a trait with a shipped implementation, a fake under
+//! virtual time where one helps, and a published conformance suite in [`testing`].
+
+pub mod object;
+pub mod random;
+pub mod runtime;
+pub mod scheduler;
+pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod time;

@@ -1,0 +1,1 @@
+//! What is stored: documents and the typed views of them.

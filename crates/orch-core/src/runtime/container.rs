@@ -1,0 +1,226 @@
+//! Containers: how to make one, and what one is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::SandboxId;
+
+/// Names a container within its runtime.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(pub String);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How to make a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerConfig {
+    /// Its name within the pod; with `attempt` and the sandbox, the container's identity.
+    pub name: String,
+    /// Counts the containers made under one name, from 0.
+    pub attempt: u32,
+    /// The image reference, which must be present.
+    pub image: String,
+    /// What to execute; empty: the image's entrypoint.
+    pub command: Vec<String>,
+    /// Its arguments; empty: the image's, if `command` is empty too.
+    pub args: Vec<String>,
+    /// Where it starts; none: the image's, else `/`.
+    pub working_dir: Option<String>,
+    /// Environment on top of the image's, in order; a later name wins.
+    pub env: Vec<(String, String)>,
+    /// Files and directories of the machine shown in the container.
+    pub mounts: Vec<Mount>,
+    /// What it may use.
+    pub resources: Resources,
+    /// Under which identity and confinement it runs.
+    pub security: Security,
+    /// Keep its standard input open.
+    pub stdin: bool,
+    /// Close its standard input when the first attached session ends.
+    pub stdin_once: bool,
+    /// Give it a terminal.
+    pub tty: bool,
+    /// The signal that asks it to end (`SIGTERM`); none: the image's, else `SIGTERM`.
+    pub stop_signal: Option<String>,
+    /// Kept with the container and shown in lists.
+    pub labels: BTreeMap<String, String>,
+    /// Kept with the container and shown in lists; not for filtering.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A path of the machine shown in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The machine's path; it must exist.
+    pub source: PathBuf,
+    /// Where the container sees it.
+    pub target: PathBuf,
+    /// Whether the container may not write to it.
+    pub read_only: bool,
+}
+
+/// What a container may use. Unset fields mean no limit, or in an update no change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Its share of processor time against other containers (cgroup v1 `cpu.shares`: 2 to 262144).
+    pub cpu_shares: Option<u64>,
+    /// Processor time it may use, in thousandths of one processor.
+    pub cpu_limit_millis: Option<u64>,
+    /// Memory it may use, in bytes; past it the kernel kills.
+    pub memory_limit_bytes: Option<u64>,
+    /// Processes and threads it may have.
+    pub pids_limit: Option<u64>,
+    /// How ready the kernel is to kill it when the machine runs out of memory (-1000 to 1000).
+    pub oom_score_adj: Option<i32>,
+}
+
+/// Identity and confinement. Unset fields leave the runtime's safe default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Security {
+    /// The user id to run as; none: the image's.
+    pub run_as_user: Option<u32>,
+    /// The group id to run as; none: the user's.
+    pub run_as_group: Option<u32>,
+    /// Further groups.
+    pub supplemental_groups: Vec<u32>,
+    /// Refuse to run as user 0.
+    pub run_as_non_root: bool,
+    /// Give it all of root's powers over the machine.
+    pub privileged: bool,
+    /// Make its root file system read-only.
+    pub read_only_root: bool,
+    /// Whether a program can gain powers that its parent lacks (set-uid); none: the runtime's default.
+    pub allow_privilege_escalation: Option<bool>,
+    /// Capabilities to add to the runtime's default set, without `CAP_`; `ALL` for all.
+    pub add_capabilities: Vec<String>,
+    /// Capabilities to take from the runtime's default set, without `CAP_`; `ALL` for all.
+    pub drop_capabilities: Vec<String>,
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContainerState {
+    /// Made, not started.
+    Created,
+    /// Running since then.
+    Running {
+        /// When it started.
+        started_at: Timestamp,
+    },
+    /// Ended.
+    Exited {
+        /// When it had started; none if it never ran.
+        started_at: Option<Timestamp>,
+        /// When it ended.
+        finished_at: Timestamp,
+        /// Its exit code; 128 plus the signal's number if a signal ended it. None if nobody can know
+        /// it any more.
+        exit_code: Option<i32>,
+        /// Why it ended.
+        reason: ExitReason,
+        /// What the runtime has to say of it, such as why it could not be started.
+        message: Option<String>,
+    },
+    /// The backend reports a state that this version does not know, kept as it was given.
+    Unknown(String),
+}
+
+impl ContainerState {
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+
+    /// Whether it has ended.
+    pub fn is_exited(&self) -> bool {
+        matches!(self, Self::Exited { .. })
+    }
+}
+
+/// Why a container ended, in the words Kubernetes shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// By itself, with code 0: `Completed`.
+    Completed,
+    /// By itself with another code, or by a signal: `Error`.
+    Error,
+    /// The kernel killed it over its memory limit: `OOMKilled`.
+    OutOfMemory,
+    /// It could not be started: `StartError`.
+    StartError,
+    /// Its end was not observed and left no trace: `ContainerStatusUnknown`.
+    Unknown,
+}
+
+impl ExitReason {
+    /// The word in a container status's `reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "Completed",
+            Self::Error => "Error",
+            Self::OutOfMemory => "OOMKilled",
+            Self::StartError => "StartError",
+            Self::Unknown => "ContainerStatusUnknown",
+        }
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A container as the runtime holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// The sandbox it is in.
+    pub sandbox: SandboxId,
+    /// The uid of the pod it belongs to.
+    pub pod_uid: String,
+    /// Its name within the pod.
+    pub name: String,
+    /// Which of the containers of that name it is.
+    pub attempt: u32,
+    /// The image reference it was made from.
+    pub image: String,
+    /// The image's id (a digest), where the runtime has images.
+    pub image_id: String,
+    /// Where it is in its life.
+    pub state: ContainerState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The limits in force, where the runtime knows them.
+    pub resources: Resources,
+    /// The labels given.
+    pub labels: BTreeMap<String, String>,
+    /// The annotations given.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Which containers to list; the default is all. Conditions add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerFilter {
+    /// Only this one.
+    pub id: Option<ContainerId>,
+    /// Only those in this sandbox.
+    pub sandbox: Option<SandboxId>,
+    /// Only those of the pod with this uid.
+    pub pod_uid: Option<String>,
+}

@@ -1,0 +1,210 @@
+//! What makes containers run: the [`Runtime`] trait, shaped like Kubernetes' CRI.
+//!
+//! A runtime knows sandboxes (what a pod's containers share), containers and images. It knows nothing of
+//! desired state: the node agent decides, the runtime does.
+
+mod container;
+mod error;
+mod image;
+pub mod process;
+mod sandbox;
+mod stats;
+mod stream;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+pub use container::{
+    Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Mount, Resources,
+    Security,
+};
+pub use error::RuntimeError;
+pub use image::{Credentials, Image, PullRequest};
+pub use sandbox::{HostPort, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+pub use stats::ContainerStats;
+pub use stream::{
+    AttachOptions, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream, Session, SessionInput,
+    TerminalSize,
+};
+
+/// What a runtime can do beyond the minimum. Declared, never discovered by failure.
+///
+/// The node agent refuses, with a reason, what a pod asks for and the runtime does not declare; the
+/// conformance suite tests what is declared and skips the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Containers see a root file system from their image rather than the machine's own.
+    pub images: bool,
+    /// Each sandbox has a network of its own, and [`Sandbox::ips`] are set.
+    pub sandbox_network: bool,
+    /// [`SandboxConfig::host_ports`] are honoured.
+    pub host_ports: bool,
+    /// [`ContainerConfig::mounts`] are honoured.
+    pub mounts: bool,
+    /// Limits in [`Resources`] are enforced, and exceeding memory ends in [`ExitReason::OutOfMemory`].
+    pub resource_limits: bool,
+    /// [`Runtime::update_resources`] changes a running container.
+    pub update_resources: bool,
+    /// [`Security`] is honoured.
+    pub security: bool,
+    /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
+    pub exec: bool,
+    /// [`Runtime::attach`] works.
+    pub attach: bool,
+    /// Terminals: [`ContainerConfig::tty`], [`ExecRequest::tty`] and resizing.
+    pub tty: bool,
+    /// Containers, their logs and exit codes survive the death of the process that holds the runtime.
+    pub survives_restart: bool,
+}
+
+/// Whether a runtime can work now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeStatus {
+    /// Name and version of what runs the containers, as a person would say it: `docker 28.2.2`.
+    pub version: String,
+    /// Whether containers can be run now.
+    pub ready: bool,
+    /// If not ready: why, and what to do about it. A sentence for the node's condition.
+    pub message: Option<String>,
+}
+
+/// A hint that something may have changed. Hints can be lost, doubled or late: list to learn what is so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeEvent {
+    /// A container was created, started, ended or removed.
+    Container {
+        /// The container.
+        id: ContainerId,
+        /// Its sandbox.
+        sandbox: SandboxId,
+        /// The pod it belongs to, from [`SandboxConfig::uid`].
+        pod_uid: String,
+    },
+    /// A sandbox was created, ended or removed.
+    Sandbox {
+        /// The sandbox.
+        id: SandboxId,
+        /// The pod it belongs to, from [`SandboxConfig::uid`].
+        pod_uid: String,
+    },
+    /// Hints may have been lost, or the runtime was away: look at everything again.
+    Relist,
+}
+
+/// Runs sandboxes and containers on one machine.
+///
+/// General rules, which the conformance suite (`testing::runtime`) checks:
+///
+/// - **Everything may be called twice.** Creating what exists (same pod uid; same sandbox, container name and
+///   attempt) returns it; starting what runs, stopping what is stopped and removing what is gone succeed.
+/// - **The runtime is the record.** What a call acknowledged shows in the lists, also to a new process that
+///   opens the runtime again, if [`Capabilities::survives_restart`]. A call killed halfway leaves something
+///   that lists show and that calling again, or removing, sets right: nothing leaks unseen.
+/// - **Only its own.** Where several users share an engine, a runtime lists and touches only what it made
+///   under its own scope.
+/// - **Calls end.** Each call is bounded in time, by its own argument or by the runtime's settings.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// A short constant name (`docker`, `process`), used in container ids (`docker://…`) and logs.
+    fn name(&self) -> &'static str;
+
+    /// What this runtime can do. Constant for its lifetime.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether the runtime works now. An engine that does not answer is a status, not an error.
+    async fn status(&self) -> RuntimeStatus;
+
+    /// The image as present on this machine, none if it is not.
+    async fn image(&self, reference: &str) -> Result<Option<Image>, RuntimeError>;
+
+    /// Fetches an image, also if an older one of that name is present.
+    ///
+    /// Once it has returned, containers can be created from the reference. If it fails, an image present
+    /// before is still usable.
+    async fn pull_image(&self, request: &PullRequest) -> Result<Image, RuntimeError>;
+
+    /// All images present.
+    async fn images(&self) -> Result<Vec<Image>, RuntimeError>;
+
+    /// Removes an image; succeeds if it is not present, fails with [`RuntimeError::InUse`] if a container
+    /// needs it.
+    async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError>;
+
+    /// Makes a sandbox and readies it for containers, or returns the one that exists for the same
+    /// [`SandboxConfig::uid`] and [`SandboxConfig::attempt`].
+    async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError>;
+
+    /// Ends a sandbox: its containers are killed, its network is released. What ran stays listed.
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// Removes a sandbox with all its containers and their logs, running or not.
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// The sandboxes that match, in no particular order.
+    async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError>;
+
+    /// Makes a container, not yet running, or returns the id of the one that exists for the same sandbox,
+    /// name and attempt.
+    ///
+    /// The image must be present; nothing is pulled ([`RuntimeError::ImageNotFound`]).
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        config: &ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError>;
+
+    /// Starts a created container; does nothing if it already runs. One that has ended is
+    /// [`RuntimeError::Ended`]: make the next attempt instead.
+    ///
+    /// A program that cannot be executed is [`RuntimeError::StartFailed`], and the container is then listed
+    /// as ended.
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// Asks the container to end, then kills it after `grace`; returns when it has ended.
+    ///
+    /// Zero grace kills at once. A container never started counts as ended.
+    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Removes a container and its logs, killing it first if it runs.
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// The containers that match, in no particular order, running or not.
+    async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<Container>, RuntimeError>;
+
+    /// One container; [`RuntimeError::NotFound`] if there is none.
+    async fn container(&self, id: &ContainerId) -> Result<Container, RuntimeError>;
+
+    /// Runs a command in a running container and returns what it wrote, up to 1 MiB per stream (the rest
+    /// is read and dropped, and [`ExecOutput::truncated`] says so). A command that outlives
+    /// `request.timeout` is killed: [`RuntimeError::Timeout`].
+    async fn exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<ExecOutput, RuntimeError>;
+
+    /// Starts a command in a running container and hands over its streams.
+    async fn open_exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<Session, RuntimeError>;
+
+    /// Connects to the streams of a running container from now on.
+    async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError>;
+
+    /// What the container wrote, oldest first; with [`LogOptions::follow`], until it ends.
+    async fn logs(
+        &self,
+        id: &ContainerId,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError>;
+
+    /// What a running container uses now; [`RuntimeError::NotRunning`] if it does not run.
+    async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError>;
+
+    /// Changes the limits of a running container in place, if [`Capabilities::update_resources`]; else
+    /// [`RuntimeError::Unsupported`]. Only the fields that are set change.
+    async fn update_resources(&self, id: &ContainerId, resources: &Resources) -> Result<(), RuntimeError>;
+
+    /// Hints from now on. The stream may end at any time; subscribe again and relist.
+    ///
+    /// A subscriber that falls behind gets [`RuntimeEvent::Relist`] in place of what it missed.
+    async fn events(&self) -> BoxStream<'static, RuntimeEvent>;
+}

@@ -1,0 +1,1 @@
+//! The process runtime: containers as plain child processes.

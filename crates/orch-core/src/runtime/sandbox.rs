@@ -1,0 +1,148 @@
+//! Sandboxes: what the containers of one pod share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Names a sandbox within its runtime.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SandboxId(pub String);
+
+impl fmt::Display for SandboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How to make a sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SandboxConfig {
+    /// The pod's name.
+    pub name: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's uid; with `attempt`, the sandbox's identity.
+    pub uid: String,
+    /// Counts the sandboxes made for one pod, from 0.
+    pub attempt: u32,
+    /// The host name that containers see.
+    pub hostname: String,
+    /// Share the machine's network rather than have one's own.
+    pub host_network: bool,
+    /// Share the machine's process ids.
+    pub host_pid: bool,
+    /// Let the containers see each other's processes.
+    pub share_process_namespace: bool,
+    /// Machine ports that lead into the sandbox.
+    pub host_ports: Vec<HostPort>,
+    /// Name servers, search domains and options for `resolv.conf`; empty: the machine's own.
+    pub dns_servers: Vec<IpAddr>,
+    /// Search domains for `resolv.conf`.
+    pub dns_searches: Vec<String>,
+    /// Options for `resolv.conf`.
+    pub dns_options: Vec<String>,
+    /// Extra lines for `/etc/hosts`: an address and its names.
+    pub host_aliases: Vec<(IpAddr, Vec<String>)>,
+    /// Kernel settings by name, for the sandbox's own namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Kept with the sandbox and shown in lists.
+    pub labels: BTreeMap<String, String>,
+    /// Kept with the sandbox and shown in lists; not for filtering.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    #[serde(rename = "TCP")]
+    Tcp,
+    /// UDP.
+    #[serde(rename = "UDP")]
+    Udp,
+    /// SCTP.
+    #[serde(rename = "SCTP")]
+    Sctp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
+/// A machine port that leads to a sandbox port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPort {
+    /// The machine's address to listen on; none: all of them.
+    pub host_ip: Option<IpAddr>,
+    /// The machine's port.
+    pub host_port: u16,
+    /// The port in the sandbox.
+    pub container_port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+/// Whether a sandbox can hold containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum SandboxState {
+    /// Containers can be made and run in it.
+    Ready,
+    /// It ended, or never came up fully; it can only be removed.
+    NotReady,
+    /// The backend reports a state that this version does not know.
+    Unknown,
+}
+
+/// A sandbox as the runtime holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Its id.
+    pub id: SandboxId,
+    /// The pod's name.
+    pub name: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// Which of the pod's sandboxes it is.
+    pub attempt: u32,
+    /// Whether it can hold containers.
+    pub state: SandboxState,
+    /// Its addresses, the primary one first; empty while it has none, or on the machine's network.
+    pub ips: Vec<IpAddr>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The labels given.
+    pub labels: BTreeMap<String, String>,
+    /// The annotations given.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Sandbox {
+    /// Its primary address.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ips.first().copied()
+    }
+}
+
+/// Which sandboxes to list; the default is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxFilter {
+    /// Only this one.
+    pub id: Option<SandboxId>,
+    /// Only those of the pod with this uid.
+    pub pod_uid: Option<String>,
+}

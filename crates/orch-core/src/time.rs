@@ -1,0 +1,119 @@
+//! The one clock: tokio's, so that `tokio::time::pause` rules object timestamps too.
+//!
+//! Durations and timers come from `tokio::time`; this module gives the date. It counts from an anchor, a pair
+//! of a tokio instant and a date taken together, so the date moves exactly as tokio's clock moves: by itself
+//! under virtual time, with the machine otherwise. A program that must track corrections of the machine's
+//! clock calls [`anchor`] again when it learns of one.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
+#[derive(Clone, Copy)]
+struct Anchor {
+    instant: Instant,
+    date: Timestamp,
+}
+
+static PROCESS: OnceLock<RwLock<Anchor>> = OnceLock::new();
+
+thread_local! {
+    static THREAD: Cell<Option<Anchor>> = const { Cell::new(None) };
+}
+
+fn process() -> &'static RwLock<Anchor> {
+    PROCESS.get_or_init(|| {
+        RwLock::new(Anchor {
+            instant: Instant::now(),
+            date: Timestamp::now(),
+        })
+    })
+}
+
+fn date_at(anchor: Anchor, instant: Instant) -> Timestamp {
+    let date = if instant >= anchor.instant {
+        anchor.date.checked_add(instant - anchor.instant)
+    } else {
+        anchor.date.checked_sub(anchor.instant - instant)
+    };
+    // Only reachable some eight thousand years away from the anchor.
+    date.unwrap_or(Timestamp::MAX)
+}
+
+/// The present date, by tokio's clock.
+pub fn now() -> Timestamp {
+    let anchor = THREAD.get().unwrap_or_else(|| *process().read());
+    date_at(anchor, Instant::now())
+}
+
+/// Says that tokio's present instant is `date`, for the whole process.
+pub fn anchor(date: Timestamp) {
+    *process().write() = Anchor {
+        instant: Instant::now(),
+        date,
+    };
+}
+
+/// Says that tokio's present instant is `date`, for code on this thread, until the guard is dropped.
+///
+/// For tests and simulations on a current-thread runtime, whose history must not depend on the day:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let start: jiff::Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+/// let _guard = orch_core::time::anchor_thread(start);
+/// assert_eq!(orch_core::time::now().to_string()[..10], *"2030-01-01");
+/// # }
+/// ```
+#[must_use = "the anchor holds until the guard is dropped"]
+pub fn anchor_thread(date: Timestamp) -> ThreadAnchor {
+    let before = THREAD.replace(Some(Anchor {
+        instant: Instant::now(),
+        date,
+    }));
+    ThreadAnchor {
+        before,
+        _not_send: std::marker::PhantomData,
+    }
+}
+
+/// Restores the thread's earlier anchor when dropped; see [`anchor_thread`].
+pub struct ThreadAnchor {
+    before: Option<Anchor>,
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for ThreadAnchor {
+    fn drop(&mut self) {
+        THREAD.set(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_date_moves_with_virtual_time() {
+        let before = now();
+        tokio::time::advance(Duration::from_secs(86_400)).await;
+        assert_eq!(now().duration_since(before).as_secs(), 86_400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_anchor_is_exact_and_ends_with_its_guard() {
+        let start: Timestamp = "2001-02-03T04:05:06Z".parse().unwrap();
+        {
+            let _guard = anchor_thread(start);
+            tokio::time::advance(Duration::from_secs(10)).await;
+            assert_eq!(now().to_string(), "2001-02-03T04:05:16Z");
+        }
+        assert!(now() > start + Duration::from_secs(86_400));
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs orch pods on a Docker engine.

@@ -1,0 +1,1 @@
+//! A durable store for orch in one redb file.
