@@ -6,10 +6,13 @@
 
 mod condition;
 mod document;
+pub mod field;
 mod key;
 #[cfg(feature = "k8s-openapi")]
 mod kubernetes;
 mod meta;
+pub mod names;
+pub mod quantity;
 mod resource;
 
 use std::borrow::Cow;
@@ -20,8 +23,10 @@ use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
 pub use document::{Document, DocumentError, RawObject};
+pub use field::{FieldError, FieldErrors, FieldPath};
 pub use key::ObjectKey;
 pub use meta::{ObjectMeta, OwnerReference};
+pub use quantity::Quantity;
 pub use resource::{ApiResource, Scope};
 
 /// A kind of object, as a Rust type.
