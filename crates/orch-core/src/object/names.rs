@@ -1,7 +1,7 @@
 //! Which names are valid, with Kubernetes' own words for what is wrong with the others.
 //!
 //! Each check returns what is wrong, one sentence per fault, nothing for a valid value; callers put the
-//! sentences into a [`FieldError::invalid`](super::field::FieldError::invalid).
+//! sentences into a [`FieldError::invalid`](super::FieldError::invalid).
 
 /// The longest DNS label, in bytes (RFC 1123).
 pub const LABEL_MAX: usize = 63;
@@ -245,7 +245,10 @@ mod tests {
         }
         for (value, part) in wrong {
             let faults = check(value);
-            assert!(faults.iter().any(|fault| fault.contains(part)), "{value:?}: {faults:?}");
+            assert!(
+                faults.iter().any(|fault| fault.contains(part)),
+                "{value:?}: {faults:?}"
+            );
         }
     }
 
@@ -266,7 +269,11 @@ mod tests {
                 (&long, "must be no more than 63 bytes"),
             ],
         );
-        assert_verdicts(dns1035_label, &["a", "abc-123"], &[("1a", "DNS-1035"), ("", "DNS-1035")]);
+        assert_verdicts(
+            dns1035_label,
+            &["a", "abc-123"],
+            &[("1a", "DNS-1035"), ("", "DNS-1035")],
+        );
     }
 
     #[test]
@@ -292,7 +299,13 @@ mod tests {
         let long = "a".repeat(64);
         assert_verdicts(
             qualified_name,
-            &["simple", "now-with-dashes", "1.2.3.4/5678", "Uppercase_is.OK", "example.com/N"],
+            &[
+                "simple",
+                "now-with-dashes",
+                "1.2.3.4/5678",
+                "Uppercase_is.OK",
+                "example.com/N",
+            ],
             &[
                 ("", "name part must be non-empty"),
                 ("a/", "name part must be non-empty"),
@@ -311,27 +324,54 @@ mod tests {
         assert_verdicts(
             label_value,
             &["", "MyValue", "my_value", "12345"],
-            &[("a b", "a valid label must"), ("_a", "a valid label must"), (&"a".repeat(64), "63")],
+            &[
+                ("a b", "a valid label must"),
+                ("_a", "a valid label must"),
+                (&"a".repeat(64), "63"),
+            ],
         );
         assert_verdicts(
             config_key,
             &["a", ".hidden", "KEY_NAME", "key.name"],
-            &[("", "config key"), ("a/b", "config key"), (".", "must not be '.'"), ("..", "'..'"), ("..x", "start with")],
+            &[
+                ("", "config key"),
+                ("a/b", "config key"),
+                (".", "must not be '.'"),
+                ("..", "'..'"),
+                ("..x", "start with"),
+            ],
         );
         assert_verdicts(
             env_var_name,
             &["PATH", "my.env-name", "1st", "a b"],
-            &[("", "non-empty"), ("a=b", "printable"), ("é", "printable"), ("a\n", "printable")],
+            &[
+                ("", "non-empty"),
+                ("a=b", "printable"),
+                ("é", "printable"),
+                ("a\n", "printable"),
+            ],
         );
         assert_verdicts(
             port_name,
             &["http", "a-1"],
-            &[("", "letter"), ("HTTP", "alpha-numeric"), ("80", "letter"), ("a--b", "consecutive"), ("-a", "begin or end"), (&"a".repeat(16), "15")],
+            &[
+                ("", "letter"),
+                ("HTTP", "alpha-numeric"),
+                ("80", "letter"),
+                ("a--b", "consecutive"),
+                ("-a", "begin or end"),
+                (&"a".repeat(16), "15"),
+            ],
         );
         assert_verdicts(
             path_segment,
             &["", "a.b", "system:node"],
-            &[(".", "may not be '.'"), ("..", "may not be '..'"), ("a/b", "'/'"), ("a%b", "'%'")],
+            &[
+                (".", "may not be '.'"),
+                ("..", "may not be '..'"),
+                ("a/b", "'/'"),
+                ("a%b", "'%'"),
+            ],
         );
     }
 }
