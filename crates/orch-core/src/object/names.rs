@@ -1,7 +1,7 @@
 //! Which names are valid, with Kubernetes' own words for what is wrong with the others.
 //!
 //! Each check returns what is wrong, one sentence per fault, nothing for a valid value; callers put the
-//! sentences into a [`FieldError::invalid`](super::field::FieldError::invalid).
+//! sentences into a [`FieldError::invalid`](super::FieldError::invalid).
 
 /// The longest DNS label, in bytes (RFC 1123).
 pub const LABEL_MAX: usize = 63;

@@ -10,7 +10,7 @@ use super::FieldPath;
 /// What is wrong with one field: Kubernetes' `field.Error`, worded alike.
 ///
 /// ```
-/// use orch_core::object::field::{FieldError, FieldPath};
+/// use orch_core::object::{FieldError, FieldPath};
 ///
 /// let replicas = FieldPath::new("spec").child("replicas");
 /// let error = FieldError::invalid(&replicas, -1, "must be greater than or equal to 0");
@@ -194,7 +194,7 @@ impl std::error::Error for FieldError {}
 /// in brackets, none twice.
 ///
 /// ```
-/// use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+/// use orch_core::object::{FieldError, FieldErrors, FieldPath};
 ///
 /// let spec = FieldPath::new("spec");
 /// let mut errors = FieldErrors::default();

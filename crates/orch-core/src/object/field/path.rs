@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// validator can carry paths without minding that almost all of them are never printed.
 ///
 /// ```
-/// use orch_core::object::field::FieldPath;
+/// use orch_core::object::FieldPath;
 ///
 /// let labels = FieldPath::new("metadata").child("labels");
 /// assert_eq!(labels.key("app.kubernetes.io/name").to_string(), "metadata.labels[app.kubernetes.io/name]");

@@ -33,7 +33,7 @@ impl Quantity {
         (nanos != i128::MIN).then(|| Self::new(nanos, self.result_format(other)))
     }
 
-    fn result_format(self, other: Self) -> super::Format {
+    fn result_format(self, other: Self) -> super::QuantityFormat {
         if self.is_zero() { other.format } else { self.format }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Format, NANO, Quantity};
+use super::{NANO, Quantity, QuantityFormat};
 
 /// The suffix of 1000 to the power of the position, less three: from `n` on.
 const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
@@ -17,11 +17,11 @@ impl fmt::Display for Quantity {
         }
         match self.format {
             // Small or fractional amounts lose nothing only in decimal notation.
-            Format::BinarySi if self.nanos.abs() >= 1024 * NANO && self.nanos % NANO == 0 => {
+            QuantityFormat::BinarySi if self.nanos.abs() >= 1024 * NANO && self.nanos % NANO == 0 => {
                 let (amount, power) = factored(self.nanos / NANO, 1024, BINARY.len() - 1);
                 write!(f, "{amount}{}", BINARY[power])
             }
-            Format::BinarySi | Format::DecimalSi => {
+            QuantityFormat::BinarySi | QuantityFormat::DecimalSi => {
                 let (amount, power) = factored(self.nanos, 1000, usize::MAX);
                 match DECIMAL.get(power) {
                     Some(suffix) => write!(f, "{amount}{suffix}"),
@@ -29,7 +29,7 @@ impl fmt::Display for Quantity {
                     None => write_exponent(f, amount, power),
                 }
             }
-            Format::DecimalExponent => {
+            QuantityFormat::DecimalExponent => {
                 let (amount, power) = factored(self.nanos, 1000, usize::MAX);
                 write_exponent(f, amount, power)
             }

@@ -25,7 +25,7 @@ pub use parse::QuantityError;
 /// alone.
 ///
 /// ```
-/// use orch_core::object::quantity::Quantity;
+/// use orch_core::object::Quantity;
 ///
 /// let memory: Quantity = "1.5Gi".parse()?;
 /// assert_eq!(memory.to_string(), "1536Mi");
@@ -35,17 +35,17 @@ pub use parse::QuantityError;
 /// assert_eq!(cpu.to_string(), "500m");
 /// assert_eq!((cpu + Quantity::from_millis(250)).milli_value(), 750);
 /// assert_eq!("1Ki".parse::<Quantity>()?, "1024".parse()?);
-/// # Ok::<(), orch_core::object::quantity::QuantityError>(())
+/// # Ok::<(), orch_core::object::QuantityError>(())
 /// ```
 #[derive(Clone, Copy, Default)]
 pub struct Quantity {
     nanos: i128,
-    format: Format,
+    format: QuantityFormat,
 }
 
 /// A notation for quantities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum QuantityFormat {
     /// Powers of 1000 by letter: `n u m k M G T P E`, or none.
     #[default]
     DecimalSi,
@@ -63,47 +63,47 @@ const NANOS_PER_MILLI: i128 = 1_000_000;
 
 impl Quantity {
     /// Nothing.
-    pub const ZERO: Self = Self::new(0, Format::DecimalSi);
+    pub const ZERO: Self = Self::new(0, QuantityFormat::DecimalSi);
 
     /// The largest amount, about 1.7e29.
-    pub const MAX: Self = Self::new(i128::MAX, Format::DecimalSi);
+    pub const MAX: Self = Self::new(i128::MAX, QuantityFormat::DecimalSi);
 
     /// The smallest amount, the largest below zero.
-    pub const MIN: Self = Self::new(-i128::MAX, Format::DecimalSi);
+    pub const MIN: Self = Self::new(-i128::MAX, QuantityFormat::DecimalSi);
 
-    const fn new(nanos: i128, format: Format) -> Self {
+    const fn new(nanos: i128, format: QuantityFormat) -> Self {
         Self { nanos, format }
     }
 
     /// So many whole units, shown with decimal suffixes.
     pub const fn from_units(units: i64) -> Self {
-        Self::new(units as i128 * NANO, Format::DecimalSi)
+        Self::new(units as i128 * NANO, QuantityFormat::DecimalSi)
     }
 
     /// So many thousandths, shown with decimal suffixes: the form for cpu.
     pub const fn from_millis(millis: i64) -> Self {
-        Self::new(millis as i128 * NANOS_PER_MILLI, Format::DecimalSi)
+        Self::new(millis as i128 * NANOS_PER_MILLI, QuantityFormat::DecimalSi)
     }
 
     /// So many bytes, shown with binary suffixes: the form for memory.
     pub const fn from_bytes(bytes: i64) -> Self {
-        Self::new(bytes as i128 * NANO, Format::BinarySi)
+        Self::new(bytes as i128 * NANO, QuantityFormat::BinarySi)
     }
 
     /// So many billionths, shown with decimal suffixes; past the range, the nearest in it.
     pub const fn from_nanos(nanos: i128) -> Self {
         let nanos = if nanos == i128::MIN { -i128::MAX } else { nanos };
-        Self::new(nanos, Format::DecimalSi)
+        Self::new(nanos, QuantityFormat::DecimalSi)
     }
 
     /// The same amount in another notation.
     #[must_use]
-    pub const fn with_format(self, format: Format) -> Self {
+    pub const fn with_format(self, format: QuantityFormat) -> Self {
         Self::new(self.nanos, format)
     }
 
     /// The notation it is shown in.
-    pub const fn format(self) -> Format {
+    pub const fn format(self) -> QuantityFormat {
         self.format
     }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Format, NANO, Quantity};
+use super::{NANO, Quantity, QuantityFormat};
 
 /// The longest text read as a quantity, in bytes.
 const MAX_LENGTH: usize = 256;
@@ -100,14 +100,14 @@ impl FromStr for Quantity {
 /// What a suffix stands for.
 enum Unit {
     /// Ten to this power.
-    Decimal(i64, Format),
+    Decimal(i64, QuantityFormat),
     /// 1024 to this power.
     Binary(u32),
 }
 
 impl Unit {
     fn of(suffix: &str) -> Option<Self> {
-        let decimal = |exponent| Some(Self::Decimal(exponent, Format::DecimalSi));
+        let decimal = |exponent| Some(Self::Decimal(exponent, QuantityFormat::DecimalSi));
         match suffix {
             "n" => decimal(-9),
             "u" => decimal(-6),
@@ -142,13 +142,13 @@ impl Unit {
         } else {
             magnitude
         };
-        Some(Self::Decimal(exponent, Format::DecimalExponent))
+        Some(Self::Decimal(exponent, QuantityFormat::DecimalExponent))
     }
 }
 
 /// The billionths in a binary amount, at most [`BINARY_MAX`], and how to show it: an amount below one has no
 /// binary form.
-fn binary(whole: &str, fraction: &str, power: u32) -> (i128, Format) {
+fn binary(whole: &str, fraction: &str, power: u32) -> (i128, QuantityFormat) {
     let nanos = if fraction.is_empty() {
         decimal_nanos(whole.bytes(), 0, 0).and_then(|nanos| nanos.checked_mul(1024_i128.pow(power)))
     } else {
@@ -161,9 +161,9 @@ fn binary(whole: &str, fraction: &str, power: u32) -> (i128, Format) {
     };
     let nanos = nanos.unwrap_or(BINARY_MAX).min(BINARY_MAX);
     let format = if nanos > 0 && nanos < NANO {
-        Format::DecimalSi
+        QuantityFormat::DecimalSi
     } else {
-        Format::BinarySi
+        QuantityFormat::BinarySi
     };
     (nanos, format)
 }

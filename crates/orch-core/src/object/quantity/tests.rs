@@ -9,42 +9,46 @@ fn q(text: &str) -> Quantity {
 
 #[test]
 fn reads_every_form_of_the_grammar() {
-    let cases: &[(&str, i128, Format)] = &[
-        ("0", 0, Format::DecimalSi),
-        ("0n", 0, Format::DecimalSi),
-        ("-0", 0, Format::DecimalSi),
-        ("0Ki", 0, Format::BinarySi),
-        ("0.0e3", 0, Format::DecimalExponent),
-        ("1n", 1, Format::DecimalSi),
-        ("1u", 1_000, Format::DecimalSi),
-        ("100m", 100_000_000, Format::DecimalSi),
-        ("1", NANO, Format::DecimalSi),
-        ("+1", NANO, Format::DecimalSi),
-        ("1.", NANO, Format::DecimalSi),
-        (".5", NANO / 2, Format::DecimalSi),
-        ("0000.50", NANO / 2, Format::DecimalSi),
-        ("-3.01", -3_010_000_000, Format::DecimalSi),
-        ("1k", 1_000 * NANO, Format::DecimalSi),
-        ("1M", 1_000_000 * NANO, Format::DecimalSi),
-        ("1G", NANO * NANO, Format::DecimalSi),
-        ("1T", 1_000 * NANO * NANO, Format::DecimalSi),
-        ("1P", 1_000_000 * NANO * NANO, Format::DecimalSi),
-        ("1E", NANO * NANO * NANO, Format::DecimalSi),
-        ("1e3", 1_000 * NANO, Format::DecimalExponent),
-        ("1E3", 1_000 * NANO, Format::DecimalExponent),
-        ("1e+3", 1_000 * NANO, Format::DecimalExponent),
-        ("100E-3", NANO / 10, Format::DecimalExponent),
-        ("1Ki", 1024 * NANO, Format::BinarySi),
-        ("1Mi", (1 << 20) * NANO, Format::BinarySi),
-        ("1.5Gi", (3 << 29) * NANO, Format::BinarySi),
-        ("1Ti", (1 << 40) * NANO, Format::BinarySi),
-        ("1Pi", (1 << 50) * NANO, Format::BinarySi),
-        ("1Ei", (1 << 60) * NANO, Format::BinarySi),
-        ("18446744073709551616", (1 << 64) * NANO, Format::DecimalSi),
+    let cases: &[(&str, i128, QuantityFormat)] = &[
+        ("0", 0, QuantityFormat::DecimalSi),
+        ("0n", 0, QuantityFormat::DecimalSi),
+        ("-0", 0, QuantityFormat::DecimalSi),
+        ("0Ki", 0, QuantityFormat::BinarySi),
+        ("0.0e3", 0, QuantityFormat::DecimalExponent),
+        ("1n", 1, QuantityFormat::DecimalSi),
+        ("1u", 1_000, QuantityFormat::DecimalSi),
+        ("100m", 100_000_000, QuantityFormat::DecimalSi),
+        ("1", NANO, QuantityFormat::DecimalSi),
+        ("+1", NANO, QuantityFormat::DecimalSi),
+        ("1.", NANO, QuantityFormat::DecimalSi),
+        (".5", NANO / 2, QuantityFormat::DecimalSi),
+        ("0000.50", NANO / 2, QuantityFormat::DecimalSi),
+        ("-3.01", -3_010_000_000, QuantityFormat::DecimalSi),
+        ("1k", 1_000 * NANO, QuantityFormat::DecimalSi),
+        ("1M", 1_000_000 * NANO, QuantityFormat::DecimalSi),
+        ("1G", NANO * NANO, QuantityFormat::DecimalSi),
+        ("1T", 1_000 * NANO * NANO, QuantityFormat::DecimalSi),
+        ("1P", 1_000_000 * NANO * NANO, QuantityFormat::DecimalSi),
+        ("1E", NANO * NANO * NANO, QuantityFormat::DecimalSi),
+        ("1e3", 1_000 * NANO, QuantityFormat::DecimalExponent),
+        ("1E3", 1_000 * NANO, QuantityFormat::DecimalExponent),
+        ("1e+3", 1_000 * NANO, QuantityFormat::DecimalExponent),
+        ("100E-3", NANO / 10, QuantityFormat::DecimalExponent),
+        ("1Ki", 1024 * NANO, QuantityFormat::BinarySi),
+        ("1Mi", (1 << 20) * NANO, QuantityFormat::BinarySi),
+        ("1.5Gi", (3 << 29) * NANO, QuantityFormat::BinarySi),
+        ("1Ti", (1 << 40) * NANO, QuantityFormat::BinarySi),
+        ("1Pi", (1 << 50) * NANO, QuantityFormat::BinarySi),
+        ("1Ei", (1 << 60) * NANO, QuantityFormat::BinarySi),
+        (
+            "18446744073709551616",
+            (1 << 64) * NANO,
+            QuantityFormat::DecimalSi,
+        ),
         (
             "100000000000E",
             100_000_000_000 * NANO * NANO * NANO,
-            Format::DecimalSi,
+            QuantityFormat::DecimalSi,
         ),
     ];
     for &(text, nanos, format) in cases {
@@ -202,7 +206,7 @@ fn whole_numbers_round_away_from_zero_and_stop_at_the_ends() {
 
 #[test]
 fn a_sum_has_the_left_notation_unless_the_left_is_zero() {
-    assert_eq!((q("1Gi") + q("1G")).format(), Format::BinarySi);
+    assert_eq!((q("1Gi") + q("1G")).format(), QuantityFormat::BinarySi);
     assert_eq!((q("0") + q("1Gi")).to_string(), "1Gi");
     assert_eq!((q("0") - q("1Gi")).to_string(), "-1Gi");
     assert_eq!(
@@ -247,11 +251,11 @@ fn json_takes_strings_numbers_and_null_and_gives_strings() {
     assert!(serde_json::from_value::<Quantity>(json!([1])).is_err());
 }
 
-fn formats() -> impl Strategy<Value = Format> {
+fn formats() -> impl Strategy<Value = QuantityFormat> {
     prop_oneof![
-        Just(Format::DecimalSi),
-        Just(Format::BinarySi),
-        Just(Format::DecimalExponent)
+        Just(QuantityFormat::DecimalSi),
+        Just(QuantityFormat::BinarySi),
+        Just(QuantityFormat::DecimalExponent)
     ]
 }
 
