@@ -1,1 +1,6 @@
 //! Fakes and conformance suites.
+
+pub mod fake_runtime;
+pub mod runtime;
+
+pub use fake_runtime::FakeRuntime;
