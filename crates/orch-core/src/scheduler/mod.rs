@@ -15,9 +15,11 @@
 //! 4. The write succeeded: the watch will confirm it by `set_placement`. It failed:
 //!    [`forget`](Scheduler::forget) it and [`Queue::failed`].
 
+mod engine;
 mod filters;
 mod node;
 mod plugin;
+mod queue;
 mod refusal;
 mod request;
 mod resources;
@@ -27,11 +29,13 @@ mod state;
 
 use std::sync::Arc;
 
+pub use engine::{Engine, EngineBuilder};
 pub use filters::{
     AffinityFilter, CordonFilter, HostPortFilter, NodeNameFilter, ResourceFilter, SelectorFilter, TaintFilter,
 };
 pub use node::{Effect, Node, Taint};
 pub use plugin::{Filter, MAX_SCORE, Profile, Reads, Score};
+pub use queue::{Depth, Popped, Queue, QueueOptions};
 pub use refusal::{Cause, Reason, Refusal};
 pub use request::{Group, HostPort, Key, Protocol, Request, Requirements, Shape, Toleration};
 pub use resources::{AMOUNT_LIMIT, Resources, format_amount};
