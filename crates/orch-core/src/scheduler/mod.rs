@@ -12,7 +12,7 @@
 //! 2. [`Queue::pop`] the next request and [`place`](Scheduler::place) it. The place is held from then on, so
 //!    the next one can be decided before this one is written.
 //! 3. Refused: show the [`Refusal`] and [`Queue::refused`]. Placed: [`Queue::placed`], and write the binding.
-//! 4. The write succeeded: the watch will confirm it by `set_placement`. It failed:
+//! 4. The write succeeded: the watch will confirm it, by `set_placement` and [`Queue::remove`]. It failed:
 //!    [`forget`](Scheduler::forget) it and [`Queue::failed`].
 
 mod engine;
@@ -26,6 +26,8 @@ mod resources;
 mod scores;
 mod select;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
 //! The requests that wait for a place: by priority, parked while none fits, woken when that may have changed.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -38,7 +41,8 @@ impl Default for QueueOptions {
 /// A request is *active* (will be popped, by priority and then order), *in flight* (popped, outcome not yet
 /// reported), *parked* (refused, waits for the cluster to change), *binding* (has a place, which is being
 /// written), or *backing off* (failed, waits for its time). Every popped request must be reported, by [`placed`](Self::placed), [`refused`](Self::refused) or
-/// [`failed`](Self::failed), before the next pop for priorities to hold exactly.
+/// [`failed`](Self::failed), before the next pop for priorities to hold exactly; and
+/// [removed](Self::remove) once it is seen bound or gone.
 ///
 /// Requests of one [`Shape`] are interchangeable, so when room appears only the first parked one of each shape
 /// that fits becomes active, and the next one of its shape once that has been placed. An event thus costs
@@ -60,7 +64,8 @@ impl Default for QueueOptions {
 /// queue.refused("urgent"); // parked: no node fits
 ///
 /// assert_eq!(&*queue.pop().await.unwrap().request.key, "batch");
-/// queue.placed("batch"); // done: it leaves the queue
+/// queue.placed("batch");
+/// queue.remove("batch"); // seen bound
 ///
 /// queue.wake(|_request| true); // the cluster changed
 /// assert_eq!(&*queue.pop().await.unwrap().request.key, "urgent");
@@ -90,6 +95,8 @@ pub struct Depth {
     pub active: usize,
     /// Popped and not yet reported.
     pub in_flight: usize,
+    /// Having a place that is being written.
+    pub binding: usize,
     /// Waiting for their time after a failure.
     pub backing_off: usize,
     /// Waiting for the cluster to change.
@@ -102,6 +109,7 @@ struct State {
     active: BTreeSet<Rank>,
     backing_off: BTreeSet<(Instant, Key)>,
     parked: HashMap<Shape, BTreeSet<Rank>>,
+    binding: usize,
     /// How many times the parked were woken.
     wakes: u64,
     /// When to wake all; set while any is parked.
@@ -124,6 +132,7 @@ enum Stage {
         wakes: u64,
         changed: bool,
     },
+    Binding,
     BackingOff {
         until: Instant,
     },
@@ -146,13 +155,17 @@ impl Queue {
         }
     }
 
-    /// Adds a request, or replaces the one of the same key. A replaced one that differs becomes active, whatever
-    /// it was waiting for; an equal one stays where it is.
+    /// Adds a request, or replaces the one of the same key. One that differs from what was known becomes active,
+    /// whatever it was waiting for, unless it is in flight or binding; an equal one stays where it is.
     pub fn push(&self, request: Request) {
         let mut state = self.state.lock();
         match state.entries.get_mut(&request.key) {
             Some(entry) if entry.request == request => return,
             Some(entry) => {
+                if entry.stage == Stage::Binding {
+                    entry.request = request; // counts if binding fails
+                    return;
+                }
                 if let Stage::InFlight { changed, .. } = &mut entry.stage {
                     *changed = true;
                     entry.request = request;
@@ -168,8 +181,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Removes a request, wherever it is: it was deleted, or bound by someone else. Does nothing if it is
-    /// unknown.
+    /// Removes a request, wherever it is: it was seen bound, or deleted. Does nothing if it is unknown.
     pub fn remove(&self, key: &str) {
         if self.state.lock().take(key).is_some() {
             self.changed.notify_one();
@@ -198,6 +210,7 @@ impl Queue {
             match deadline {
                 Some(deadline) => {
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = sleep_until(deadline) => {}
                     }
@@ -216,10 +229,22 @@ impl Queue {
         state.pop(Instant::now(), self.options.flush_interval)
     }
 
-    /// Reports that a popped request has a place. It leaves the queue; the next parked one of its shape
-    /// becomes active, since there may be room for that too.
+    /// Reports that a popped request has a place, which the caller now writes. The next parked one of its
+    /// shape becomes active, since there may be room for that too.
     pub fn placed(&self, key: &str) {
-        self.remove(key);
+        let mut state = self.state.lock();
+        let Some(entry) = state.entries.get_mut(key) else {
+            return;
+        };
+        if !matches!(entry.stage, Stage::InFlight { .. }) {
+            return;
+        }
+        entry.stage = Stage::Binding;
+        let shape = entry.request.shape.clone();
+        state.binding += 1;
+        state.activate_parked(&shape);
+        drop(state);
+        self.changed.notify_one();
     }
 
     /// Reports that no node fits a popped request. It is parked until [woken](Self::wake), unless that
@@ -248,16 +273,18 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Reports that a popped request could not be placed for another reason than lack of a fitting node, such
-    /// as a failed write. It becomes active again after a while, longer each time.
+    /// Reports that a popped request failed for another reason than lack of a fitting node, such as a place
+    /// that could not be written. It becomes active again after a while, longer each time.
     pub fn failed(&self, key: &str) {
         let mut state = self.state.lock();
-        let in_flight = state.entries.get(key);
-        if !in_flight.is_some_and(|entry| matches!(entry.stage, Stage::InFlight { .. })) {
+        let stage = state.entries.get(key).map(|entry| entry.stage);
+        if !matches!(stage, Some(Stage::InFlight { .. } | Stage::Binding)) {
             return;
         }
         // Leaves, so that others of its shape get their turn, and comes back.
-        let Some(mut entry) = state.take(key) else { return };
+        let Some(mut entry) = state.take(key) else {
+            return;
+        };
         entry.failures = entry.failures.saturating_add(1);
         let doublings = (entry.failures - 1).min(31);
         let wait = self.options.initial_backoff.saturating_mul(1 << doublings);
@@ -293,11 +320,12 @@ impl Queue {
     /// How many requests are in which state.
     pub fn depth(&self) -> Depth {
         let state = self.state.lock();
-        let (active, backing_off) = (state.active.len(), state.backing_off.len());
-        let parked = state.parked.values().map(BTreeSet::len).sum();
+        let (active, binding, backing_off) = (state.active.len(), state.binding, state.backing_off.len());
+        let parked: usize = state.parked.values().map(BTreeSet::len).sum();
         Depth {
             active,
-            in_flight: state.entries.len() - active - backing_off - parked,
+            in_flight: state.entries.len() - active - binding - backing_off - parked,
+            binding,
             backing_off,
             parked,
         }
@@ -327,6 +355,7 @@ impl State {
                 self.activate_parked(&entry.request.shape);
             }
             Stage::InFlight { .. } => self.activate_parked(&entry.request.shape),
+            Stage::Binding => self.binding -= 1,
             Stage::BackingOff { until } => {
                 self.backing_off.remove(&(until, entry.request.key.clone()));
             }
