@@ -1,0 +1,48 @@
+//! Decodes raw objects into types, and says where that fails.
+
+use orch_core::object::RawObject;
+use orch_core::object::field::{FieldError, FieldPath};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Decodes a raw object.
+///
+/// # Errors
+///
+/// Names the field that does not fit, the value found there and what is expected.
+///
+/// ```
+/// # use k8s_openapi::api::core::v1::Pod;
+/// let raw = serde_json::json!({"spec": {"containers": [{"name": "web", "ports": [{"containerPort": "http"}]}]}});
+/// let error = orch_cluster::kinds::decode::decode::<Pod>(raw.as_object().unwrap()).unwrap_err();
+/// assert!(error.to_string().starts_with("spec.containers[0].ports[0].containerPort: Invalid value: \"http\""));
+/// ```
+pub fn decode<K: DeserializeOwned>(object: &RawObject) -> Result<K, FieldError> {
+    // Keeping track of the path costs as much again as decoding, so it is done only to explain a failure.
+    K::deserialize(object)
+        .or_else(|_| serde_path_to_error::deserialize(object).map_err(|error| explain(object, &error)))
+}
+
+fn explain(object: &RawObject, error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+    use serde_path_to_error::Segment;
+    let mut path = FieldPath::root();
+    let mut at: Option<&Value> = None;
+    for (step, segment) in error.path().iter().enumerate() {
+        match segment {
+            Segment::Seq { index } => {
+                path = path.index(*index);
+                at = at.and_then(|value| value.get(*index));
+            }
+            Segment::Map { key } => {
+                path = path.child(key.clone());
+                at = if step == 0 {
+                    object.get(key)
+                } else {
+                    at.and_then(|value| value.get(key))
+                };
+            }
+            Segment::Enum { .. } | Segment::Unknown => break,
+        }
+    }
+    FieldError::type_invalid(&path, at, error.inner().to_string())
+}
