@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 /// What Kubernetes says of a changed field that may not change.
 pub(crate) const IMMUTABLE: &str = "field is immutable";
@@ -173,21 +173,8 @@ pub(crate) fn labels(errors: &mut FieldErrors, at: &FieldPath, labels: Option<&B
 
 /// A label selector.
 pub(crate) fn label_selector(errors: &mut FieldErrors, at: &FieldPath, selector: Option<&LabelSelector>) {
-    let Some(selector) = selector else { return };
-    labels(errors, &at.child("matchLabels"), selector.match_labels.as_ref());
-    for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
-        let at = at.child("matchExpressions").index(index);
-        let values = requirement.values.as_deref().unwrap_or_default();
-        operator_values(errors, &at, &requirement.operator, values);
-        label_key(errors, &at.child("key"), &requirement.key);
-        for (index, value) in values.iter().enumerate() {
-            format(
-                errors,
-                &at.child("values").index(index),
-                value,
-                names::label_value(value),
-            );
-        }
+    if let Some(selector) = selector {
+        errors.extend(orch_core::object::LabelSelector::from(selector).validate(at));
     }
 }
 

@@ -1,17 +1,13 @@
-//! ConfigMaps: what Kubernetes refuses of them.
+//! ConfigMaps: what Kubernetes refuses of them. They have no defaults that can be seen.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::check;
 use super::meta::{self, NameRule};
-use super::raw::Raw;
 
 /// All values of a ConfigMap or of a Secret together, in bytes.
 pub const DATA_LIMIT: usize = 1024 * 1024;
-
-/// Leaves a ConfigMap as it is: Kubernetes has no defaults for it that can be seen.
-pub fn default(_config_map: &mut Raw) {}
 
 /// Validates a ConfigMap.
 pub fn validate(config_map: &ConfigMap) -> FieldErrors {
@@ -43,7 +39,7 @@ pub fn validate(config_map: &ConfigMap) -> FieldErrors {
 
 /// Validates a ConfigMap that replaces `old`: an immutable one keeps its data, and stays immutable.
 pub fn validate_update(new: &ConfigMap, old: &ConfigMap) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
+    let mut errors = FieldErrors::default();
     if old.immutable == Some(true) {
         for (field, changed) in [
             ("immutable", new.immutable != Some(true)),

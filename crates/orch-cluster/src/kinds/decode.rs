@@ -1,7 +1,7 @@
 //! Decodes raw objects into types, and says where that fails.
 
 use orch_core::object::RawObject;
-use orch_core::object::field::{FieldError, FieldPath};
+use orch_core::object::{FieldError, FieldPath};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -19,30 +19,39 @@ use serde_json::Value;
 /// ```
 pub fn decode<K: DeserializeOwned>(object: &RawObject) -> Result<K, FieldError> {
     // Keeping track of the path costs as much again as decoding, so it is done only to explain a failure.
-    K::deserialize(object)
-        .or_else(|_| serde_path_to_error::deserialize(object).map_err(|error| explain(object, &error)))
+    K::deserialize(object).or_else(|_| {
+        let value = Value::Object(object.clone());
+        serde_path_to_error::deserialize(&value).map_err(|error| explain(&value, &FieldPath::root(), &error))
+    })
 }
 
-fn explain(object: &RawObject, error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+/// Decodes JSON text that stands at `at` of an object.
+pub(super) fn decode_json<T: DeserializeOwned>(json: &[u8], at: &FieldPath) -> Result<T, FieldError> {
+    serde_json::from_slice(json).or_else(|_| {
+        let value: Value = serde_json::from_slice(json).unwrap_or_default();
+        serde_path_to_error::deserialize(&value).map_err(|error| explain(&value, at, &error))
+    })
+}
+
+fn explain(
+    value: &Value,
+    at: &FieldPath,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> FieldError {
     use serde_path_to_error::Segment;
-    let mut path = FieldPath::root();
-    let mut at: Option<&Value> = None;
-    for (step, segment) in error.path().iter().enumerate() {
+    let (mut path, mut found) = (at.clone(), Some(value));
+    for segment in error.path() {
         match segment {
             Segment::Seq { index } => {
                 path = path.index(*index);
-                at = at.and_then(|value| value.get(*index));
+                found = found.and_then(|value| value.get(*index));
             }
             Segment::Map { key } => {
                 path = path.child(key.clone());
-                at = if step == 0 {
-                    object.get(key)
-                } else {
-                    at.and_then(|value| value.get(key))
-                };
+                found = found.and_then(|value| value.get(key));
             }
             Segment::Enum { .. } | Segment::Unknown => break,
         }
     }
-    FieldError::type_invalid(&path, at, error.inner().to_string())
+    FieldError::type_invalid(&path, found, error.inner().to_string())
 }

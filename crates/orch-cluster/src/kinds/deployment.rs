@@ -4,7 +4,8 @@ use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStatus, DeploymentStrategy, RollingUpdateDeployment,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::Document;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::meta::{self, NameRule};
 use super::raw::{self, Raw, child_mut, child_or_new, default_text, default_value, text};
@@ -45,19 +46,6 @@ pub fn prepare_create(deployment: &mut Raw) {
     deployment.remove("status");
 }
 
-/// Keeps the status: only the status subresource writes it.
-pub fn prepare_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "status");
-}
-
-/// Keeps the spec and the labels, for a write of the status.
-pub fn prepare_status_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "spec");
-    if let (Some(new), Some(old)) = (child_mut(new, "metadata"), raw::child(old, "metadata")) {
-        raw::keep(new, old, "labels");
-    }
-}
-
 /// Validates a new Deployment, its defaults filled.
 pub fn validate(deployment: &Deployment) -> FieldErrors {
     let mut errors = meta::validate(&deployment.metadata, true, NameRule::Subdomain);
@@ -71,8 +59,7 @@ pub fn validate(deployment: &Deployment) -> FieldErrors {
 
 /// Validates a Deployment that replaces `old`: its selector stays.
 pub fn validate_update(new: &Deployment, old: &Deployment) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    errors.extend(validate(new));
+    let mut errors = validate(new);
     if let (Some(new), Some(old)) = (
         check::given::<DeploymentSpec>(&new.spec),
         check::given::<DeploymentSpec>(&old.spec),
@@ -83,26 +70,18 @@ pub fn validate_update(new: &Deployment, old: &Deployment) -> FieldErrors {
     errors
 }
 
-/// Validates a status that is about to replace `old`'s.
-pub fn validate_status_update(new: &Deployment, old: &Deployment) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
+/// Validates a status that is to replace that of `old`.
+pub fn validate_status(status: &DeploymentStatus, old: &Document) -> FieldErrors {
+    let mut errors = FieldErrors::default();
     let at = FieldPath::new("status");
-    if let Some(status) = &new.status {
-        validate_status(&mut errors, &at, status);
-    }
-    let collisions = |deployment: &Deployment| {
-        deployment
-            .status
-            .as_ref()
-            .and_then(|status| status.collision_count)
-    };
-    let (new, old) = (collisions(new), collisions(old));
-    if old.is_some_and(|old| new.is_none_or(|new| new < old)) {
-        errors.push(FieldError::invalid(
-            &at.child("collisionCount"),
-            new.unwrap_or(0),
-            "cannot be decremented",
-        ));
+    check_status(&mut errors, &at, status);
+    let collisions = status.collision_count.unwrap_or(0);
+    let before = old
+        .lookup("status.collisionCount")
+        .and_then(|count| count.as_i64());
+    if before.is_some_and(|before| before > i64::from(collisions)) {
+        let at = at.child("collisionCount");
+        errors.push(FieldError::invalid(&at, collisions, "cannot be decremented"));
     }
     errors
 }
@@ -214,7 +193,7 @@ fn share(value: &IntOrString) -> u64 {
     }
 }
 
-fn validate_status(errors: &mut FieldErrors, at: &FieldPath, status: &DeploymentStatus) {
+fn check_status(errors: &mut FieldErrors, at: &FieldPath, status: &DeploymentStatus) {
     let replicas = status.replicas.unwrap_or(0);
     let available = status.available_replicas.unwrap_or(0);
     let ready = status.ready_replicas.unwrap_or(0);

@@ -1,21 +1,17 @@
 //! Events: what Kubernetes refuses of them.
 
 use k8s_openapi::api::core::v1::Event;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::check;
 use super::meta::{self, NameRule};
-use super::raw::Raw;
 
 // Longest texts of an event that has an `eventTime`, in bytes.
 const ACTION_LIMIT: usize = 128;
 const INSTANCE_LIMIT: usize = 128;
 const MESSAGE_LIMIT: usize = 1024;
 const REASON_LIMIT: usize = 128;
-
-/// Leaves an Event as it is: Kubernetes has no defaults for it.
-pub fn default(_event: &mut Raw) {}
 
 /// Validates an Event. One without an `eventTime` is of the old form, of which little is asked.
 pub fn validate(event: &Event) -> FieldErrors {
@@ -74,11 +70,4 @@ fn validate_new_form(errors: &mut FieldErrors, event: &Event) {
             ));
         }
     }
-}
-
-/// Validates an Event that replaces `old`.
-pub fn validate_update(new: &Event, old: &Event) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    errors.extend(validate(new));
-    errors
 }

@@ -1,4 +1,4 @@
-//! What field selectors can ask of each kind.
+//! What field selectors can ask of each kind, besides the name and the namespace, which they can ask of all.
 
 use orch_core::object::Document;
 use serde_json::Value;
@@ -57,15 +57,7 @@ fn text(value: Value) -> String {
     }
 }
 
-const NAME: Field = Field::new("metadata.name", &["metadata.name"]);
-const NAMESPACE_OF: Field = Field::new("metadata.namespace", &["metadata.namespace"]);
-
-/// Of a kind that says nothing of its own.
-pub(super) const NAMESPACED: &[Field] = &[NAME, NAMESPACE_OF];
-
 pub(super) const POD: &[Field] = &[
-    NAME,
-    NAMESPACE_OF,
     Field::new("spec.nodeName", &["spec.nodeName"]),
     Field::new("spec.restartPolicy", &["spec.restartPolicy"]),
     Field::new("spec.schedulerName", &["spec.schedulerName"]),
@@ -77,28 +69,18 @@ pub(super) const POD: &[Field] = &[
     Field::new("status.nominatedNodeName", &["status.nominatedNodeName"]),
 ];
 
-pub(super) const NODE: &[Field] = &[
-    NAME,
-    Field::or("spec.unschedulable", &["spec.unschedulable"], "false"),
-];
+pub(super) const NODE: &[Field] = &[Field::or("spec.unschedulable", &["spec.unschedulable"], "false")];
 
 pub(super) const NAMESPACE: &[Field] = &[
-    NAME,
     Field::new("name", &["metadata.name"]),
     Field::new("status.phase", &["status.phase"]),
 ];
 
-pub(super) const SECRET: &[Field] = &[NAME, NAMESPACE_OF, Field::new("type", &["type"])];
+pub(super) const SECRET: &[Field] = &[Field::new("type", &["type"])];
 
-pub(super) const REPLICA_SET: &[Field] = &[
-    NAME,
-    NAMESPACE_OF,
-    Field::or("status.replicas", &["status.replicas"], "0"),
-];
+pub(super) const REPLICA_SET: &[Field] = &[Field::or("status.replicas", &["status.replicas"], "0")];
 
 pub(super) const EVENT: &[Field] = &[
-    NAME,
-    NAMESPACE_OF,
     Field::new("involvedObject.kind", &["involvedObject.kind"]),
     Field::new("involvedObject.namespace", &["involvedObject.namespace"]),
     Field::new("involvedObject.name", &["involvedObject.name"]),

@@ -1,13 +1,9 @@
 //! Leases: what Kubernetes refuses of them.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::meta::{self, NameRule};
-use super::raw::Raw;
-
-/// Leaves a Lease as it is: Kubernetes has no defaults for it.
-pub fn default(_lease: &mut Raw) {}
 
 /// Validates a Lease.
 pub fn validate(lease: &Lease) -> FieldErrors {
@@ -38,12 +34,5 @@ pub fn validate(lease: &Lease) -> FieldErrors {
         let detail = "must be specified when preferredHolder is specified";
         errors.push(FieldError::required(&at.child("strategy"), detail));
     }
-    errors
-}
-
-/// Validates a Lease that replaces `old`.
-pub fn validate_update(new: &Lease, old: &Lease) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    errors.extend(validate(new));
     errors
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::check;
 
@@ -75,59 +75,6 @@ pub fn validate(meta: &ObjectMeta, namespaced: bool, name_rule: NameRule) -> Fie
         &mut errors,
         &at.child("finalizers"),
         meta.finalizers.as_deref().unwrap_or_default(),
-    );
-    errors
-}
-
-/// Validates the metadata of an object that replaces `old`.
-pub fn validate_update(new: &ObjectMeta, old: &ObjectMeta) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    let at = FieldPath::new("metadata");
-    if old.deletion_timestamp.is_some() {
-        let had = old.finalizers.as_deref().unwrap_or_default();
-        let added: Vec<&str> = (new.finalizers.iter().flatten())
-            .filter(|finalizer| !had.contains(finalizer))
-            .map(String::as_str)
-            .collect();
-        if !added.is_empty() {
-            let detail = format!(
-                "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
-            );
-            errors.push(FieldError::forbidden(&at.child("finalizers"), detail));
-        }
-    }
-    if new.generation.unwrap_or(0) < old.generation.unwrap_or(0) {
-        errors.push(FieldError::invalid(
-            &at.child("generation"),
-            new.generation,
-            "must not be decremented",
-        ));
-    }
-    check::immutable(&mut errors, &at.child("name"), &new.name, &old.name);
-    check::immutable(
-        &mut errors,
-        &at.child("namespace"),
-        &new.namespace,
-        &old.namespace,
-    );
-    check::immutable(&mut errors, &at.child("uid"), &new.uid, &old.uid);
-    check::immutable(
-        &mut errors,
-        &at.child("creationTimestamp"),
-        &new.creation_timestamp,
-        &old.creation_timestamp,
-    );
-    check::immutable(
-        &mut errors,
-        &at.child("deletionTimestamp"),
-        &new.deletion_timestamp,
-        &old.deletion_timestamp,
-    );
-    check::immutable(
-        &mut errors,
-        &at.child("deletionGracePeriodSeconds"),
-        &new.deletion_grace_period_seconds,
-        &old.deletion_grace_period_seconds,
     );
     errors
 }

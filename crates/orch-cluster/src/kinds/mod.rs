@@ -27,4 +27,4 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-pub use table::{KINDS, Kind, find, find_kind};
+pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds};

@@ -1,11 +1,9 @@
 //! Nodes: their defaults, and what Kubernetes refuses of them.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Node, NodeSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::meta::{self, NameRule};
 use super::pod::placement::validate_taints;
@@ -29,23 +27,12 @@ pub fn default(node: &mut Raw) {
     }
 }
 
-/// Leaves a new Node as it was sent: an agent registers with its status.
-pub fn prepare_create(_node: &mut Raw) {}
-
-/// Keeps the status: only the status subresource writes it.
-pub fn prepare_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "status");
-}
-
-/// Keeps the spec, for a write of the status.
-pub fn prepare_status_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "spec");
-}
-
 /// Validates a new Node, its defaults filled.
 pub fn validate(node: &Node) -> FieldErrors {
     let mut errors = meta::validate(&node.metadata, false, NameRule::Subdomain);
-    validate_status(&mut errors, node);
+    if let Some(status) = &node.status {
+        check_status(&mut errors, status);
+    }
     if let Some(spec) = &node.spec {
         let at = FieldPath::new("metadata").child("taints");
         validate_taints(&mut errors, &at, spec.taints.as_deref().unwrap_or_default());
@@ -57,8 +44,7 @@ pub fn validate(node: &Node) -> FieldErrors {
 /// Validates a Node that replaces `old`: of its spec only taints and `unschedulable` change, and what was not
 /// yet known of it may be filled in.
 pub fn validate_update(new: &Node, old: &Node) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    errors.extend(validate(new));
+    let mut errors = validate(new);
     let none = NodeSpec::default();
     let (new, old) = (
         new.spec.as_ref().unwrap_or(&none),
@@ -78,15 +64,11 @@ pub fn validate_update(new: &Node, old: &Node) -> FieldErrors {
     errors
 }
 
-/// Validates a status that is about to replace `old`'s.
-pub fn validate_status_update(new: &Node, old: &Node) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    validate_status(&mut errors, new);
-    let addresses = new
-        .status
-        .as_ref()
-        .and_then(|status| status.addresses.as_deref())
-        .unwrap_or_default();
+/// Validates a status that is to replace another.
+pub fn validate_status(status: &NodeStatus) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    check_status(&mut errors, status);
+    let addresses = status.addresses.as_deref().unwrap_or_default();
     for (index, address) in addresses.iter().enumerate() {
         if addresses[..index].contains(address) {
             let at = FieldPath::new("status").child("addresses").index(index);
@@ -96,16 +78,16 @@ pub fn validate_status_update(new: &Node, old: &Node) -> FieldErrors {
     errors
 }
 
-fn validate_status(errors: &mut FieldErrors, node: &Node) {
-    let Some(status) = &node.status else { return };
+fn check_status(errors: &mut FieldErrors, status: &NodeStatus) {
     let at = FieldPath::new("status");
-    let mut validate = |field: &'static str, list: Option<&BTreeMap<String, WireQuantity>>| {
-        for (name, amount) in list.into_iter().flatten() {
+    for (field, list) in [
+        ("capacity", &status.capacity),
+        ("allocatable", &status.allocatable),
+    ] {
+        for (name, amount) in list.iter().flatten() {
             validate_quantity(errors, &at.child(field).child(name.clone()), name, &amount.0);
         }
-    };
-    validate("capacity", status.capacity.as_ref());
-    validate("allocatable", status.allocatable.as_ref());
+    }
 }
 
 /// A node has at most one range of pod addresses of each family.

@@ -1,7 +1,7 @@
 //! ReplicaSets: their defaults, and what Kubernetes refuses of them.
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::meta::{self, NameRule};
 use super::raw::{self, Raw, child_mut, child_or_new, default_value};
@@ -23,16 +23,6 @@ pub fn prepare_create(replica_set: &mut Raw) {
     replica_set.remove("status");
 }
 
-/// Keeps the status: only the status subresource writes it.
-pub fn prepare_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "status");
-}
-
-/// Keeps the spec, for a write of the status.
-pub fn prepare_status_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "spec");
-}
-
 /// Validates a new ReplicaSet, its defaults filled.
 pub fn validate(replica_set: &ReplicaSet) -> FieldErrors {
     let mut errors = meta::validate(&replica_set.metadata, true, NameRule::Subdomain);
@@ -46,8 +36,7 @@ pub fn validate(replica_set: &ReplicaSet) -> FieldErrors {
 
 /// Validates a ReplicaSet that replaces `old`: its selector stays.
 pub fn validate_update(new: &ReplicaSet, old: &ReplicaSet) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    errors.extend(validate(new));
+    let mut errors = validate(new);
     if let (Some(new), Some(old)) = (
         check::given::<ReplicaSetSpec>(&new.spec),
         check::given::<ReplicaSetSpec>(&old.spec),
@@ -58,12 +47,10 @@ pub fn validate_update(new: &ReplicaSet, old: &ReplicaSet) -> FieldErrors {
     errors
 }
 
-/// Validates a status that is about to replace `old`'s.
-pub fn validate_status_update(new: &ReplicaSet, old: &ReplicaSet) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    if let Some(status) = &new.status {
-        validate_status(&mut errors, &FieldPath::new("status"), status);
-    }
+/// Validates a status that is to replace another.
+pub fn validate_status(status: &ReplicaSetStatus) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    check_status(&mut errors, &FieldPath::new("status"), status);
     errors
 }
 
@@ -77,7 +64,7 @@ fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &ReplicaSetSpec
     workload::validate_selector_and_template(errors, at, &spec.selector, spec.template.as_ref());
 }
 
-fn validate_status(errors: &mut FieldErrors, at: &FieldPath, status: &ReplicaSetStatus) {
+fn check_status(errors: &mut FieldErrors, at: &FieldPath, status: &ReplicaSetStatus) {
     check::non_negative(errors, &at.child("replicas"), i64::from(status.replicas));
     check::non_negative(
         errors,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
 use super::check;
@@ -127,7 +127,7 @@ fn validate_json(errors: &mut FieldErrors, at: &FieldPath, value: Option<&ByteSt
 
 /// Validates a Secret that replaces `old`: its type stays, and an immutable one keeps its data.
 pub fn validate_update(new: &Secret, old: &Secret) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
+    let mut errors = FieldErrors::default();
     check::immutable(&mut errors, &FieldPath::new("type"), &new.type_, &old.type_);
     if old.immutable == Some(true) {
         let changed = new.data.clone().unwrap_or_default() != old.data.clone().unwrap_or_default();

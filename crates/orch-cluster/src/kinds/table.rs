@@ -1,21 +1,24 @@
-//! The table of built-in kinds.
+//! The table of built-in kinds, and their rules as the client runs them.
 
 use std::sync::LazyLock;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
-use orch_core::object::field::FieldErrors;
-use orch_core::object::{ApiResource, RawObject, Scope};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, NamespaceStatus, Node, NodeStatus, Pod, PodStatus, Secret,
+};
+use orch_core::client::{Kind, KindRules};
+use orch_core::object::{ApiResource, Document, RawObject, Scope};
+use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::{self, Field};
-use super::{config_map, decode, deployment, event, lease, namespace, node, pod, raw, replica_set, secret};
+use super::{config_map, decode, deployment, event, lease, namespace, node, pod, replica_set, secret};
 
-/// A built-in kind: what it is called, and its rules over raw objects.
+/// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Kind {
+pub struct BuiltIn {
     /// Group, version, kind, plural and scope.
     pub resource: ApiResource,
     /// What one object is called, in lower case.
@@ -28,103 +31,104 @@ pub struct Kind {
     pub has_status: bool,
     /// The fields that a field selector may name.
     pub fields: &'static [Field],
-    /// Fills what the writer left out. Doing it again changes nothing.
-    pub default: fn(&mut RawObject),
-    /// Resets what nobody may write into a new object; its name is known by now.
-    pub prepare_create: fn(&mut RawObject),
-    /// Takes from the stored object (the second) what an update may not write.
-    pub prepare_update: fn(&mut RawObject, &RawObject),
-    /// Takes from the stored object (the second) what a write of the status may not write.
-    pub prepare_status_update: fn(&mut RawObject, &RawObject),
-    /// Says what is wrong with a new object, its defaults filled.
-    pub validate: fn(&RawObject) -> FieldErrors,
-    /// Says what is wrong with an object that is to replace the second.
-    pub validate_update: fn(&RawObject, &RawObject) -> FieldErrors,
-    /// Says what is wrong with a status that is to replace the second's.
-    pub validate_status_update: fn(&RawObject, &RawObject) -> FieldErrors,
+    /// Its other subresources that are parts of the object: names, and what writes to them may change.
+    pub subresources: &'static [(&'static str, Write)],
+    prepare_create: fn(&mut RawObject),
+    prepare_update: fn(&mut RawObject, &RawObject),
+    default: fn(&mut RawObject),
+    validate: fn(&RawObject) -> FieldErrors,
+    validate_update: fn(&RawObject, &RawObject) -> FieldErrors,
+    validate_status: fn(&[u8], &Document) -> FieldErrors,
+    grace_period_seconds: fn(&Document, Option<u64>) -> u64,
+    blocks_removal: fn(&Document) -> bool,
 }
 
+/// A write to a part of an object: undoes what it may not change (the second is the object as it is), and says what is
+/// wrong.
+pub type Write = fn(&mut RawObject, &RawObject) -> FieldErrors;
+
 /// The kinds of Kubernetes that are known here.
-pub static KINDS: LazyLock<[Kind; 9]> = LazyLock::new(|| {
+///
+/// ```
+/// let deployment = orch_cluster::kinds::find("deploy").unwrap();
+/// assert_eq!(deployment.resource.api_version(), "apps/v1");
+/// ```
+pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
     [
-        Kind {
+        BuiltIn {
             short_names: &["cm"],
-            fields: fields::NAMESPACED,
-            default: config_map::default,
             validate: |new| one::<ConfigMap>(new, config_map::validate),
             validate_update: |new, old| two::<ConfigMap>(new, old, config_map::validate_update),
-            ..kind("", "ConfigMap", "configmaps", "configmap", Scope::Namespaced)
+            ..row("", "ConfigMap", "configmaps", "configmap", Scope::Namespaced)
         },
-        Kind {
+        BuiltIn {
             short_names: &["ev"],
             fields: fields::EVENT,
-            default: event::default,
             validate: |new| one::<Event>(new, event::validate),
-            validate_update: |new, old| two::<Event>(new, old, event::validate_update),
-            ..kind("", "Event", "events", "event", Scope::Namespaced)
+            validate_update: |new, _| one::<Event>(new, event::validate),
+            ..row("", "Event", "events", "event", Scope::Namespaced)
         },
-        Kind {
+        BuiltIn {
             short_names: &["ns"],
             has_status: true,
             fields: fields::NAMESPACE,
-            default: namespace::default,
+            subresources: &[("finalize", namespace::finalize)],
             prepare_create: namespace::prepare_create,
             prepare_update: namespace::prepare_update,
-            prepare_status_update: namespace::prepare_status_update,
+            default: namespace::default,
             validate: |new| one::<Namespace>(new, namespace::validate),
-            validate_update: |new, old| two::<Namespace>(new, old, namespace::validate_update),
-            validate_status_update: |new, old| two::<Namespace>(new, old, namespace::validate_status_update),
-            ..kind("", "Namespace", "namespaces", "namespace", Scope::Cluster)
+            validate_update: |new, _| one::<Namespace>(new, namespace::validate),
+            validate_status: |new, old| {
+                status(new, |new: &NamespaceStatus| namespace::validate_status(new, old))
+            },
+            blocks_removal: namespace::blocks_removal,
+            ..row("", "Namespace", "namespaces", "namespace", Scope::Cluster)
         },
-        Kind {
+        BuiltIn {
             short_names: &["no"],
             has_status: true,
             fields: fields::NODE,
             default: node::default,
-            prepare_create: node::prepare_create,
-            prepare_update: node::prepare_update,
-            prepare_status_update: node::prepare_status_update,
             validate: |new| one::<Node>(new, node::validate),
             validate_update: |new, old| two::<Node>(new, old, node::validate_update),
-            validate_status_update: |new, old| two::<Node>(new, old, node::validate_status_update),
-            ..kind("", "Node", "nodes", "node", Scope::Cluster)
+            validate_status: |new, _| status(new, |new: &NodeStatus| node::validate_status(new)),
+            ..row("", "Node", "nodes", "node", Scope::Cluster)
         },
-        Kind {
+        BuiltIn {
             short_names: &["po"],
             categories: &["all"],
             has_status: true,
             fields: fields::POD,
-            default: pod::default,
+            subresources: &[("binding", pod::bind)],
             prepare_create: pod::prepare_create,
-            prepare_update: pod::prepare_update,
-            prepare_status_update: pod::prepare_status_update,
+            default: pod::default,
             validate: |new| one::<Pod>(new, pod::validate),
             validate_update: |new, old| two::<Pod>(new, old, pod::validate_update),
-            validate_status_update: |new, old| two::<Pod>(new, old, pod::validate_status_update),
-            ..kind("", "Pod", "pods", "pod", Scope::Namespaced)
+            validate_status: |new, old| status(new, |new: &PodStatus| pod::validate_status(new, old)),
+            grace_period_seconds: pod::deletion_grace,
+            ..row("", "Pod", "pods", "pod", Scope::Namespaced)
         },
-        Kind {
+        BuiltIn {
             fields: fields::SECRET,
             default: secret::default,
             validate: |new| one::<Secret>(new, secret::validate),
             validate_update: |new, old| two::<Secret>(new, old, secret::validate_update),
-            ..kind("", "Secret", "secrets", "secret", Scope::Namespaced)
+            ..row("", "Secret", "secrets", "secret", Scope::Namespaced)
         },
-        Kind {
+        BuiltIn {
             short_names: &["deploy"],
             categories: &["all"],
             has_status: true,
-            fields: fields::NAMESPACED,
+            prepare_create: without_status,
             default: deployment::default,
-            prepare_create: deployment::prepare_create,
-            prepare_update: deployment::prepare_update,
-            prepare_status_update: deployment::prepare_status_update,
             validate: |new| one::<Deployment>(new, deployment::validate),
             validate_update: |new, old| two::<Deployment>(new, old, deployment::validate_update),
-            validate_status_update: |new, old| {
-                two::<Deployment>(new, old, deployment::validate_status_update)
+            validate_status: |new, old| {
+                status(new, |new: &DeploymentStatus| {
+                    deployment::validate_status(new, old)
+                })
             },
-            ..kind(
+            ..row(
                 "apps",
                 "Deployment",
                 "deployments",
@@ -132,21 +136,17 @@ pub static KINDS: LazyLock<[Kind; 9]> = LazyLock::new(|| {
                 Scope::Namespaced,
             )
         },
-        Kind {
+        BuiltIn {
             short_names: &["rs"],
             categories: &["all"],
             has_status: true,
             fields: fields::REPLICA_SET,
+            prepare_create: without_status,
             default: replica_set::default,
-            prepare_create: replica_set::prepare_create,
-            prepare_update: replica_set::prepare_update,
-            prepare_status_update: replica_set::prepare_status_update,
             validate: |new| one::<ReplicaSet>(new, replica_set::validate),
             validate_update: |new, old| two::<ReplicaSet>(new, old, replica_set::validate_update),
-            validate_status_update: |new, old| {
-                two::<ReplicaSet>(new, old, replica_set::validate_status_update)
-            },
-            ..kind(
+            validate_status: |new, _| status(new, |new: &ReplicaSetStatus| replica_set::validate_status(new)),
+            ..row(
                 "apps",
                 "ReplicaSet",
                 "replicasets",
@@ -154,12 +154,10 @@ pub static KINDS: LazyLock<[Kind; 9]> = LazyLock::new(|| {
                 Scope::Namespaced,
             )
         },
-        Kind {
-            fields: fields::NAMESPACED,
-            default: lease::default,
+        BuiltIn {
             validate: |new| one::<Lease>(new, lease::validate),
-            validate_update: |new, old| two::<Lease>(new, old, lease::validate_update),
-            ..kind(
+            validate_update: |new, _| one::<Lease>(new, lease::validate),
+            ..row(
                 "coordination.k8s.io",
                 "Lease",
                 "leases",
@@ -171,28 +169,35 @@ pub static KINDS: LazyLock<[Kind; 9]> = LazyLock::new(|| {
 });
 
 /// A row to start from: no status, and rules that say nothing.
-fn kind(
+fn row(
     group: &'static str,
     kind: &'static str,
     plural: &'static str,
     singular: &'static str,
     scope: Scope,
-) -> Kind {
-    Kind {
+) -> BuiltIn {
+    BuiltIn {
         resource: ApiResource::new(group, "v1", kind, plural, scope),
         singular,
         short_names: &[],
         categories: &[],
         has_status: false,
         fields: &[],
-        default: |_| {},
+        subresources: &[],
         prepare_create: |_| {},
         prepare_update: |_, _| {},
-        prepare_status_update: |new, old| raw::keep(new, old, "spec"),
+        default: |_| {},
         validate: |_| FieldErrors::default(),
         validate_update: |_, _| FieldErrors::default(),
-        validate_status_update: |_, _| FieldErrors::default(),
+        validate_status: |_, _| FieldErrors::default(),
+        grace_period_seconds: |_, _| 0,
+        blocks_removal: |_| false,
     }
+}
+
+/// Nobody sends a status with a new object.
+fn without_status(object: &mut RawObject) {
+    object.remove("status");
 }
 
 fn one<K: DeserializeOwned>(new: &RawObject, rule: fn(&K) -> FieldErrors) -> FieldErrors {
@@ -213,8 +218,68 @@ fn two<K: DeserializeOwned>(
     }
 }
 
+fn status<S: DeserializeOwned + Default>(json: &[u8], rule: impl FnOnce(&S) -> FieldErrors) -> FieldErrors {
+    match decode::decode_json::<Option<S>>(json, &FieldPath::new("status")) {
+        Ok(status) => rule(&status.unwrap_or_default()),
+        Err(error) => error.into(),
+    }
+}
+
+/// The built-in kinds with their rules, for a client to be made with.
+pub fn kinds() -> impl Iterator<Item = Kind> {
+    KINDS.iter().map(|row| Kind::new(row.resource.clone(), row))
+}
+
+impl KindRules for &'static BuiltIn {
+    fn prepare_create(&self, object: &mut RawObject) {
+        (self.prepare_create)(object);
+    }
+
+    fn prepare_update(&self, object: &mut RawObject, old: &RawObject) {
+        (self.prepare_update)(object, old);
+    }
+
+    fn default(&self, object: &mut RawObject) {
+        (self.default)(object);
+    }
+
+    fn validate(&self, object: &RawObject) -> FieldErrors {
+        (self.validate)(object)
+    }
+
+    fn validate_update(&self, object: &RawObject, old: &RawObject) -> FieldErrors {
+        (self.validate_update)(object, old)
+    }
+
+    fn validate_status(&self, status: &[u8], old: &Document) -> FieldErrors {
+        (self.validate_status)(status, old)
+    }
+
+    fn subresource(&self, name: &str, object: &mut RawObject, old: &RawObject) -> Option<FieldErrors> {
+        let (_, write) = self.subresources.iter().find(|(own, _)| *own == name)?;
+        Some(write(object, old))
+    }
+
+    fn selectable_field(&self, document: &Document, path: &str) -> Option<String> {
+        let field = self.fields.iter().find(|field| field.name == path)?;
+        Some(field.value(document))
+    }
+
+    fn is_selectable(&self, path: &str) -> bool {
+        self.fields.iter().any(|field| field.name == path)
+    }
+
+    fn grace_period_seconds(&self, document: &Document, requested: Option<u64>) -> u64 {
+        (self.grace_period_seconds)(document, requested)
+    }
+
+    fn blocks_removal(&self, document: &Document) -> bool {
+        (self.blocks_removal)(document)
+    }
+}
+
 /// The kind of an object, by its `apiVersion` and `kind`.
-pub fn find_kind(api_version: &str, kind: &str) -> Option<&'static Kind> {
+pub fn find_kind(api_version: &str, kind: &str) -> Option<&'static BuiltIn> {
     KINDS
         .iter()
         .find(|row| row.resource.kind == kind && row.resource.api_version() == api_version)
@@ -222,7 +287,7 @@ pub fn find_kind(api_version: &str, kind: &str) -> Option<&'static Kind> {
 
 /// The kind that a person means: its plural, singular, kind or a short name, in any case, and a group after a dot if
 /// one is given (`deployments.apps`).
-pub fn find(name: &str) -> Option<&'static Kind> {
+pub fn find(name: &str) -> Option<&'static BuiltIn> {
     let name = name.to_lowercase();
     let (name, group) = match name.split_once('.') {
         Some((name, group)) => (name, Some(group)),

@@ -1,6 +1,7 @@
 //! The table of kinds, and the kinds that are not pods.
 
-use orch_core::object::field::FieldErrors;
+use orch_core::client::KindRules;
+use orch_core::object::FieldErrors;
 use orch_core::object::{Document, RawObject};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,9 +18,10 @@ fn raw(value: Value) -> RawObject {
 fn created(api_version: &str, object: Value) -> Result<Value, FieldErrors> {
     let mut object = raw(object);
     let kind = find_kind(api_version, object["kind"].as_str().unwrap()).unwrap();
-    (kind.default)(&mut object);
-    (kind.prepare_create)(&mut object);
-    (kind.validate)(&object).into_result()?;
+    // In the client's order.
+    kind.prepare_create(&mut object);
+    kind.default(&mut object);
+    kind.validate(&object).into_result()?;
     Ok(Value::Object(object))
 }
 
@@ -158,10 +160,10 @@ fn selectors_of_workloads_stay() {
         new["spec"]["selector"] = json!({"matchLabels": {"app": "web", "tier": "1"}});
         new["spec"]["template"]["metadata"]["labels"] = json!({"app": "web", "tier": "1"});
         let kind = find_kind(api_version, kind).unwrap();
-        let errors = (kind.validate_update)(&raw(new), &object);
+        let errors = kind.validate_update(&raw(new), &object);
         assert!(errors.to_string().ends_with("field is immutable"), "{errors}");
         assert_eq!(errors.len(), 1);
-        assert!((kind.validate_update)(&object, &object).is_empty());
+        assert!(kind.validate_update(&object, &object).is_empty());
     }
 }
 
@@ -178,13 +180,25 @@ fn a_namespace_is_active_labelled_and_held() {
 
     let kind = find("ns").unwrap();
     let mut new = raw(with(namespace.clone(), "/spec/finalizers", json!([])));
-    new.insert("status".to_owned(), json!({"phase": "Terminating"}));
-    (kind.prepare_update)(&mut new, &raw(namespace.clone()));
+    kind.prepare_update(&mut new, &raw(namespace.clone()));
     assert_eq!(
         Value::Object(new),
         namespace,
-        "an update writes neither finalizers nor status"
+        "an update does not write the finalizers"
     );
+
+    let old = Document::from_raw(&raw(namespace.clone())).unwrap();
+    assert!(kind.blocks_removal(&old));
+    let mut new = raw(with(namespace, "/spec/finalizers", json!([])));
+    new.insert("status".to_owned(), json!({"phase": "Terminating"}));
+    let errors = kind.subresource("finalize", &mut new, &old.to_raw().unwrap());
+    assert_eq!(errors, Some(FieldErrors::default()));
+    assert_eq!(
+        new["status"],
+        json!({"phase": "Active"}),
+        "it writes the finalizers alone"
+    );
+    assert!(!kind.blocks_removal(&Document::from_raw(&new).unwrap()));
 }
 
 #[test]
@@ -199,6 +213,94 @@ fn a_new_pod_is_pending_and_classified() {
         pod["status"],
         json!({"phase": "Pending", "qosClass": "Guaranteed"})
     );
+}
+
+#[test]
+fn a_pod_is_bound_once_and_by_nothing_but_its_node() {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    let kind = find("pod").unwrap();
+    let old = raw(created("v1", pod).unwrap());
+    let bind = |old: &RawObject, spec: Value| {
+        let mut new = raw(with(Value::Object(old.clone()), "/spec", spec));
+        new.insert("novel".to_owned(), json!(1));
+        let errors = kind.subresource("binding", &mut new, old).unwrap();
+        (new, errors.to_string())
+    };
+    let (bound, errors) = bind(&old, json!({"nodeName": "n1", "restartPolicy": "Never"}));
+    assert_eq!(errors, "[]");
+    assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
+    let mut expected = old.clone();
+    expected["spec"]["nodeName"] = json!("n1");
+    expected.insert("status".to_owned(), bound["status"].clone());
+    assert_eq!(bound, expected, "nothing else changed");
+
+    assert_eq!(
+        bind(&bound, json!({"nodeName": "n1"})),
+        (bound.clone(), "[]".to_owned()),
+        "again"
+    );
+    let (_, errors) = bind(&bound, json!({"nodeName": "n2"}));
+    assert_eq!(
+        errors,
+        "spec.nodeName: Forbidden: pod is already assigned to node \"n1\""
+    );
+    assert_eq!(bind(&old, json!({})).1, "spec.nodeName: Required value");
+    let mut going = old.clone();
+    going["metadata"]["deletionTimestamp"] = json!("2030-01-01T00:00:00Z");
+    let (_, errors) = bind(&going, json!({"nodeName": "n1"}));
+    assert_eq!(
+        errors,
+        "spec.nodeName: Forbidden: pod is being deleted, cannot be assigned to a host"
+    );
+    assert!(kind.subresource("novel", &mut going, &old).is_none());
+}
+
+#[test]
+fn a_status_is_checked() {
+    for (kind, old, status, expected) in [
+        (
+            "po",
+            json!({}),
+            json!({"phase": 5}),
+            "status.phase: Invalid value: 5: invalid type: integer `5`, expected a string",
+        ),
+        (
+            "ns",
+            json!({}),
+            json!({"phase": "Terminating"}),
+            "status.phase: Invalid value: \"Terminating\": may only be \
+            'Active' if `deletionTimestamp` is empty",
+        ),
+        (
+            "deploy",
+            json!({"status": {"collisionCount": 2}}),
+            json!({"collisionCount": 1}),
+            "status.collisionCount: Invalid value: 1: cannot be decremented",
+        ),
+        (
+            "rs",
+            json!({}),
+            json!({"replicas": 1, "readyReplicas": 2}),
+            "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
+        ),
+        (
+            "no",
+            json!({}),
+            json!({"capacity": {"cpu": "-1"}}),
+            "status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+        ),
+    ] {
+        let mut object = json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}});
+        object.as_object_mut().unwrap().extend(raw(old));
+        let old = Document::from_raw(&raw(object)).unwrap();
+        let kind = find(kind).unwrap();
+        let errors = kind.validate_status(status.to_string().as_bytes(), &old);
+        assert_eq!(errors.to_string(), expected);
+        assert!(kind.validate_status(b"null", &old).len() <= 1);
+    }
 }
 
 #[test]
@@ -280,7 +382,7 @@ fn what_is_immutable_stays() {
         let mut new = old.clone();
         new.insert("data".to_owned(), changed);
         new.remove("immutable");
-        let errors = (find_kind("v1", kind).unwrap().validate_update)(&new, &old);
+        let errors = find_kind("v1", kind).unwrap().validate_update(&new, &old);
         assert_eq!(
             errors.to_string(),
             "[immutable: Forbidden: field is immutable when `immutable` is set, data: Forbidden: field is immutable \
@@ -321,19 +423,19 @@ fn kinds_are_found_by_every_name_they_have() {
 
 #[test]
 fn field_selectors_see_what_kubernetes_shows_them() {
-    let value = |kind: &str, name: &str, object: Value| {
+    let value = |kind: &str, path: &str, object: Value| {
         let mut object = with(object, "/metadata", json!({"name": "o", "namespace": "ns"}));
         object["apiVersion"] = json!("v1");
         object["kind"] = json!(kind);
         let document = Document::from_raw(&raw(object)).unwrap();
         let kind = KINDS.iter().find(|row| row.resource.kind == kind).unwrap();
-        kind.fields
-            .iter()
-            .find(|field| field.name == name)
-            .map(|field| field.value(&document))
+        assert_eq!(
+            kind.is_selectable(path),
+            kind.selectable_field(&document, path).is_some()
+        );
+        kind.selectable_field(&document, path)
     };
     for (kind, name, object, expected) in [
-        ("Pod", "metadata.namespace", json!({}), Some("ns")),
         (
             "Pod",
             "spec.nodeName",
@@ -422,16 +524,18 @@ proptest! {
         if let Value::Object(object) = value {
             for kind in KINDS.iter() {
                 let mut once = object.clone();
-                (kind.default)(&mut once);
+                kind.default(&mut once);
                 let mut twice = once.clone();
-                (kind.default)(&mut twice);
+                kind.default(&mut twice);
                 prop_assert_eq!(&once, &twice, "{}", kind.resource);
-                (kind.prepare_create)(&mut twice);
-                let prepared = twice.clone();
-                (kind.prepare_create)(&mut twice);
-                prop_assert_eq!(&prepared, &twice, "{}", kind.resource);
-                // Whatever it is, it is judged and nothing panics.
-                let _ = (kind.validate)(&twice);
+                // Whatever it is, it is prepared and judged, and nothing panics.
+                kind.prepare_create(&mut twice);
+                kind.prepare_update(&mut twice, &object);
+                let _ = kind.validate(&twice);
+                let _ = kind.validate_update(&twice, &object);
+                for (name, _) in kind.subresources {
+                    let _ = kind.subresource(name, &mut twice, &object);
+                }
             }
         }
     }

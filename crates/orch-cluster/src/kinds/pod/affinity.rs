@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
     WeightedPodAffinityTerm,
 };
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::volume::Volumes;
 use super::{env, mount, probe, resource, security};

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::image::default_pull_policy;
+use super::resources::qos_class_of;
 use super::volume_default::default_volume;
 use crate::kinds::raw::{
     self, Raw, child_mut, child_or_new, default_number, default_text, default_value, is_unset, items,
@@ -56,6 +57,11 @@ pub fn default(pod: &mut Raw) {
     }
     default_tolerations(spec);
     default_priority(spec);
+    // The class follows from requests and limits, and is settled when a pod is created.
+    let class = qos_class_of(spec).as_str();
+    if let Some(status) = child_mut(pod, "status") {
+        default_text(status, "qosClass", class);
+    }
 }
 
 /// Fills a pod template (`spec.template` of a workload), which gets less than a pod does.

@@ -1,8 +1,8 @@
 //! Validates how a pod resolves names, and what it is called itself.
 
 use k8s_openapi::api::core::v1::{PodDNSConfig, PodSpec};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 

@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{
     EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector,
 };
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 

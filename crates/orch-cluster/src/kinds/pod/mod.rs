@@ -35,8 +35,8 @@ pub use default::{
     DEFAULT_TOLERATION_SECONDS, TAINT_NOT_READY, TAINT_UNREACHABLE, default, default_template,
 };
 pub use image::default_pull_policy;
-pub use status_update::validate_status_update;
-pub use strategy::{deletion_grace, prepare_create, prepare_status_update, prepare_update};
+pub use status_update::validate_status;
+pub use strategy::{bind, deletion_grace, prepare_create};
 pub use update::validate_update;
 pub use validate::validate;
 pub(crate) use validate::validate_template;

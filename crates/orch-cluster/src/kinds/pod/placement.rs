@@ -1,8 +1,8 @@
 //! Validates taints, tolerations and topology spread constraints.
 
 use k8s_openapi::api::core::v1::{Taint, Toleration, TopologySpreadConstraint};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 

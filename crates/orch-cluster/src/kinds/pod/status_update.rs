@@ -2,53 +2,53 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use k8s_openapi::api::core::v1::{ContainerStatus, PodSpec, PodStatus};
+use orch_core::object::Document;
 use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
-use crate::kinds::{check, meta};
+use crate::kinds::check;
 
-/// Validates a status that is about to replace `old`'s: a container that ended for good stays ended.
-pub fn validate_status_update(new: &Pod, old: &Pod) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
+/// Validates a status that is to replace that of `old`: a container that ended for good stays ended.
+pub fn validate_status(status: &PodStatus, old: &Document) -> FieldErrors {
+    let mut errors = FieldErrors::default();
     let at = FieldPath::new("status");
-    let none = PodStatus::default();
-    let (status, old_status) = (
-        new.status.as_ref().unwrap_or(&none),
-        old.status.as_ref().unwrap_or(&none),
-    );
     for (index, condition) in status.conditions.iter().flatten().enumerate() {
-        check::label_key(
-            &mut errors,
-            &at.child("conditions").index(index).child("type"),
-            &condition.type_,
-        );
+        let at = at.child("conditions").index(index).child("type");
+        check::label_key(&mut errors, &at, &condition.type_);
     }
     if let Some(node) = status
         .nominated_node_name
         .as_deref()
         .filter(|node| !node.is_empty())
     {
-        check::format(
-            &mut errors,
-            &at.child("nominatedNodeName"),
-            node,
-            names::dns_subdomain(node),
-        );
+        let at = at.child("nominatedNodeName");
+        check::format(&mut errors, &at, node, names::dns_subdomain(node));
     }
     validate_addresses(&mut errors, &at.child("podIPs"), status);
-    let policy = old
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.restart_policy.as_deref())
-        .unwrap_or("Always");
+    let policy = old.lookup("spec.restartPolicy").unwrap_or_default();
+    if matches!(policy.as_str(), Some("Never" | "OnFailure")) {
+        validate_ends(&mut errors, &at, status, old);
+    }
+    errors
+}
+
+/// What of the stored pod says which containers are not started again.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OldPod {
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+fn validate_ends(errors: &mut FieldErrors, at: &FieldPath, status: &PodStatus, old: &Document) {
+    let Ok(old) = serde_json::from_slice::<OldPod>(old.stored()) else {
+        return; // it can only get better
+    };
+    let policy = old.spec.restart_policy.as_deref().unwrap_or_default();
     // A container may have a restart policy of its own (KEP-5307), and a sidecar always has.
-    let restarts_by_itself: BTreeSet<&str> = (old.spec.iter())
-        .flat_map(|spec| {
-            spec.containers
-                .iter()
-                .chain(spec.init_containers.iter().flatten())
-        })
+    let restarts_by_itself: BTreeSet<&str> = (old.spec.containers.iter())
+        .chain(old.spec.init_containers.iter().flatten())
         .filter(|container| container.restart_policy.is_some())
         .map(|container| container.name.as_str())
         .collect();
@@ -56,27 +56,24 @@ pub fn validate_status_update(new: &Pod, old: &Pod) -> FieldErrors {
         (
             "containerStatuses",
             &status.container_statuses,
-            &old_status.container_statuses,
+            &old.status.container_statuses,
         ),
         (
             "initContainerStatuses",
             &status.init_container_statuses,
-            &old_status.init_container_statuses,
+            &old.status.init_container_statuses,
         ),
     ] {
-        let old = old
-            .iter()
-            .flatten()
-            .filter(|status| !restarts_by_itself.contains(status.name.as_str()));
+        let ours = |status: &&ContainerStatus| !restarts_by_itself.contains(status.name.as_str());
+        let old = old.iter().flatten().filter(ours);
         validate_transitions(
-            &mut errors,
+            errors,
             &at.child(field),
             new.as_deref().unwrap_or_default(),
             old,
             policy,
         );
     }
-    errors
 }
 
 fn validate_transitions<'a>(
@@ -86,9 +83,6 @@ fn validate_transitions<'a>(
     old: impl Iterator<Item = &'a ContainerStatus>,
     restart_policy: &str,
 ) {
-    if restart_policy == "Always" {
-        return;
-    }
     for (index, old) in old.enumerate() {
         let Some(ended) = old.state.as_ref().and_then(|state| state.terminated.as_ref()) else {
             continue;

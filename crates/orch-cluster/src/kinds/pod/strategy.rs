@@ -1,45 +1,96 @@
-//! What a pod's writer may not write: its status, and how fast it goes.
+//! What a pod's writer may not write: its status, its node, and how fast it goes.
 
-use serde_json::Value;
+use orch_core::object::Document;
+use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
+use serde_json::{Value, json};
 
-use super::resources::qos_class_of;
-use crate::kinds::raw::{self, Raw, child, text};
+use crate::kinds::raw::{self, Raw, child, child_or_new, default_value, is_unset, text};
 
-/// Makes a new pod Pending, of the quality of service its resources give it; a status that was sent is dropped.
+/// Makes a new pod Pending; a status that was sent is dropped.
 pub fn prepare_create(pod: &mut Raw) {
-    let class = child(pod, "spec").map_or("BestEffort", |spec| qos_class_of(spec).as_str());
-    pod.insert(
-        "status".to_owned(),
-        serde_json::json!({"phase": "Pending", "qosClass": class}),
-    );
+    pod.insert("status".to_owned(), json!({"phase": "Pending"}));
 }
 
-/// Keeps the status: only the status subresource writes it.
-pub fn prepare_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "status");
+/// Writes the subresource `binding`: the pod's node, and with it the condition PodScheduled.
+///
+/// Once bound, a pod stays where it is; binding it again to the same node changes nothing.
+pub fn bind(pod: &mut Raw, old: &Raw) -> FieldErrors {
+    raw::restore_all_but(pod, old, "spec");
+    let none = Raw::new();
+    let old_spec = child(old, "spec").unwrap_or(&none);
+    let at = FieldPath::new("spec").child("nodeName");
+    let Some(spec) = child_or_new(pod, "spec") else {
+        return FieldError::required(&at, "").into();
+    };
+    raw::restore_all_but(spec, old_spec, "nodeName");
+    let (node, bound) = (text(spec, "nodeName"), text(old_spec, "nodeName"));
+    if let Err(error) = check_binding(&at, node, bound, old) {
+        return error;
+    }
+    if bound.is_empty() {
+        set_scheduled(pod);
+    }
+    FieldErrors::default()
 }
 
-/// Keeps the spec and the owners, which old node agents are known to have broken, for a write of the status.
-pub fn prepare_status_update(new: &mut Raw, old: &Raw) {
-    raw::keep(new, old, "spec");
-    if let (Some(new), Some(old)) = (raw::child_mut(new, "metadata"), child(old, "metadata")) {
-        raw::keep(new, old, "ownerReferences");
+fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Raw) -> Result<(), FieldErrors> {
+    if node.is_empty() {
+        return Err(FieldError::required(at, "").into());
+    }
+    let wrong = names::dns_subdomain(node);
+    if !wrong.is_empty() {
+        return Err(wrong
+            .into_iter()
+            .map(|wrong| FieldError::invalid(at, node, wrong))
+            .collect());
+    }
+    if bound == node {
+        return Ok(());
+    }
+    let is_deleting = child(old, "metadata").is_some_and(|metadata| !is_unset(metadata, "deletionTimestamp"));
+    let is_gated =
+        child(old, "spec").is_some_and(|spec| raw::items(spec, "schedulingGates").next().is_some());
+    let detail = if !bound.is_empty() {
+        format!("pod is already assigned to node {bound:?}")
+    } else if is_deleting {
+        "pod is being deleted, cannot be assigned to a host".to_owned()
+    } else if is_gated {
+        "pod has non-empty .spec.schedulingGates".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(FieldError::forbidden(at, detail).into())
+}
+
+fn set_scheduled(pod: &mut Raw) {
+    let now = orch_core::time::now().as_second();
+    let now = jiff::Timestamp::from_second(now).map_or(Value::Null, |now| now.to_string().into());
+    let condition = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now});
+    let Some(status) = child_or_new(pod, "status") else {
+        return;
+    };
+    default_value(status, "conditions", Vec::<Value>::new());
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        conditions.retain(|condition| condition["type"] != "PodScheduled");
+        conditions.push(condition);
     }
 }
 
 /// How many seconds a pod gets to end, when its deletion asks for `requested` or says nothing.
 ///
-/// None at all if no node runs it, or if it has ended. A negative period is the shortest, one second.
-pub fn deletion_grace(pod: &Raw, requested: Option<i64>) -> i64 {
-    let none = Raw::new();
-    let spec = child(pod, "spec").unwrap_or(&none);
-    let phase = child(pod, "status").map_or("", |status| text(status, "phase"));
-    if text(spec, "nodeName").is_empty() || matches!(phase, "Failed" | "Succeeded") {
+/// None at all if no node runs it, or if it has ended.
+pub fn deletion_grace(pod: &Document, requested: Option<u64>) -> u64 {
+    let field = |path| pod.lookup(path).unwrap_or_default();
+    let is_bound = field("spec.nodeName")
+        .as_str()
+        .is_some_and(|node| !node.is_empty());
+    let has_ended = matches!(field("status.phase").as_str(), Some("Failed" | "Succeeded"));
+    if !is_bound || has_ended {
         return 0;
     }
-    let own = || spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64);
-    match requested.or_else(own).unwrap_or(0) {
-        seconds if seconds < 0 => 1,
-        seconds => seconds,
-    }
+    requested.unwrap_or_else(|| match field("spec.terminationGracePeriodSeconds").as_i64() {
+        Some(seconds) => u64::try_from(seconds).unwrap_or(1), // a negative period is the shortest
+        None => 0,
+    })
 }

@@ -1,11 +1,10 @@
 //! Validates changes of a pod: almost nothing of a running pod can change.
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
 use super::validate::{deadline, validate_common};
-use crate::kinds::meta;
 
 /// Changed fields that a refusal names; the first few are enough to find the mistake.
 const SHOWN_CHANGES: usize = 8;
@@ -15,8 +14,7 @@ const SHOWN_CHANGES: usize = 8;
 /// What may change is the image of a container, `activeDeadlineSeconds` (to less), `tolerations` (more of them),
 /// `schedulingGates` (fewer of them), and the metadata.
 pub fn validate_update(new: &Pod, old: &Pod) -> FieldErrors {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    errors.extend(validate_common(new));
+    let mut errors = validate_common(new);
     let (Some(new), Some(old)) = (&new.spec, &old.spec) else {
         return errors;
     };

@@ -333,8 +333,8 @@ fn resources_are_checked() {
         ),
         (
             at,
-            json!({"requests": {"cpu": "1"}, "limits": {"example.com/gpu": "500m"}}),
-            "spec.containers[0].resources.limits[example.com/gpu]: Invalid value: \"500m\": must be an integer",
+            json!({"limits": {"example.com/gpu": "1"}, "requests": {"example.com/gpu": "2"}}),
+            "spec.containers[0].resources.requests: Invalid value: \"2\": must be equal to example.com/gpu limit of 1",
         ),
         (
             at,
@@ -348,6 +348,13 @@ fn resources_are_checked() {
              containers",
         ),
     ]);
+    let halves = wrong_with(at, json!({"limits": {"example.com/gpu": "500m"}}));
+    assert_eq!(halves.len(), 2, "the request follows the limit: {halves:?}");
+    assert!(
+        halves[0].ends_with("[example.com/gpu]: Invalid value: \"500m\": must be an integer"),
+        "{}",
+        halves[0]
+    );
     let unknown = wrong_with(at, json!({"requests": {"ram": "2"}}));
     assert_eq!(unknown.len(), 2);
     assert!(

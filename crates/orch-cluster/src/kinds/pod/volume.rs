@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, NFSVolumeSource, ProjectedVolumeSource, Volume,
 };
-use orch_core::object::field::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::Quantity;
 use orch_core::object::names;
-use orch_core::object::quantity::Quantity;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::env::{FILE_FIELDS, validate_field, validate_resource};
 use crate::kinds::check;
