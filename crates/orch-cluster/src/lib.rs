@@ -1,3 +1,4 @@
 //! Kubernetes behaviour on orch-core.
 
 pub mod agent;
+pub mod events;

@@ -108,8 +108,7 @@ fn ready(view: &View<'_>, containers: &Verdict) -> Verdict {
         return containers.clone();
     }
     let gates = view.pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_ref()).into_iter().flatten();
-    // Gates are conditions that others write, so they are read from the object, not from our last report.
-    let written = view.pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let written = view.status.conditions.as_deref().unwrap_or_default();
     let complaints: Vec<String> = gates
         .filter_map(|gate| {
             let type_ = &gate.condition_type;

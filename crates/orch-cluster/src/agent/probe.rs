@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{self, HTTPHeader};
+use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use orch_core::runtime::{ContainerId, ContainerState};
 
@@ -45,8 +45,8 @@ pub enum Check {
         port: u16,
         /// Which path.
         path: String,
-        /// Further headers.
-        headers: Vec<HTTPHeader>,
+        /// Further headers, by name and value.
+        headers: Vec<(String, String)>,
     },
     /// Opens a connection.
     Tcp {
@@ -252,12 +252,13 @@ fn check(probe: &v1::Probe, container: &v1::Container) -> Option<Check> {
 /// The check of an `httpGet`; none if its port has a name that no port of the container has.
 pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) -> Option<Check> {
     let path = http.path.as_deref().unwrap_or("/");
+    let headers = http.http_headers.iter().flatten();
     let slash = if path.starts_with('/') { "" } else { "/" };
     Some(Check::Http {
         host: http.host.clone().filter(|host| !host.is_empty()),
         port: port(&http.port, container)?,
         path: format!("{slash}{path}"),
-        headers: http.http_headers.clone().unwrap_or_default(),
+        headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
     })
 }
 

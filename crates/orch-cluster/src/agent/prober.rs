@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::HTTPHeader;
 use orch_core::runtime::{ContainerId, ExecRequest, Runtime, RuntimeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -66,7 +65,7 @@ async fn bounded(timeout: Duration, check: impl Future<Output = Result<(), Strin
 }
 
 /// Asks for a page over HTTP/1.1 and looks at the status alone.
-async fn http(host: &str, port: u16, path: &str, headers: &[HTTPHeader]) -> Result<(), String> {
+async fn http(host: &str, port: u16, path: &str, headers: &[(String, String)]) -> Result<(), String> {
     let url = || format!("http://{host}:{port}{path}");
     let failed = |error: std::io::Error| format!("Get {:?}: {error}", url());
     let mut stream = TcpStream::connect((host, port)).await.map_err(failed)?;
@@ -88,10 +87,10 @@ async fn http(host: &str, port: u16, path: &str, headers: &[HTTPHeader]) -> Resu
     }
 }
 
-fn request(host: &str, port: u16, path: &str, headers: &[HTTPHeader]) -> String {
+fn request(host: &str, port: u16, path: &str, headers: &[(String, String)]) -> String {
     // A header that holds a line end would be another header; such a value cannot be sent.
     let clean = |text: &str| !text.contains(['\r', '\n']);
-    let given = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    let given = |name: &str| headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
     let target: String = path.chars().map(|c| if c.is_ascii_graphic() { c } else { '+' }).collect();
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let mut text = format!("GET {target} HTTP/1.1\r\n");
@@ -105,8 +104,8 @@ fn request(host: &str, port: u16, path: &str, headers: &[HTTPHeader]) -> String 
             text.extend([name, ": ", value.as_str(), "\r\n"]);
         }
     }
-    for header in headers.iter().filter(|header| clean(&header.name) && clean(&header.value)) {
-        text.extend([header.name.as_str(), ": ", header.value.as_str(), "\r\n"]);
+    for (name, value) in headers.iter().filter(|(name, value)| clean(name) && clean(value)) {
+        text.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
     }
     text.push_str("Connection: close\r\n\r\n");
     text
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn given_headers_replace_the_defaults_and_cannot_break_out() {
-        let header = |name: &str, value: &str| HTTPHeader { name: name.into(), value: value.into() };
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let text = request("::1", 80, "/a b", &[header("host", "shop"), header("X", "a\r\nY: b")]);
         assert!(text.starts_with("GET /a+b HTTP/1.1\r\nUser-Agent"), "{text}");
         assert!(text.contains("host: shop\r\n") && !text.contains("Y: b"));

@@ -68,12 +68,12 @@ pub(crate) fn request<'a>(container: &'a Container, resource: &str) -> Option<&'
 
 /// An amount in whole units, rounded up; none if it cannot be read or is below zero.
 pub(crate) fn value(quantity: &Quantity) -> Option<u64> {
-    u64::try_from(orch_core::object::quantity::Quantity::try_from(quantity).ok()?.value()).ok()
+    u64::try_from(orch_core::object::Quantity::try_from(quantity).ok()?.value()).ok()
 }
 
 /// An amount in thousandths, rounded up; none if it cannot be read or is below zero.
 pub(crate) fn milli(quantity: &Quantity) -> Option<u64> {
-    u64::try_from(orch_core::object::quantity::Quantity::try_from(quantity).ok()?.milli_value()).ok()
+    u64::try_from(orch_core::object::Quantity::try_from(quantity).ok()?.milli_value()).ok()
 }
 
 #[cfg(test)]
