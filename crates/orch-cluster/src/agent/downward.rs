@@ -8,7 +8,7 @@ use super::qos::{limit, milli, request, value};
 
 /// What a pod's references can resolve to.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The pod.
     pub pod: &'a Pod,
     /// Its addresses, the primary first; on the machine's network the machine's.
@@ -23,7 +23,7 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Facts of a pod on a machine of which nothing is known.
-    pub fn of(pod: &'a Pod) -> Self {
+    pub(crate) fn of(pod: &'a Pod) -> Self {
         Self {
             pod,
             pod_ips: Vec::new(),
@@ -40,7 +40,7 @@ const PATHS: &str = "metadata.name, metadata.namespace, metadata.uid, metadata.l
      status.podIP, status.podIPs";
 
 /// What a `fieldRef` names. The error says what is allowed.
-pub fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
+pub(crate) fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
     let meta = &facts.pod.metadata;
     let spec = facts.pod.spec.as_ref();
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
@@ -77,7 +77,7 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 }
 
 /// What a `resourceFieldRef` names, divided by its divisor and rounded up.
-pub fn resource(facts: &Facts<'_>, container: &Container, from: &ResourceFieldSelector) -> Result<String, String> {
+pub(crate) fn resource(facts: &Facts<'_>, container: &Container, from: &ResourceFieldSelector) -> Result<String, String> {
     let named = from.container_name.as_deref().filter(|name| !name.is_empty());
     let of = match named {
         None => container,

@@ -211,12 +211,12 @@ fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
         match hint {
             RuntimeEvent::Container { id, pod_uid, .. } => {
                 if let Some(worker) = workers.get(&pod_uid) {
-                    worker.mailbox.send(|letters| drop(letters.containers.insert(id)));
+                    worker.mailbox.send(|letters| letters.containers.extend([id]));
                 }
             }
             RuntimeEvent::Sandbox { id, pod_uid } => {
                 if let Some(worker) = workers.get(&pod_uid) {
-                    worker.mailbox.send(|letters| drop(letters.sandboxes.insert(id)));
+                    worker.mailbox.send(|letters| letters.sandboxes.extend([id]));
                 }
             }
             _ => relist = true,

@@ -12,7 +12,7 @@ use super::observed::{Health, Unhealthy, View, add, seconds};
 
 /// Which of a container's probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProbeKind {
+pub(crate) enum ProbeKind {
     /// Says that the container has started; until then the others wait.
     Startup,
     /// Its failure kills the container.
@@ -23,7 +23,7 @@ pub enum ProbeKind {
 
 impl ProbeKind {
     /// Its name in messages.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Startup => "startup",
             Self::Liveness => "liveness",
@@ -34,7 +34,7 @@ impl ProbeKind {
 
 /// What a probe, or a lifecycle hook, does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
+pub(crate) enum Check {
     /// Runs a command in the container; 0 is success.
     Exec(Vec<String>),
     /// Asks for a page; 200 to 399 is success.
@@ -59,7 +59,7 @@ pub enum Check {
 
 /// What came of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It succeeded.
     Success,
     /// It failed, and this is what it said.
@@ -70,7 +70,7 @@ pub enum Outcome {
 
 /// One probe of one container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProbeKey {
+pub(crate) struct ProbeKey {
     /// The container.
     pub container: ContainerId,
     /// Which of its probes.
@@ -79,7 +79,7 @@ pub struct ProbeKey {
 
 /// All probes of a pod.
 #[derive(Clone, Debug, Default)]
-pub struct Probes {
+pub(crate) struct Probes {
     all: BTreeMap<ProbeKey, Probe>,
 }
 
@@ -107,7 +107,7 @@ impl Probes {
     ///
     /// A container that was reported ready or started before (by an earlier process of this agent) stays so
     /// until its probe says otherwise.
-    pub fn sync(&mut self, view: &View<'_>) -> bool {
+    pub(crate) fn sync(&mut self, view: &View<'_>) -> bool {
         let before = self.all.len();
         let running = |id: &ContainerId| {
             view.observed.containers.iter().any(|container| container.id == *id && container.state.is_running())
@@ -146,7 +146,7 @@ impl Probes {
     }
 
     /// The checks that are due, now under way, with the container's name and the time each may take.
-    pub fn due(&mut self, now: Timestamp) -> Vec<(ProbeKey, String, Check, Duration)> {
+    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(ProbeKey, String, Check, Duration)> {
         let starting = self.starting();
         let due = self.all.iter_mut().filter(|(key, probe)| probe.waits(key, &starting) && probe.next_at <= now);
         due.map(|(key, probe)| {
@@ -157,14 +157,14 @@ impl Probes {
     }
 
     /// When the next check is due.
-    pub fn next_at(&self) -> Option<Timestamp> {
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
         let starting = self.starting();
         let waiting = self.all.iter().filter(|(key, probe)| probe.waits(key, &starting));
         waiting.map(|(_, probe)| probe.next_at).min()
     }
 
     /// Takes in what came of a check. Returns whether the container's health changed.
-    pub fn record(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) -> bool {
+    pub(crate) fn record(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) -> bool {
         let Some(probe) = self.all.get_mut(key) else { return false };
         probe.under_way = false;
         probe.next_at = add(probe.next_at, probe.period).max(now);
@@ -189,7 +189,7 @@ impl Probes {
     }
 
     /// What the probes say of each container that has any.
-    pub fn health(&self) -> BTreeMap<ContainerId, Health> {
+    pub(crate) fn health(&self) -> BTreeMap<ContainerId, Health> {
         let mut health = BTreeMap::<ContainerId, Health>::new();
         for (key, probe) in &self.all {
             let of = health.entry(key.container.clone()).or_default();
@@ -279,7 +279,11 @@ mod tests {
     use crate::agent::testkit::Model;
 
     fn model(probes: &str) -> Model {
-        Model::running(&format!(r#"{{"containers": [{{"name": "c", "image": "i", {probes}}}]}}"#))
+        let spec = format!(r#"{{"containers": [{{"name": "c", "image": "i", {probes}}}]}}"#);
+        let mut model = Model::running(&spec);
+        // Reported ready before there were probes, it would count as adopted.
+        model.status = Default::default();
+        model
     }
 
     /// Lets `outcomes` come, one per due check, and notes the health of the container after each.
@@ -287,12 +291,17 @@ mod tests {
         let mut seen = Vec::new();
         for (kind, success) in outcomes {
             probes.sync(&model.view());
-            model.now = probes.next_at().expect("a probe waits");
-            let due = probes.due(model.now);
-            let (key, ..) = due.iter().find(|(key, ..)| key.kind == *kind).expect("the probe is due").clone();
-            for (other, ..) in due.iter().filter(|(other, ..)| *other != key) {
-                probes.record(other, &Outcome::Unknown, model.now);
-            }
+            let key = loop {
+                model.now = probes.next_at().expect("a probe waits");
+                let due = probes.due(model.now);
+                let key = due.iter().find(|(key, ..)| key.kind == *kind).map(|(key, ..)| key.clone());
+                for (other, ..) in due.iter().filter(|(other, ..)| key.as_ref() != Some(other)) {
+                    probes.record(other, &Outcome::Unknown, model.now);
+                }
+                if let Some(key) = key {
+                    break key;
+                }
+            };
             let outcome = if *success { Outcome::Success } else { Outcome::Failure("no".into()) };
             probes.record(&key, &outcome, model.now);
             seen.push(probes.health().into_values().next().unwrap());

@@ -15,7 +15,7 @@ pub struct Refusal {
 
 /// What came of comparing a pod with a runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Support {
+pub(crate) struct Support {
     /// It cannot run.
     pub refusal: Option<Refusal>,
     /// It can, without these.
@@ -23,7 +23,7 @@ pub struct Support {
 }
 
 /// Compares what a pod asks for with what a runtime declares.
-pub fn support(pod: &Pod, runtime: &str, can: &Capabilities) -> Support {
+pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities) -> Support {
     let Some(spec) = &pod.spec else { return Support::default() };
     let mut complaints = Vec::new();
     let mut warnings = Vec::new();

@@ -228,7 +228,8 @@ impl Worker {
             self.observed.health = self.probes.health();
         }
         let mut computed = None;
-        if self.pod.metadata.deletion_timestamp.is_some() && !self.observed.gone {
+        let terminal = matches!(self.stored.phase.as_deref(), Some("Succeeded" | "Failed"));
+        if (terminal || self.pod.metadata.deletion_timestamp.is_some()) && !self.observed.gone {
             let report = status(&self.view(now));
             self.observed.reported = self.sent.is_none() && report == self.stored;
             computed = Some(report);
