@@ -66,6 +66,18 @@ pub(crate) fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
     })
 }
 
+/// What a `fieldRef` in a file names: also all labels or annotations, a line each.
+pub(crate) fn file_field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
+    let meta = &facts.pod.metadata;
+    let map = match path {
+        "metadata.labels" => &meta.labels,
+        "metadata.annotations" => &meta.annotations,
+        _ => return field(facts, path),
+    };
+    let lines = map.iter().flatten().map(|(key, value)| format!("{key}={value:?}"));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
 fn unknown(path: &str) -> String {
     format!("fieldRef: invalid value {path:?}: must be one of {PATHS}")
 }

@@ -1,13 +1,13 @@
 //! Operations on the runtime and the store, as a pod's worker has them under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{self, ConfigMap, ObjectReference, Pod, Secret};
 use orch_core::client::ApiError;
-use orch_core::runtime::{Container, ContainerId, RuntimeError, Sandbox, SandboxFilter, SandboxId};
+use orch_core::runtime::{Container, ContainerId, Mount, RuntimeError, Sandbox, SandboxFilter, SandboxId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::probe::{Check, Outcome, ProbeKey, http_check};
 use super::prober;
 use super::shared::Shared;
 use super::translate::{Making, container_config, sandbox_config};
+use super::volumes::{self, VolumeError};
 use crate::events::reference;
 
 /// What came of an operation.
@@ -55,6 +56,9 @@ pub(crate) enum StartError {
     /// The environment refers to what is not there.
     #[error("{0}")]
     Env(#[from] EnvError),
+    /// A volume is not there.
+    #[error("{0}")]
+    Volume(#[from] VolumeError),
     /// What the environment refers to could not be read.
     #[error("{0}")]
     Api(#[from] ApiError),
@@ -70,7 +74,7 @@ impl StartError {
     /// The word for the container's `waiting.reason`.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::Cancelled => "ContainerCreating",
+            Self::Cancelled | Self::Volume(_) => "ContainerCreating",
             Self::NeverPull(_) => "ErrImageNeverPull",
             Self::Pull(RuntimeError::InvalidImage { .. }) | Self::Create(RuntimeError::InvalidImage { .. }) => {
                 "InvalidImageName"
@@ -131,12 +135,12 @@ impl Start {
         if policy == PullPolicy::Always {
             self.pull(&about, false).await?;
         }
-        let env = self.environment().await?;
+        let (env, mounts) = self.surroundings().await?;
         let making = Making {
             attempt: self.attempt,
             backoff: self.backoff,
             env,
-            mounts: Vec::new(),
+            mounts,
             node_memory: self.shared.allocatable_millis.get("memory").map(|millis| millis / 1000),
         };
         let config = container_config(&self.pod, &self.spec, making);
@@ -206,10 +210,12 @@ impl Start {
         self.pod.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    async fn environment(&self) -> Result<Vec<(String, String)>, StartError> {
+    /// The container's environment, and its volumes, made.
+    async fn surroundings(&self) -> Result<(Vec<(String, String)>, Vec<Mount>), StartError> {
         let client = &self.shared.client;
         let mut found = Sources::default();
-        for source in sources(&self.spec) {
+        let wanted = sources(&self.spec).into_iter().chain(volumes::sources(&self.pod, &self.spec));
+        for source in wanted.collect::<BTreeSet<_>>() {
             match source {
                 Source::ConfigMap(name) => {
                     let map = client.api::<ConfigMap>(self.namespace()).get_opt(name).await?;
@@ -230,7 +236,16 @@ impl Start {
             allocatable_cpu_millis: allocatable("cpu"),
             allocatable_memory: allocatable("memory") / 1000,
         };
-        Ok(environment(&self.spec, &found, &facts)?)
+        let env = environment(&self.spec, &found, &facts)?;
+        let directory = self.shared.volumes_of(self.pod.metadata.uid.as_deref().unwrap_or_default());
+        let volumes = volumes::plan(&self.spec, &directory, &found, &env, &facts)?;
+        if volumes.is_empty() {
+            return Ok((env, Vec::new()));
+        }
+        let made = tokio::task::spawn_blocking(move || volumes.make()).await;
+        // The task can only be lost with the whole runtime.
+        let made = made.unwrap_or_else(|_| Err(VolumeError::interrupted()));
+        Ok((env, made?))
     }
 
     /// Runs the `postStart` hook; if it fails the container is killed, and seen to have ended.
@@ -381,5 +396,6 @@ pub(crate) async fn remove_orphan(shared: Arc<Shared>, uid: String, snapshot: Sn
     if let Some(error) = failed {
         tracing::warn!(node = shared.config.node_name, uid, %error, "could not remove all that belongs to no pod");
     }
+    shared.remove_volumes(&uid).await;
     shared.orphans.lock().remove(&uid);
 }

@@ -4,6 +4,8 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Probe};
 use orch_core::runtime::Capabilities;
 
+use super::volumes::is_supported;
+
 /// Why a pod cannot run on a node, ever. Its phase becomes `Failed` with this reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -30,6 +32,16 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities) -> Support {
     for (field, container) in containers(spec) {
         refuse_in(&field, container, spec, runtime, can, &mut complaints);
         warn_in(&field, container, runtime, can, &mut warnings);
+    }
+    for (index, volume) in spec.volumes.iter().flatten().enumerate().filter(|(_, volume)| !is_supported(volume)) {
+        complaints.push(format!(
+            "spec.volumes[{index}] ({}): only emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes are supported",
+            volume.name
+        ));
+    }
+    let projected = spec.volumes.iter().flatten().filter_map(|volume| volume.projected.as_ref());
+    if projected.flat_map(|projected| projected.sources.iter().flatten()).any(|source| source.service_account_token.is_some()) {
+        warnings.push("spec.volumes: there are no service account tokens; the files are left out".to_owned());
     }
     if !can.security && spec.security_context.is_some() {
         warnings.push(format!("spec.securityContext: the {runtime} runtime does not confine containers"));
@@ -58,6 +70,9 @@ fn refuse_in(
         complaints.push(format!(
             "{field}.volumeMounts: the {runtime} runtime cannot mount volumes; run the pod on a runtime with images"
         ));
+    }
+    if container.volume_devices.as_ref().is_some_and(|devices| !devices.is_empty()) {
+        complaints.push(format!("{field}.volumeDevices: block devices are not supported"));
     }
     for port in container.ports.iter().flatten() {
         // Without a network of its own a container listens on the machine itself: the same number needs

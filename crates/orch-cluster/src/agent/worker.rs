@@ -133,6 +133,10 @@ impl Worker {
                 self.absorb(done);
             }
         }
+        // Also of one whose object went away before its containers did.
+        if let Some(uid) = self.take_volumes() {
+            self.shared.remove_volumes(&uid).await;
+        }
         self.shared.workers.lock().remove(&self.uid);
     }
 
@@ -355,10 +359,21 @@ impl Worker {
             }
             Action::DeletePod => {
                 self.observed.busy.delete = true;
-                let pod = self.pod.clone();
-                self.push(async move { Done::Deleted(shared.delete_pod(&pod).await) });
+                let (pod, volumes) = (self.pod.clone(), self.take_volumes());
+                self.push(async move {
+                    if let Some(uid) = volumes {
+                        shared.remove_volumes(&uid).await;
+                    }
+                    Done::Deleted(shared.delete_pod(&pod).await)
+                });
             }
         }
+    }
+
+    /// The pod's uid, if it has volumes to be removed.
+    fn take_volumes(&self) -> Option<String> {
+        let volumes = self.pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        volumes.is_some_and(|volumes| !volumes.is_empty()).then(|| self.uid.clone())
     }
 
     fn start(&mut self, name: &str, attempt: u32, backoff: Duration, now: Timestamp) {
@@ -547,7 +562,9 @@ impl Worker {
             if matches!(error, StartError::Pull(_)) { config.image_backoff } else { config.retry_backoff };
         let about = container_reference(&self.pod, name);
         let message = error.to_string();
-        if matches!(error, StartError::Pull(_)) {
+        if matches!(error, StartError::Volume(_)) {
+            self.shared.recorder.warning(&reference(&*self.pod), "FailedMount", message.as_str());
+        } else if matches!(error, StartError::Pull(_)) {
             self.shared.recorder.warning(&about, "Failed", format!("Failed to pull image {image:?}: {message}"));
             self.shared.recorder.warning(&about, "Failed", format!("Error: {}", error.reason()));
         } else {
