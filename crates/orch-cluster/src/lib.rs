@@ -1,1 +1,3 @@
 //! Kubernetes behaviour on orch-core.
+
+pub mod controllers;
