@@ -6,11 +6,15 @@
 
 mod condition;
 mod document;
+mod field;
 mod key;
 #[cfg(feature = "k8s-openapi")]
 mod kubernetes;
 mod meta;
+pub mod names;
+mod quantity;
 mod resource;
+mod selector;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -20,9 +24,15 @@ use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
 pub use document::{Document, DocumentError, RawObject};
+pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};
 pub use key::ObjectKey;
 pub use meta::{ObjectMeta, OwnerReference};
+pub use quantity::{Quantity, QuantityError, QuantityFormat};
 pub use resource::{ApiResource, Scope};
+pub use selector::{
+    FieldRequirement, FieldSelector, LabelSelector, LabelSelectorRequirement, Operator, Requirement,
+    Selector, SelectorError,
+};
 
 /// A kind of object, as a Rust type.
 ///

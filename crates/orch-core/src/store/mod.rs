@@ -5,6 +5,7 @@
 //! stays readable until it is [compacted](Store::compact), so a list can be paged as one snapshot and a watch
 //! resumed where it broke off.
 
+pub mod changelog;
 mod error;
 mod memory;
 mod txn;

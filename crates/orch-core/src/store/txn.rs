@@ -15,6 +15,17 @@ pub enum Expect {
     Modified(Revision),
 }
 
+impl Expect {
+    /// Whether it holds for a key that was last written at `modified`, or does not exist.
+    pub fn holds(self, modified: Option<Revision>) -> bool {
+        match self {
+            Self::Absent => modified.is_none(),
+            Self::Present => modified.is_some(),
+            Self::Modified(expected) => modified == Some(expected),
+        }
+    }
+}
+
 /// A condition under which a transaction is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compare {

@@ -1,0 +1,1 @@
+//! Caches follow, resume and relist.

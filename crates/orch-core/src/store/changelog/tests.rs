@@ -1,0 +1,1 @@
+//! Who is woken, who is passed over, and what trimming takes away.

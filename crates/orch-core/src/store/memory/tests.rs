@@ -1,0 +1,1 @@
+//! The memory store against what only it promises: its bounds.
