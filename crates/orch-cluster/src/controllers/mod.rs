@@ -4,6 +4,10 @@
 
 mod claim;
 pub mod deployment;
+mod garbage;
+mod namespace;
+mod node_lifecycle;
+mod pod_gc;
 mod pod_view;
 mod replica_set;
 mod selector;

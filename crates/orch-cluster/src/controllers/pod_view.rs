@@ -1,9 +1,11 @@
 //! What controllers need of a pod: some 300 bytes instead of the 32 KB of a decoded one.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use orch_core::object::{Document, DocumentError};
+use orch_core::store::Revision;
 use serde::Deserialize;
 
 use super::claim::Claimable;
@@ -26,6 +28,7 @@ pub(crate) struct PodView {
     pub(crate) namespace: Box<str>,
     pub(crate) name: Box<str>,
     pub(crate) uid: Box<str>,
+    pub(crate) revision: Revision,
     pub(crate) labels: Labels,
     /// The owner with `controller: true`.
     pub(crate) controller_uid: Option<Box<str>>,
@@ -46,9 +49,34 @@ pub(crate) struct PodView {
 }
 
 impl PodView {
-    /// Reads the view from the JSON of a pod.
-    pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice::<Wire>(json).map(Self::from)
+    /// Reads the view from a pod, parsing no more than it keeps.
+    pub(crate) fn new(pod: &Document) -> Result<Self, DocumentError> {
+        let meta = pod.meta();
+        let spec: WireSpec = part(pod, "spec")?;
+        let status: WireStatus = part(pod, "status")?;
+        let conditions = status.conditions.as_deref().unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
+        let cost = meta.annotations.get("controller.kubernetes.io/pod-deletion-cost");
+        let containers = status.container_statuses.iter().flatten();
+        Ok(Self {
+            namespace: meta.namespace.as_deref().unwrap_or_default().into(),
+            name: meta.name.as_str().into(),
+            uid: meta.uid.as_str().into(),
+            revision: pod.revision(),
+            labels: meta.labels.clone(),
+            controller_uid: meta.controller().map(|owner| owner.uid.as_str().into()),
+            created: meta.creation_timestamp,
+            deleting: meta.deletion_timestamp,
+            node: spec.node_name.filter(|node| !node.is_empty()).map(Into::into),
+            phase: status.phase.unwrap_or_default(),
+            ready: ready.is_some_and(|condition| condition.status == "True"),
+            ready_changed: ready.and_then(|condition| condition.last_transition_time),
+            restarts: containers
+                .map(|container| container.restart_count)
+                .max()
+                .unwrap_or(0),
+            deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
+        })
     }
 
     /// Counts as a replica: neither finished nor on its way out.
@@ -90,56 +118,40 @@ impl Claimable for PodView {
     }
 }
 
-#[derive(Deserialize)]
-struct Wire {
-    metadata: WireMeta,
-    #[serde(default)]
-    spec: WireSpec,
-    #[serde(default)]
-    status: WireStatus,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMeta {
-    #[serde(default)]
-    namespace: Box<str>,
-    name: Box<str>,
-    #[serde(default)]
-    uid: Box<str>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    owner_references: Option<Vec<WireOwner>>,
-    creation_timestamp: Option<Timestamp>,
-    deletion_timestamp: Option<Timestamp>,
-}
-
-#[derive(Deserialize)]
-struct WireOwner {
-    uid: Box<str>,
-    #[serde(default)]
-    controller: bool,
+/// Reads one top-level field; its default where it is absent.
+pub(crate) fn part<'a, T: Default + Deserialize<'a>>(
+    object: &'a Document,
+    field: &str,
+) -> Result<T, DocumentError> {
+    match object.field(field) {
+        Some(json) => Ok(serde_json::from_str(json)?),
+        None => Ok(T::default()),
+    }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireSpec {
-    node_name: Option<Box<str>>,
+struct WireSpec<'a> {
+    #[serde(borrow)]
+    node_name: Option<Cow<'a, str>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireStatus {
+struct WireStatus<'a> {
     phase: Option<Phase>,
-    conditions: Option<Vec<WireCondition>>,
+    #[serde(borrow)]
+    conditions: Option<Vec<WireCondition<'a>>>,
     container_statuses: Option<Vec<WireContainer>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireCondition {
-    r#type: Box<str>,
-    status: Box<str>,
+struct WireCondition<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
     last_transition_time: Option<Timestamp>,
 }
 
@@ -150,51 +162,13 @@ struct WireContainer {
     restart_count: i32,
 }
 
-impl From<Wire> for PodView {
-    fn from(wire: Wire) -> Self {
-        let meta = wire.metadata;
-        let ready = wire
-            .status
-            .conditions
-            .iter()
-            .flatten()
-            .find(|condition| &*condition.r#type == "Ready");
-        let cost = meta
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get("controller.kubernetes.io/pod-deletion-cost"));
-        Self {
-            namespace: meta.namespace,
-            name: meta.name,
-            uid: meta.uid,
-            labels: meta.labels.unwrap_or_default(),
-            controller_uid: meta
-                .owner_references
-                .into_iter()
-                .flatten()
-                .find_map(|owner| owner.controller.then_some(owner.uid)),
-            created: meta.creation_timestamp,
-            deleting: meta.deletion_timestamp,
-            node: wire.spec.node_name.filter(|node| !node.is_empty()),
-            phase: wire.status.phase.unwrap_or_default(),
-            ready: ready.is_some_and(|condition| &*condition.status == "True"),
-            ready_changed: ready.and_then(|condition| condition.last_transition_time),
-            restarts: wire
-                .status
-                .container_statuses
-                .iter()
-                .flatten()
-                .map(|container| container.restart_count)
-                .max()
-                .unwrap_or(0),
-            deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn view(json: &'static str) -> PodView {
+        PodView::new(&Document::parse(json.into()).unwrap()).unwrap()
+    }
 
     #[test]
     fn a_view_keeps_what_controllers_ask_for() {
@@ -208,7 +182,7 @@ mod tests {
             "status":{"phase":"Running","conditions":[
               {"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:10Z"}],
               "containerStatuses":[{"name":"c","restartCount":3},{"name":"d","restartCount":1}]}}"#;
-        let pod = PodView::from_json(json).unwrap();
+        let pod = view(json);
         assert_eq!(
             (&*pod.name, &*pod.uid, pod.controller_uid.as_deref()),
             ("web-1", "u1", Some("rs"))
@@ -232,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_pod_just_created_is_pending_and_unbound() {
-        let pod = PodView::from_json(br#"{"metadata":{"name":"a"},"spec":{"nodeName":""}}"#).unwrap();
+        let pod = view(r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"nodeName":""}}"#);
         assert_eq!((pod.phase, pod.node, pod.ready), (Phase::Pending, None, false));
     }
 }

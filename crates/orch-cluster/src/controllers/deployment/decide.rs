@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 
 use super::new_set::new_set;
 use super::progress::{self, NewSet};
-use super::sets::{Sets, spec_replicas};
+use super::sets::{Set, Sets, spec_replicas};
 use super::strategy::{Strategy, replicas};
 use super::{proportional, revision, rolling};
 use crate::controllers::claim::{Claim, claim};
@@ -112,7 +112,7 @@ fn roll(deployment: &Deployment, sets: &mut Sets, has_pods: impl Fn(&str) -> boo
     if strategy == Strategy::Recreate {
         let old_remain = sets.old().any(|set| {
             let uid = set.object.metadata.uid.as_deref().unwrap_or_default();
-            set.occupied() > 0 || has_pods(uid)
+            set.occupied() > 0 || !set.is_observed() || has_pods(uid)
         });
         sets.old_mut().for_each(|set| set.size = 0);
         return if old_remain {
@@ -120,6 +120,10 @@ fn roll(deployment: &Deployment, sets: &mut Sets, has_pods: impl Fn(&str) -> boo
         } else {
             Some(wanted)
         };
+    }
+    if !sets.all().iter().all(Set::is_observed) {
+        // An earlier step is still being carried out; its outcome wakes us.
+        return sets.new_set().map(|set| set.size);
     }
     let size = rolling::new_size(sets, strategy, wanted);
     if sets.new_set().is_some_and(|set| set.size == size) {

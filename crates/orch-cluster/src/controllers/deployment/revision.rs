@@ -104,13 +104,5 @@ pub(super) fn beyond_limit(deployment: &Deployment, sets: &Sets) -> Vec<Arc<Repl
 }
 
 fn is_empty_for_good(set: &Set) -> bool {
-    let observed = set
-        .object
-        .status
-        .as_ref()
-        .and_then(|status| status.observed_generation);
-    set.size == 0
-        && spec_replicas(&set.object) == 0
-        && set.status(|status| Some(status.replicas)) == 0
-        && set.object.metadata.generation.unwrap_or(0) <= observed.unwrap_or(0)
+    set.occupied() == 0 && spec_replicas(&set.object) == 0 && set.is_observed()
 }

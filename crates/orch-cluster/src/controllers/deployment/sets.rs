@@ -53,6 +53,17 @@ impl Set {
         self.status(|status| status.available_replicas).min(self.size)
     }
 
+    /// Whether its status speaks of the size it asks for now. Until it does, neither how many pods there are
+    /// nor how many of them serve is known.
+    pub(super) fn is_observed(&self) -> bool {
+        let observed = self
+            .object
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation);
+        observed.unwrap_or(0) >= self.object.metadata.generation.unwrap_or(0)
+    }
+
     pub(super) fn status(
         &self,
         field: impl FnOnce(&k8s_openapi::api::apps::v1::ReplicaSetStatus) -> Option<i32>,

@@ -249,7 +249,7 @@ fn rolling_steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..4u8).prop_map(Step::Image),
         1 => Just(Step::Undo),
     ];
-    prop::collection::vec(step, 0..300)
+    prop::collection::vec(step, 0..200)
 }
 
 fn numbers(text: &str) -> serde_json::Value {
@@ -258,7 +258,7 @@ fn numbers(text: &str) -> serde_json::Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_roll_keeps_its_bounds_and_ends(
