@@ -352,7 +352,7 @@ impl Hub {
         for (path, values) in &state.routes {
             let value = |document: Option<&Document>| document.map(|d| selectable(&self.kind, d, path));
             let (now, before) = (value(change.current()), value(change.previous()));
-            let mut offer_all = |value: &str| {
+            let offer_all = |value: &str| {
                 for watcher in values
                     .get(value)
                     .into_iter()
