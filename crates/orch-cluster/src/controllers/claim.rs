@@ -2,7 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::selector::{Labels, Selector};
+use orch_core::object::Selector;
+
+use super::Labels;
 
 /// What a claim needs to know of an object.
 pub(crate) trait Claimable {
@@ -38,7 +40,7 @@ pub(crate) fn claim(
         Some(_) if selector.matches(object.labels()) || owner_is_deleting => Claim::Keep,
         Some(_) => Claim::Release,
         None if owner_is_deleting || object.is_deleting() => Claim::Ignore,
-        None if !selector.is_empty() && selector.matches(object.labels()) => Claim::Adopt,
+        None if !selector.is_everything() && selector.matches(object.labels()) => Claim::Adopt,
         None => Claim::Ignore,
     }
 }
@@ -71,8 +73,7 @@ mod tests {
 
     #[test]
     fn only_orphans_are_adopted_and_only_ones_own_released() {
-        let selector =
-            Selector::new(&serde_json::from_str(r#"{"matchLabels":{"app":"web"}}"#).unwrap()).unwrap();
+        let selector = "app=web".parse().unwrap();
         // (label app, controller, object deleting, owner deleting) -> claim
         let table = [
             ("web", Some("me"), false, false, Claim::Keep),
@@ -94,7 +95,7 @@ mod tests {
             );
         }
         let orphan = Thing(Labels::new(), None, false);
-        let all = Selector::default();
+        let all = Selector::everything();
         assert_eq!(
             claim("me", false, &all, &orphan),
             Claim::Ignore,

@@ -10,4 +10,25 @@ mod node_lifecycle;
 mod pod_gc;
 mod pod_view;
 mod replica_set;
-mod selector;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as k8s;
+use orch_core::object::{FieldErrors, LabelSelector, LabelSelectorRequirement, Selector};
+
+/// Labels or annotations as Kubernetes keeps them.
+pub(crate) type Labels = std::collections::BTreeMap<String, String>;
+
+/// A workload's `spec.selector` in the form to evaluate.
+pub(crate) fn selector_of(from: &k8s::LabelSelector) -> Result<Selector, FieldErrors> {
+    let expressions = from.match_expressions.iter().flatten();
+    let selector = LabelSelector {
+        match_labels: from.match_labels.clone().unwrap_or_default(),
+        match_expressions: expressions
+            .map(|expression| LabelSelectorRequirement {
+                key: expression.key.clone(),
+                operator: expression.operator.clone(),
+                values: expression.values.clone().unwrap_or_default(),
+            })
+            .collect(),
+    };
+    selector.to_selector()
+}

@@ -8,8 +8,8 @@ use orch_core::object::{Document, DocumentError};
 use orch_core::store::Revision;
 use serde::Deserialize;
 
+use super::Labels;
 use super::claim::Claimable;
-use super::selector::Labels;
 
 /// `status.phase`. A pod without one has not been seen by a node: Pending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]

@@ -12,7 +12,9 @@ use super::sets::{Set, Sets, spec_replicas};
 use super::strategy::{Strategy, replicas};
 use super::{proportional, revision, rolling};
 use crate::controllers::claim::{Claim, claim};
-use crate::controllers::selector::{Labels, Selector};
+use orch_core::object::Selector;
+
+use crate::controllers::Labels;
 
 /// One step towards the wanted state, in the order in which to carry it out.
 #[derive(Debug, Default, PartialEq)]

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::sets::same_template;
+use crate::controllers::Labels;
 use crate::controllers::claim::controller_uid;
-use crate::controllers::selector::Labels;
 
 /// The label that keeps the pods of two sets of one Deployment apart.
 pub(super) const HASH_LABEL: &str = "pod-template-hash";

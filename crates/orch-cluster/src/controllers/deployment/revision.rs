@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use super::sets::{Set, Sets, spec_replicas};
 use super::strategy::{Strategy, replicas};
-use crate::controllers::selector::Labels;
+use crate::controllers::Labels;
 
 /// Which revision a set is; on the Deployment, the present one.
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";

@@ -7,8 +7,8 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::new_set::HASH_LABEL;
+use crate::controllers::Labels;
 use crate::controllers::claim::{Claimable, controller_uid};
-use crate::controllers::selector::Labels;
 
 static NO_LABELS: Labels = Labels::new();
 

@@ -7,7 +7,6 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, ReplicaSet};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controllers::selector::Selector;
 
 pub(super) fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
@@ -49,7 +48,7 @@ fn set(image: &str, revision: i64, size: i32, available: i32) -> ReplicaSet {
 }
 
 pub(super) fn run(deployment: &Deployment, sets: &[ReplicaSet], at: Timestamp) -> Plan {
-    let selector = Selector::new(&deployment.spec.selector).unwrap();
+    let selector = crate::controllers::selector_of(&deployment.spec.selector).unwrap();
     let sets: Vec<_> = sets.iter().cloned().map(Arc::new).collect();
     decide(deployment, &selector, &sets, |_| false, at)
 }
@@ -192,7 +191,7 @@ fn a_roll_goes_step_by_step() {
 #[test]
 fn recreate_waits_for_the_last_old_pod() {
     let deployment = deployment("b", json!({"strategy": {"type": "Recreate"}}));
-    let selector = Selector::new(&deployment.spec.selector).unwrap();
+    let selector = crate::controllers::selector_of(&deployment.spec.selector).unwrap();
     let old = [Arc::new(set("a", 1, 0, 0))];
     let waiting = decide(&deployment, &selector, &old, |uid| uid == "uid-a", now());
     assert_eq!(sizes(&waiting), [""; 0]);

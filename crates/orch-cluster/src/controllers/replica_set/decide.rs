@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 
 use crate::controllers::claim::{Claim, claim};
 use crate::controllers::pod_view::PodView;
-use crate::controllers::selector::Selector;
+use orch_core::object::Selector;
 
 /// Most pods that one reconcile creates or deletes; the next one goes on. Keeps a set of 100,000 replicas from
 /// holding a worker for long.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::decide::BURST;
 use super::*;
 use crate::controllers::pod_view::{Phase, PodView};
-use crate::controllers::selector::Selector;
+use orch_core::object::Selector;
 
 fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
@@ -30,7 +30,7 @@ fn set(replicas: i32) -> ReplicaSet {
 }
 
 fn selector(set: &ReplicaSet) -> Selector {
-    Selector::new(&set.spec.selector).unwrap()
+    crate::controllers::selector_of(&set.spec.selector).unwrap()
 }
 
 /// A pod of the set that runs and is ready.
