@@ -1,3 +1,4 @@
 //! Kubernetes behaviour on orch-core.
 
 pub mod controllers;
+pub mod scheduling;

@@ -2,14 +2,21 @@
 //!
 //! Each decides in a pure function and applies in a thin loop.
 
+mod caches;
 mod claim;
 pub mod deployment;
 mod garbage;
 mod namespace;
 mod node_lifecycle;
+pub(crate) mod pod_condition;
+mod owners;
 mod pod_gc;
 mod pod_view;
 mod replica_set;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub(crate) use pod_view::part;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as k8s;
 use orch_core::object::{FieldErrors, LabelSelector, LabelSelectorRequirement, Selector};

@@ -172,8 +172,7 @@ mod tests {
 
     #[test]
     fn a_view_keeps_what_controllers_ask_for() {
-        let json =
-            br#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"default","uid":"u1",
+        let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"default","uid":"u1",
             "labels":{"app":"web"},"annotations":{"controller.kubernetes.io/pod-deletion-cost":"-5"},
             "creationTimestamp":"2026-01-01T00:00:00Z",
             "ownerReferences":[{"uid":"no","kind":"X","apiVersion":"v1","name":"x"},

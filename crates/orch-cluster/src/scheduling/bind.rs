@@ -25,12 +25,20 @@ pub(super) async fn bind(
     };
     let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "spec": {"nodeName": node}}));
     let part = Part::Subresource("binding");
-    client.backend().patch(&target, part, &patch, &Default::default()).await?;
+    client
+        .backend()
+        .patch(&target, part, &patch, &Default::default())
+        .await?;
     Ok(())
 }
 
 /// Says in the pod's condition PodScheduled why it has no node. Writes nothing if it says so already.
-pub(super) async fn refuse(client: &Client, pod: &ObjectKey, uid: &str, message: String) -> Result<(), ApiError> {
+pub(super) async fn refuse(
+    client: &Client,
+    pod: &ObjectKey,
+    uid: &str,
+    message: String,
+) -> Result<(), ApiError> {
     let condition = PodCondition {
         type_: "PodScheduled",
         status: "False",

@@ -22,7 +22,13 @@ pub(super) fn node(document: &Document) -> Result<Node, DocumentError> {
         allocatable: offered(&status.allocatable.or(status.capacity).unwrap_or_default()),
         taints: taints
             .into_iter()
-            .filter_map(|taint| Some(Taint::new(taint.key, taint.value.unwrap_or_default(), effect(&taint.effect)?)))
+            .filter_map(|taint| {
+                Some(Taint::new(
+                    taint.key,
+                    taint.value.unwrap_or_default(),
+                    effect(&taint.effect)?,
+                ))
+            })
             .collect(),
         unschedulable: spec.unschedulable.unwrap_or(false),
     })

@@ -38,7 +38,11 @@ impl PodEntry {
         let spec: Spec<'_> = part(pod, "spec")?;
         let status: WireStatus<'_> = part(pod, "status")?;
         let node = spec.node_name.as_deref().filter(|node| !node.is_empty());
-        let is_held = meta.is_deleting() || spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
+        let is_held = meta.is_deleting()
+            || spec
+                .scheduling_gates
+                .as_ref()
+                .is_some_and(|gates| !gates.is_empty());
         let stage = if matches!(status.phase, Some("Succeeded" | "Failed")) {
             Stage::Finished
         } else if let Some(node) = node {

@@ -115,11 +115,20 @@ struct WireToleration {
 impl Spec<'_> {
     /// The spec in the scheduler's words. `group` is whose replica the pod is.
     pub(super) fn requirements(&self, group: Option<Group>) -> Requirements {
-        let affinity = self.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-        let required = affinity
-            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-        let preferred = affinity
-            .and_then(|affinity| affinity.preferred_during_scheduling_ignored_during_execution.as_ref());
+        let affinity = self
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref());
+        let required = affinity.and_then(|affinity| {
+            affinity
+                .required_during_scheduling_ignored_during_execution
+                .as_ref()
+        });
+        let preferred = affinity.and_then(|affinity| {
+            affinity
+                .preferred_during_scheduling_ignored_during_execution
+                .as_ref()
+        });
         let tolerations: Vec<Toleration> = self.tolerations.iter().flatten().filter_map(toleration).collect();
         let cordon = Taint::new("node.kubernetes.io/unschedulable", "", Effect::NoSchedule);
         Requirements {
@@ -166,7 +175,10 @@ impl Spec<'_> {
         }
         sum.raise(&peak);
         // Requests of the pod as a whole come before those of its containers (KEP-2837).
-        let whole = self.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        let whole = self
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.requests.as_ref());
         for (name, amount) in whole.into_iter().flatten() {
             sum.0.insert(name.to_string(), nanos(amount));
         }

@@ -99,10 +99,14 @@ impl Scheduling {
         let mut writes = JoinSet::new();
         loop {
             // A slot first: a pod that waits for one would be decided on old knowledge.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
             while writes.try_join_next().is_some() {}
-            let Some(popped) = shared.queue.pop().await else { return };
-            let key = ObjectKey::parse(&popped.request.key);
+            let Some(popped) = shared.queue.pop().await else {
+                return;
+            };
+            let key = object_key(&popped.request.key);
             let Some(pod) = pods.get(&key) else {
                 shared.queue.remove(&popped.request.key);
                 continue;
@@ -144,12 +148,15 @@ impl Shared {
             // Another pod of the same name, and the deletion in between was not told.
             self.leave(key);
         }
-        let Some(pod) = change.new else { return self.leave(key) };
+        let Some(pod) = change.new else {
+            return self.leave(key);
+        };
         match &pod.stage {
             Stage::Waiting { scheduler } if **scheduler == *self.name => self.queue.push(pod.request.clone()),
             Stage::Bound { node } => {
                 self.queue.remove(key);
-                self.scheduler.set_placement(&pod.request.key, node, &pod.request.shape);
+                self.scheduler
+                    .set_placement(&pod.request.key, node, &pod.request.shape);
             }
             Stage::Waiting { .. } | Stage::Held | Stage::Finished => self.leave(key),
         }
@@ -217,5 +224,13 @@ impl Writer {
             self.shared.wake(&node);
         }
         self.shared.queue.failed(key.as_str());
+    }
+}
+
+/// The object of a request's key.
+fn object_key(key: &str) -> ObjectKey {
+    match key.split_once('/') {
+        Some((namespace, name)) => ObjectKey::new(Some(namespace), name),
+        None => ObjectKey::new(None, key),
     }
 }

@@ -4,6 +4,7 @@ mod decide;
 mod new_set;
 mod progress;
 mod proportional;
+mod reconcile;
 mod revision;
 mod rollback;
 mod rolling;
@@ -14,7 +15,8 @@ mod strategy;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decide::{Change, Plan, SetUpdate, decide};
-pub(crate) use new_set::{NameTaken, name_taken};
-pub(crate) use progress::creation_failed;
+use decide::{Change, Plan, SetUpdate, decide};
+use new_set::{NameTaken, name_taken};
+use progress::creation_failed;
+pub(crate) use reconcile::start;
 pub use rollback::{RollbackError, RollbackTo, rollback_to};

@@ -6,7 +6,7 @@ use orch_core::object::{Document, DocumentError};
 use orch_core::store::Revision;
 use serde::Deserialize;
 
-use crate::controllers::pod_view::part;
+use crate::controllers::part;
 
 /// A node: its taints and conditions.
 #[derive(Clone, Debug, Default, PartialEq)]

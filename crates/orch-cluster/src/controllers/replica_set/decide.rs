@@ -27,6 +27,13 @@ pub(crate) struct Plan {
     pub(crate) delete: usize,
 }
 
+impl Plan {
+    /// Whether there is anything to write besides the status.
+    pub(crate) fn has_writes(&self) -> bool {
+        self.create > 0 || self.delete > 0 || !self.adopt.is_empty() || !self.release.is_empty()
+    }
+}
+
 /// Compares a set with the pods that are its own or nobody's; others among `pods` are left alone.
 pub(crate) fn decide(set: &ReplicaSet, selector: &Selector, pods: &[Arc<PodView>]) -> Plan {
     let uid = set.metadata.uid.as_deref().unwrap_or_default();
