@@ -1,0 +1,1 @@
+//! Controllers converge, retry, take turns and clean up.
