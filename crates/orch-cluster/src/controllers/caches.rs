@@ -39,7 +39,9 @@ impl Caches {
                 .start(),
             pods: Cache::projected(client, Pod::resource(), PodView::new)
                 .index(CONTROLLER, controller_of)
-                .index(NODE, |pod: &PodView, _| pod.node.as_deref().map(str::to_owned).into_iter().collect())
+                .index(NODE, |pod: &PodView, _| {
+                    pod.node.as_deref().map(str::to_owned).into_iter().collect()
+                })
                 .start(),
             nodes: Cache::builder(client).start(),
             leases: Cache::builder(client).namespace("kube-node-lease").start(),

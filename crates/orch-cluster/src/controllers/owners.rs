@@ -83,7 +83,9 @@ impl Owned<'_> {
             "uid": self.uid, "resourceVersion": version, "ownerReferences": owners,
         }}));
         let backend = self.client.backend();
-        let written = backend.patch(&target, Part::Whole, &patch, &WriteParams::default()).await?;
+        let written = backend
+            .patch(&target, Part::Whole, &patch, &WriteParams::default())
+            .await?;
         Ok(Some(written.document.revision()))
     }
 }

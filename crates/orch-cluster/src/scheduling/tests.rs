@@ -186,6 +186,7 @@ async fn settle() {
 #[tokio::test(start_paused = true)]
 async fn pods_are_bound_refused_and_bound_when_there_is_room() {
     let client = client(Arc::new(MemoryStore::new()));
+    crate::controllers::ensure_namespaces(&client).await.unwrap();
     let pods = client.api::<Pod>("default");
     add_node(&client, &kube_node("n1", 2)).await;
     let running = tokio::spawn(Scheduling::new(client.clone()).run());
@@ -239,6 +240,7 @@ async fn pods_are_bound_refused_and_bound_when_there_is_room() {
 #[tokio::test(start_paused = true)]
 async fn started_anew_it_counts_what_is_bound_already() {
     let client = client(Arc::new(MemoryStore::new()));
+    crate::controllers::ensure_namespaces(&client).await.unwrap();
     add_node(&client, &kube_node("n1", 3)).await;
     for round in 0..3 {
         let running = tokio::spawn(Scheduling::new(client.clone()).run());
@@ -260,6 +262,7 @@ async fn started_anew_it_counts_what_is_bound_already() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_somebody_else_bound_first_is_left_there() -> Result<(), ApiError> {
     let client = client(Arc::new(MemoryStore::new()));
+    crate::controllers::ensure_namespaces(&client).await.unwrap();
     add_node(&client, &kube_node("n1", 10)).await;
     let pods = client.api::<Pod>("default");
     let made = pods.create(&kube_pod("a", json!({}))).await?;

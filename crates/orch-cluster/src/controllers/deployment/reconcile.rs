@@ -193,7 +193,13 @@ impl Work<'_> {
         let name = meta.name.as_deref().unwrap_or_default();
         let written = api.patch_part(name, Part::Whole, &patch).await?;
         if let Some(replicas) = update.replicas {
-            tracing::info!(kind = "ReplicaSet", namespace = self.namespace, name, replicas, "scaled");
+            tracing::info!(
+                kind = "ReplicaSet",
+                namespace = self.namespace,
+                name,
+                replicas,
+                "scaled"
+            );
         }
         Ok(written.document.revision())
     }
@@ -206,7 +212,10 @@ impl Work<'_> {
             ..DeleteParams::default()
         };
         let api = self.client.api::<ReplicaSet>(self.namespace);
-        match api.delete(meta.name.as_deref().unwrap_or_default(), &params).await {
+        match api
+            .delete(meta.name.as_deref().unwrap_or_default(), &params)
+            .await
+        {
             Ok(deleted) => Ok(deleted.document().revision()),
             Err(ApiError::NotFound(_)) => Ok(Revision::ZERO),
             Err(error) => Err(error),
@@ -226,9 +235,14 @@ impl Work<'_> {
 
     /// Writes the status, unless the Deployment has changed since it was decided on (or since `version`).
     async fn report(&self, status: &DeploymentStatus, version: Option<String>) -> Result<(), ApiError> {
-        let mut status = serde_json::to_value(status).map_err(|error| ApiError::BadRequest(error.to_string()))?;
+        let mut status =
+            serde_json::to_value(status).map_err(|error| ApiError::BadRequest(error.to_string()))?;
         // A merge patch leaves out what is absent; what was there before must go.
-        for (field, value) in serde_json::to_value(&self.deployment.status).iter().flat_map(Value::as_object).flatten() {
+        for (field, value) in serde_json::to_value(&self.deployment.status)
+            .iter()
+            .flat_map(Value::as_object)
+            .flatten()
+        {
             if !value.is_null() && status.get(field).is_none() {
                 status[field] = Value::Null;
             }

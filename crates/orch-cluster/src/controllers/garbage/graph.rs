@@ -27,8 +27,6 @@ pub(crate) struct Item {
     pub(crate) foreground: bool,
     /// Its dependents are to be let go.
     pub(crate) orphan: bool,
-    /// What a direct look found of owners that the graph has not seen, by uid.
-    found: HashMap<Uid, Found>,
 }
 
 impl Item {
@@ -44,7 +42,6 @@ impl Item {
             is_deleting: meta.is_deleting(),
             foreground: meta.is_deleting() && has(FOREGROUND),
             orphan: meta.is_deleting() && has(ORPHAN),
-            found: HashMap::new(),
         }
     }
 }
@@ -77,7 +74,9 @@ pub(crate) enum Standing {
 #[derive(Debug, Default)]
 struct Node {
     /// None while it is known from references alone.
-    item: Option<Item>,
+    item: Option<Arc<Item>>,
+    /// What a direct look found of owners of it that the graph has not seen, by uid.
+    found: HashMap<Uid, Found>,
     /// It was seen, and seen to go. A uid does not come back.
     is_gone: bool,
     dependents: HashSet<Uid>,
@@ -91,7 +90,7 @@ pub(crate) struct Graph {
 
 impl Graph {
     /// Takes in an object as it is now.
-    pub(crate) fn observe(&mut self, item: Item) -> Vec<Uid> {
+    pub(crate) fn observe(&mut self, item: Arc<Item>) -> Vec<Uid> {
         let uid = Arc::clone(&item.uid);
         let before = self.nodes.get_mut(&uid).and_then(|node| node.item.take());
         if before
@@ -102,7 +101,7 @@ impl Graph {
             self.nodes.entry(uid).or_default().item = before;
             return Vec::new();
         }
-        let old_owners = before.as_ref().map_or(&[][..], |before| &before.owners);
+        let old_owners = before.as_ref().map_or(&[][..], |before| &before.owners[..]);
         let mut attend = Vec::new();
         if old_owners != item.owners {
             for owner in old_owners {
@@ -123,7 +122,7 @@ impl Graph {
             attend.extend(owners.filter_map(|owner| self.finalizing(&owner.uid)));
         }
         let node = self.nodes.entry(Arc::clone(&uid)).or_default();
-        let is_new = node.item.is_none();
+        let is_new = before.is_none();
         let began_waiting = item.foreground && before.as_ref().is_none_or(|before| !before.foreground);
         node.item = Some(item);
         if is_new || began_waiting {
@@ -144,6 +143,7 @@ impl Graph {
             return Vec::new();
         };
         node.is_gone = true;
+        node.found.clear();
         let mut attend: Vec<Uid> = node.dependents.iter().cloned().collect();
         if attend.is_empty() {
             self.nodes.remove(uid);
@@ -157,21 +157,25 @@ impl Graph {
 
     /// Takes in what a direct look found of `owner` on behalf of `dependent`.
     pub(crate) fn found(&mut self, dependent: &str, owner: &str, found: Found) {
-        if let Some(item) = self.nodes.get_mut(dependent).and_then(|node| node.item.as_mut()) {
-            item.found.insert(owner.into(), found);
+        if let Some(node) = self.nodes.get_mut(dependent).filter(|node| node.item.is_some()) {
+            node.found.insert(owner.into(), found);
         }
     }
 
-    /// Has the owner of `dependent` looked up again, because what was found may be out of date.
-    pub(crate) fn forget_found(&mut self, dependent: &str) {
-        if let Some(item) = self.nodes.get_mut(dependent).and_then(|node| node.item.as_mut()) {
-            item.found.retain(|_, found| *found == Found::Absent);
-        }
+    /// Has the owners of `dependent` that were found to exist looked up again: the graph should have seen them
+    /// by now. Says whether there were any.
+    pub(crate) fn doubt(&mut self, dependent: &str) -> bool {
+        let Some(node) = self.nodes.get_mut(dependent) else {
+            return false;
+        };
+        let before = node.found.len();
+        node.found.retain(|_, found| *found != Found::Present);
+        node.found.len() < before
     }
 
     /// The object of a uid, if it has been seen and is not gone.
     pub(crate) fn item(&self, uid: &str) -> Option<&Item> {
-        self.nodes.get(uid)?.item.as_ref()
+        self.nodes.get(uid)?.item.as_deref()
     }
 
     /// The objects that name `uid` as an owner.
@@ -191,7 +195,7 @@ impl Graph {
     /// How `owner` counts for `item`.
     pub(crate) fn standing(&self, item: &Item, owner: &OwnerReference) -> Standing {
         let node = self.nodes.get(owner.uid.as_str());
-        if let Some(seen) = node.and_then(|node| node.item.as_ref()) {
+        if let Some(seen) = node.and_then(|node| node.item.as_deref()) {
             return match (seen.key.namespace(), item.key.namespace()) {
                 // An owner in another namespace is none; one in a namespace is none that a cluster-scoped
                 // object could name, but then Kubernetes leaves the object alone.
@@ -204,7 +208,8 @@ impl Graph {
         if node.is_some_and(|node| node.is_gone) {
             return Standing::Absent;
         }
-        match item.found.get(owner.uid.as_str()) {
+        let own = self.nodes.get(&*item.uid);
+        match own.and_then(|own| own.found.get(owner.uid.as_str())) {
             None => Standing::Unknown,
             Some(Found::Absent) => Standing::Absent,
             Some(Found::Present | Found::Unresolvable) => Standing::Solid,

@@ -95,7 +95,7 @@ impl World {
                 } else {
                     &self.cluster_resource
                 };
-                self.graph.observe(Item::new(resource, &meta))
+                self.graph.observe(Arc::new(Item::new(resource, &meta)))
             }
         };
         self.queue.extend(attend);

@@ -2,12 +2,14 @@
 
 mod evict;
 mod health;
+mod reconcile;
 mod taints;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub(crate) use evict::{Eviction, eviction};
-pub(crate) use health::{Health, overdue};
-pub(crate) use taints::taints;
-pub(crate) use view::NodeView;
+use evict::{Eviction, eviction};
+use health::{Health, overdue};
+pub(crate) use reconcile::start;
+use taints::taints;
+use view::{NodeView, is_ready};

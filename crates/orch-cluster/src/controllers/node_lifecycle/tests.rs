@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Taint, Toleration};
-use orch_core::object::Document;
+use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 use serde_json::{Value, json};
 
 use super::*;
@@ -21,7 +20,7 @@ fn node(conditions: Value, taints: Value, unschedulable: bool) -> NodeView {
     let value = json!({"apiVersion": "v1", "kind": "Node",
         "metadata": {"name": "n1", "uid": "u", "creationTimestamp": "2026-06-01T11:00:00Z"},
         "spec": {"taints": taints, "unschedulable": unschedulable}, "status": {"conditions": conditions}});
-    NodeView::new(&Document::parse(value.to_string().into()).unwrap()).unwrap()
+    NodeView::from(&serde_json::from_value::<Node>(value).unwrap())
 }
 
 fn ready(status: &str) -> Value {

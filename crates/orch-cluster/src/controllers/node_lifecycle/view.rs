@@ -1,19 +1,11 @@
 //! What the node lifecycle needs of a node.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{NodeCondition, Taint};
-use orch_core::object::{Document, DocumentError};
-use orch_core::store::Revision;
-use serde::Deserialize;
-
-use crate::controllers::part;
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Taint};
 
 /// A node: its taints and conditions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct NodeView {
-    pub(crate) name: Box<str>,
-    pub(crate) uid: Box<str>,
-    pub(crate) revision: Revision,
     pub(crate) created: Option<Timestamp>,
     /// `spec.unschedulable`: cordoned.
     pub(crate) unschedulable: bool,
@@ -21,22 +13,29 @@ pub(crate) struct NodeView {
     pub(crate) conditions: Vec<NodeCondition>,
 }
 
-impl NodeView {
-    pub(crate) fn new(node: &Document) -> Result<Self, DocumentError> {
-        let meta = node.meta();
-        let spec: WireSpec = part(node, "spec")?;
-        let status: WireStatus = part(node, "status")?;
-        Ok(Self {
-            name: meta.name.as_str().into(),
-            uid: meta.uid.as_str().into(),
-            revision: node.revision(),
-            created: meta.creation_timestamp,
-            unschedulable: spec.unschedulable.unwrap_or(false),
-            taints: spec.taints.unwrap_or_default(),
-            conditions: status.conditions.unwrap_or_default(),
-        })
+impl From<&Node> for NodeView {
+    fn from(node: &Node) -> Self {
+        let spec = node.spec.as_ref();
+        let status = node.status.as_ref();
+        Self {
+            created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+            taints: spec.and_then(|spec| spec.taints.clone()).unwrap_or_default(),
+            conditions: status
+                .and_then(|status| status.conditions.clone())
+                .unwrap_or_default(),
+        }
     }
+}
 
+/// Whether a node says that it is ready.
+pub(crate) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+impl NodeView {
     /// The status of a condition, if the node has it.
     pub(crate) fn condition(&self, type_: &str) -> Option<&NodeCondition> {
         self.conditions.iter().find(|condition| condition.type_ == type_)
@@ -49,21 +48,4 @@ impl NodeView {
             .as_ref()
             .map(|time| time.0)
     }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        self.condition("Ready")
-            .is_some_and(|ready| ready.status == "True")
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireSpec {
-    unschedulable: Option<bool>,
-    taints: Option<Vec<Taint>>,
-}
-
-#[derive(Default, Deserialize)]
-struct WireStatus {
-    conditions: Option<Vec<NodeCondition>>,
 }

@@ -49,7 +49,12 @@ impl Ledger {
     }
 
     /// If the status was written less than `period` ago, how long until that is over.
-    pub(super) fn reported_within(&self, set: &ObjectKey, period: Duration, now: Instant) -> Option<Duration> {
+    pub(super) fn reported_within(
+        &self,
+        set: &ObjectKey,
+        period: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
         let reported = self.0.lock().get(set)?.reported?;
         let wait = period.checked_sub(now.saturating_duration_since(reported))?;
         (!wait.is_zero()).then_some(wait)

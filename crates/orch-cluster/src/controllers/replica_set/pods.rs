@@ -42,6 +42,9 @@ pub(super) fn pod_of(set: &ReplicaSet) -> RawObject {
         ("kind".to_owned(), json!("Pod")),
         ("metadata".to_owned(), metadata),
         // A pod spec has only string keys, so it always has a JSON form.
-        ("spec".to_owned(), serde_json::to_value(spec).unwrap_or(Value::Null)),
+        (
+            "spec".to_owned(),
+            serde_json::to_value(spec).unwrap_or(Value::Null),
+        ),
     ])
 }

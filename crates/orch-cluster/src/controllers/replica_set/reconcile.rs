@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
-use orch_core::client::{ApiError, Client, Collection, DeleteParams, Deleted, ListParams, Target, WriteParams};
+use orch_core::client::{ApiError, Client, Collection, DeleteParams, ListParams, Target, WriteParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
 use orch_core::object::{ApiResource, Object, ObjectKey, RawObject, Selector};
 use orch_core::store::Revision;
@@ -67,7 +67,11 @@ fn adopters(sets: &Cache<ReplicaSet>, change: &Change<'_, PodView>) -> Vec<Objec
         selector.is_ok_and(|selector| selector.matches(&pod.labels))
     };
     let mut found = Vec::new();
-    for set in sets.by_index(NAMESPACE, &pod.namespace).iter().filter(|set| matching(set)) {
+    for set in sets
+        .by_index(NAMESPACE, &pod.namespace)
+        .iter()
+        .filter(|set| matching(set))
+    {
         found.push(set.key());
     }
     found
@@ -103,7 +107,9 @@ impl Controller for ReplicaSetController {
             plan = decide(&set, &selector, &self.seen(&set));
         }
         self.ledger.trust(&key);
-        let action = self.report(&set, &plan, managed.as_ref().map(|()| ()), cx.client()).await?;
+        let action = self
+            .report(&set, &plan, managed.as_ref().map(|()| ()), cx.client())
+            .await?;
         match managed {
             Ok(()) if plan.create > 0 || plan.delete > 0 => Ok(Action::requeue_after(Duration::ZERO)),
             Ok(()) => Ok(action),
@@ -133,7 +139,10 @@ impl ReplicaSetController {
             namespace: set.metadata.namespace.clone(),
         };
         let list = client.backend().list(&collection, &ListParams::default()).await?;
-        let views = list.items.iter().map(|document| PodView::new(document).map(Arc::new));
+        let views = list
+            .items
+            .iter()
+            .map(|document| PodView::new(document).map(Arc::new));
         Ok(views.collect::<Result<_, _>>()?)
     }
 
@@ -158,7 +167,10 @@ impl ReplicaSetController {
             return Ok(Action::requeue_after(wait));
         }
         let api = client.api::<ReplicaSet>(key.namespace().unwrap_or_default());
-        match api.put_status(key.name(), set.metadata.uid.as_deref(), &status).await {
+        match api
+            .put_status(key.name(), set.metadata.uid.as_deref(), &status)
+            .await
+        {
             Ok(written) => {
                 self.ledger.reported(&key, now);
                 // The next reconcile compares with what this one wrote.
@@ -173,7 +185,9 @@ impl ReplicaSetController {
 
 /// Whether any reconcile of the set has come to its end before: until then it has no pods.
 fn was_observed(set: &ReplicaSet) -> bool {
-    set.status.as_ref().is_some_and(|status| status.observed_generation.is_some())
+    set.status
+        .as_ref()
+        .is_some_and(|status| status.observed_generation.is_some())
 }
 
 /// The writes of one reconcile.
@@ -197,12 +211,16 @@ impl Work<'_> {
             *newest = (*newest).max(released.map_err(failed("FailedCreate"))?.unwrap_or_default());
         }
         if plan.create > 0 {
-            self.create(plan.create, newest).await.map_err(failed("FailedCreate"))?;
+            self.create(plan.create, newest)
+                .await
+                .map_err(failed("FailedCreate"))?;
         }
         if plan.delete > 0 {
             let siblings = self.siblings(plan);
             let victims = victims(&plan.claimed, &siblings, plan.delete, time::now());
-            self.delete(&victims, newest).await.map_err(failed("FailedDelete"))?;
+            self.delete(&victims, newest)
+                .await
+                .map_err(failed("FailedDelete"))?;
         }
         Ok(())
     }
@@ -220,31 +238,32 @@ impl Work<'_> {
     /// The pods of all sets that our controller controls.
     fn siblings(&self, plan: &Plan) -> Vec<Arc<PodView>> {
         use crate::controllers::claim::Claimable;
-        let Some(owner) = self.set.controller_uid() else { return plan.claimed.clone() };
+        let Some(owner) = self.set.controller_uid() else {
+            return plan.claimed.clone();
+        };
         let sets = self.controller.sets.by_index(CONTROLLER, owner);
         let uids = sets.iter().filter_map(|set| set.metadata.uid.as_deref());
-        uids.flat_map(|uid| self.controller.pods.by_index(CONTROLLER, uid)).collect()
+        uids.flat_map(|uid| self.controller.pods.by_index(CONTROLLER, uid))
+            .collect()
     }
 
     /// Creates pods, many at once, and no further ones after a first failure.
     async fn create(&self, count: usize, newest: &mut Revision) -> Result<(), ApiError> {
-        let pod: RawObject = pod_of(self.set);
+        let pod = pod_of(self.set);
         let collection = Collection {
             resource: Arc::clone(&self.controller.pod_resource),
             namespace: Some(self.namespace.to_owned()),
         };
-        let (pod, collection) = (&pod, &collection);
         // Twice as many with each round that succeeds, as Kubernetes does: where every create fails, for want
         // of quota say, few are tried.
         let (mut left, mut round) = (count, 16);
         while left > 0 {
             let batch = left.min(round);
-            let writes = (0..batch).map(|_| async move {
-                let params = WriteParams::default();
-                let made = self.client.backend().create(collection, pod.clone(), &params).await?;
-                Ok(made.document.revision())
-            });
-            gather(stream::iter(writes).buffer_unordered(IN_FLIGHT), newest).await?;
+            let mut writes = Vec::with_capacity(batch);
+            for _ in 0..batch {
+                writes.push(create_pod(self.client.clone(), collection.clone(), pod.clone()));
+            }
+            gather(writes, newest).await?;
             left -= batch;
             round = round.saturating_mul(2);
         }
@@ -252,30 +271,41 @@ impl Work<'_> {
     }
 
     async fn delete(&self, victims: &[Arc<PodView>], newest: &mut Revision) -> Result<(), ApiError> {
-        let writes = victims.iter().map(|pod| async move {
+        let mut writes = Vec::with_capacity(victims.len());
+        for pod in victims {
             let target = Target {
                 resource: Arc::clone(&self.controller.pod_resource),
                 key: ObjectKey::new(Some(self.namespace), &pod.name),
             };
-            let params = DeleteParams::default().uid(&*pod.uid);
-            match self.client.backend().delete(&target, &params).await {
-                Ok(Deleted::Gone(document) | Deleted::Pending(document)) => Ok(document.revision()),
-                // Gone already, or another pod has its name: the view will show it.
-                Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(Revision::ZERO),
-                Err(error) => Err(error),
-            }
-        });
-        gather(stream::iter(writes).buffer_unordered(IN_FLIGHT), newest).await
+            writes.push(delete_pod(self.client.clone(), target, pod.uid.to_string()));
+        }
+        gather(writes, newest).await
+    }
+}
+
+async fn create_pod(client: Client, collection: Collection, pod: RawObject) -> Result<Revision, ApiError> {
+    let params = WriteParams::default();
+    let made = client.backend().create(&collection, pod, &params).await?;
+    Ok(made.document.revision())
+}
+
+async fn delete_pod(client: Client, target: Target, uid: String) -> Result<Revision, ApiError> {
+    let params = DeleteParams::default().uid(uid);
+    match client.backend().delete(&target, &params).await {
+        Ok(deleted) => Ok(deleted.document().revision()),
+        // Gone already, or another pod has its name: the view will show it.
+        Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(Revision::ZERO),
+        Err(error) => Err(error),
     }
 }
 
 /// Awaits all writes; the first error, if there was one, and the newest revision in any case.
 async fn gather(
-    writes: impl futures::Stream<Item = Result<Revision, ApiError>>,
+    writes: Vec<impl Future<Output = Result<Revision, ApiError>>>,
     newest: &mut Revision,
 ) -> Result<(), ApiError> {
     let mut outcome = Ok(());
-    let mut writes = std::pin::pin!(writes);
+    let mut writes = stream::iter(writes).buffer_unordered(IN_FLIGHT);
     while let Some(write) = writes.next().await {
         match write {
             Ok(revision) => *newest = (*newest).max(revision),
