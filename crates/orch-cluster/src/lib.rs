@@ -1,5 +1,7 @@
 //! Kubernetes behaviour on orch-core.
 
+pub mod agent;
 pub mod controllers;
+pub mod events;
 pub mod kinds;
 pub mod scheduling;

@@ -1,0 +1,1 @@
+//! Tests of the whole agent on the fake runtime, in virtual time.
