@@ -77,15 +77,25 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 }
 
 /// What a `resourceFieldRef` names, divided by its divisor and rounded up.
-pub fn resource(facts: &Facts<'_>, container: &Container, from: &ResourceFieldSelector) -> Result<String, String> {
+pub fn resource(
+    facts: &Facts<'_>,
+    container: &Container,
+    from: &ResourceFieldSelector,
+) -> Result<String, String> {
     let named = from.container_name.as_deref().filter(|name| !name.is_empty());
     let of = match named {
         None => container,
         Some(name) => {
             let spec = facts.pod.spec.as_ref();
-            let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+            let all = spec.into_iter().flat_map(|spec| {
+                spec.containers
+                    .iter()
+                    .chain(spec.init_containers.iter().flatten())
+            });
             let mut found = all.filter(|container| container.name == name);
-            found.next().ok_or_else(|| format!("resourceFieldRef: the pod has no container {name:?}"))?
+            found
+                .next()
+                .ok_or_else(|| format!("resourceFieldRef: the pod has no container {name:?}"))?
         }
     };
     let (kind, resource) = from.resource.split_once('.').unwrap_or_default();
@@ -111,7 +121,12 @@ pub fn resource(facts: &Facts<'_>, container: &Container, from: &ResourceFieldSe
         Some(divisor) => match milli(divisor).map(u128::from) {
             Some(0) if value(divisor) == Some(0) => 1000,
             Some(divisor) => divisor,
-            None => return Err(format!("resourceFieldRef.divisor: {:?} is not a quantity", divisor.0)),
+            None => {
+                return Err(format!(
+                    "resourceFieldRef.divisor: {:?} is not a quantity",
+                    divisor.0
+                ));
+            }
         },
     };
     Ok(amount.div_ceil(divisor.max(1)).to_string())

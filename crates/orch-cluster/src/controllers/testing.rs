@@ -3,28 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use orch_core::cache::Cache;
-use orch_core::client::{ApiError, Client, DeleteParams, Kind, KindRules, NoRules, Patch};
-use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, Object, RawObject};
+use orch_core::client::{ApiError, Client, ClientBuilder, DeleteParams, Patch};
+use orch_core::object::{Document, Object};
 use orch_core::store::Store;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::NamespaceLifecycle;
 
-/// A client over `store` whose pods can be bound and whose namespaces are held by their finalizer.
+/// A client over `store` with the rules of the built-in kinds.
 pub(crate) fn client(store: Arc<dyn Store>) -> Client {
-    Client::builder(store)
+    let builder = Client::builder(store)
         .random(orch_core::random::Random::seeded(1))
-        .kind(Kind::new(Deployment::resource(), NoRules))
-        .kind(Kind::new(ReplicaSet::resource(), NoRules))
-        .kind(Kind::new(ConfigMap::resource(), NoRules))
-        .kind(Kind::new(Pod::resource(), PodRules))
-        .kind(Kind::new(Namespace::resource(), NamespaceRules))
-        .admission(NamespaceLifecycle)
-        .build()
+        .admission(NamespaceLifecycle);
+    crate::kinds::kinds().fold(builder, ClientBuilder::kind).build()
 }
 
 /// A node whose pods run and are ready a moment after they are bound, and end a moment after they are to.
@@ -92,7 +86,7 @@ async fn run_pod(client: &Client, pod: &Document) {
         let _ = api
             .delete(&meta.name, &DeleteParams::now().uid(meta.uid.as_str()))
             .await;
-    } else if pod.lookup("status.phase").is_none() {
+    } else if pod.lookup("status.phase") == Some("Pending".into()) {
         let ready = if pod.field("spec").unwrap().contains("never-ready") {
             "False"
         } else {
@@ -102,55 +96,5 @@ async fn run_pod(client: &Client, pod: &Document) {
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": ready, "lastTransitionTime": now}]}});
         let _ = api.patch_status(&meta.name, &Patch::Merge(status)).await;
-    }
-}
-
-struct PodRules;
-
-impl KindRules for PodRules {
-    fn subresource(&self, name: &str, object: &mut RawObject, old: &RawObject) -> Option<FieldErrors> {
-        if name != "binding" {
-            return None;
-        }
-        let mut errors = FieldErrors::default();
-        let node = object["spec"]["nodeName"].clone();
-        if let Some(bound) = old["spec"].get("nodeName") {
-            let path = FieldPath::new("spec").child("nodeName");
-            errors.push(FieldError::invalid(&path, bound.to_string(), "is bound already"));
-        }
-        *object = old.clone();
-        object["spec"]["nodeName"] = node;
-        let status = object.entry("status").or_insert(json!({}));
-        status["conditions"] = json!([{"type": "PodScheduled", "status": "True"}]);
-        Some(errors)
-    }
-
-    fn grace_period_seconds(&self, document: &Document, requested: Option<u64>) -> u64 {
-        match document.lookup("spec.nodeName") {
-            Some(Value::String(node)) if !node.is_empty() => requested.unwrap_or(30),
-            _ => 0,
-        }
-    }
-}
-
-struct NamespaceRules;
-
-impl KindRules for NamespaceRules {
-    fn default(&self, object: &mut RawObject) {
-        if object.get("spec").is_none() {
-            object.insert("spec".to_owned(), json!({"finalizers": ["kubernetes"]}));
-        }
-    }
-
-    fn subresource(&self, name: &str, _: &mut RawObject, _: &RawObject) -> Option<FieldErrors> {
-        (name == "finalize").then(FieldErrors::default)
-    }
-
-    fn blocks_removal(&self, document: &Document) -> bool {
-        let finalizers = document.lookup("spec.finalizers");
-        finalizers
-            .as_ref()
-            .and_then(Value::as_array)
-            .is_some_and(|all| !all.is_empty())
     }
 }
