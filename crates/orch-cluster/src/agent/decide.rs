@@ -136,7 +136,12 @@ fn deadline(view: &View<'_>) -> Option<Timestamp> {
 /// Whether every main container has ended for good, or an init container failed for good.
 fn is_finished(view: &View<'_>) -> bool {
     // A pod that never restarts gets no second sandbox (the kubelet's `computePodActions`).
-    let never = view.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) == Some("Never");
+    let never = view
+        .pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref())
+        == Some("Never");
     if never && view.sandbox().is_none() && !view.observed.containers.is_empty() {
         return true;
     }

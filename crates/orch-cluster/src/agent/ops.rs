@@ -26,16 +26,42 @@ use crate::events::reference;
 #[derive(Debug)]
 pub(crate) enum Done {
     Sandbox(Result<Sandbox, RuntimeError>),
-    Started { name: String, image: String, result: Result<Container, StartError> },
-    Stopped { id: ContainerId, generation: u64, result: Result<Option<Container>, RuntimeError> },
+    Started {
+        name: String,
+        image: String,
+        result: Result<Container, StartError>,
+    },
+    Stopped {
+        id: ContainerId,
+        generation: u64,
+        result: Result<Option<Container>, RuntimeError>,
+    },
     Aborted,
-    Removed { id: ContainerId, result: Result<(), RuntimeError> },
-    SandboxStopped { id: SandboxId, result: Result<(), RuntimeError> },
-    SandboxRemoved { id: SandboxId, result: Result<(), RuntimeError> },
-    Inspected { id: ContainerId, result: Result<Option<Container>, RuntimeError> },
-    SandboxInspected { id: SandboxId, result: Result<Option<Sandbox>, RuntimeError> },
+    Removed {
+        id: ContainerId,
+        result: Result<(), RuntimeError>,
+    },
+    SandboxStopped {
+        id: SandboxId,
+        result: Result<(), RuntimeError>,
+    },
+    SandboxRemoved {
+        id: SandboxId,
+        result: Result<(), RuntimeError>,
+    },
+    Inspected {
+        id: ContainerId,
+        result: Result<Option<Container>, RuntimeError>,
+    },
+    SandboxInspected {
+        id: SandboxId,
+        result: Result<Option<Sandbox>, RuntimeError>,
+    },
     Listed(Result<Snapshot, RuntimeError>),
-    Probed { key: ProbeKey, outcome: Outcome },
+    Probed {
+        key: ProbeKey,
+        outcome: Outcome,
+    },
     Written(Result<u64, ApiError>),
     Read(Result<Option<Pod>, ApiError>),
     Deleted(Result<bool, ApiError>),
@@ -76,9 +102,8 @@ impl StartError {
         match self {
             Self::Cancelled | Self::Volume(_) => "ContainerCreating",
             Self::NeverPull(_) => "ErrImageNeverPull",
-            Self::Pull(RuntimeError::InvalidImage { .. }) | Self::Create(RuntimeError::InvalidImage { .. }) => {
-                "InvalidImageName"
-            }
+            Self::Pull(RuntimeError::InvalidImage { .. })
+            | Self::Create(RuntimeError::InvalidImage { .. }) => "InvalidImageName",
             Self::Pull(_) => "ErrImagePull",
             Self::Env(_) | Self::Api(_) | Self::Create(RuntimeError::InvalidConfig { .. }) => {
                 "CreateContainerConfigError"
@@ -92,9 +117,16 @@ impl StartError {
 /// A reference to one container of a pod, for events.
 pub(crate) fn container_reference(pod: &Pod, name: &str) -> ObjectReference {
     let spec = pod.spec.as_ref();
-    let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten().any(|init| init.name == name);
+    let init = spec
+        .and_then(|spec| spec.init_containers.as_ref())
+        .into_iter()
+        .flatten()
+        .any(|init| init.name == name);
     let list = if init { "initContainers" } else { "containers" };
-    ObjectReference { field_path: Some(format!("spec.{list}{{{name}}}")), ..reference(pod) }
+    ObjectReference {
+        field_path: Some(format!("spec.{list}{{{name}}}")),
+        ..reference(pod)
+    }
 }
 
 pub(crate) async fn run_sandbox(shared: Arc<Shared>, pod: Arc<Pod>, attempt: u32) -> Done {
@@ -120,7 +152,11 @@ pub(crate) struct Start {
 impl Start {
     pub(crate) async fn run(self) -> Done {
         let result = self.start().await;
-        Done::Started { name: self.spec.name.clone(), image: self.image().to_owned(), result }
+        Done::Started {
+            name: self.spec.name.clone(),
+            image: self.image().to_owned(),
+            result,
+        }
     }
 
     fn image(&self) -> &str {
@@ -141,7 +177,11 @@ impl Start {
             backoff: self.backoff,
             env,
             mounts,
-            node_memory: self.shared.allocatable_millis.get("memory").map(|millis| millis / 1000),
+            node_memory: self
+                .shared
+                .allocatable_millis
+                .get("memory")
+                .map(|millis| millis / 1000),
         };
         let config = container_config(&self.pod, &self.spec, making);
         let mut slot = self.shared.starts.acquire().await;
@@ -156,10 +196,18 @@ impl Start {
             slot = self.shared.starts.acquire().await;
             created = runtime.create_container(&self.sandbox.id, &config).await;
         } else if policy != PullPolicy::Always && created.is_ok() && self.shared.capabilities.images {
-            recorder.normal(&about, "Pulled", format!("Container image {:?} already present on machine", self.image()));
+            recorder.normal(
+                &about,
+                "Pulled",
+                format!("Container image {:?} already present on machine", self.image()),
+            );
         }
         let id = created.map_err(StartError::Create)?;
-        recorder.normal(&about, "Created", format!("Created container: {}", self.spec.name));
+        recorder.normal(
+            &about,
+            "Created",
+            format!("Created container: {}", self.spec.name),
+        );
         match runtime.start_container(&id).await {
             Ok(()) => recorder.normal(&about, "Started", format!("Started container {}", self.spec.name)),
             // It has ended, and is seen so below.
@@ -197,7 +245,11 @@ impl Start {
     }
 
     async fn pull_secrets(&self) -> Result<Vec<Secret>, ApiError> {
-        let wanted = self.pod.spec.as_ref().and_then(|spec| spec.image_pull_secrets.as_ref());
+        let wanted = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.image_pull_secrets.as_ref());
         let secrets = self.shared.client.api::<Secret>(self.namespace());
         let mut found = Vec::new();
         for reference in wanted.into_iter().flatten() {
@@ -214,7 +266,9 @@ impl Start {
     async fn surroundings(&self) -> Result<(Vec<(String, String)>, Vec<Mount>), StartError> {
         let client = &self.shared.client;
         let mut found = Sources::default();
-        let wanted = sources(&self.spec).into_iter().chain(volumes::sources(&self.pod, &self.spec));
+        let wanted = sources(&self.spec)
+            .into_iter()
+            .chain(volumes::sources(&self.pod, &self.spec));
         for source in wanted.collect::<BTreeSet<_>>() {
             match source {
                 Source::ConfigMap(name) => {
@@ -223,7 +277,9 @@ impl Start {
                 }
                 Source::Secret(name) => {
                     let secret = client.api::<Secret>(self.namespace()).get_opt(name).await?;
-                    found.secrets.extend(secret.map(|secret| (name.to_owned(), secret)));
+                    found
+                        .secrets
+                        .extend(secret.map(|secret| (name.to_owned(), secret)));
                 }
             }
         }
@@ -231,13 +287,19 @@ impl Start {
         let host_ip = self.shared.config.host_ip();
         let facts = Facts {
             pod: &self.pod,
-            pod_ips: if self.sandbox.ips.is_empty() { vec![host_ip] } else { self.sandbox.ips.clone() },
+            pod_ips: if self.sandbox.ips.is_empty() {
+                vec![host_ip]
+            } else {
+                self.sandbox.ips.clone()
+            },
             host_ip,
             allocatable_cpu_millis: allocatable("cpu"),
             allocatable_memory: allocatable("memory") / 1000,
         };
         let env = environment(&self.spec, &found, &facts)?;
-        let directory = self.shared.volumes_of(self.pod.metadata.uid.as_deref().unwrap_or_default());
+        let directory = self
+            .shared
+            .volumes_of(self.pod.metadata.uid.as_deref().unwrap_or_default());
         let volumes = volumes::plan(&self.spec, &directory, &found, &env, &facts)?;
         if volumes.is_empty() {
             return Ok((env, Vec::new()));
@@ -250,12 +312,20 @@ impl Start {
 
     /// Runs the `postStart` hook; if it fails the container is killed, and seen to have ended.
     async fn post_start(&self, id: &ContainerId, about: &ObjectReference) {
-        let hook = self.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
+        let hook = self
+            .spec
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return };
         let pod_ip = self.sandbox.ip().unwrap_or_else(|| self.shared.config.host_ip());
         let outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT).await;
         if let Outcome::Failure(said) = outcome {
-            self.shared.recorder.warning(about, "FailedPostStartHook", format!("PostStartHook failed: {said}"));
+            self.shared.recorder.warning(
+                about,
+                "FailedPostStartHook",
+                format!("PostStartHook failed: {said}"),
+            );
             if let Err(error) = self.shared.runtime.stop_container(id, self.grace).await {
                 tracing::warn!(container = %id, %error, "could not stop a container whose postStart hook failed");
             }
@@ -309,7 +379,11 @@ impl Stop {
     pub(crate) async fn run(self) -> Done {
         let begun = Instant::now();
         let spec = self.pod.spec.as_ref();
-        let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+        let all = spec.into_iter().flat_map(|spec| {
+            spec.containers
+                .iter()
+                .chain(spec.init_containers.iter().flatten())
+        });
         let spec = all.into_iter().find(|container| container.name == self.name);
         let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
         let mut grace = self.grace;
@@ -317,7 +391,11 @@ impl Stop {
             let outcome = run_hook(&self.shared, &self.id, self.pod_ip, spec, hook, self.grace).await;
             if let Outcome::Failure(said) = outcome {
                 let about = container_reference(&self.pod, &self.name);
-                self.shared.recorder.warning(&about, "FailedPreStopHook", format!("PreStopHook failed: {said}"));
+                self.shared.recorder.warning(
+                    &about,
+                    "FailedPreStopHook",
+                    format!("PreStopHook failed: {said}"),
+                );
             }
             grace = self.grace.saturating_sub(begun.elapsed()).max(MIN_AFTER_HOOK);
         }
@@ -325,7 +403,11 @@ impl Stop {
             Ok(()) | Err(RuntimeError::NotFound { .. }) => self.shared.container(&self.id).await,
             Err(error) => Err(error),
         };
-        Done::Stopped { id: self.id, generation: self.generation, result }
+        Done::Stopped {
+            id: self.id,
+            generation: self.generation,
+            result,
+        }
     }
 }
 
@@ -357,8 +439,15 @@ pub(crate) async fn inspect(shared: Arc<Shared>, id: ContainerId) -> Done {
 }
 
 pub(crate) async fn inspect_sandbox(shared: Arc<Shared>, id: SandboxId) -> Done {
-    let filter = SandboxFilter { id: Some(id.clone()), ..SandboxFilter::default() };
-    let result = shared.runtime.sandboxes(&filter).await.map(|found| found.into_iter().next());
+    let filter = SandboxFilter {
+        id: Some(id.clone()),
+        ..SandboxFilter::default()
+    };
+    let result = shared
+        .runtime
+        .sandboxes(&filter)
+        .await
+        .map(|found| found.into_iter().next());
     Done::SandboxInspected { id, result }
 }
 
@@ -376,22 +465,51 @@ pub(crate) async fn probe(
 
 /// Stops and removes what the runtime has of a pod that nobody knows any more.
 pub(crate) async fn remove_orphan(shared: Arc<Shared>, uid: String, snapshot: Snapshot) {
-    tracing::info!(node = shared.config.node_name, uid, "removing what belongs to no pod");
-    let stops = snapshot.containers.iter().filter(|container| super::decide::may_run(container)).map(|container| {
-        let shared = &shared;
-        async move {
-            let grace = container.annotations.get(super::translate::GRACE_ANNOTATION);
-            let grace = grace.and_then(|seconds| seconds.parse().ok()).unwrap_or(30);
-            shared.runtime.stop_container(&container.id, super::observed::seconds(grace)).await
-        }
-    });
-    let mut failed = futures::future::join_all(stops).await.into_iter().find_map(Result::err);
-    let sandboxes: HashMap<_, _> = snapshot.sandboxes.iter().map(|sandbox| (&sandbox.id, ())).collect();
-    for container in snapshot.containers.iter().filter(|container| !sandboxes.contains_key(&container.sandbox)) {
-        failed = shared.runtime.remove_container(&container.id).await.err().or(failed);
+    tracing::info!(
+        node = shared.config.node_name,
+        uid,
+        "removing what belongs to no pod"
+    );
+    let stops = snapshot
+        .containers
+        .iter()
+        .filter(|container| super::decide::may_run(container))
+        .map(|container| {
+            let shared = &shared;
+            async move {
+                let grace = container.annotations.get(super::translate::GRACE_ANNOTATION);
+                let grace = grace.and_then(|seconds| seconds.parse().ok()).unwrap_or(30);
+                shared
+                    .runtime
+                    .stop_container(&container.id, super::observed::seconds(grace))
+                    .await
+            }
+        });
+    let mut failed = futures::future::join_all(stops)
+        .await
+        .into_iter()
+        .find_map(Result::err);
+    let sandboxes: HashMap<_, _> = snapshot
+        .sandboxes
+        .iter()
+        .map(|sandbox| (&sandbox.id, ()))
+        .collect();
+    for container in snapshot
+        .containers
+        .iter()
+        .filter(|container| !sandboxes.contains_key(&container.sandbox))
+    {
+        failed = shared
+            .runtime
+            .remove_container(&container.id)
+            .await
+            .err()
+            .or(failed);
     }
     for sandbox in &snapshot.sandboxes {
-        failed = gone_is_fine(shared.runtime.remove_sandbox(&sandbox.id).await).err().or(failed);
+        failed = gone_is_fine(shared.runtime.remove_sandbox(&sandbox.id).await)
+            .err()
+            .or(failed);
     }
     if let Some(error) = failed {
         tracing::warn!(node = shared.config.node_name, uid, %error, "could not remove all that belongs to no pod");

@@ -33,7 +33,12 @@ impl World {
         let start: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
         let date = orch_core::time::anchor_thread(start);
         let client = super::testkit::client(Arc::new(MemoryStore::new())).random(Random::seeded(1));
-        let mut world = Self { client: client.build(), runtime, agent: None, _date: date };
+        let mut world = Self {
+            client: client.build(),
+            runtime,
+            agent: None,
+            _date: date,
+        };
         world.start_agent().await;
         world
     }
@@ -44,8 +49,15 @@ impl World {
     }
 
     fn begin_agent(&mut self) {
-        let config = AgentConfig::new("n1").random(Random::seeded(2)).capacity("cpu", "4").capacity("memory", "8Gi");
-        self.agent = Some(Agent::start(self.client.clone(), Arc::new(self.runtime.clone()), config));
+        let config = AgentConfig::new("n1")
+            .random(Random::seeded(2))
+            .capacity("cpu", "4")
+            .capacity("memory", "8Gi");
+        self.agent = Some(Agent::start(
+            self.client.clone(),
+            Arc::new(self.runtime.clone()),
+            config,
+        ));
     }
 
     async fn create(&self, name: &str, spec: &str) -> Pod {
@@ -85,11 +97,16 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(600), waiting).await.expect("the pod goes in time");
+        tokio::time::timeout(Duration::from_secs(600), waiting)
+            .await
+            .expect("the pod goes in time");
     }
 
     async fn containers(&self) -> Vec<Container> {
-        self.runtime.containers(&ContainerFilter::default()).await.unwrap()
+        self.runtime
+            .containers(&ContainerFilter::default())
+            .await
+            .unwrap()
     }
 
     async fn running(&self, name: &str) -> Vec<Container> {
@@ -100,8 +117,17 @@ impl World {
 
     async fn reasons(&self) -> Vec<String> {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let events = self.client.all::<Event>().list(&ListParams::default()).await.unwrap();
-        let mut reasons: Vec<_> = events.items.into_iter().filter_map(|event| event.reason).collect();
+        let events = self
+            .client
+            .all::<Event>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
+        let mut reasons: Vec<_> = events
+            .items
+            .into_iter()
+            .filter_map(|event| event.reason)
+            .collect();
         reasons.sort();
         reasons.dedup();
         reasons
@@ -116,16 +142,27 @@ fn is_ready(pod: &Pod) -> bool {
 
 fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a str> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == type_).map(|condition| condition.status.as_str())
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .map(|condition| condition.status.as_str())
 }
 
 fn restarts(pod: &Pod) -> i32 {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    statuses.and_then(|statuses| statuses.first()).map_or(0, |status| status.restart_count)
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    statuses
+        .and_then(|statuses| statuses.first())
+        .map_or(0, |status| status.restart_count)
 }
 
 fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
 }
 
 fn waiting(pod: &Pod) -> Option<&str> {
@@ -143,10 +180,24 @@ async fn a_pod_becomes_ready_with_one_status_write() {
     assert!(status.pod_ip.is_some() && status.start_time.is_some());
     let container = &status.container_statuses.as_ref().unwrap()[0];
     assert!(container.container_id.as_ref().unwrap().starts_with("fake://"));
-    let version = |pod: &Pod| pod.metadata.resource_version.as_ref().unwrap().parse::<u64>().unwrap();
-    assert_eq!(version(&pod), version(&created) + 1, "nothing else was written meanwhile");
+    let version = |pod: &Pod| {
+        pod.metadata
+            .resource_version
+            .as_ref()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert_eq!(
+        version(&pod),
+        version(&created) + 1,
+        "nothing else was written meanwhile"
+    );
     assert_eq!(world.reasons().await, ["Created", "Pulled", "Started"]);
-    assert_eq!(world.pod("web").await.metadata.resource_version, pod.metadata.resource_version);
+    assert_eq!(
+        world.pod("web").await.metadata.resource_version,
+        pod.metadata.resource_version
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,17 +207,37 @@ async fn a_crashing_container_backs_off_and_says_so() {
     let world = World::on(runtime).await;
     let begun = tokio::time::Instant::now();
     world.create("web", ONE).await;
-    let pod = world.until("web", |pod| waiting(pod) == Some("CrashLoopBackOff") && restarts(pod) == 1).await;
+    let pod = world
+        .until("web", |pod| {
+            waiting(pod) == Some("CrashLoopBackOff") && restarts(pod) == 1
+        })
+        .await;
     let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
-    let message = status.state.as_ref().unwrap().waiting.as_ref().unwrap().message.clone().unwrap();
-    assert!(message.starts_with("back-off 10s restarting failed container=c pod=web_default("), "{message}");
+    let message = status
+        .state
+        .as_ref()
+        .unwrap()
+        .waiting
+        .as_ref()
+        .unwrap()
+        .message
+        .clone()
+        .unwrap();
+    assert!(
+        message.starts_with("back-off 10s restarting failed container=c pod=web_default("),
+        "{message}"
+    );
     let last = status.last_state.as_ref().unwrap().terminated.as_ref().unwrap();
     assert_eq!((last.exit_code, last.reason.as_deref()), (7, Some("Error")));
     let pod = world.until("web", is_ready).await;
     assert_eq!(restarts(&pod), 3);
     assert_eq!(begun.elapsed().as_secs(), 30, "at once, after 10 s, after 20 s");
     assert!(world.reasons().await.contains(&"BackOff".to_owned()));
-    assert_eq!(world.containers().await.len(), 2, "the newest and the one before it are kept");
+    assert_eq!(
+        world.containers().await.len(),
+        2,
+        "the newest and the one before it are kept"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,8 +248,14 @@ async fn a_killed_container_is_back_at_once() {
     let id = world.running("c").await[0].id.clone();
     let begun = tokio::time::Instant::now();
     world.runtime.kill(&id, 137);
-    world.until("web", |pod| restarts(pod) == 1 && is_ready(pod)).await;
-    assert!(begun.elapsed() < Duration::from_millis(50), "{:?}", begun.elapsed());
+    world
+        .until("web", |pod| restarts(pod) == 1 && is_ready(pod))
+        .await;
+    assert!(
+        begun.elapsed() < Duration::from_millis(50),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +263,12 @@ async fn a_pod_that_finishes_succeeds_and_keeps_its_logs() {
     let runtime = FakeRuntime::new();
     runtime.on(On::Any, Behavior::new().run(Program::new().out("done\n").exit(0)));
     let world = World::on(runtime).await;
-    world.create("job", r#"{"restartPolicy": "Never", "containers": [{"name": "c", "image": "job:1"}]}"#).await;
+    world
+        .create(
+            "job",
+            r#"{"restartPolicy": "Never", "containers": [{"name": "c", "image": "job:1"}]}"#,
+        )
+        .await;
     let pod = world.until("job", |pod| phase(pod) == "Succeeded").await;
     assert_eq!(condition(&pod, "Ready"), Some("False"));
     let agent = world.agent.as_ref().unwrap();
@@ -194,21 +276,36 @@ async fn a_pod_that_finishes_succeeds_and_keeps_its_logs() {
     let logs = agent.logs(&at, false, &LogOptions::default()).await.unwrap();
     let logs: Vec<_> = futures::StreamExt::collect::<Vec<_>>(logs).await;
     assert_eq!(&logs[0].as_ref().unwrap().data[..], b"done\n");
-    assert!(agent.logs(&at.clone().container("x"), false, &LogOptions::default()).await.is_err());
+    assert!(
+        agent
+            .logs(&at.clone().container("x"), false, &LogOptions::default())
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_pod_ends_within_its_grace_and_leaves_nothing() {
     let runtime = FakeRuntime::new();
-    runtime.on(On::container("stubborn"), Behavior::new().run(Program::new().then(Step::Ignore("TERM".into())).wait()));
+    runtime.on(
+        On::container("stubborn"),
+        Behavior::new().run(Program::new().then(Step::Ignore("TERM".into())).wait()),
+    );
     let world = World::on(runtime).await;
     let spec = r#"{"terminationGracePeriodSeconds": 5,
         "containers": [{"name": "stubborn", "image": "web:1"}, {"name": "kind", "image": "web:1"}]}"#;
     world.create("web", spec).await;
     world.until("web", is_ready).await;
     let begun = tokio::time::Instant::now();
-    world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
-    let ending = world.until("web", |pod| condition(pod, "Ready") == Some("False")).await;
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    let ending = world
+        .until("web", |pod| condition(pod, "Ready") == Some("False"))
+        .await;
     assert!(ending.metadata.deletion_timestamp.is_some());
     world.until_gone("web").await;
     let took = begun.elapsed().as_secs();
@@ -222,7 +319,12 @@ async fn a_force_deleted_pod_leaves_nothing() {
     let world = World::new().await;
     world.create("web", ONE).await;
     world.until("web", is_ready).await;
-    world.client.api::<Pod>("default").delete("web", &DeleteParams::now()).await.unwrap();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::now())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.runtime.leaks(), [] as [String; 0]);
 }
@@ -230,12 +332,24 @@ async fn a_force_deleted_pod_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
     let runtime = FakeRuntime::new();
-    runtime.on_image("slow:1", ImageBehavior::absent().pull_delay(Duration::from_secs(300)));
+    runtime.on_image(
+        "slow:1",
+        ImageBehavior::absent().pull_delay(Duration::from_secs(300)),
+    );
     let world = World::on(runtime).await;
-    world.create("web", r#"{"containers": [{"name": "c", "image": "slow:1"}]}"#).await;
-    world.until("web", |pod| waiting(pod) == Some("ContainerCreating")).await;
+    world
+        .create("web", r#"{"containers": [{"name": "c", "image": "slow:1"}]}"#)
+        .await;
+    world
+        .until("web", |pod| waiting(pod) == Some("ContainerCreating"))
+        .await;
     let begun = tokio::time::Instant::now();
-    world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
     world.until_gone("web").await;
     assert!(begun.elapsed() < Duration::from_secs(2));
     assert_eq!(world.runtime.leaks(), [] as [String; 0]);
@@ -244,17 +358,27 @@ async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_pull_is_told_and_tried_again() {
     let runtime = FakeRuntime::new();
-    runtime.on_image("web:1", ImageBehavior::absent().pull_fails(2, "no such manifest", false));
+    runtime.on_image(
+        "web:1",
+        ImageBehavior::absent().pull_fails(2, "no such manifest", false),
+    );
     let world = World::on(runtime).await;
     let begun = tokio::time::Instant::now();
     world.create("web", ONE).await;
-    let pod = world.until("web", |pod| waiting(pod) == Some("ErrImagePull")).await;
+    let pod = world
+        .until("web", |pod| waiting(pod) == Some("ErrImagePull"))
+        .await;
     assert_eq!(phase(&pod), "Pending");
-    world.until("web", |pod| waiting(pod) == Some("ImagePullBackOff")).await;
+    world
+        .until("web", |pod| waiting(pod) == Some("ImagePullBackOff"))
+        .await;
     world.until("web", is_ready).await;
     assert_eq!(begun.elapsed().as_secs(), 30, "after 10 s and after 20 s");
     let reasons = world.reasons().await;
-    assert!(reasons.contains(&"Failed".to_owned()) && reasons.contains(&"Pulling".to_owned()), "{reasons:?}");
+    assert!(
+        reasons.contains(&"Failed".to_owned()) && reasons.contains(&"Pulling".to_owned()),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,30 +388,64 @@ async fn an_image_that_may_not_be_pulled_is_missed() {
     let world = World::on(runtime).await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1", "imagePullPolicy": "Never"}]}"#;
     world.create("web", spec).await;
-    world.until("web", |pod| waiting(pod) == Some("ErrImageNeverPull")).await;
+    world
+        .until("web", |pod| waiting(pod) == Some("ErrImageNeverPull"))
+        .await;
     assert_eq!(world.runtime.count(Call::PullImage), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_config_map_is_named_and_waited_for() {
     let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().run(Program::new().then(Step::Env("MODE".into())).wait()));
+    runtime.on(
+        On::Any,
+        Behavior::new().run(Program::new().then(Step::Env("MODE".into())).wait()),
+    );
     let world = World::on(runtime).await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1", "env": [
         {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "mode"}}},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}}]}]}"#;
     world.create("web", spec).await;
-    let pod = world.until("web", |pod| waiting(pod) == Some("CreateContainerConfigError")).await;
+    let pod = world
+        .until("web", |pod| waiting(pod) == Some("CreateContainerConfigError"))
+        .await;
     let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
-    let message = status.state.as_ref().unwrap().waiting.as_ref().unwrap().message.clone().unwrap();
+    let message = status
+        .state
+        .as_ref()
+        .unwrap()
+        .waiting
+        .as_ref()
+        .unwrap()
+        .message
+        .clone()
+        .unwrap();
     assert_eq!(message, "configmap \"settings\" not found");
-    let map: ConfigMap = serde_json::from_str(r#"{"metadata": {"name": "settings"}, "data": {"mode": "fast"}}"#).unwrap();
-    world.client.api::<ConfigMap>("default").create(&map).await.unwrap();
-    let secret: Secret = serde_json::from_str(r#"{"metadata": {"name": "keys"}, "data": {"token": "eA=="}}"#).unwrap();
-    world.client.api::<Secret>("default").create(&secret).await.unwrap();
+    let map: ConfigMap =
+        serde_json::from_str(r#"{"metadata": {"name": "settings"}, "data": {"mode": "fast"}}"#).unwrap();
+    world
+        .client
+        .api::<ConfigMap>("default")
+        .create(&map)
+        .await
+        .unwrap();
+    let secret: Secret =
+        serde_json::from_str(r#"{"metadata": {"name": "keys"}, "data": {"token": "eA=="}}"#).unwrap();
+    world
+        .client
+        .api::<Secret>("default")
+        .create(&secret)
+        .await
+        .unwrap();
     world.until("web", is_ready).await;
     let at = ContainerAt::new("default", "web");
-    let logs = world.agent.as_ref().unwrap().logs(&at, false, &LogOptions::default()).await.unwrap();
+    let logs = world
+        .agent
+        .as_ref()
+        .unwrap()
+        .logs(&at, false, &LogOptions::default())
+        .await
+        .unwrap();
     let logs: Vec<_> = futures::StreamExt::collect::<Vec<_>>(logs).await;
     assert_eq!(&logs[0].as_ref().unwrap().data[..], b"fast\n");
 }
@@ -316,7 +474,10 @@ async fn readiness_gates_ready_and_liveness_restarts() {
     world.until("web", |pod| restarts(pod) == 1).await;
     assert_eq!(begun.elapsed().as_secs(), 65, "the second failure in a row");
     let reasons = world.reasons().await;
-    assert!(reasons.contains(&"Unhealthy".to_owned()) && reasons.contains(&"Killing".to_owned()), "{reasons:?}");
+    assert!(
+        reasons.contains(&"Unhealthy".to_owned()) && reasons.contains(&"Killing".to_owned()),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,7 +491,9 @@ async fn a_new_agent_takes_over_what_runs() {
     let before = world.until("other", is_ready).await;
     let web = world.running("c").await[0].id.clone();
     world.runtime.kill(&web, 1);
-    world.until("web", |pod| restarts(pod) == 1 && is_ready(pod)).await;
+    world
+        .until("web", |pod| restarts(pod) == 1 && is_ready(pod))
+        .await;
     let containers = world.containers().await;
     world.agent = None;
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -349,7 +512,12 @@ async fn what_belongs_to_no_pod_goes_when_an_agent_starts() {
     world.until("web", is_ready).await;
     world.until("keep", is_ready).await;
     world.agent = None;
-    world.client.api::<Pod>("default").delete("web", &DeleteParams::now()).await.unwrap();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::now())
+        .await
+        .unwrap();
     world.start_agent().await;
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(world.runtime.leaks().len(), 2, "{:?}", world.runtime.leaks());
@@ -362,7 +530,12 @@ async fn a_pod_deleted_while_no_agent_ran_is_ended_by_the_next() {
     world.create("web", ONE).await;
     world.until("web", is_ready).await;
     world.agent = None;
-    world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(100)).await;
     world.start_agent().await;
     world.until_gone("web").await;
@@ -377,8 +550,18 @@ async fn a_crashed_engine_makes_the_node_not_ready_and_pods_stay() {
     world.runtime.crash_engine();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let node = world.client.all::<Node>().get("n1").await.unwrap();
-    let ready = node.status.unwrap().conditions.unwrap().into_iter().find(|c| c.type_ == "Ready").unwrap();
-    assert_eq!((ready.status.as_str(), ready.reason.as_deref()), ("False", Some("ContainerRuntimeNotReady")));
+    let ready = node
+        .status
+        .unwrap()
+        .conditions
+        .unwrap()
+        .into_iter()
+        .find(|c| c.type_ == "Ready")
+        .unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_deref()),
+        ("False", Some("ContainerRuntimeNotReady"))
+    );
     assert!(ready.message.unwrap().contains("crashed"));
     assert_eq!(world.pod("web").await, before);
     world.create("late", ONE).await;
@@ -387,7 +570,14 @@ async fn a_crashed_engine_makes_the_node_not_ready_and_pods_stay() {
     assert_eq!(restarts(&world.pod("web").await), 0);
     tokio::time::sleep(Duration::from_secs(15)).await;
     let node = world.client.all::<Node>().get("n1").await.unwrap();
-    let ready = node.status.unwrap().conditions.unwrap().into_iter().find(|c| c.type_ == "Ready").unwrap();
+    let ready = node
+        .status
+        .unwrap()
+        .conditions
+        .unwrap()
+        .into_iter()
+        .find(|c| c.type_ == "Ready")
+        .unwrap();
     assert_eq!(ready.status, "True");
 }
 
@@ -399,7 +589,9 @@ async fn a_rebooted_machine_starts_its_pods_again() {
     world.runtime.crash_machine();
     tokio::time::sleep(Duration::from_secs(5)).await;
     world.runtime.restart_engine();
-    world.until("web", |pod| restarts(pod) == 1 && is_ready(pod)).await;
+    world
+        .until("web", |pod| restarts(pod) == 1 && is_ready(pod))
+        .await;
     assert_eq!(world.running("c").await.len(), 1);
 }
 
@@ -413,13 +605,26 @@ async fn the_node_says_what_it_is_and_its_lease_that_it_lives() {
     assert_eq!(status.allocatable.as_ref().unwrap()["pods"].0, "110");
     assert_eq!(node.metadata.labels.unwrap()["kubernetes.io/hostname"], "n1");
     let written = node.metadata.resource_version;
-    let lease = world.client.api::<Lease>("kube-node-lease").get("n1").await.unwrap().spec.unwrap();
-    assert_eq!((lease.holder_identity.as_deref(), lease.lease_duration_seconds), (Some("n1"), Some(40)));
+    let lease = world
+        .client
+        .api::<Lease>("kube-node-lease")
+        .get("n1")
+        .await
+        .unwrap()
+        .spec
+        .unwrap();
+    assert_eq!(
+        (lease.holder_identity.as_deref(), lease.lease_duration_seconds),
+        (Some("n1"), Some(40))
+    );
     let age = orch_core::time::now().duration_since(lease.renew_time.unwrap().0);
     assert!(age.as_secs() <= 10, "{age:?}");
     tokio::time::sleep(Duration::from_secs(200)).await;
     let node = world.client.all::<Node>().get("n1").await.unwrap();
-    assert_eq!(node.metadata.resource_version, written, "a status that says nothing new is not written");
+    assert_eq!(
+        node.metadata.resource_version, written,
+        "a status that says nothing new is not written"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,12 +646,19 @@ async fn a_condition_somebody_else_writes_survives_and_gates() {
     let spec = r#"{"readinessGates": [{"conditionType": "example.com/lb"}],
         "containers": [{"name": "c", "image": "web:1"}]}"#;
     world.create("web", spec).await;
-    let pod = world.until("web", |pod| condition(pod, "ContainersReady") == Some("True")).await;
+    let pod = world
+        .until("web", |pod| condition(pod, "ContainersReady") == Some("True"))
+        .await;
     assert!(!is_ready(&pod));
     let mut conditions = pod.status.unwrap().conditions.unwrap();
     conditions.push(serde_json::from_str(r#"{"type": "example.com/lb", "status": "True"}"#).unwrap());
     let patch = serde_json::json!({ "status": { "conditions": conditions } });
-    world.client.api::<Pod>("default").patch_status("web", &Patch::Merge(patch)).await.unwrap();
+    world
+        .client
+        .api::<Pod>("default")
+        .patch_status("web", &Patch::Merge(patch))
+        .await
+        .unwrap();
     let pod = world.until("web", is_ready).await;
     assert_eq!(condition(&pod, "example.com/lb"), Some("True"));
 }
@@ -469,7 +681,12 @@ async fn an_agent_killed_in_any_call_is_replaced_without_doubles_or_leaks() {
             tokio::time::sleep(Duration::from_secs(2)).await;
             let deleting = matches!(call, Call::StopContainer | Call::RemoveSandbox);
             if deleting {
-                world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
+                world
+                    .client
+                    .api::<Pod>("default")
+                    .delete("web", &DeleteParams::default())
+                    .await
+                    .unwrap();
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
             world.agent = None;
@@ -478,7 +695,12 @@ async fn an_agent_killed_in_any_call_is_replaced_without_doubles_or_leaks() {
                 let pod = world.until("web", is_ready).await;
                 assert_eq!(restarts(&pod), 0, "{call:?} {fault:?}");
                 assert_eq!(world.containers().await.len(), 1, "{call:?} {fault:?}");
-                world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
+                world
+                    .client
+                    .api::<Pod>("default")
+                    .delete("web", &DeleteParams::default())
+                    .await
+                    .unwrap();
             }
             world.until_gone("web").await;
             assert_eq!(world.runtime.leaks(), [] as [String; 0], "{call:?} {fault:?}");
@@ -506,7 +728,12 @@ async fn calls_that_fail_are_tried_again_until_all_is_well() {
             let pod = world.until("web", is_ready).await;
             assert_eq!(restarts(&pod), 0, "{call:?} {fault:?}");
             assert_eq!(world.runtime.leaks().len(), 2, "{call:?} {fault:?}");
-            world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
+            world
+                .client
+                .api::<Pod>("default")
+                .delete("web", &DeleteParams::default())
+                .await
+                .unwrap();
             world.until_gone("web").await;
             assert_eq!(world.runtime.leaks(), [] as [String; 0], "{call:?} {fault:?}");
         }
@@ -522,7 +749,12 @@ async fn hooks_run_around_a_containers_life() {
     world.until("web", is_ready).await;
     assert_eq!(world.runtime.count(Call::Exec), 1);
     let begun = tokio::time::Instant::now();
-    world.client.api::<Pod>("default").delete("web", &DeleteParams::default()).await.unwrap();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
     world.until_gone("web").await;
     assert_eq!(begun.elapsed().as_secs(), 7);
 }

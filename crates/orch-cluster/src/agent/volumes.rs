@@ -9,7 +9,9 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{Container, DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, Pod, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, Pod, Volume,
+};
 use orch_core::runtime::Mount;
 
 use super::downward::{self, Facts};
@@ -29,7 +31,10 @@ pub(crate) struct VolumeError {
 impl VolumeError {
     /// The making was cut off.
     pub(crate) fn interrupted() -> Self {
-        Self { volume: String::new(), reason: "interrupted".to_owned() }
+        Self {
+            volume: String::new(),
+            reason: "interrupted".to_owned(),
+        }
     }
 }
 
@@ -38,8 +43,18 @@ pub(crate) fn sources<'a>(pod: &'a Pod, container: &Container) -> BTreeSet<Sourc
     let mut all = BTreeSet::new();
     for volume in mounted(pod, container) {
         all.extend(volume.config_map.as_ref().map(|map| Source::ConfigMap(&map.name)));
-        all.extend(volume.secret.as_ref().and_then(|secret| secret.secret_name.as_deref()).map(Source::Secret));
-        for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
+        all.extend(
+            volume
+                .secret
+                .as_ref()
+                .and_then(|secret| secret.secret_name.as_deref())
+                .map(Source::Secret),
+        );
+        for source in volume
+            .projected
+            .iter()
+            .flat_map(|projected| projected.sources.iter().flatten())
+        {
             all.extend(source.config_map.as_ref().map(|map| Source::ConfigMap(&map.name)));
             all.extend(source.secret.as_ref().map(|secret| Source::Secret(&secret.name)));
         }
@@ -51,8 +66,18 @@ pub(crate) fn sources<'a>(pod: &'a Pod, container: &Container) -> BTreeSet<Sourc
 pub(crate) fn is_supported(volume: &Volume) -> bool {
     // A volume of which nothing is said is an `emptyDir`.
     let others = serde_json::to_value(volume).is_ok_and(|volume| {
-        let known = ["name", "emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected"];
-        volume.as_object().is_some_and(|volume| volume.keys().any(|key| !known.contains(&key.as_str())))
+        let known = [
+            "name",
+            "emptyDir",
+            "hostPath",
+            "configMap",
+            "secret",
+            "downwardAPI",
+            "projected",
+        ];
+        volume
+            .as_object()
+            .is_some_and(|volume| volume.keys().any(|key| !known.contains(&key.as_str())))
     });
     !others
 }
@@ -97,17 +122,30 @@ pub(crate) fn plan(
 ) -> Result<Volumes, VolumeError> {
     let mut steps = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
-        let failed = |reason: String| VolumeError { volume: mount.name.clone(), reason };
+        let failed = |reason: String| VolumeError {
+            volume: mount.name.clone(),
+            reason,
+        };
         let volumes = facts.pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-        let volume = volumes.into_iter().flatten().find(|volume| volume.name == mount.name);
+        let volume = volumes
+            .into_iter()
+            .flatten()
+            .find(|volume| volume.name == mount.name);
         let volume = volume.ok_or_else(|| failed("the pod has no such volume".to_owned()))?;
         let content = content(volume, sources, facts).map_err(failed)?;
         let expanded = mount.sub_path_expr.as_deref().map(|path| {
-            expand(path, |name| env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str()))
+            expand(path, |name| {
+                env.iter()
+                    .rev()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value.as_str())
+            })
         });
         let sub_path = expanded.or_else(|| mount.sub_path.clone()).unwrap_or_default();
         if !is_inside(&sub_path) {
-            return Err(failed(format!("subPath {sub_path:?} must be relative and without '..'")));
+            return Err(failed(format!(
+                "subPath {sub_path:?} must be relative and without '..'"
+            )));
         }
         let root = match &content {
             Content::Host(host) => PathBuf::from(&host.path),
@@ -143,7 +181,11 @@ impl Step {
             volume: self.volume.clone(),
             reason: format!("{}: {error}", self.root.display()),
         })?;
-        Ok(Mount { source, target: self.target, read_only: self.read_only })
+        Ok(Mount {
+            source,
+            target: self.target,
+            read_only: self.read_only,
+        })
     }
 
     fn try_make(&self) -> io::Result<PathBuf> {
@@ -168,7 +210,11 @@ impl Step {
         }
         // A container may have put a link there that leads out of the volume.
         let (root, inside) = (self.root.canonicalize()?, inside.canonicalize()?);
-        if inside.starts_with(&root) { Ok(inside) } else { Err(io::Error::other("subPath leads out of the volume")) }
+        if inside.starts_with(&root) {
+            Ok(inside)
+        } else {
+            Err(io::Error::other("subPath leads out of the volume"))
+        }
     }
 }
 
@@ -182,7 +228,12 @@ impl File {
         let mut fresh = path.clone().into_os_string();
         fresh.push(".new");
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?;
         io::Write::write_all(&mut file, &self.data)?;
         file.set_permissions(std::fs::Permissions::from_mode(self.mode))?;
         std::fs::rename(fresh, path)
@@ -213,8 +264,18 @@ pub(crate) fn sweep(directory: &Path, known: &std::collections::HashSet<String>)
 }
 
 fn mounted<'a>(pod: &'a Pod, container: &Container) -> impl Iterator<Item = &'a Volume> {
-    let names: BTreeSet<String> = container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect();
-    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref()).into_iter().flatten();
+    let names: BTreeSet<String> = container
+        .volume_mounts
+        .iter()
+        .flatten()
+        .map(|mount| mount.name.clone())
+        .collect();
+    let volumes = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volumes.as_ref())
+        .into_iter()
+        .flatten();
     volumes.filter(move |volume| names.contains(&volume.name))
 }
 
@@ -222,14 +283,26 @@ fn content(volume: &Volume, sources: &Sources, facts: &Facts<'_>) -> Result<Cont
     if let Some(host) = &volume.host_path {
         return Ok(Content::Host(host.clone()));
     }
-    let mut files = Files { sources, facts, all: Vec::new() };
+    let mut files = Files {
+        sources,
+        facts,
+        all: Vec::new(),
+    };
     if let Some(map) = &volume.config_map {
         files.config_map(&map.name, map.items.as_deref(), map.optional, map.default_mode)?;
     } else if let Some(secret) = &volume.secret {
         let name = secret.secret_name.as_deref().unwrap_or_default();
-        files.secret(name, secret.items.as_deref(), secret.optional, secret.default_mode)?;
+        files.secret(
+            name,
+            secret.items.as_deref(),
+            secret.optional,
+            secret.default_mode,
+        )?;
     } else if let Some(downward) = &volume.downward_api {
-        files.downward(downward.items.as_deref().unwrap_or_default(), downward.default_mode)?;
+        files.downward(
+            downward.items.as_deref().unwrap_or_default(),
+            downward.default_mode,
+        )?;
     } else if let Some(projected) = &volume.projected {
         let mode = projected.default_mode;
         for source in projected.sources.iter().flatten() {
@@ -246,7 +319,11 @@ fn content(volume: &Volume, sources: &Sources, facts: &Facts<'_>) -> Result<Cont
     } else {
         return Ok(Content::Empty);
     }
-    match files.all.iter().find(|file| file.path.is_empty() || !is_inside(&file.path)) {
+    match files
+        .all
+        .iter()
+        .find(|file| file.path.is_empty() || !is_inside(&file.path))
+    {
         Some(file) => Err(format!("path {:?} must be relative and without '..'", file.path)),
         None => Ok(Content::Files(files.all)),
     }
@@ -269,8 +346,16 @@ impl Files<'_> {
         let Some(map) = self.sources.config_maps.get(name) else {
             return missing("configmap", name, optional);
         };
-        let text = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
-        let binary = map.binary_data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
+        let text = map
+            .data
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), value.as_bytes()));
+        let binary = map
+            .binary_data
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), value.0.as_slice()));
         let entries: Vec<_> = text.chain(binary).collect();
         self.entries("configmap", &entries, items, optional, mode)
     }
@@ -285,8 +370,12 @@ impl Files<'_> {
         let Some(secret) = self.sources.secrets.get(name) else {
             return missing("secret", name, optional);
         };
-        let entries: Vec<_> =
-            secret.data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice())).collect();
+        let entries: Vec<_> = secret
+            .data
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), value.0.as_slice()))
+            .collect();
         self.entries("secret", &entries, items, optional, mode)
     }
 
@@ -299,7 +388,8 @@ impl Files<'_> {
         mode: Option<i32>,
     ) -> Result<(), String> {
         let Some(items) = items else {
-            self.all.extend(entries.iter().map(|(key, data)| file(key, data, None, mode)));
+            self.all
+                .extend(entries.iter().map(|(key, data)| file(key, data, None, mode)));
             return Ok(());
         };
         for item in items {
@@ -317,11 +407,21 @@ impl Files<'_> {
             let value = match (&item.field_ref, &item.resource_field_ref) {
                 (Some(field), _) => downward::file_field(self.facts, &field.field_path)?,
                 (None, Some(resource)) => {
-                    let first = self.facts.pod.spec.as_ref().and_then(|spec| spec.containers.first());
+                    let first = self
+                        .facts
+                        .pod
+                        .spec
+                        .as_ref()
+                        .and_then(|spec| spec.containers.first());
                     let first = first.ok_or_else(|| "the pod has no container".to_owned())?;
                     downward::resource(self.facts, first, resource)?
                 }
-                (None, None) => return Err(format!("{:?}: neither fieldRef nor resourceFieldRef is set", item.path)),
+                (None, None) => {
+                    return Err(format!(
+                        "{:?}: neither fieldRef nor resourceFieldRef is set",
+                        item.path
+                    ));
+                }
             };
             self.all.push(file(&item.path, value.as_bytes(), item.mode, mode));
         }
@@ -331,29 +431,49 @@ impl Files<'_> {
 
 fn file(path: &str, data: &[u8], own: Option<i32>, default: Option<i32>) -> File {
     let mode = own.or(default).unwrap_or(MODE) & 0o777;
-    File { path: path.to_owned(), data: data.to_vec(), mode: u32::try_from(mode).unwrap_or(0o644) }
+    File {
+        path: path.to_owned(),
+        data: data.to_vec(),
+        mode: u32::try_from(mode).unwrap_or(0o644),
+    }
 }
 
 fn missing(kind: &'static str, name: &str, optional: Option<bool>) -> Result<(), String> {
     if optional == Some(true) {
         return Ok(());
     }
-    Err(EnvError::NotFound { kind, name: name.to_owned() }.to_string())
+    Err(EnvError::NotFound {
+        kind,
+        name: name.to_owned(),
+    }
+    .to_string())
 }
 
 fn is_inside(path: &str) -> bool {
-    Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// The checks of `hostPath.type`.
 fn check_host_path(host: &HostPathVolumeSource) -> io::Result<()> {
     let path = Path::new(&host.path);
     let wants = |what: &str, is: bool| {
-        if is { Ok(()) } else { Err(io::Error::other(format!("hostPath type check failed: it is not a {what}"))) }
+        if is {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!(
+                "hostPath type check failed: it is not a {what}"
+            )))
+        }
     };
     match host.type_.as_deref().unwrap_or_default() {
         "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
-        "FileOrCreate" if !path.exists() => std::fs::OpenOptions::new().create(true).append(true).open(path).map(drop),
+        "FileOrCreate" if !path.exists() => std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map(drop),
         "Directory" | "DirectoryOrCreate" => wants("directory", path.is_dir()),
         "File" | "FileOrCreate" => wants("file", path.is_file()),
         // Also sockets and devices, whose kind the mount does not depend on.
@@ -369,8 +489,13 @@ mod tests {
     fn some_sources() -> Sources {
         let mut sources = Sources::default();
         let map = r#"{"data": {"a": "1", "b": "2"}, "binaryData": {"c": "AAE="}}"#;
-        sources.config_maps.insert("map".into(), serde_json::from_str(map).unwrap());
-        sources.secrets.insert("key".into(), serde_json::from_str(r#"{"data": {"token": "eA=="}}"#).unwrap());
+        sources
+            .config_maps
+            .insert("map".into(), serde_json::from_str(map).unwrap());
+        sources.secrets.insert(
+            "key".into(),
+            serde_json::from_str(r#"{"data": {"token": "eA=="}}"#).unwrap(),
+        );
         sources
     }
 
@@ -390,19 +515,42 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cases = [
             (r#""configMap": {"name": "map"}"#, "a", "1"),
-            (r#""configMap": {"name": "map", "items": [{"key": "b", "path": "x/y"}]}"#, "x/y", "2"),
-            (r#""secret": {"secretName": "key", "defaultMode": 256}"#, "token", "x"),
-            (r#""downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}"#, "name", "web"),
-            (r#""projected": {"sources": [{"secret": {"name": "key"}}, {"configMap": {"name": "map"}}]}"#, "b", "2"),
+            (
+                r#""configMap": {"name": "map", "items": [{"key": "b", "path": "x/y"}]}"#,
+                "x/y",
+                "2",
+            ),
+            (
+                r#""secret": {"secretName": "key", "defaultMode": 256}"#,
+                "token",
+                "x",
+            ),
+            (
+                r#""downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}"#,
+                "name",
+                "web",
+            ),
+            (
+                r#""projected": {"sources": [{"secret": {"name": "key"}}, {"configMap": {"name": "map"}}]}"#,
+                "b",
+                "2",
+            ),
         ];
         for (number, (volume, path, content)) in cases.into_iter().enumerate() {
             let own = directory.path().join(number.to_string());
             let mounts = made(&own, volume, "").unwrap();
-            assert_eq!(std::fs::read_to_string(mounts[0].source.join(path)).unwrap(), content, "{volume}");
+            assert_eq!(
+                std::fs::read_to_string(mounts[0].source.join(path)).unwrap(),
+                content,
+                "{volume}"
+            );
             made(&own, volume, "").expect("making it again changes nothing");
         }
         let secret = directory.path().join("2/volumes/v/token");
-        assert_eq!(std::fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o400);
+        assert_eq!(
+            std::fs::metadata(secret).unwrap().permissions().mode() & 0o777,
+            0o400
+        );
     }
 
     #[test]
@@ -431,10 +579,26 @@ mod tests {
         let cases = [
             (r#""emptyDir": {}"#, r#", "subPath": "../x""#, "without '..'"),
             (r#""emptyDir": {}"#, r#", "subPath": "link/etc""#, "leads out"),
-            (r#""configMap": {"name": "none"}"#, "", "configmap \"none\" not found"),
-            (r#""configMap": {"name": "map", "items": [{"key": "z", "path": "z"}]}"#, "", "non-existent key: z"),
-            (r#""configMap": {"name": "map", "items": [{"key": "a", "path": "../z"}]}"#, "", "without '..'"),
-            (r#""hostPath": {"path": "/nowhere", "type": "Directory"}"#, "", "not a directory"),
+            (
+                r#""configMap": {"name": "none"}"#,
+                "",
+                "configmap \"none\" not found",
+            ),
+            (
+                r#""configMap": {"name": "map", "items": [{"key": "z", "path": "z"}]}"#,
+                "",
+                "non-existent key: z",
+            ),
+            (
+                r#""configMap": {"name": "map", "items": [{"key": "a", "path": "../z"}]}"#,
+                "",
+                "without '..'",
+            ),
+            (
+                r#""hostPath": {"path": "/nowhere", "type": "Directory"}"#,
+                "",
+                "not a directory",
+            ),
         ];
         for (volume, mount, part) in cases {
             let error = made(&own, volume, mount).unwrap_err();
@@ -449,10 +613,17 @@ mod tests {
             (r#"{"name": "v"}"#, true),
             (r#"{"name": "v", "emptyDir": {}}"#, true),
             (r#"{"name": "v", "nfs": {"path": "/", "server": "s"}}"#, false),
-            (r#"{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}"#, false),
+            (
+                r#"{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}"#,
+                false,
+            ),
         ];
         for (volume, supported) in cases {
-            assert_eq!(is_supported(&serde_json::from_str(volume).unwrap()), supported, "{volume}");
+            assert_eq!(
+                is_supported(&serde_json::from_str(volume).unwrap()),
+                supported,
+                "{volume}"
+            );
         }
     }
 }
