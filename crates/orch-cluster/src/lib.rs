@@ -2,3 +2,5 @@
 
 pub mod agent;
 pub mod events;
+pub mod kinds;
+pub mod manifest;

@@ -93,9 +93,9 @@ impl Model {
             for action in &decision.actions {
                 self.apply(action);
             }
-            let before = self.status.clone();
+            let (before, reported) = (self.status.clone(), self.observed.reported);
             self.report();
-            if decision.actions.is_empty() && before == self.status {
+            if decision.actions.is_empty() && before == self.status && reported {
                 return decision.wake_at;
             }
             self.check();
@@ -255,25 +255,7 @@ impl Model {
     }
 }
 
-struct PodRules;
-
-impl orch_core::client::KindRules for PodRules {
-    fn selectable_field(&self, document: &orch_core::object::Document, path: &str) -> Option<String> {
-        let value = document.lookup(path);
-        self.is_selectable(path).then(|| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default())
-    }
-
-    fn is_selectable(&self, path: &str) -> bool {
-        path == "spec.nodeName"
-    }
-
-    fn grace_period_seconds(&self, document: &orch_core::object::Document, requested: Option<u64>) -> u64 {
-        let own = document.lookup("spec.terminationGracePeriodSeconds").and_then(|grace| grace.as_u64());
-        requested.unwrap_or(own.unwrap_or(30))
-    }
-}
-
+/// A client with Kubernetes' rules.
 pub(crate) fn client(store: std::sync::Arc<dyn orch_core::store::Store>) -> orch_core::client::ClientBuilder {
-    let pods = <Pod as orch_core::object::Object>::resource();
-    orch_core::client::Client::builder(store).kind(orch_core::client::Kind::new(pods, PodRules))
+    crate::kinds::kinds().fold(orch_core::client::Client::builder(store), orch_core::client::ClientBuilder::kind)
 }

@@ -1,0 +1,1 @@
+//! Measurements; each file in `benches/` is one.
