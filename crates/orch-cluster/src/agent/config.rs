@@ -80,7 +80,9 @@ impl AgentConfig {
             ("kubernetes.io/arch", go_arch(std::env::consts::ARCH)),
         ];
         Self {
-            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             volumes_dir: std::env::temp_dir().join("orch-volumes").join(&node_name),
             node_name,
             taints: Vec::new(),
@@ -123,7 +125,10 @@ impl AgentConfig {
     /// Adds an address, of a type as Kubernetes names them: `InternalIP`, `ExternalIP`, `Hostname`.
     #[must_use]
     pub fn address(mut self, type_: impl Into<String>, address: impl Into<String>) -> Self {
-        self.addresses.push(NodeAddress { type_: type_.into(), address: address.into() });
+        self.addresses.push(NodeAddress {
+            type_: type_.into(),
+            address: address.into(),
+        });
         self
     }
 

@@ -74,7 +74,10 @@ pub(crate) fn file_field(facts: &Facts<'_>, path: &str) -> Result<String, String
         "metadata.annotations" => &meta.annotations,
         _ => return field(facts, path),
     };
-    let lines = map.iter().flatten().map(|(key, value)| format!("{key}={value:?}"));
+    let lines = map
+        .iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value:?}"));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
@@ -89,15 +92,25 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 }
 
 /// What a `resourceFieldRef` names, divided by its divisor and rounded up.
-pub(crate) fn resource(facts: &Facts<'_>, container: &Container, from: &ResourceFieldSelector) -> Result<String, String> {
+pub(crate) fn resource(
+    facts: &Facts<'_>,
+    container: &Container,
+    from: &ResourceFieldSelector,
+) -> Result<String, String> {
     let named = from.container_name.as_deref().filter(|name| !name.is_empty());
     let of = match named {
         None => container,
         Some(name) => {
             let spec = facts.pod.spec.as_ref();
-            let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+            let all = spec.into_iter().flat_map(|spec| {
+                spec.containers
+                    .iter()
+                    .chain(spec.init_containers.iter().flatten())
+            });
             let mut found = all.filter(|container| container.name == name);
-            found.next().ok_or_else(|| format!("resourceFieldRef: the pod has no container {name:?}"))?
+            found
+                .next()
+                .ok_or_else(|| format!("resourceFieldRef: the pod has no container {name:?}"))?
         }
     };
     let (kind, resource) = from.resource.split_once('.').unwrap_or_default();
@@ -123,7 +136,12 @@ pub(crate) fn resource(facts: &Facts<'_>, container: &Container, from: &Resource
         Some(divisor) => match milli(divisor).map(u128::from) {
             Some(0) if value(divisor) == Some(0) => 1000,
             Some(divisor) => divisor,
-            None => return Err(format!("resourceFieldRef.divisor: {:?} is not a quantity", divisor.0)),
+            None => {
+                return Err(format!(
+                    "resourceFieldRef.divisor: {:?} is not a quantity",
+                    divisor.0
+                ));
+            }
         },
     };
     Ok(amount.div_ceil(divisor.max(1)).to_string())

@@ -110,7 +110,10 @@ impl Probes {
     pub(crate) fn sync(&mut self, view: &View<'_>) -> bool {
         let before = self.all.len();
         let running = |id: &ContainerId| {
-            view.observed.containers.iter().any(|container| container.id == *id && container.state.is_running())
+            view.observed
+                .containers
+                .iter()
+                .any(|container| container.id == *id && container.state.is_running())
         };
         self.all.retain(|key, _| running(&key.container));
         let mut changed = self.all.len() != before;
@@ -123,14 +126,27 @@ impl Probes {
             if probes.iter().all(|(_, probe)| probe.is_none()) {
                 continue;
             }
-            let Some(container) = view.latest_here(&spec.name) else { continue };
-            let ContainerState::Running { started_at } = container.state else { continue };
+            let Some(container) = view.latest_here(&spec.name) else {
+                continue;
+            };
+            let ContainerState::Running { started_at } = container.state else {
+                continue;
+            };
             let id = format!("{}://{}", view.runtime, container.id);
-            let reported = view.reported(&spec.name).filter(|status| status.container_id.as_ref() == Some(&id));
+            let reported = view
+                .reported(&spec.name)
+                .filter(|status| status.container_id.as_ref() == Some(&id));
             for (kind, wanted) in probes {
-                let key = ProbeKey { container: container.id.clone(), kind };
-                let Some(wanted) = wanted.as_ref().filter(|_| !self.all.contains_key(&key)) else { continue };
-                let Some(check) = check(wanted, spec) else { continue };
+                let key = ProbeKey {
+                    container: container.id.clone(),
+                    kind,
+                };
+                let Some(wanted) = wanted.as_ref().filter(|_| !self.all.contains_key(&key)) else {
+                    continue;
+                };
+                let Some(check) = check(wanted, spec) else {
+                    continue;
+                };
                 let mut probe = Probe::new(spec, wanted, check, started_at);
                 probe.passes = match kind {
                     ProbeKind::Liveness => true,
@@ -148,10 +164,18 @@ impl Probes {
     /// The checks that are due, now under way, with the container's name and the time each may take.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(ProbeKey, String, Check, Duration)> {
         let starting = self.starting();
-        let due = self.all.iter_mut().filter(|(key, probe)| probe.waits(key, &starting) && probe.next_at <= now);
+        let due = self
+            .all
+            .iter_mut()
+            .filter(|(key, probe)| probe.waits(key, &starting) && probe.next_at <= now);
         due.map(|(key, probe)| {
             probe.under_way = true;
-            (key.clone(), probe.container.clone(), probe.check.clone(), probe.timeout)
+            (
+                key.clone(),
+                probe.container.clone(),
+                probe.check.clone(),
+                probe.timeout,
+            )
         })
         .collect()
     }
@@ -165,7 +189,9 @@ impl Probes {
 
     /// Takes in what came of a check. Returns whether the container's health changed.
     pub(crate) fn record(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) -> bool {
-        let Some(probe) = self.all.get_mut(key) else { return false };
+        let Some(probe) = self.all.get_mut(key) else {
+            return false;
+        };
         probe.under_way = false;
         probe.next_at = add(probe.next_at, probe.period).max(now);
         let success = match outcome {
@@ -173,8 +199,16 @@ impl Probes {
             Outcome::Failure(_) => false,
             Outcome::Unknown => return false,
         };
-        probe.streak = if probe.streak.0 == success { (success, probe.streak.1.saturating_add(1)) } else { (success, 1) };
-        let threshold = if success { probe.success_threshold } else { probe.failure_threshold };
+        probe.streak = if probe.streak.0 == success {
+            (success, probe.streak.1.saturating_add(1))
+        } else {
+            (success, 1)
+        };
+        let threshold = if success {
+            probe.success_threshold
+        } else {
+            probe.failure_threshold
+        };
         if probe.streak.1 < threshold {
             return false;
         }
@@ -199,14 +233,20 @@ impl Probes {
                 ProbeKind::Liveness => {}
             }
             if probe.settled && !probe.passes {
-                of.failed = Some(Unhealthy { probe: key.kind.as_str(), grace: probe.grace });
+                of.failed = Some(Unhealthy {
+                    probe: key.kind.as_str(),
+                    grace: probe.grace,
+                });
             }
         }
         health
     }
 
     fn starting(&self) -> Vec<ContainerId> {
-        let startup = self.all.iter().filter(|(key, probe)| key.kind == ProbeKind::Startup && !probe.passes);
+        let startup = self
+            .all
+            .iter()
+            .filter(|(key, probe)| key.kind == ProbeKind::Startup && !probe.passes);
         startup.map(|(key, _)| key.container.clone()).collect()
     }
 }
@@ -226,7 +266,10 @@ impl Probe {
             grace: wanted.termination_grace_period_seconds.map(seconds),
             passes: false,
             streak: (true, 0),
-            next_at: add(started_at, seconds(i64::from(wanted.initial_delay_seconds.unwrap_or(0)))),
+            next_at: add(
+                started_at,
+                seconds(i64::from(wanted.initial_delay_seconds.unwrap_or(0))),
+            ),
             under_way: false,
             settled: false,
         }
@@ -246,7 +289,10 @@ fn check(probe: &v1::Probe, container: &v1::Container) -> Option<Check> {
         return http_check(http, container);
     }
     let tcp = probe.tcp_socket.as_ref()?;
-    Some(Check::Tcp { host: tcp.host.clone(), port: port(&tcp.port, container)? })
+    Some(Check::Tcp {
+        host: tcp.host.clone(),
+        port: port(&tcp.port, container)?,
+    })
 }
 
 /// The check of an `httpGet`; none if its port has a name that no port of the container has.
@@ -258,7 +304,9 @@ pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) ->
         host: http.host.clone().filter(|host| !host.is_empty()),
         port: port(&http.port, container)?,
         path: format!("{slash}{path}"),
-        headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
+        headers: headers
+            .map(|header| (header.name.clone(), header.value.clone()))
+            .collect(),
     })
 }
 
@@ -266,8 +314,15 @@ fn port(port: &IntOrString, container: &v1::Container) -> Option<u16> {
     let number = match port {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => {
-            let mut named = container.ports.iter().flatten().filter(|port| port.name.as_ref() == Some(name));
-            named.next().map(|port| port.container_port).or_else(|| name.parse().ok())?
+            let mut named = container
+                .ports
+                .iter()
+                .flatten()
+                .filter(|port| port.name.as_ref() == Some(name));
+            named
+                .next()
+                .map(|port| port.container_port)
+                .or_else(|| name.parse().ok())?
         }
     };
     u16::try_from(number).ok().filter(|port| *port > 0)
@@ -294,7 +349,10 @@ mod tests {
             let key = loop {
                 model.now = probes.next_at().expect("a probe waits");
                 let due = probes.due(model.now);
-                let key = due.iter().find(|(key, ..)| key.kind == *kind).map(|(key, ..)| key.clone());
+                let key = due
+                    .iter()
+                    .find(|(key, ..)| key.kind == *kind)
+                    .map(|(key, ..)| key.clone());
                 for (other, ..) in due.iter().filter(|(other, ..)| key.as_ref() != Some(other)) {
                     probes.record(other, &Outcome::Unknown, model.now);
                 }
@@ -302,7 +360,11 @@ mod tests {
                     break key;
                 }
             };
-            let outcome = if *success { Outcome::Success } else { Outcome::Failure("no".into()) };
+            let outcome = if *success {
+                Outcome::Success
+            } else {
+                Outcome::Failure("no".into())
+            };
             probes.record(&key, &outcome, model.now);
             seen.push(probes.health().into_values().next().unwrap());
         }
@@ -315,7 +377,10 @@ mod tests {
             r#""readinessProbe": {"tcpSocket": {"port": 80}, "successThreshold": 2, "failureThreshold": 2}"#,
         );
         let outcomes = [true, true, false, true, false, false, true, true];
-        let outcomes: Vec<_> = outcomes.into_iter().map(|success| (ProbeKind::Readiness, success)).collect();
+        let outcomes: Vec<_> = outcomes
+            .into_iter()
+            .map(|success| (ProbeKind::Readiness, success))
+            .collect();
         let ready: Vec<_> = play(&mut model, &mut Probes::default(), &outcomes)
             .into_iter()
             .map(|health| health.ready.unwrap())
@@ -331,17 +396,38 @@ mod tests {
         );
         let mut probes = Probes::default();
         use ProbeKind::{Liveness, Startup};
-        let seen = play(&mut model, &mut probes, &[(Startup, false), (Startup, true), (Liveness, false), (Liveness, false)]);
-        assert_eq!(seen.iter().map(|health| health.started).collect::<Vec<_>>(), [Some(false), Some(true), Some(true), Some(true)]);
+        let seen = play(
+            &mut model,
+            &mut probes,
+            &[
+                (Startup, false),
+                (Startup, true),
+                (Liveness, false),
+                (Liveness, false),
+            ],
+        );
+        assert_eq!(
+            seen.iter().map(|health| health.started).collect::<Vec<_>>(),
+            [Some(false), Some(true), Some(true), Some(true)]
+        );
         assert!(seen[2].failed.is_none());
-        let failed = Unhealthy { probe: "liveness", grace: Some(Duration::from_secs(3)) };
+        let failed = Unhealthy {
+            probe: "liveness",
+            grace: Some(Duration::from_secs(3)),
+        };
         assert_eq!(seen[3].failed, Some(failed));
-        assert_eq!(probes.next_at(), None, "nothing more is asked of a container that is to be killed");
+        assert_eq!(
+            probes.next_at(),
+            None,
+            "nothing more is asked of a container that is to be killed"
+        );
     }
 
     #[test]
     fn the_first_check_waits_for_the_initial_delay_and_later_ones_keep_the_period() {
-        let mut model = model(r#""readinessProbe": {"tcpSocket": {"port": 80}, "initialDelaySeconds": 7, "periodSeconds": 5}"#);
+        let mut model = model(
+            r#""readinessProbe": {"tcpSocket": {"port": 80}, "initialDelaySeconds": 7, "periodSeconds": 5}"#,
+        );
         let mut probes = Probes::default();
         probes.sync(&model.view());
         let start = model.now;
@@ -350,7 +436,11 @@ mod tests {
             model.now = probes.next_at().unwrap();
             at.push(model.now.duration_since(start).as_secs());
             for (key, ..) in probes.due(model.now) {
-                probes.record(&key, &Outcome::Success, add(model.now, Duration::from_millis(300)));
+                probes.record(
+                    &key,
+                    &Outcome::Success,
+                    add(model.now, Duration::from_millis(300)),
+                );
             }
         }
         assert_eq!(at, [7, 12, 17]);
@@ -362,7 +452,11 @@ mod tests {
             r#""startupProbe": {"tcpSocket": {"port": 80}}, "readinessProbe": {"tcpSocket": {"port": 80}, "failureThreshold": 1}"#,
         );
         let mut probes = Probes::default();
-        play(&mut model, &mut probes, &[(ProbeKind::Startup, true), (ProbeKind::Readiness, true)]);
+        play(
+            &mut model,
+            &mut probes,
+            &[(ProbeKind::Startup, true), (ProbeKind::Readiness, true)],
+        );
         model.observed.health = probes.health();
         model.report();
         let mut adopted = Probes::default();
@@ -376,7 +470,8 @@ mod tests {
     #[test]
     fn a_named_port_is_looked_up() {
         let container: v1::Container =
-            serde_json::from_str(r#"{"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}"#).unwrap();
+            serde_json::from_str(r#"{"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}"#)
+                .unwrap();
         let cases = [("web", Some(8080)), ("81", Some(81)), ("none", None)];
         for (name, number) in cases {
             assert_eq!(port(&IntOrString::String(name.into()), &container), number);
