@@ -16,12 +16,16 @@ const NODES: usize = 1_000;
 
 #[tokio::main]
 async fn main() {
-    let client = kinds().fold(Client::builder(Arc::new(MemoryStore::new())), ClientBuilder::kind).build();
+    let client = kinds()
+        .fold(Client::builder(Arc::new(MemoryStore::new())), ClientBuilder::kind)
+        .build();
     let runtime = FakeRuntime::new();
     let begun = Instant::now();
     let agents: Vec<_> = (0..NODES)
         .map(|node| {
-            let config = AgentConfig::new(format!("n{node}")).capacity("cpu", "4").capacity("memory", "8Gi");
+            let config = AgentConfig::new(format!("n{node}"))
+                .capacity("cpu", "4")
+                .capacity("memory", "8Gi");
             Agent::start(client.clone(), Arc::new(runtime.sibling()), config)
         })
         .collect();
@@ -54,7 +58,11 @@ async fn main() {
                     "spec": {{"nodeName": "n{node}", "containers": [{{"name": "c", "image": "web:1"}}]}}}}"#
             );
             let pod: Pod = serde_json::from_str(&pod).expect("a pod");
-            client.api::<Pod>("default").create(&pod).await.expect("it is created");
+            client
+                .api::<Pod>("default")
+                .create(&pod)
+                .await
+                .expect("it is created");
         }
         let created = begun.elapsed();
         let (ready, changes) = *all
@@ -75,6 +83,10 @@ async fn main() {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+    let ticks: f64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum();
     ticks / 100.0
 }

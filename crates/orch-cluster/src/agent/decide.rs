@@ -178,13 +178,17 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
     // Nothing runs any more. How it ended is reported before the evidence goes, and before anything is done
     // that could look like a reason to begin anew.
     let forget = *end == End::Deleted;
-    let settled = forget || *end == End::Terminal;
-    if !observed.gone && !(settled && observed.reported) {
+    let is_settled = forget || *end == End::Terminal;
+    let is_told = observed.gone || is_settled && observed.reported;
+    if !is_told {
         return;
     }
-    for sandbox in &observed.sandboxes {
-        if observed.busy.sandboxes.contains(&sandbox.id) {
-        } else if forget {
+    let idle = observed
+        .sandboxes
+        .iter()
+        .filter(|sandbox| !observed.busy.sandboxes.contains(&sandbox.id));
+    for sandbox in idle {
+        if forget {
             decision.actions.push(Action::RemoveSandbox(sandbox.id.clone()));
         } else if sandbox.state == SandboxState::Ready {
             decision.actions.push(Action::StopSandbox(sandbox.id.clone()));

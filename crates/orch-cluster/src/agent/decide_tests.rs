@@ -6,7 +6,6 @@ use super::decide::{Action, End, StopReason, end_of};
 use super::observed::{Failure, Health, Unhealthy, add};
 use super::support::Refusal;
 use super::testkit::Model;
-use orch_core::runtime::ContainerState;
 
 const ONE: &str = r#"{"containers": [{"name": "c", "image": "i"}]}"#;
 

@@ -1,6 +1,6 @@
 //! The downward API: what a container can learn of its own pod.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
 
@@ -23,11 +23,12 @@ pub(crate) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Facts of a pod on a machine of which nothing is known.
+    #[cfg(test)]
     pub(crate) fn of(pod: &'a Pod) -> Self {
         Self {
             pod,
             pod_ips: Vec::new(),
-            host_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            host_ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             allocatable_cpu_millis: 0,
             allocatable_memory: 0,
         }

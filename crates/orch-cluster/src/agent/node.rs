@@ -104,7 +104,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(node = keeper.name(), %error, "the node's status could not be written")
+                    tracing::warn!(node = keeper.name(), %error, "the node's status could not be written");
                 }
             }
         }

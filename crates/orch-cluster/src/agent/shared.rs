@@ -185,13 +185,13 @@ impl Shared {
     }
 
     /// The pod as it is now; none if it, or rather the one with its uid, is gone.
-    pub(crate) async fn read_pod(&self, pod: &Pod) -> Result<Option<Pod>, ApiError> {
+    pub(crate) async fn read_pod(&self, pod: &Pod) -> Result<Option<Arc<Pod>>, ApiError> {
         let meta = &pod.metadata;
         let pods = self
             .client
             .api::<Pod>(meta.namespace.as_deref().unwrap_or_default());
         let found = pods.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
-        Ok(found.filter(|found| found.metadata.uid == meta.uid))
+        Ok(found.filter(|found| found.metadata.uid == meta.uid).map(Arc::new))
     }
 
     /// Where the volumes of a pod lie.

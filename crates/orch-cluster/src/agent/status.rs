@@ -41,9 +41,9 @@ pub fn status(view: &View<'_>) -> PodStatus {
     for (role, spec) in view.specs() {
         let reported = container_status(view, role, spec, end.as_ref(), initial);
         if role == Role::Main {
-            main.push(reported)
+            main.push(reported);
         } else {
-            init.push(reported)
+            init.push(reported);
         }
     }
     let final_phase = matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed"));

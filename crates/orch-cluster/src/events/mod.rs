@@ -164,7 +164,7 @@ impl Recorder {
             match events.create(&self.event(news, &known)).await {
                 // Another recorder spoke of the same object at the same instant.
                 Err(ApiError::AlreadyExists(_)) => {
-                    known.name = self.0.state.lock().name(&news.subject, known.last)
+                    known.name = self.0.state.lock().name(&news.subject, known.last);
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {

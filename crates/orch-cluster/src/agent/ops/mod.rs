@@ -64,7 +64,7 @@ pub(crate) enum Done {
         outcome: Outcome,
     },
     Written(Result<u64, ApiError>),
-    Read(Result<Option<Pod>, ApiError>),
+    Read(Result<Option<Arc<Pod>>, ApiError>),
     Deleted(Result<bool, ApiError>),
 }
 

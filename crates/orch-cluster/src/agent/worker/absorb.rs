@@ -303,10 +303,10 @@ impl Worker {
     }
 
     /// Somebody else wrote the object between; now it is known as it is.
-    fn reread(&mut self, result: Result<Option<Pod>, ApiError>, now: Timestamp) {
+    fn reread(&mut self, result: Result<Option<Arc<Pod>>, ApiError>, now: Timestamp) {
         self.sent = None;
         match result {
-            Ok(Some(pod)) => self.read_pod(Arc::new(pod)),
+            Ok(Some(pod)) => self.read_pod(pod),
             Ok(None) => self.observed.gone = true,
             Err(error) => {
                 tracing::warn!(pod = self.full_name(), %error, "the pod could not be read");

@@ -13,7 +13,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use orch_core::runtime::ContainerId;
+use orch_core::runtime::{ContainerId, Sandbox};
 use orch_core::time;
 use tokio::sync::Notify;
 
@@ -292,7 +292,7 @@ impl Worker {
     pub(super) fn pod_ip(&self) -> IpAddr {
         self.view(Timestamp::MIN)
             .sandbox()
-            .and_then(|sandbox| sandbox.ip())
+            .and_then(Sandbox::ip)
             .unwrap_or(self.host_ip)
     }
 
