@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use orch_core::cache::{Cache, Change};
 use orch_core::client::{ApiError, Client, Collection, DeleteParams, ListParams, Target, WriteParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
@@ -23,6 +23,7 @@ use crate::controllers::caches::{CONTROLLER, Caches, NAMESPACE, orphans_of};
 use crate::controllers::owners::Owned;
 use crate::controllers::pod_view::PodView;
 use crate::controllers::selector_of;
+use crate::events::{Recorder, reference};
 
 /// How many creates or deletes of one set are under way at once.
 const IN_FLIGHT: usize = 128;
@@ -38,6 +39,7 @@ pub(crate) struct ReplicaSetController {
     pods: Cache<PodView>,
     pod_resource: Arc<ApiResource>,
     ledger: Ledger,
+    recorder: Recorder,
 }
 
 /// Starts the controller.
@@ -47,6 +49,7 @@ pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
         pods: caches.pods.clone(),
         pod_resource: Arc::new(Pod::resource()),
         ledger: Ledger::default(),
+        recorder: Recorder::new(client.clone(), "replicaset-controller", ""),
     };
     let sets = caches.replica_sets.clone();
     Engine::new(controller, client)
@@ -235,6 +238,13 @@ impl Work<'_> {
         }
     }
 
+    fn news(&self) -> News {
+        News {
+            recorder: self.controller.recorder.clone(),
+            about: reference(self.set),
+        }
+    }
+
     /// The pods of all sets that our controller controls.
     fn siblings(&self, plan: &Plan) -> Vec<Arc<PodView>> {
         use crate::controllers::claim::Claimable;
@@ -261,7 +271,13 @@ impl Work<'_> {
             let batch = left.min(round);
             let mut writes = Vec::with_capacity(batch);
             for _ in 0..batch {
-                writes.push(create_pod(self.client.clone(), collection.clone(), pod.clone()));
+                let news = self.news();
+                writes.push(create_pod(
+                    self.client.clone(),
+                    collection.clone(),
+                    pod.clone(),
+                    news,
+                ));
             }
             gather(writes, newest).await?;
             left -= batch;
@@ -277,25 +293,60 @@ impl Work<'_> {
                 resource: Arc::clone(&self.controller.pod_resource),
                 key: ObjectKey::new(Some(self.namespace), &pod.name),
             };
-            writes.push(delete_pod(self.client.clone(), target, pod.uid.to_string()));
+            writes.push(delete_pod(
+                self.client.clone(),
+                target,
+                pod.uid.to_string(),
+                self.news(),
+            ));
         }
         gather(writes, newest).await
     }
 }
 
-async fn create_pod(client: Client, collection: Collection, pod: RawObject) -> Result<Revision, ApiError> {
-    let params = WriteParams::default();
-    let made = client.backend().create(&collection, pod, &params).await?;
-    Ok(made.document.revision())
+/// Tells people about a set.
+struct News {
+    recorder: Recorder,
+    about: ObjectReference,
 }
 
-async fn delete_pod(client: Client, target: Target, uid: String) -> Result<Revision, ApiError> {
+async fn create_pod(
+    client: Client,
+    collection: Collection,
+    pod: RawObject,
+    news: News,
+) -> Result<Revision, ApiError> {
+    let params = WriteParams::default();
+    match client.backend().create(&collection, pod, &params).await {
+        Ok(made) => {
+            let message = format!("Created pod: {}", made.document.meta().name);
+            news.recorder.normal(&news.about, "SuccessfulCreate", message);
+            Ok(made.document.revision())
+        }
+        Err(error) => {
+            news.recorder
+                .warning(&news.about, "FailedCreate", format!("Error creating: {error}"));
+            Err(error)
+        }
+    }
+}
+
+async fn delete_pod(client: Client, target: Target, uid: String, news: News) -> Result<Revision, ApiError> {
     let params = DeleteParams::default().uid(uid);
+    let name = target.key.name();
     match client.backend().delete(&target, &params).await {
-        Ok(deleted) => Ok(deleted.document().revision()),
+        Ok(deleted) => {
+            news.recorder
+                .normal(&news.about, "SuccessfulDelete", format!("Deleted pod: {name}"));
+            Ok(deleted.document().revision())
+        }
         // Gone already, or another pod has its name: the view will show it.
         Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(Revision::ZERO),
-        Err(error) => Err(error),
+        Err(error) => {
+            let message = format!("Error deleting {name}: {error}");
+            news.recorder.warning(&news.about, "FailedDelete", message);
+            Err(error)
+        }
     }
 }
 
