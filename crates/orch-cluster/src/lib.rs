@@ -4,4 +4,5 @@ pub mod agent;
 pub mod controllers;
 pub mod events;
 pub mod kinds;
+pub mod manifest;
 pub mod scheduling;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{NodeAddress, Taint};
@@ -63,6 +64,8 @@ pub struct AgentConfig {
     pub cluster_dns: Vec<IpAddr>,
     /// The domain under which the cluster's names live.
     pub cluster_domain: String,
+    /// Below which pods' volumes are made, in a directory for each pod.
+    pub volumes_dir: PathBuf,
     /// Where jitter comes from.
     pub random: Random,
 }
@@ -77,9 +80,8 @@ impl AgentConfig {
             ("kubernetes.io/arch", go_arch(std::env::consts::ARCH)),
         ];
         Self {
-            labels: labels
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            volumes_dir: std::env::temp_dir().join("orch-volumes").join(&node_name),
             node_name,
             taints: Vec::new(),
             capacity: BTreeMap::new(),
@@ -121,10 +123,15 @@ impl AgentConfig {
     /// Adds an address, of a type as Kubernetes names them: `InternalIP`, `ExternalIP`, `Hostname`.
     #[must_use]
     pub fn address(mut self, type_: impl Into<String>, address: impl Into<String>) -> Self {
-        self.addresses.push(NodeAddress {
-            type_: type_.into(),
-            address: address.into(),
-        });
+        self.addresses.push(NodeAddress { type_: type_.into(), address: address.into() });
+        self
+    }
+
+    /// Makes pods' volumes below this directory; by default in the system's directory for temporary files,
+    /// by the node's name.
+    #[must_use]
+    pub fn volumes_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.volumes_dir = directory.into();
         self
     }
 

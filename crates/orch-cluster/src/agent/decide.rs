@@ -135,6 +135,11 @@ fn deadline(view: &View<'_>) -> Option<Timestamp> {
 
 /// Whether every main container has ended for good, or an init container failed for good.
 fn is_finished(view: &View<'_>) -> bool {
+    // A pod that never restarts gets no second sandbox (the kubelet's `computePodActions`).
+    let never = view.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) == Some("Never");
+    if never && view.sandbox().is_none() && !view.observed.containers.is_empty() {
+        return true;
+    }
     let mut mains = 0;
     for (role, spec) in view.specs() {
         match (role, next(view, role, spec)) {
@@ -165,9 +170,11 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
     if stop_all(view, grace, decision) || observed.busy.start.is_some() || observed.busy.sandbox {
         return;
     }
-    // Nothing runs any more. What its end looked like is reported before the evidence goes.
+    // Nothing runs any more. How it ended is reported before the evidence goes, and before anything is done
+    // that could look like a reason to begin anew.
     let forget = *end == End::Deleted;
-    if forget && !observed.gone && !observed.reported {
+    let settled = forget || *end == End::Terminal;
+    if !observed.gone && !(settled && observed.reported) {
         return;
     }
     for sandbox in &observed.sandboxes {

@@ -8,7 +8,7 @@ use super::qos::{limit, milli, request, value};
 
 /// What a pod's references can resolve to.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The pod.
     pub pod: &'a Pod,
     /// Its addresses, the primary first; on the machine's network the machine's.
@@ -23,7 +23,7 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Facts of a pod on a machine of which nothing is known.
-    pub fn of(pod: &'a Pod) -> Self {
+    pub(crate) fn of(pod: &'a Pod) -> Self {
         Self {
             pod,
             pod_ips: Vec::new(),
@@ -40,7 +40,7 @@ const PATHS: &str = "metadata.name, metadata.namespace, metadata.uid, metadata.l
      status.podIP, status.podIPs";
 
 /// What a `fieldRef` names. The error says what is allowed.
-pub fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
+pub(crate) fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
     let meta = &facts.pod.metadata;
     let spec = facts.pod.spec.as_ref();
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
@@ -66,6 +66,18 @@ pub fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
     })
 }
 
+/// What a `fieldRef` in a file names: also all labels or annotations, a line each.
+pub(crate) fn file_field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
+    let meta = &facts.pod.metadata;
+    let map = match path {
+        "metadata.labels" => &meta.labels,
+        "metadata.annotations" => &meta.annotations,
+        _ => return field(facts, path),
+    };
+    let lines = map.iter().flatten().map(|(key, value)| format!("{key}={value:?}"));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
 fn unknown(path: &str) -> String {
     format!("fieldRef: invalid value {path:?}: must be one of {PATHS}")
 }
@@ -77,25 +89,15 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 }
 
 /// What a `resourceFieldRef` names, divided by its divisor and rounded up.
-pub fn resource(
-    facts: &Facts<'_>,
-    container: &Container,
-    from: &ResourceFieldSelector,
-) -> Result<String, String> {
+pub(crate) fn resource(facts: &Facts<'_>, container: &Container, from: &ResourceFieldSelector) -> Result<String, String> {
     let named = from.container_name.as_deref().filter(|name| !name.is_empty());
     let of = match named {
         None => container,
         Some(name) => {
             let spec = facts.pod.spec.as_ref();
-            let all = spec.into_iter().flat_map(|spec| {
-                spec.containers
-                    .iter()
-                    .chain(spec.init_containers.iter().flatten())
-            });
+            let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
             let mut found = all.filter(|container| container.name == name);
-            found
-                .next()
-                .ok_or_else(|| format!("resourceFieldRef: the pod has no container {name:?}"))?
+            found.next().ok_or_else(|| format!("resourceFieldRef: the pod has no container {name:?}"))?
         }
     };
     let (kind, resource) = from.resource.split_once('.').unwrap_or_default();
@@ -121,12 +123,7 @@ pub fn resource(
         Some(divisor) => match milli(divisor).map(u128::from) {
             Some(0) if value(divisor) == Some(0) => 1000,
             Some(divisor) => divisor,
-            None => {
-                return Err(format!(
-                    "resourceFieldRef.divisor: {:?} is not a quantity",
-                    divisor.0
-                ));
-            }
+            None => return Err(format!("resourceFieldRef.divisor: {:?} is not a quantity", divisor.0)),
         },
     };
     Ok(amount.div_ceil(divisor.max(1)).to_string())

@@ -8,7 +8,7 @@ use super::downward::{self, Facts};
 
 /// The objects a container's environment refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source<'a> {
+pub(crate) enum Source<'a> {
     /// A ConfigMap of the pod's namespace.
     ConfigMap(&'a str),
     /// A Secret of the pod's namespace.
@@ -17,7 +17,7 @@ pub enum Source<'a> {
 
 /// Those objects as read; one that does not exist is not in it.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// ConfigMaps by name.
     pub config_maps: BTreeMap<String, ConfigMap>,
     /// Secrets by name.
@@ -27,7 +27,7 @@ pub struct Sources {
 /// Why a container's configuration cannot be made (`CreateContainerConfigError`), in the kubelet's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum EnvError {
+pub(crate) enum EnvError {
     /// The object does not exist.
     #[error("{kind} {name:?} not found")]
     NotFound {
@@ -59,7 +59,7 @@ pub enum EnvError {
 }
 
 /// Which objects the environment of `container` refers to.
-pub fn sources(container: &Container) -> BTreeSet<Source<'_>> {
+pub(crate) fn sources(container: &Container) -> BTreeSet<Source<'_>> {
     let from = container.env_from.iter().flatten().flat_map(|from| {
         let config_map = from
             .config_map_ref
@@ -92,7 +92,7 @@ pub fn sources(container: &Container) -> BTreeSet<Source<'_>> {
 
 /// The environment of `container`, in order, a later name winning: `envFrom`, then `env`, each seeing those
 /// before it.
-pub fn environment(
+pub(crate) fn environment(
     container: &Container,
     sources: &Sources,
     facts: &Facts<'_>,
@@ -260,7 +260,7 @@ fn or_missing(
 
 /// Replaces `$(NAME)` by what `lookup` says; leaves it as it is where that is nothing. `$$` is a dollar
 /// (Kubernetes' `expansion` syntax).
-pub fn expand<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> String {
+pub(crate) fn expand<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {

@@ -31,9 +31,10 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod volumes;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,6 +170,7 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     };
     pods.on_change(move |change| router.route(change));
     // What no worker has claimed by now belongs to no pod.
+    sweep_volumes(&shared, &pods).await;
     let unclaimed = std::mem::take(&mut *found.lock());
     remove_orphans(&shared, &pods, unclaimed.by_uid);
     ready.send_replace(true);
@@ -221,12 +223,12 @@ fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
         match hint {
             RuntimeEvent::Container { id, pod_uid, .. } => {
                 if let Some(worker) = workers.get(&pod_uid) {
-                    worker.mailbox.send(|letters| drop(letters.containers.insert(id)));
+                    worker.mailbox.send(|letters| letters.containers.extend([id]));
                 }
             }
             RuntimeEvent::Sandbox { id, pod_uid } => {
                 if let Some(worker) = workers.get(&pod_uid) {
-                    worker.mailbox.send(|letters| drop(letters.sandboxes.insert(id)));
+                    worker.mailbox.send(|letters| letters.sandboxes.extend([id]));
                 }
             }
             _ => relist = true,
@@ -244,15 +246,28 @@ fn hand_out(shared: &Arc<Shared>, pods: &Cache<Pod>, mut found: Listing) {
     remove_orphans(shared, pods, found.by_uid);
 }
 
+/// Removes the volumes of pods that are neither known nor run.
+async fn sweep_volumes(shared: &Shared, pods: &Cache<Pod>) {
+    // Most nodes have none, and a thread for each of a thousand nodes is a thousand threads.
+    if !shared.config.volumes_dir.exists() {
+        return;
+    }
+    let mut known: HashSet<String> = shared.workers.lock().keys().cloned().collect();
+    pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
+    let directory = shared.config.volumes_dir.clone();
+    let swept = tokio::task::spawn_blocking(move || volumes::sweep(&directory, &known)).await;
+    if let Ok(Err(error)) = swept {
+        tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be removed");
+    }
+}
+
 /// Removes what belongs to no pod. Called only once the pods of the node are known.
 fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, unclaimed: HashMap<String, Snapshot>) {
     if unclaimed.is_empty() {
         return;
     }
-    let mut known = std::collections::HashSet::new();
-    pods.for_each(|_, pod| {
-        known.extend(pod.metadata.uid.clone());
-    });
+    let mut known = HashSet::new();
+    pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
     for (uid, snapshot) in unclaimed {
         if !known.contains(&uid) && shared.orphans.lock().insert(uid.clone()) {
             tokio::spawn(ops::remove_orphan(shared.clone(), uid, snapshot));

@@ -49,7 +49,7 @@ pub struct Observed {
     pub busy: Busy,
     /// The object is no longer in the store.
     pub gone: bool,
-    /// The last status this state leads to is in the store.
+    /// The status this state leads to is in the store. Known only of pods that end.
     pub reported: bool,
 }
 

@@ -1,13 +1,13 @@
 //! Operations on the runtime and the store, as a pod's worker has them under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{self, ConfigMap, ObjectReference, Pod, Secret};
 use orch_core::client::ApiError;
-use orch_core::runtime::{Container, ContainerId, RuntimeError, Sandbox, SandboxFilter, SandboxId};
+use orch_core::runtime::{Container, ContainerId, Mount, RuntimeError, Sandbox, SandboxFilter, SandboxId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -19,48 +19,23 @@ use super::probe::{Check, Outcome, ProbeKey, http_check};
 use super::prober;
 use super::shared::Shared;
 use super::translate::{Making, container_config, sandbox_config};
+use super::volumes::{self, VolumeError};
 use crate::events::reference;
 
 /// What came of an operation.
 #[derive(Debug)]
 pub(crate) enum Done {
     Sandbox(Result<Sandbox, RuntimeError>),
-    Started {
-        name: String,
-        image: String,
-        result: Result<Container, StartError>,
-    },
-    Stopped {
-        id: ContainerId,
-        generation: u64,
-        result: Result<Option<Container>, RuntimeError>,
-    },
+    Started { name: String, image: String, result: Result<Container, StartError> },
+    Stopped { id: ContainerId, generation: u64, result: Result<Option<Container>, RuntimeError> },
     Aborted,
-    Removed {
-        id: ContainerId,
-        result: Result<(), RuntimeError>,
-    },
-    SandboxStopped {
-        id: SandboxId,
-        result: Result<(), RuntimeError>,
-    },
-    SandboxRemoved {
-        id: SandboxId,
-        result: Result<(), RuntimeError>,
-    },
-    Inspected {
-        id: ContainerId,
-        result: Result<Option<Container>, RuntimeError>,
-    },
-    SandboxInspected {
-        id: SandboxId,
-        result: Result<Option<Sandbox>, RuntimeError>,
-    },
+    Removed { id: ContainerId, result: Result<(), RuntimeError> },
+    SandboxStopped { id: SandboxId, result: Result<(), RuntimeError> },
+    SandboxRemoved { id: SandboxId, result: Result<(), RuntimeError> },
+    Inspected { id: ContainerId, result: Result<Option<Container>, RuntimeError> },
+    SandboxInspected { id: SandboxId, result: Result<Option<Sandbox>, RuntimeError> },
     Listed(Result<Snapshot, RuntimeError>),
-    Probed {
-        key: ProbeKey,
-        outcome: Outcome,
-    },
+    Probed { key: ProbeKey, outcome: Outcome },
     Written(Result<u64, ApiError>),
     Read(Result<Option<Pod>, ApiError>),
     Deleted(Result<bool, ApiError>),
@@ -81,6 +56,9 @@ pub(crate) enum StartError {
     /// The environment refers to what is not there.
     #[error("{0}")]
     Env(#[from] EnvError),
+    /// A volume is not there.
+    #[error("{0}")]
+    Volume(#[from] VolumeError),
     /// What the environment refers to could not be read.
     #[error("{0}")]
     Api(#[from] ApiError),
@@ -96,10 +74,11 @@ impl StartError {
     /// The word for the container's `waiting.reason`.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::Cancelled => "ContainerCreating",
+            Self::Cancelled | Self::Volume(_) => "ContainerCreating",
             Self::NeverPull(_) => "ErrImageNeverPull",
-            Self::Pull(RuntimeError::InvalidImage { .. })
-            | Self::Create(RuntimeError::InvalidImage { .. }) => "InvalidImageName",
+            Self::Pull(RuntimeError::InvalidImage { .. }) | Self::Create(RuntimeError::InvalidImage { .. }) => {
+                "InvalidImageName"
+            }
             Self::Pull(_) => "ErrImagePull",
             Self::Env(_) | Self::Api(_) | Self::Create(RuntimeError::InvalidConfig { .. }) => {
                 "CreateContainerConfigError"
@@ -113,16 +92,9 @@ impl StartError {
 /// A reference to one container of a pod, for events.
 pub(crate) fn container_reference(pod: &Pod, name: &str) -> ObjectReference {
     let spec = pod.spec.as_ref();
-    let init = spec
-        .and_then(|spec| spec.init_containers.as_ref())
-        .into_iter()
-        .flatten()
-        .any(|init| init.name == name);
+    let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten().any(|init| init.name == name);
     let list = if init { "initContainers" } else { "containers" };
-    ObjectReference {
-        field_path: Some(format!("spec.{list}{{{name}}}")),
-        ..reference(pod)
-    }
+    ObjectReference { field_path: Some(format!("spec.{list}{{{name}}}")), ..reference(pod) }
 }
 
 pub(crate) async fn run_sandbox(shared: Arc<Shared>, pod: Arc<Pod>, attempt: u32) -> Done {
@@ -148,11 +120,7 @@ pub(crate) struct Start {
 impl Start {
     pub(crate) async fn run(self) -> Done {
         let result = self.start().await;
-        Done::Started {
-            name: self.spec.name.clone(),
-            image: self.image().to_owned(),
-            result,
-        }
+        Done::Started { name: self.spec.name.clone(), image: self.image().to_owned(), result }
     }
 
     fn image(&self) -> &str {
@@ -167,17 +135,13 @@ impl Start {
         if policy == PullPolicy::Always {
             self.pull(&about, false).await?;
         }
-        let env = self.environment().await?;
+        let (env, mounts) = self.surroundings().await?;
         let making = Making {
             attempt: self.attempt,
             backoff: self.backoff,
             env,
-            mounts: Vec::new(),
-            node_memory: self
-                .shared
-                .allocatable_millis
-                .get("memory")
-                .map(|millis| millis / 1000),
+            mounts,
+            node_memory: self.shared.allocatable_millis.get("memory").map(|millis| millis / 1000),
         };
         let config = container_config(&self.pod, &self.spec, making);
         let mut slot = self.shared.starts.acquire().await;
@@ -192,18 +156,10 @@ impl Start {
             slot = self.shared.starts.acquire().await;
             created = runtime.create_container(&self.sandbox.id, &config).await;
         } else if policy != PullPolicy::Always && created.is_ok() && self.shared.capabilities.images {
-            recorder.normal(
-                &about,
-                "Pulled",
-                format!("Container image {:?} already present on machine", self.image()),
-            );
+            recorder.normal(&about, "Pulled", format!("Container image {:?} already present on machine", self.image()));
         }
         let id = created.map_err(StartError::Create)?;
-        recorder.normal(
-            &about,
-            "Created",
-            format!("Created container: {}", self.spec.name),
-        );
+        recorder.normal(&about, "Created", format!("Created container: {}", self.spec.name));
         match runtime.start_container(&id).await {
             Ok(()) => recorder.normal(&about, "Started", format!("Started container {}", self.spec.name)),
             // It has ended, and is seen so below.
@@ -241,11 +197,7 @@ impl Start {
     }
 
     async fn pull_secrets(&self) -> Result<Vec<Secret>, ApiError> {
-        let wanted = self
-            .pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.image_pull_secrets.as_ref());
+        let wanted = self.pod.spec.as_ref().and_then(|spec| spec.image_pull_secrets.as_ref());
         let secrets = self.shared.client.api::<Secret>(self.namespace());
         let mut found = Vec::new();
         for reference in wanted.into_iter().flatten() {
@@ -258,10 +210,12 @@ impl Start {
         self.pod.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    async fn environment(&self) -> Result<Vec<(String, String)>, StartError> {
+    /// The container's environment, and its volumes, made.
+    async fn surroundings(&self) -> Result<(Vec<(String, String)>, Vec<Mount>), StartError> {
         let client = &self.shared.client;
         let mut found = Sources::default();
-        for source in sources(&self.spec) {
+        let wanted = sources(&self.spec).into_iter().chain(volumes::sources(&self.pod, &self.spec));
+        for source in wanted.collect::<BTreeSet<_>>() {
             match source {
                 Source::ConfigMap(name) => {
                     let map = client.api::<ConfigMap>(self.namespace()).get_opt(name).await?;
@@ -269,9 +223,7 @@ impl Start {
                 }
                 Source::Secret(name) => {
                     let secret = client.api::<Secret>(self.namespace()).get_opt(name).await?;
-                    found
-                        .secrets
-                        .extend(secret.map(|secret| (name.to_owned(), secret)));
+                    found.secrets.extend(secret.map(|secret| (name.to_owned(), secret)));
                 }
             }
         }
@@ -279,34 +231,31 @@ impl Start {
         let host_ip = self.shared.config.host_ip();
         let facts = Facts {
             pod: &self.pod,
-            pod_ips: if self.sandbox.ips.is_empty() {
-                vec![host_ip]
-            } else {
-                self.sandbox.ips.clone()
-            },
+            pod_ips: if self.sandbox.ips.is_empty() { vec![host_ip] } else { self.sandbox.ips.clone() },
             host_ip,
             allocatable_cpu_millis: allocatable("cpu"),
             allocatable_memory: allocatable("memory") / 1000,
         };
-        Ok(environment(&self.spec, &found, &facts)?)
+        let env = environment(&self.spec, &found, &facts)?;
+        let directory = self.shared.volumes_of(self.pod.metadata.uid.as_deref().unwrap_or_default());
+        let volumes = volumes::plan(&self.spec, &directory, &found, &env, &facts)?;
+        if volumes.is_empty() {
+            return Ok((env, Vec::new()));
+        }
+        let made = tokio::task::spawn_blocking(move || volumes.make()).await;
+        // The task can only be lost with the whole runtime.
+        let made = made.unwrap_or_else(|_| Err(VolumeError::interrupted()));
+        Ok((env, made?))
     }
 
     /// Runs the `postStart` hook; if it fails the container is killed, and seen to have ended.
     async fn post_start(&self, id: &ContainerId, about: &ObjectReference) {
-        let hook = self
-            .spec
-            .lifecycle
-            .as_ref()
-            .and_then(|lifecycle| lifecycle.post_start.as_ref());
+        let hook = self.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return };
         let pod_ip = self.sandbox.ip().unwrap_or_else(|| self.shared.config.host_ip());
         let outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT).await;
         if let Outcome::Failure(said) = outcome {
-            self.shared.recorder.warning(
-                about,
-                "FailedPostStartHook",
-                format!("PostStartHook failed: {said}"),
-            );
+            self.shared.recorder.warning(about, "FailedPostStartHook", format!("PostStartHook failed: {said}"));
             if let Err(error) = self.shared.runtime.stop_container(id, self.grace).await {
                 tracing::warn!(container = %id, %error, "could not stop a container whose postStart hook failed");
             }
@@ -360,11 +309,7 @@ impl Stop {
     pub(crate) async fn run(self) -> Done {
         let begun = Instant::now();
         let spec = self.pod.spec.as_ref();
-        let all = spec.into_iter().flat_map(|spec| {
-            spec.containers
-                .iter()
-                .chain(spec.init_containers.iter().flatten())
-        });
+        let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
         let spec = all.into_iter().find(|container| container.name == self.name);
         let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
         let mut grace = self.grace;
@@ -372,11 +317,7 @@ impl Stop {
             let outcome = run_hook(&self.shared, &self.id, self.pod_ip, spec, hook, self.grace).await;
             if let Outcome::Failure(said) = outcome {
                 let about = container_reference(&self.pod, &self.name);
-                self.shared.recorder.warning(
-                    &about,
-                    "FailedPreStopHook",
-                    format!("PreStopHook failed: {said}"),
-                );
+                self.shared.recorder.warning(&about, "FailedPreStopHook", format!("PreStopHook failed: {said}"));
             }
             grace = self.grace.saturating_sub(begun.elapsed()).max(MIN_AFTER_HOOK);
         }
@@ -384,11 +325,7 @@ impl Stop {
             Ok(()) | Err(RuntimeError::NotFound { .. }) => self.shared.container(&self.id).await,
             Err(error) => Err(error),
         };
-        Done::Stopped {
-            id: self.id,
-            generation: self.generation,
-            result,
-        }
+        Done::Stopped { id: self.id, generation: self.generation, result }
     }
 }
 
@@ -420,15 +357,8 @@ pub(crate) async fn inspect(shared: Arc<Shared>, id: ContainerId) -> Done {
 }
 
 pub(crate) async fn inspect_sandbox(shared: Arc<Shared>, id: SandboxId) -> Done {
-    let filter = SandboxFilter {
-        id: Some(id.clone()),
-        ..SandboxFilter::default()
-    };
-    let result = shared
-        .runtime
-        .sandboxes(&filter)
-        .await
-        .map(|found| found.into_iter().next());
+    let filter = SandboxFilter { id: Some(id.clone()), ..SandboxFilter::default() };
+    let result = shared.runtime.sandboxes(&filter).await.map(|found| found.into_iter().next());
     Done::SandboxInspected { id, result }
 }
 
@@ -446,54 +376,26 @@ pub(crate) async fn probe(
 
 /// Stops and removes what the runtime has of a pod that nobody knows any more.
 pub(crate) async fn remove_orphan(shared: Arc<Shared>, uid: String, snapshot: Snapshot) {
-    tracing::info!(
-        node = shared.config.node_name,
-        uid,
-        "removing what belongs to no pod"
-    );
-    let stops = snapshot
-        .containers
-        .iter()
-        .filter(|container| super::decide::may_run(container))
-        .map(|container| {
-            let shared = &shared;
-            async move {
-                let grace = container.annotations.get(super::translate::GRACE_ANNOTATION);
-                let grace = grace.and_then(|seconds| seconds.parse().ok()).unwrap_or(30);
-                shared
-                    .runtime
-                    .stop_container(&container.id, super::observed::seconds(grace))
-                    .await
-            }
-        });
-    let mut failed = futures::future::join_all(stops)
-        .await
-        .into_iter()
-        .find_map(Result::err);
-    let sandboxes: HashMap<_, _> = snapshot
-        .sandboxes
-        .iter()
-        .map(|sandbox| (&sandbox.id, ()))
-        .collect();
-    for container in snapshot
-        .containers
-        .iter()
-        .filter(|container| !sandboxes.contains_key(&container.sandbox))
-    {
-        failed = shared
-            .runtime
-            .remove_container(&container.id)
-            .await
-            .err()
-            .or(failed);
+    tracing::info!(node = shared.config.node_name, uid, "removing what belongs to no pod");
+    let stops = snapshot.containers.iter().filter(|container| super::decide::may_run(container)).map(|container| {
+        let shared = &shared;
+        async move {
+            let grace = container.annotations.get(super::translate::GRACE_ANNOTATION);
+            let grace = grace.and_then(|seconds| seconds.parse().ok()).unwrap_or(30);
+            shared.runtime.stop_container(&container.id, super::observed::seconds(grace)).await
+        }
+    });
+    let mut failed = futures::future::join_all(stops).await.into_iter().find_map(Result::err);
+    let sandboxes: HashMap<_, _> = snapshot.sandboxes.iter().map(|sandbox| (&sandbox.id, ())).collect();
+    for container in snapshot.containers.iter().filter(|container| !sandboxes.contains_key(&container.sandbox)) {
+        failed = shared.runtime.remove_container(&container.id).await.err().or(failed);
     }
     for sandbox in &snapshot.sandboxes {
-        failed = gone_is_fine(shared.runtime.remove_sandbox(&sandbox.id).await)
-            .err()
-            .or(failed);
+        failed = gone_is_fine(shared.runtime.remove_sandbox(&sandbox.id).await).err().or(failed);
     }
     if let Some(error) = failed {
         tracing::warn!(node = shared.config.node_name, uid, %error, "could not remove all that belongs to no pod");
     }
+    shared.remove_volumes(&uid).await;
     shared.orphans.lock().remove(&uid);
 }

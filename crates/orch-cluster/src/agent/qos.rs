@@ -33,7 +33,7 @@ pub fn qos_class(pod: &Pod) -> &'static str {
 
 /// What the container may use: shares from the processor request (1 processor: 1024), limits as they are,
 /// and how soon the kernel takes it when memory runs out (the kubelet's `GetContainerOOMScoreAdjust`).
-pub fn resources(pod: &Pod, container: &Container, node_memory: Option<u64>) -> Resources {
+pub(crate) fn resources(pod: &Pod, container: &Container, node_memory: Option<u64>) -> Resources {
     let cpu_limit = limit(container, "cpu").and_then(milli);
     let cpu = request(container, "cpu")
         .and_then(milli)

@@ -1,6 +1,7 @@
 //! What the parts of one agent share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,7 @@ use tokio::task::AbortHandle;
 use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
+use super::volumes;
 use crate::events::Recorder;
 
 pub(crate) struct Shared {
@@ -190,6 +192,22 @@ impl Shared {
             .api::<Pod>(meta.namespace.as_deref().unwrap_or_default());
         let found = pods.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
         Ok(found.filter(|found| found.metadata.uid == meta.uid))
+    }
+
+    /// Where the volumes of a pod lie.
+    pub(crate) fn volumes_of(&self, uid: &str) -> PathBuf {
+        // A uid is the store's own word, but it must never be a way out.
+        let name = uid.replace(['/', '.'], "_");
+        self.config.volumes_dir.join(name)
+    }
+
+    /// Removes the volumes of a pod, of which nothing runs any more.
+    pub(crate) async fn remove_volumes(&self, uid: &str) {
+        let directory = self.volumes_of(uid);
+        let removed = tokio::task::spawn_blocking(move || volumes::remove(&directory)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(node = self.config.node_name, uid, %error, "volumes could not be removed");
+        }
     }
 
     /// Deletes the object for good. Returns whether it is gone, rather than held by finalizers.

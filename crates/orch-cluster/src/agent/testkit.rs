@@ -312,3 +312,26 @@ impl Model {
             .expect("a reason")
     }
 }
+
+struct PodRules;
+
+impl orch_core::client::KindRules for PodRules {
+    fn selectable_field(&self, document: &orch_core::object::Document, path: &str) -> Option<String> {
+        let value = document.lookup(path);
+        self.is_selectable(path).then(|| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default())
+    }
+
+    fn is_selectable(&self, path: &str) -> bool {
+        path == "spec.nodeName"
+    }
+
+    fn grace_period_seconds(&self, document: &orch_core::object::Document, requested: Option<u64>) -> u64 {
+        let own = document.lookup("spec.terminationGracePeriodSeconds").and_then(|grace| grace.as_u64());
+        requested.unwrap_or(own.unwrap_or(30))
+    }
+}
+
+pub(crate) fn client(store: std::sync::Arc<dyn orch_core::store::Store>) -> orch_core::client::ClientBuilder {
+    let pods = <Pod as orch_core::object::Object>::resource();
+    orch_core::client::Client::builder(store).kind(orch_core::client::Kind::new(pods, PodRules))
+}

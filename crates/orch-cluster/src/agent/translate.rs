@@ -27,7 +27,7 @@ const CONTAINER_NAME: &str = "io.kubernetes.container.name";
 const HOSTNAME_MAX: usize = 63;
 
 /// The sandbox a pod wants.
-pub fn sandbox_config(pod: &Pod, config: &AgentConfig, attempt: u32) -> SandboxConfig {
+pub(crate) fn sandbox_config(pod: &Pod, config: &AgentConfig, attempt: u32) -> SandboxConfig {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
@@ -68,7 +68,7 @@ pub fn sandbox_config(pod: &Pod, config: &AgentConfig, attempt: u32) -> SandboxC
 
 /// What differs from one making of a container to the next.
 #[derive(Clone, Debug, Default)]
-pub struct Making {
+pub(crate) struct Making {
     /// Which container of the name.
     pub attempt: u32,
     /// How long its successor waits if it ends soon.
@@ -82,7 +82,7 @@ pub struct Making {
 }
 
 /// The container a pod wants.
-pub fn container_config(pod: &Pod, spec: &v1::Container, making: Making) -> ContainerConfig {
+pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) -> ContainerConfig {
     let image = spec.image.clone().unwrap_or_default();
     let env: BTreeMap<&str, &str> = making
         .env

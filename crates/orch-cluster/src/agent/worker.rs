@@ -105,14 +105,10 @@ impl Worker {
         let found = support(&self.pod, self.shared.runtime.name(), &self.shared.capabilities);
         let about = reference(&*self.pod);
         for warning in &found.warnings {
-            self.shared
-                .recorder
-                .warning(&about, "Unsupported", warning.as_str());
+            self.shared.recorder.warning(&about, "Unsupported", warning.as_str());
         }
         if let Some(refusal) = &found.refusal {
-            self.shared
-                .recorder
-                .warning(&about, refusal.reason, refusal.message.as_str());
+            self.shared.recorder.warning(&about, refusal.reason, refusal.message.as_str());
         }
         self.observed.refusal = found.refusal;
     }
@@ -136,6 +132,10 @@ impl Worker {
             while let Some(Some(done)) = self.operations.next().now_or_never() {
                 self.absorb(done);
             }
+        }
+        // Also of one whose object went away before its containers did.
+        if let Some(uid) = self.take_volumes() {
+            self.shared.remove_volumes(&uid).await;
         }
         self.shared.workers.lock().remove(&self.uid);
     }
@@ -166,11 +166,7 @@ impl Worker {
             self.read_snapshot(snapshot);
         }
         for id in letters.containers {
-            let known = self
-                .observed
-                .containers
-                .iter()
-                .any(|container| container.id == id);
+            let known = self.observed.containers.iter().any(|container| container.id == id);
             // A start, stop or removal under way looks for itself when it is done.
             let busy = &self.observed.busy;
             let looked_after = busy.removing.contains(&id) || busy.stopping.contains_key(&id);
@@ -236,7 +232,8 @@ impl Worker {
             self.observed.health = self.probes.health();
         }
         let mut computed = None;
-        if self.pod.metadata.deletion_timestamp.is_some() && !self.observed.gone {
+        let terminal = matches!(self.stored.phase.as_deref(), Some("Succeeded" | "Failed"));
+        if (terminal || self.pod.metadata.deletion_timestamp.is_some()) && !self.observed.gone {
             let report = status(&self.view(now));
             self.observed.reported = self.sent.is_none() && report == self.stored;
             computed = Some(report);
@@ -271,22 +268,13 @@ impl Worker {
             return None;
         }
         for (key, _, check, timeout) in self.probes.due(now) {
-            self.push(ops::probe(
-                self.shared.clone(),
-                key,
-                self.pod_ip(),
-                check,
-                timeout,
-            ));
+            self.push(ops::probe(self.shared.clone(), key, self.pod_ip(), check, timeout));
         }
         self.probes.next_at()
     }
 
     fn pod_ip(&self) -> IpAddr {
-        self.view(Timestamp::MIN)
-            .sandbox()
-            .and_then(|sandbox| sandbox.ip())
-            .unwrap_or(self.host_ip)
+        self.view(Timestamp::MIN).sandbox().and_then(|sandbox| sandbox.ip()).unwrap_or(self.host_ip)
     }
 
     /// Writes the status if it differs from what the store has. While work goes on that will change it again,
@@ -300,9 +288,7 @@ impl Worker {
         }
         let progressing = self.observed.busy.sandbox || self.observed.busy.start.is_some();
         if progressing {
-            let report_at = *self
-                .report_at
-                .get_or_insert_with(|| add(now, self.shared.config.status_settle));
+            let report_at = *self.report_at.get_or_insert_with(|| add(now, self.shared.config.status_settle));
             if report_at > now {
                 return Some(report_at);
             }
@@ -322,9 +308,7 @@ impl Worker {
     fn announce_backoff(&mut self, now: Timestamp) {
         let view = self.view(now);
         let waiting = view.specs().filter_map(|(role, spec)| {
-            let latest = view
-                .latest(&spec.name)
-                .filter(|latest| latest.state.is_exited())?;
+            let latest = view.latest(&spec.name).filter(|latest| latest.state.is_exited())?;
             let waits = matches!(next(&view, role, spec), Next::Start { at: Some(at), .. } if at > now);
             (waits && !self.announced.contains(&latest.id)).then(|| (latest.id.clone(), spec.name.clone()))
         });
@@ -332,18 +316,10 @@ impl Worker {
         if waiting.is_empty() {
             return;
         }
-        self.announced.retain(|id| {
-            self.observed
-                .containers
-                .iter()
-                .any(|container| container.id == *id)
-        });
+        self.announced.retain(|id| self.observed.containers.iter().any(|container| container.id == *id));
         for (id, name) in waiting {
             let about = container_reference(&self.pod, &name);
-            let message = format!(
-                "Back-off restarting failed container {name} in pod {}",
-                self.full_name()
-            );
+            let message = format!("Back-off restarting failed container {name} in pod {}", self.full_name());
             self.shared.recorder.warning(&about, "BackOff", message);
             self.announced.insert(id);
         }
@@ -370,40 +346,40 @@ impl Worker {
                 self.observed.busy.sandboxes.insert(id.clone());
                 self.push_change(ops::remove_sandbox(shared, id));
             }
-            Action::StartContainer {
-                name,
-                attempt,
-                backoff,
-            } => self.start(&name, attempt, backoff, now),
+            Action::StartContainer { name, attempt, backoff } => self.start(&name, attempt, backoff, now),
             Action::CancelStart => {
                 if let Some(cancel) = self.cancel_start.take() {
                     cancel.notify_one();
                 }
             }
-            Action::StopContainer {
-                id,
-                name,
-                grace,
-                reason,
-            } => self.stop(id, name, grace, reason, now),
+            Action::StopContainer { id, name, grace, reason } => self.stop(id, name, grace, reason, now),
             Action::RemoveContainer(id) => {
                 self.observed.busy.removing.insert(id.clone());
                 self.push_change(ops::remove_container(shared, id));
             }
             Action::DeletePod => {
                 self.observed.busy.delete = true;
-                let pod = self.pod.clone();
-                self.push(async move { Done::Deleted(shared.delete_pod(&pod).await) });
+                let (pod, volumes) = (self.pod.clone(), self.take_volumes());
+                self.push(async move {
+                    if let Some(uid) = volumes {
+                        shared.remove_volumes(&uid).await;
+                    }
+                    Done::Deleted(shared.delete_pod(&pod).await)
+                });
             }
         }
+    }
+
+    /// The pod's uid, if it has volumes to be removed.
+    fn take_volumes(&self) -> Option<String> {
+        let volumes = self.pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        volumes.is_some_and(|volumes| !volumes.is_empty()).then(|| self.uid.clone())
     }
 
     fn start(&mut self, name: &str, attempt: u32, backoff: Duration, now: Timestamp) {
         let view = self.view(now);
         // Both are what the decision was about.
-        let Some((_, spec)) = view.specs().find(|(_, spec)| spec.name == name) else {
-            return;
-        };
+        let Some((_, spec)) = view.specs().find(|(_, spec)| spec.name == name) else { return };
         let Some(sandbox) = view.sandbox() else { return };
         let cancel = Arc::new(Notify::new());
         let start = Start {
@@ -423,9 +399,7 @@ impl Worker {
 
     fn stop(&mut self, id: ContainerId, name: String, grace: Duration, reason: StopReason, now: Timestamp) {
         let message = match reason {
-            StopReason::Unhealthy(probe) => {
-                format!("Container {name} failed {probe} probe, will be restarted")
-            }
+            StopReason::Unhealthy(probe) => format!("Container {name} failed {probe} probe, will be restarted"),
             StopReason::ImageChanged => format!("Container {name} definition changed, will be restarted"),
             _ => format!("Stopping container {name}"),
         };
@@ -434,9 +408,7 @@ impl Worker {
         if let Some((running, _)) = &replaced {
             running.abort();
         } else {
-            self.shared
-                .recorder
-                .normal(&container_reference(&self.pod, &name), "Killing", message);
+            self.shared.recorder.normal(&container_reference(&self.pod, &name), "Killing", message);
         }
         self.generation += 1;
         let stop = Stop {
@@ -474,16 +446,8 @@ impl Worker {
         match done {
             Done::Sandbox(result) => self.sandbox_made(result, now),
             Done::Started { name, image, result } => self.container_started(&name, image, result, now),
-            Done::Stopped {
-                id,
-                generation,
-                result,
-            } => {
-                if self
-                    .stops
-                    .get(&id)
-                    .is_some_and(|(_, current)| *current == generation)
-                {
+            Done::Stopped { id, generation, result } => {
+                if self.stops.get(&id).is_some_and(|(_, current)| *current == generation) {
                     self.stops.remove(&id);
                     self.observed.busy.stopping.remove(&id);
                     self.looked_at(&id, result, now);
@@ -507,9 +471,7 @@ impl Worker {
                 self.observed.busy.sandboxes.remove(&id);
                 if self.succeeded(result, now).is_some() {
                     self.observed.sandboxes.retain(|sandbox| sandbox.id != id);
-                    self.observed
-                        .containers
-                        .retain(|container| container.sandbox != id);
+                    self.observed.containers.retain(|container| container.sandbox != id);
                 }
             }
             Done::Inspected { id, result } => {
@@ -519,11 +481,13 @@ impl Worker {
                 }
             }
             Done::SandboxInspected { id, result } => match result {
-                Ok(Some(sandbox)) => match self.observed.sandboxes.iter_mut().find(|known| known.id == id) {
-                    Some(known) if sandbox.state != SandboxState::Ready => *known = sandbox,
-                    Some(_) => {}
-                    None => self.needs_list = true,
-                },
+                Ok(Some(sandbox)) => {
+                    match self.observed.sandboxes.iter_mut().find(|known| known.id == id) {
+                        Some(known) if sandbox.state != SandboxState::Ready => *known = sandbox,
+                        Some(_) => {}
+                        None => self.needs_list = true,
+                    }
+                }
                 Ok(None) => {
                     let known = self.observed.sandboxes.iter().any(|sandbox| sandbox.id == id);
                     self.needs_list |= known;
@@ -562,24 +526,11 @@ impl Worker {
             }
             Err(error) => {
                 let before = self.observed.sandbox_failure.as_ref();
-                let delay = self
-                    .shared
-                    .config
-                    .retry_backoff
-                    .next(before.map(|failure| failure.delay).unwrap_or_default());
+                let delay = self.shared.config.retry_backoff.next(before.map(|failure| failure.delay).unwrap_or_default());
                 let message = format!("Failed to create pod sandbox: {error}");
-                self.shared.recorder.warning(
-                    &reference(&*self.pod),
-                    "FailedCreatePodSandBox",
-                    message.as_str(),
-                );
-                self.observed.sandbox_failure = Some(Failure {
-                    reason: "FailedCreatePodSandBox",
-                    message,
-                    at: now,
-                    delay,
-                    image: String::new(),
-                });
+                self.shared.recorder.warning(&reference(&*self.pod), "FailedCreatePodSandBox", message.as_str());
+                self.observed.sandbox_failure =
+                    Some(Failure { reason: "FailedCreatePodSandBox", message, at: now, delay, image: String::new() });
                 // Half of it may be there.
                 self.needs_list = true;
             }
@@ -604,53 +555,29 @@ impl Worker {
             Err(StartError::Cancelled) => return,
             Err(error) => error,
         };
-        let before = self
-            .observed
-            .failures
-            .get(name)
-            .filter(|before| before.image == image);
+        let before = self.observed.failures.get(name).filter(|before| before.image == image);
         let before = before.map(|failure| failure.delay).unwrap_or_default();
         let config = &self.shared.config;
-        let backoff = if matches!(error, StartError::Pull(_)) {
-            config.image_backoff
-        } else {
-            config.retry_backoff
-        };
+        let backoff =
+            if matches!(error, StartError::Pull(_)) { config.image_backoff } else { config.retry_backoff };
         let about = container_reference(&self.pod, name);
         let message = error.to_string();
-        if matches!(error, StartError::Pull(_)) {
-            self.shared.recorder.warning(
-                &about,
-                "Failed",
-                format!("Failed to pull image {image:?}: {message}"),
-            );
-            self.shared
-                .recorder
-                .warning(&about, "Failed", format!("Error: {}", error.reason()));
+        if matches!(error, StartError::Volume(_)) {
+            self.shared.recorder.warning(&reference(&*self.pod), "FailedMount", message.as_str());
+        } else if matches!(error, StartError::Pull(_)) {
+            self.shared.recorder.warning(&about, "Failed", format!("Failed to pull image {image:?}: {message}"));
+            self.shared.recorder.warning(&about, "Failed", format!("Error: {}", error.reason()));
         } else {
-            self.shared
-                .recorder
-                .warning(&about, "Failed", format!("Error: {message}"));
+            self.shared.recorder.warning(&about, "Failed", format!("Error: {message}"));
         }
-        let failure = Failure {
-            reason: error.reason(),
-            message,
-            at: now,
-            delay: backoff.next(before),
-            image,
-        };
+        let failure = Failure { reason: error.reason(), message, at: now, delay: backoff.next(before), image };
         self.observed.failures.insert(name.to_owned(), failure);
         // It may have been made nevertheless, or its sandbox be gone.
         self.needs_list |= matches!(error, StartError::Create(_) | StartError::Start(_));
     }
 
     /// Takes in how a container was found; none: it is gone.
-    fn looked_at(
-        &mut self,
-        id: &ContainerId,
-        result: Result<Option<Container>, RuntimeError>,
-        now: Timestamp,
-    ) {
+    fn looked_at(&mut self, id: &ContainerId, result: Result<Option<Container>, RuntimeError>, now: Timestamp) {
         match self.succeeded(result, now) {
             Some(Some(container)) => self.merge(container),
             Some(None) => self.observed.containers.retain(|container| container.id != *id),
@@ -665,12 +592,7 @@ impl Worker {
             ContainerState::Exited { .. } => 2,
             _ => 1,
         };
-        match self
-            .observed
-            .containers
-            .iter_mut()
-            .find(|known| known.id == container.id)
-        {
+        match self.observed.containers.iter_mut().find(|known| known.id == container.id) {
             Some(known) if age(&known.state) > age(&container.state) => {}
             Some(known) => *known = container,
             None => self.observed.containers.push(container),
@@ -678,23 +600,14 @@ impl Worker {
     }
 
     fn sandbox_ended(&mut self, id: &SandboxId) {
-        if let Some(sandbox) = self
-            .observed
-            .sandboxes
-            .iter_mut()
-            .find(|sandbox| sandbox.id == *id)
-        {
+        if let Some(sandbox) = self.observed.sandboxes.iter_mut().find(|sandbox| sandbox.id == *id) {
             sandbox.state = SandboxState::NotReady;
         }
     }
 
     fn probed(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) {
         if let Outcome::Failure(said) = outcome
-            && let Some(container) = self
-                .observed
-                .containers
-                .iter()
-                .find(|container| container.id == key.container)
+            && let Some(container) = self.observed.containers.iter().find(|container| container.id == key.container)
             && container.state.is_running()
         {
             let kind = match key.kind.as_str() {
@@ -703,9 +616,7 @@ impl Worker {
                 _ => "Readiness",
             };
             let about = container_reference(&self.pod, &container.name);
-            self.shared
-                .recorder
-                .warning(&about, "Unhealthy", format!("{kind} probe failed: {said}"));
+            self.shared.recorder.warning(&about, "Unhealthy", format!("{kind} probe failed: {said}"));
         }
         if self.probes.record(key, outcome, now) {
             self.observed.health = self.probes.health();
@@ -794,9 +705,5 @@ async fn sleep_until(at: Option<Timestamp>) {
 }
 
 fn revision(pod: &Pod) -> u64 {
-    pod.metadata
-        .resource_version
-        .as_deref()
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0)
+    pod.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }

@@ -8,7 +8,7 @@ use orch_core::object::Document;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::meta::{self, NameRule};
-use super::raw::{self, Raw, child_mut, child_or_new, default_text, default_value, text};
+use super::raw::{Raw, child_mut, child_or_new, default_text, default_value, text};
 use super::{check, pod, workload};
 
 /// Fills a Deployment: one replica, a rolling update of a quarter of the pods at a time, ten old revisions kept,

@@ -25,6 +25,10 @@ pub mod table;
 mod workload;
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod workload_tests;
 
 pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds};

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::meta::{self, NameRule};
-use super::raw::{self, Raw, child_mut, child_or_new, default_value};
+use super::raw::{Raw, child_mut, child_or_new, default_value};
 use super::{check, pod, workload};
 
 /// Fills a ReplicaSet: one replica, and the defaults of its template.

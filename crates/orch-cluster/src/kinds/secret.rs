@@ -93,16 +93,12 @@ fn validate_type(
             let found = require(".dockerconfigjson");
             validate_json(errors, &at.key(".dockerconfigjson"), found);
         }
-        "kubernetes.io/basic-auth" => {
-            if !data.contains_key("username") && !data.contains_key("password") {
-                require("username");
-                require("password");
-            }
+        "kubernetes.io/basic-auth" if !data.contains_key("username") && !data.contains_key("password") => {
+            require("username");
+            require("password");
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.get("ssh-privatekey").is_none_or(|value| value.0.is_empty()) {
-                errors.push(FieldError::required(&at.key("ssh-privatekey"), ""));
-            }
+        "kubernetes.io/ssh-auth" if data.get("ssh-privatekey").is_none_or(|value| value.0.is_empty()) => {
+            errors.push(FieldError::required(&at.key("ssh-privatekey"), ""));
         }
         "kubernetes.io/tls" => {
             require("tls.crt");

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
-use super::{check, pod};
+use super::pod;
 
 /// Validates a selector, and the template it must select.
 pub(super) fn validate_selector_and_template(

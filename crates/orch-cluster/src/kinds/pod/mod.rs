@@ -21,6 +21,8 @@ mod volume;
 mod volume_default;
 
 #[cfg(test)]
+mod container_tests;
+#[cfg(test)]
 mod default_tests;
 #[cfg(test)]
 mod resources_tests;
