@@ -85,6 +85,15 @@ impl PodView {
         pod_reference(&self.namespace, &self.name, &self.uid)
     }
 
+    /// Whether `other` counts the same in the eyes of what controls it.
+    pub(crate) fn counts_like(&self, other: &Self) -> bool {
+        let seen = |pod: &Self| (pod.phase, pod.ready, pod.ready_changed, pod.deleting);
+        seen(self) == seen(other)
+            && self.uid == other.uid
+            && self.controller_uid == other.controller_uid
+            && self.labels == other.labels
+    }
+
     /// Counts as a replica: neither finished nor on its way out.
     pub(crate) fn is_active(&self) -> bool {
         self.deleting.is_none() && !self.is_finished()
