@@ -53,8 +53,8 @@ impl PodView {
     /// Reads the view from a pod, parsing no more than it keeps.
     pub(crate) fn new(pod: &Document) -> Result<Self, DocumentError> {
         let meta = pod.meta();
-        let spec: WireSpec = part(pod, "spec")?;
-        let status: WireStatus = part(pod, "status")?;
+        let spec: WireSpec<'_> = part(pod, "spec")?;
+        let status: WireStatus<'_> = part(pod, "status")?;
         let conditions = status.conditions.as_deref().unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
         let cost = meta.annotations.get("controller.kubernetes.io/pod-deletion-cost");

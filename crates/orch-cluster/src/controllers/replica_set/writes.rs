@@ -27,7 +27,7 @@ pub(super) struct Work<'a> {
     pub(super) controller: &'a ReplicaSetController,
     pub(super) client: &'a Client,
     pub(super) set: &'a ReplicaSet,
-    namespace: &'a str,
+    pub(super) namespace: &'a str,
 }
 
 impl Work<'_> {
