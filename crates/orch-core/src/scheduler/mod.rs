@@ -12,26 +12,32 @@
 //! 2. [`Queue::pop`] the next request and [`place`](Scheduler::place) it. The place is held from then on, so
 //!    the next one can be decided before this one is written.
 //! 3. Refused: show the [`Refusal`] and [`Queue::refused`]. Placed: [`Queue::placed`], and write the binding.
-//! 4. The write succeeded: the watch will confirm it by `set_placement`. It failed:
+//! 4. The write succeeded: the watch will confirm it, by `set_placement` and [`Queue::remove`]. It failed:
 //!    [`forget`](Scheduler::forget) it and [`Queue::failed`].
 
+mod engine;
 mod filters;
 mod node;
 mod plugin;
+mod queue;
 mod refusal;
 mod request;
 mod resources;
 mod scores;
 mod select;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+pub use engine::{Engine, EngineBuilder};
 pub use filters::{
     AffinityFilter, CordonFilter, HostPortFilter, NodeNameFilter, ResourceFilter, SelectorFilter, TaintFilter,
 };
 pub use node::{Effect, Node, Taint};
 pub use plugin::{Filter, MAX_SCORE, Profile, Reads, Score};
+pub use queue::{Depth, Popped, Queue, QueueOptions};
 pub use refusal::{Cause, Reason, Refusal};
 pub use request::{Group, HostPort, Key, Protocol, Request, Requirements, Shape, Toleration};
 pub use resources::{AMOUNT_LIMIT, Resources, format_amount};
