@@ -16,9 +16,7 @@ use tokio::task::AbortHandle;
 use super::dir::{ContainerRecord, read_json, write_json};
 use super::log::{Log, LogLimits};
 use super::{Inner, os, wrapper};
-use crate::runtime::{
-    Container, ContainerId, ContainerState, ExitReason, Resources, RuntimeError,
-};
+use crate::runtime::{Container, ContainerId, ContainerState, ExitReason, Resources, RuntimeError};
 use crate::time;
 
 /// How long a killed container may take to be gone.
@@ -116,7 +114,8 @@ impl Cell {
 
     /// Finds out what has become of it since an earlier runtime left it.
     pub(super) fn load(self: &Arc<Self>, inner: &Arc<Inner>) -> Result<(), RuntimeError> {
-        let end: Option<End> = read_json(&self.dir.join("end.json")).map_err(|error| self.failed("reading", error))?;
+        let end: Option<End> =
+            read_json(&self.dir.join("end.json")).map_err(|error| self.failed("reading", error))?;
         let mut process = self.process.lock();
         if let Some(end) = end {
             self.log.complete();
@@ -132,14 +131,22 @@ impl Cell {
         let claimed = self.claim();
         match read_json::<Start>(&self.dir.join("start.json")) {
             // A claim by another wrapper is the truth: the one started last gave way.
-            Ok(Some(start)) => Some((claimed.map_or(Pid::from_raw(start.pid), |(pid, _)| Some(pid))?, start.at)),
+            Ok(Some(start)) => Some((
+                claimed.map_or(Pid::from_raw(start.pid), |(pid, _)| Some(pid))?,
+                start.at,
+            )),
             _ => claimed,
         }
     }
 
     fn claim(&self) -> Option<(Pid, Timestamp)> {
         let path = self.dir.join("claim");
-        let pid = fs::read_to_string(&path).ok()?.trim_end().parse().ok().and_then(Pid::from_raw)?;
+        let pid = fs::read_to_string(&path)
+            .ok()?
+            .trim_end()
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)?;
         Some((pid, written_at(&path)?))
     }
 
@@ -176,10 +183,19 @@ impl Cell {
         match &*self.state.borrow() {
             ContainerState::Created => {}
             ContainerState::Running { .. } => return Ok(()),
-            _ => return Err(RuntimeError::Ended { container: self.id.to_string() }),
+            _ => {
+                return Err(RuntimeError::Ended {
+                    container: self.id.to_string(),
+                });
+            }
         }
         // Looked at under the lock: whoever stops the sandbox marks it first, and then comes here.
-        let ready = inner.state.lock().sandboxes.get(&self.record.sandbox).is_some_and(|sandbox| !sandbox.stopped);
+        let ready = inner
+            .state
+            .lock()
+            .sandboxes
+            .get(&self.record.sandbox)
+            .is_some_and(|sandbox| !sandbox.stopped);
         if !ready {
             let reason = format!("sandbox {} is not ready", self.record.sandbox);
             return Err(self.failed("starting", reason));
@@ -190,8 +206,13 @@ impl Cell {
             inner.container_changed(self);
             return Ok(());
         }
-        let output = self.log.begin().map_err(|error| self.failed("opening the log of", error))?;
-        let stdin = self.open_stdin(&mut process).map_err(|error| self.failed("making the input of", error))?;
+        let output = self
+            .log
+            .begin()
+            .map_err(|error| self.failed("opening the log of", error))?;
+        let stdin = self
+            .open_stdin(&mut process)
+            .map_err(|error| self.failed("making the input of", error))?;
         let pid = match wrapper::spawn(&self.id, &self.dir, &self.record, stdin, output) {
             Ok(pid) => pid,
             Err(reason) => return Err(self.start_failed(&mut process, inner, reason)),
@@ -201,7 +222,10 @@ impl Cell {
         self.state.send_replace(ContainerState::Running { started_at });
         self.watch(&mut process, inner, pid);
         inner.container_changed(self);
-        let start = Start { pid: pid.as_raw_nonzero().get(), at: started_at };
+        let start = Start {
+            pid: pid.as_raw_nonzero().get(),
+            at: started_at,
+        };
         if let Err(error) = write_json(&self.dir.join("start.json"), &start) {
             self.kill_group(&process);
             return Err(self.failed("recording the start of", error));
@@ -251,9 +275,17 @@ impl Cell {
         os::kill_marked(&self.id);
         let path = self.dir.join("exit");
         // Whole only with its line end.
-        let written = fs::read_to_string(&path).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok());
-        let killed = self.dir.join("killed").exists().then_some(128 + Signal::KILL.as_raw());
-        let finished_at = written_at(&path).filter(|_| written.is_some()).unwrap_or_else(time::now);
+        let written = fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| text.strip_suffix('\n')?.parse().ok());
+        let killed = self
+            .dir
+            .join("killed")
+            .exists()
+            .then_some(128 + Signal::KILL.as_raw());
+        let finished_at = written_at(&path)
+            .filter(|_| written.is_some())
+            .unwrap_or_else(time::now);
         let end = End {
             started_at: Some(started_at),
             // The clock of files is coarser.
@@ -282,7 +314,10 @@ impl Cell {
 
     /// The wrapper's number while it runs: then its group is its own too.
     pub(super) fn group(&self) -> Option<Pid> {
-        self.process.lock().pid.filter(|pid| os::is_wrapper(*pid, &self.id))
+        self.process
+            .lock()
+            .pid
+            .filter(|pid| os::is_wrapper(*pid, &self.id))
     }
 
     fn signal(&self, signal: Signal) {
@@ -336,6 +371,7 @@ impl Cell {
         let pid = claim.and_then(|text| Pid::from_raw(text.trim_end().parse().ok()?));
         if let Some(pid) = pid.filter(|pid| os::is_wrapper(*pid, &self.id)) {
             os::signal_group(pid, Signal::KILL);
+            os::kill_marked(&self.id);
         }
         self.log.complete();
     }

@@ -38,7 +38,11 @@ pub(super) struct Dir {
     root: PathBuf,
 }
 
-fn failed(what: &str, path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RuntimeError {
+fn failed(
+    what: &str,
+    path: &Path,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> RuntimeError {
     RuntimeError::failed(format!("{what} {}", path.display()), error)
 }
 
@@ -47,7 +51,9 @@ impl Dir {
     pub(super) fn open(root: &Path) -> Result<(Self, File), RuntimeError> {
         fs::create_dir_all(root).map_err(|error| failed("making the state directory", root, error))?;
         // Wrappers get paths in it, and start elsewhere.
-        let root = root.canonicalize().map_err(|error| failed("finding", root, error))?;
+        let root = root
+            .canonicalize()
+            .map_err(|error| failed("finding", root, error))?;
         let lock = lock(&root.join("lock"))?;
         let dir = Self { root };
         dir.check_format()?;
@@ -68,7 +74,10 @@ impl Dir {
         match fs::read_to_string(&path) {
             Ok(format) if format.trim() == FORMAT => Ok(()),
             Ok(format) => {
-                let reason = format!("format {:?} is unknown; this version reads {FORMAT}", format.trim());
+                let reason = format!(
+                    "format {:?} is unknown; this version reads {FORMAT}",
+                    format.trim()
+                );
                 Err(failed("opening", &self.root, reason))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -97,8 +106,15 @@ impl Dir {
     }
 
     /// Makes a container's directory, whole or not at all.
-    pub(super) fn make_container(&self, id: &ContainerId, record: &ContainerRecord) -> Result<(), RuntimeError> {
-        let (scratch, path) = (self.root.join("trash").join(format!("new-{id}")), self.container(id));
+    pub(super) fn make_container(
+        &self,
+        id: &ContainerId,
+        record: &ContainerRecord,
+    ) -> Result<(), RuntimeError> {
+        let (scratch, path) = (
+            self.root.join("trash").join(format!("new-{id}")),
+            self.container(id),
+        );
         let make = || {
             fs::create_dir(&scratch)?;
             write_json(&scratch.join("container.json"), record)?;
@@ -123,7 +139,9 @@ impl Dir {
     pub(super) fn sandboxes(&self) -> Result<BTreeMap<SandboxId, SandboxRecord>, RuntimeError> {
         let dir = self.root.join("sandboxes");
         let paths = entries(&dir).map_err(|error| failed("reading", &dir, error))?;
-        let json = paths.into_iter().filter(|path| path.extension() == Some(OsStr::new("json")));
+        let json = paths
+            .into_iter()
+            .filter(|path| path.extension() == Some(OsStr::new("json")));
         let read = json.filter_map(|path| {
             let id = SandboxId(path.file_stem()?.to_str()?.to_owned());
             Some((id, read_record(&path)?))
@@ -160,7 +178,12 @@ fn read_record<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 fn lock(path: &Path) -> Result<File, RuntimeError> {
-    let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let opened = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
     let mut file = opened.map_err(|error| failed("opening", path, error))?;
     match file.try_lock() {
         Ok(()) => {

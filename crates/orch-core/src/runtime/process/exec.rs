@@ -19,7 +19,8 @@ use tokio::task::AbortHandle;
 use super::container::Cell;
 use super::{NAME, os, wrapper};
 use crate::runtime::{
-    AttachOptions, ContainerState, ExecOutput, ExecRequest, LogChunk, LogStream, RuntimeError, Session, SessionInput,
+    AttachOptions, ContainerState, ExecOutput, ExecRequest, LogChunk, LogStream, RuntimeError, Session,
+    SessionInput,
 };
 
 /// How long a command may take that says nothing of it.
@@ -73,7 +74,9 @@ impl Running {
 }
 
 fn not_running(cell: &Cell) -> RuntimeError {
-    RuntimeError::NotRunning { container: cell.id.to_string() }
+    RuntimeError::NotRunning {
+        container: cell.id.to_string(),
+    }
 }
 
 /// What came of starting a command: it runs, or why not, as a shell would say it.
@@ -84,7 +87,10 @@ enum Started {
 
 fn start(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
     if request.tty {
-        return Err(RuntimeError::Unsupported { runtime: NAME, what: "terminals" });
+        return Err(RuntimeError::Unsupported {
+            runtime: NAME,
+            what: "terminals",
+        });
     }
     let [program, args @ ..] = &request.command[..] else {
         return Err(RuntimeError::InvalidConfig {
@@ -106,8 +112,17 @@ fn start(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
         Err(reason) => return Ok(refused(reason)),
     };
     let mut command = Command::new(program);
-    command.args(args).env_clear().envs(variables).current_dir(directory).process_group(0);
-    command.stdin(if request.stdin { Stdio::piped() } else { Stdio::null() });
+    command
+        .args(args)
+        .env_clear()
+        .envs(variables)
+        .current_dir(directory)
+        .process_group(0);
+    command.stdin(if request.stdin {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -120,12 +135,16 @@ fn start(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
         stderr: None,
         reaped: false,
     };
-    let failed = |error: io::Error| RuntimeError::failed(format!("running a command in container {}", cell.id), error);
+    let failed =
+        |error: io::Error| RuntimeError::failed(format!("running a command in container {}", cell.id), error);
     let receiver = |fd: Option<OwnedFd>| fd.map(pipe::Receiver::from_owned_fd).transpose();
     running.stdout = receiver(child.stdout.take().map(OwnedFd::from)).map_err(failed)?;
     running.stderr = receiver(child.stderr.take().map(OwnedFd::from)).map_err(failed)?;
     let stdin = child.stdin.take().map(OwnedFd::from);
-    running.stdin = stdin.map(pipe::Sender::from_owned_fd).transpose().map_err(failed)?;
+    running.stdin = stdin
+        .map(pipe::Sender::from_owned_fd)
+        .transpose()
+        .map_err(failed)?;
     Ok(Started::Running(running))
 }
 
@@ -134,7 +153,11 @@ pub(super) async fn exec(cell: &Cell, request: &ExecRequest) -> Result<ExecOutpu
         Started::Running(running) => running,
         Started::Refused { code, message } => {
             let stderr = Bytes::from(message);
-            return Ok(ExecOutput { exit_code: code, stderr, ..ExecOutput::default() });
+            return Ok(ExecOutput {
+                exit_code: code,
+                stderr,
+                ..ExecOutput::default()
+            });
         }
     };
     drop(running.stdin.take());
@@ -145,14 +168,18 @@ pub(super) async fn exec(cell: &Cell, request: &ExecRequest) -> Result<ExecOutpu
         let reading = async {
             tokio::join!(stdout.read(out), stderr.read(err));
         };
-        let mut reading = std::pin::pin!(reading);
-        let code = tokio::select! {
-            code = running.wait() => code,
-            () = &mut reading => running.wait().await,
-            () = cell.wait() => return None,
+        let (mut reading, mut read) = (std::pin::pin!(reading), false);
+        let code = loop {
+            tokio::select! {
+                () = &mut reading, if !read => read = true,
+                code = running.wait() => break code,
+                () = cell.wait() => return None,
+            }
         };
-        // It has ended, and all that it wrote is in the pipes.
-        let _ = tokio::time::timeout(DRAIN, reading).await;
+        if !read {
+            // It has ended, and all that it wrote is in the pipes.
+            let _ = tokio::time::timeout(DRAIN, reading).await;
+        }
         code
     };
     let ended = tokio::time::timeout(after, work).await;
@@ -202,7 +229,12 @@ pub(super) fn open(cell: &Arc<Cell>, request: &ExecRequest) -> Result<Session, R
         }
         Started::Refused { code, message } => tokio::spawn(async move {
             let data = Bytes::from(message);
-            let _ = to_caller.send(Ok(LogChunk { stream: LogStream::Stderr, data })).await;
+            let _ = to_caller
+                .send(Ok(LogChunk {
+                    stream: LogStream::Stderr,
+                    data,
+                }))
+                .await;
             let _ = done.send(code);
         }),
     };
@@ -231,9 +263,9 @@ async fn serve(
     let (stdin, stdout, stderr) = (running.stdin.take(), running.stdout.take(), running.stderr.take());
     let feeding = tokio::spawn(feed(stdin, from_caller));
     let _feeding = AbortOnDrop(feeding.abort_handle());
-    // Apart from this task: a caller that reads no output must still learn of the end.
-    let reading = tokio::spawn(forward(stdout, stderr, to_caller));
-    let reader = AbortOnDrop(reading.abort_handle());
+    // Apart from this task: a caller that reads no output must still learn of the end, and what was written
+    // stays readable after it. Ends with the pipes, or when no one listens.
+    tokio::spawn(forward(stdout, stderr, to_caller));
     let expired = async {
         match limit {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -245,8 +277,6 @@ async fn serve(
         () = cell.wait() => None,
         () = expired => None,
     };
-    // What it wrote stays readable: the reader ends by itself with the pipes, or when no one listens.
-    std::mem::forget(reader);
     code.unwrap_or(128 + Signal::KILL.as_raw())
 }
 
@@ -276,19 +306,31 @@ async fn forward(
             }
         }
     };
-    tokio::join!(forward_one(LogStream::Stdout, stdout), forward_one(LogStream::Stderr, stderr));
+    let both = async {
+        tokio::join!(
+            forward_one(LogStream::Stdout, stdout),
+            forward_one(LogStream::Stderr, stderr)
+        );
+    };
+    tokio::select! {
+        () = both => {}
+        () = to_caller.closed() => {}
+    }
 }
 
 pub(super) fn attach(cell: &Arc<Cell>, options: &AttachOptions) -> Result<Session, RuntimeError> {
     if !cell.state.borrow().is_running() {
         return Err(not_running(cell));
     }
-    let failed = |error: io::Error| RuntimeError::failed(format!("attaching to container {}", cell.id), error);
+    let failed =
+        |error: io::Error| RuntimeError::failed(format!("attaching to container {}", cell.id), error);
     let (input, from_caller) = mpsc::channel(BACKLOG);
     let (to_caller, mut output) = mpsc::channel(BACKLOG);
     cell.log.attach(to_caller).map_err(failed)?;
     if options.stdin && cell.record.config.stdin {
-        let stdin = pipe::OpenOptions::new().open_sender(cell.stdin_path()).map_err(failed)?;
+        let stdin = pipe::OpenOptions::new()
+            .open_sender(cell.stdin_path())
+            .map_err(failed)?;
         let (cell, once) = (Arc::downgrade(cell), cell.record.config.stdin_once);
         tokio::spawn(async move {
             feed(Some(stdin), from_caller).await;
@@ -302,13 +344,21 @@ pub(super) fn attach(cell: &Arc<Cell>, options: &AttachOptions) -> Result<Sessio
     let exit = async move {
         let ended = state.wait_for(ContainerState::is_exited).await;
         match ended.as_deref() {
-            Ok(ContainerState::Exited { exit_code: Some(code), .. }) => Ok(*code),
-            _ => Err(RuntimeError::failed(format!("waiting for container {id}"), "nobody knows its exit code")),
+            Ok(ContainerState::Exited {
+                exit_code: Some(code),
+                ..
+            }) => Ok(*code),
+            _ => Err(RuntimeError::failed(
+                format!("waiting for container {id}"),
+                "nobody knows its exit code",
+            )),
         }
     };
     Ok(Session {
         input,
-        output: stream::poll_fn(move |context| output.poll_recv(context)).map(Ok).boxed(),
+        output: stream::poll_fn(move |context| output.poll_recv(context))
+            .map(Ok)
+            .boxed(),
         exit: exit.boxed(),
     })
 }

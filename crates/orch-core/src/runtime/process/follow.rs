@@ -75,7 +75,10 @@ impl Shared {
         if let Err(error) = &inotify {
             tracing::warn!(%error, "no inotify; container logs are looked at every {POLL:?} instead");
         }
-        Self { inotify: inotify.ok(), ..Self::default() }
+        Self {
+            inotify: inotify.ok(),
+            ..Self::default()
+        }
     }
 
     fn watch(&self, log: &Arc<Log>) -> io::Result<()> {
@@ -97,7 +100,9 @@ impl Shared {
             return self.poll().await;
         };
         loop {
-            let Ok(mut ready) = inotify.readable().await else { return };
+            let Ok(mut ready) = inotify.readable().await else {
+                return;
+            };
             let written = self.written();
             if written.is_empty() {
                 ready.clear_ready();
@@ -121,7 +126,9 @@ impl Shared {
     fn written(&self) -> Vec<i32> {
         use rustix::fs::inotify::{ReadFlags, Reader};
         let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-        let Some(inotify) = &self.inotify else { return Vec::new() };
+        let Some(inotify) = &self.inotify else {
+            return Vec::new();
+        };
         let mut reader = Reader::new(inotify, &mut buffer);
         let mut written = Vec::new();
         // Some at a time, so that the list is bounded.

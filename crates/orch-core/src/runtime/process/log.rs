@@ -90,7 +90,10 @@ impl LogName {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        let mut numbers = name.strip_prefix("log.")?.split('.').map(|number| number.parse().ok());
+        let mut numbers = name
+            .strip_prefix("log.")?
+            .split('.')
+            .map(|number| number.parse().ok());
         let (number, before) = (numbers.next()??, [numbers.next()??, numbers.next()??]);
         numbers.next().is_none().then_some(Self { number, before })
     }
@@ -169,7 +172,13 @@ impl Log {
         for (raw, written) in tail.raw.iter().zip(&mut written) {
             *written = raw.file.metadata()?.len();
         }
-        while self.pump_tail(tail)? && tail.raw.iter().zip(written).any(|(raw, written)| raw.read < written) {}
+        while self.pump_tail(tail)?
+            && tail
+                .raw
+                .iter()
+                .zip(written)
+                .any(|(raw, written)| raw.read < written)
+        {}
         Ok(())
     }
 
@@ -223,15 +232,33 @@ impl Log {
 impl Tail {
     /// Opens raw output and log where an earlier tail left them.
     fn resume(dir: &Path) -> io::Result<Self> {
-        let name = files(dir)?.last().map_or(LogName { number: 0, before: [0, 0] }, |(name, _)| *name);
-        let file = File::options().read(true).append(true).create(true).open(name.path(dir))?;
+        let name = files(dir)?.last().map_or(
+            LogName {
+                number: 0,
+                before: [0, 0],
+            },
+            |(name, _)| *name,
+        );
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(name.path(dir))?;
         let (length, logged) = measure(&file)?;
         // A line cut off by the holder's death comes again from the raw output.
         file.set_len(length)?;
         let open = |stream: LogStream| {
             let read = name.before[stream as usize] + logged[stream as usize];
-            let file = File::options().read(true).write(true).open(raw_path(dir, stream))?;
-            Ok::<_, io::Error>(Raw { file, read, pending: Vec::new(), punched: 0 })
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .open(raw_path(dir, stream))?;
+            Ok::<_, io::Error>(Raw {
+                file,
+                read,
+                pending: Vec::new(),
+                punched: 0,
+            })
         };
         Ok(Self {
             raw: [open(LogStream::Stdout)?, open(LogStream::Stderr)?],
@@ -266,7 +293,10 @@ impl Tail {
             raw.read += count as u64;
             moved += count as u64;
             if !self.attached.is_empty() {
-                let chunk = LogChunk { stream, data: Bytes::copy_from_slice(&chunk[..count]) };
+                let chunk = LogChunk {
+                    stream,
+                    data: Bytes::copy_from_slice(&chunk[..count]),
+                };
                 self.attached.retain(|reader| {
                     let sent = reader.try_send(chunk.clone());
                     !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
@@ -313,8 +343,15 @@ impl Tail {
     }
 
     fn rotate(&mut self, dir: &Path, limits: LogLimits) -> io::Result<()> {
-        let name = LogName { number: self.name.number + 1, before: self.logged() };
-        self.file = File::options().read(true).append(true).create_new(true).open(name.path(dir))?;
+        let name = LogName {
+            number: self.name.number + 1,
+            before: self.logged(),
+        };
+        self.file = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(name.path(dir))?;
         (self.name, self.length) = (name, 0);
         let files = files(dir)?;
         for (_, path) in &files[..files.len().saturating_sub(limits.files)] {
@@ -397,8 +434,16 @@ mod tests {
         let lines = String::from_utf8(lines).unwrap();
         let prefix = "2030-01-01T00:00:00.500000000Z stderr";
         let piece = "x".repeat(PIECE);
-        let expected = ["F one".to_owned(), "F ".into(), format!("P {piece}"), "F x".into()];
-        assert_eq!(lines.lines().collect::<Vec<_>>(), expected.map(|line| format!("{prefix} {line}")));
+        let expected = [
+            "F one".to_owned(),
+            "F ".into(),
+            format!("P {piece}"),
+            "F x".into(),
+        ];
+        assert_eq!(
+            lines.lines().collect::<Vec<_>>(),
+            expected.map(|line| format!("{prefix} {line}"))
+        );
         assert_eq!(rest, b"rest");
         let parsed = parse_line(lines.lines().next().unwrap().as_bytes());
         assert_eq!(parsed, Some((at, LogStream::Stderr, true, &b"one"[..])));
@@ -408,7 +453,10 @@ mod tests {
     fn a_tail_goes_on_where_a_dead_one_stopped_even_within_a_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
-        let limits = LogLimits { file_bytes: 200, files: 1000 };
+        let limits = LogLimits {
+            file_bytes: 200,
+            files: 1000,
+        };
         let expected: String = (0..500).map(|number| format!("line {number}\n")).collect();
         Log::new(path.into(), limits).begin().unwrap();
         let (mut written, mut random) = (0, fastrand::Rng::with_seed(7));

@@ -43,8 +43,9 @@
 //! Lines get their time when the runtime reads them, at most moments after they were written; those written
 //! while no runtime was open get the time of the last such write. Without a runtime the raw output grows
 //! unbounded, and outside Linux its space is only given back when the container ends. A program that is a
-//! script without an interpreter fails with 126 or 127 rather than failing to start. A program that clears
-//! its environment and leaves its process group is out of reach.
+//! script without its interpreter fails with 126 or 127 rather than failing to start. A program that clears
+//! its environment and leaves its process group is out of reach. A command run in a container when its runtime
+//! is killed runs on, at most until the container ends.
 
 mod container;
 mod dir;

@@ -10,7 +10,9 @@ use crate::runtime::ContainerId;
 /// The number of a process that `std` has just spawned.
 pub(super) fn pid(number: u32) -> Pid {
     let number = i32::try_from(number).ok();
-    number.and_then(Pid::from_raw).expect("process numbers are positive")
+    number
+        .and_then(Pid::from_raw)
+        .expect("process numbers are positive")
 }
 
 /// A signal by its name, with or without `SIG`, or by its number.
@@ -38,7 +40,9 @@ pub(super) fn is_wrapper(pid: Pid, id: &ContainerId) -> bool {
     {
         // Empty for a process that has ended and was not waited for.
         let arguments = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-        arguments.split(|byte| *byte == 0).any(|argument| argument == name.as_bytes())
+        arguments
+            .split(|byte| *byte == 0)
+            .any(|argument| argument == name.as_bytes())
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -61,8 +65,13 @@ pub(super) fn signal_group(leader: Pid, signal: Signal) {
 
 /// A descriptor whose readability can be awaited.
 #[cfg(target_os = "linux")]
-#[allow(deprecated, reason = "unsound only for types that lie about their descriptor; the successor is unsafe")]
-pub(super) fn readable(fd: std::os::fd::OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+#[allow(
+    deprecated,
+    reason = "unsound only for types that lie about their descriptor; the successor is unsafe"
+)]
+pub(super) fn readable(
+    fd: std::os::fd::OwnedFd,
+) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
     tokio::io::unix::AsyncFd::with_interest(fd, tokio::io::Interest::READABLE)
 }
 
@@ -99,7 +108,9 @@ pub(super) fn waitable(pid: Pid) -> bool {
 pub(super) fn reap(pid: Pid) -> Option<i32> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let status: WaitIdStatus = rustix::process::waitid(WaitId::Pid(pid), options).ok()??;
-    status.exit_status().or_else(|| Some(128 + status.terminating_signal()?))
+    status
+        .exit_status()
+        .or_else(|| Some(128 + status.terminating_signal()?))
 }
 
 /// Kills every process with the container's mark in its environment, also those that left its group.
@@ -113,7 +124,9 @@ pub(super) fn kill_marked(id: &ContainerId) {
     let mark = format!("{}={id}", wrapper::MARK).into_bytes();
     let is_marked = |pid: Pid| -> io::Result<bool> {
         let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))?;
-        Ok(environment.split(|byte| *byte == 0).any(|variable| variable == mark))
+        Ok(environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark))
     };
     for _ in 0..ROUNDS {
         let mut killed = false;
@@ -122,7 +135,9 @@ pub(super) fn kill_marked(id: &ContainerId) {
                 continue;
             }
             // Looked at again once it is held fast: the number may have become another's.
-            let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+            let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
+                continue;
+            };
             if is_marked(pid).unwrap_or(false) && pidfd_send_signal(pidfd, Signal::KILL).is_ok() {
                 killed = true;
             }

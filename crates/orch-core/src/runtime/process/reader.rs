@@ -57,7 +57,11 @@ impl Reader {
                 self.pieces[stream as usize] = Some((at, line));
                 continue;
             }
-            return Ok(Some(LogLine { at, stream, data: line.into() }));
+            return Ok(Some(LogLine {
+                at,
+                stream,
+                data: line.into(),
+            }));
         }
     }
 
@@ -68,7 +72,9 @@ impl Reader {
                 return Ok(Some(std::mem::take(&mut self.cut)));
             }
             let number = self.file.as_ref().map(|(number, _)| *number);
-            let next = log::files(&self.dir)?.into_iter().find(|(name, _)| Some(name.number) > number);
+            let next = log::files(&self.dir)?
+                .into_iter()
+                .find(|(name, _)| Some(name.number) > number);
             let Some((name, path)) = next else {
                 return Ok(None);
             };
@@ -102,10 +108,17 @@ impl Reader {
     fn rest(&mut self) -> impl Iterator<Item = LogLine> {
         let line = |stream: LogStream, piece: Option<(Timestamp, Vec<u8>)>| {
             let (at, data) = piece?;
-            Some(LogLine { at, stream, data: Bytes::from(data) })
+            Some(LogLine {
+                at,
+                stream,
+                data: Bytes::from(data),
+            })
         };
         let pieces = std::mem::take(&mut self.pieces);
-        STREAMS.into_iter().zip(pieces).filter_map(move |(stream, piece)| line(stream, piece))
+        STREAMS
+            .into_iter()
+            .zip(pieces)
+            .filter_map(move |(stream, piece)| line(stream, piece))
     }
 }
 

@@ -38,7 +38,11 @@ fn sandbox(id: &SandboxId, record: &SandboxRecord) -> Sandbox {
         namespace: config.namespace.clone(),
         uid: config.uid.clone(),
         attempt: config.attempt,
-        state: if record.stopped { SandboxState::NotReady } else { SandboxState::Ready },
+        state: if record.stopped {
+            SandboxState::NotReady
+        } else {
+            SandboxState::Ready
+        },
         ips: Vec::new(),
         created_at: record.created_at,
         labels: config.labels.clone(),
@@ -71,29 +75,56 @@ fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
         return Err(invalid("tty", "the process runtime has no terminals"));
     }
     if let Some(mount) = config.mounts.first() {
-        let reason = format!("the process runtime cannot mount {}; use the machine's path", mount.source.display());
+        let reason = format!(
+            "the process runtime cannot mount {}; use the machine's path",
+            mount.source.display()
+        );
         return Err(invalid("mounts", reason));
     }
-    if let Some(name) = config.stop_signal.as_deref().filter(|name| os::signal(name).is_none()) {
-        return Err(invalid("stop_signal", format!("{name:?} is no signal's name or number")));
+    if let Some(name) = config
+        .stop_signal
+        .as_deref()
+        .filter(|name| os::signal(name).is_none())
+    {
+        return Err(invalid(
+            "stop_signal",
+            format!("{name:?} is no signal's name or number"),
+        ));
     }
     if config.stdin && !cfg!(target_os = "linux") {
-        return Err(invalid("stdin", "the process runtime has standard input on Linux only"));
+        return Err(invalid(
+            "stdin",
+            "the process runtime has standard input on Linux only",
+        ));
     }
     let user = rustix::process::geteuid();
-    if let Some(asked) = config.security.run_as_user.filter(|asked| *asked != user.as_raw()) {
-        let reason = format!("the process runtime runs as user {} and not as {asked}", user.as_raw());
+    if let Some(asked) = config
+        .security
+        .run_as_user
+        .filter(|asked| *asked != user.as_raw())
+    {
+        let reason = format!(
+            "the process runtime runs as user {} and not as {asked}",
+            user.as_raw()
+        );
         return Err(invalid("security.run_as_user", reason));
     }
     if config.security.run_as_non_root && user.is_root() {
-        return Err(invalid("security.run_as_non_root", "the process runtime runs as root here"));
+        return Err(invalid(
+            "security.run_as_non_root",
+            "the process runtime runs as root here",
+        ));
     }
     let nul = |text: &String| text.contains('\0');
     let words = config.command.iter().chain(&config.args);
     if words.chain(config.env.iter().map(|(_, value)| value)).any(nul) {
         return Err(invalid("command, args, env", "must not contain a NUL character"));
     }
-    match config.env.iter().find(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
+    match config
+        .env
+        .iter()
+        .find(|(name, _)| name.is_empty() || name.contains(['=', '\0']))
+    {
         Some((name, _)) => Err(invalid("env", format!("{name:?} is no variable's name"))),
         None => Ok(()),
     }
@@ -102,7 +133,9 @@ fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
 impl Inner {
     fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let mut state = self.state.lock();
-        let same = |record: &SandboxRecord| record.config.uid == config.uid && record.config.attempt == config.attempt;
+        let same = |record: &SandboxRecord| {
+            record.config.uid == config.uid && record.config.attempt == config.attempt
+        };
         if let Some((id, record)) = state.sandboxes.iter().find(|(_, record)| same(record)) {
             return Ok(sandbox(id, record));
         }
@@ -156,9 +189,18 @@ impl Inner {
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let uid = {
             let mut state = self.state.lock();
-            let record = state.sandboxes.get_mut(id).ok_or_else(|| not_found("sandbox", id))?;
+            let record = state
+                .sandboxes
+                .get_mut(id)
+                .ok_or_else(|| not_found("sandbox", id))?;
             if !record.stopped {
-                self.dir.write_sandbox(id, &SandboxRecord { stopped: true, ..record.clone() })?;
+                self.dir.write_sandbox(
+                    id,
+                    &SandboxRecord {
+                        stopped: true,
+                        ..record.clone()
+                    },
+                )?;
                 record.stopped = true;
             }
             record.config.uid.clone()
@@ -187,7 +229,12 @@ impl Inner {
 
     fn cells_in(&self, id: &SandboxId) -> Vec<Arc<Cell>> {
         let state = self.state.lock();
-        state.containers.values().filter(|cell| cell.record.sandbox == *id).cloned().collect()
+        state
+            .containers
+            .values()
+            .filter(|cell| cell.record.sandbox == *id)
+            .cloned()
+            .collect()
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
@@ -211,13 +258,28 @@ impl Inner {
     fn containers(&self, filter: &ContainerFilter) -> Vec<Container> {
         let wanted = |cell: &&Arc<Cell>| {
             filter.id.as_ref().is_none_or(|id| *id == cell.id)
-                && filter.sandbox.as_ref().is_none_or(|id| *id == cell.record.sandbox)
-                && filter.pod_uid.as_ref().is_none_or(|uid| *uid == cell.record.pod_uid)
+                && filter
+                    .sandbox
+                    .as_ref()
+                    .is_none_or(|id| *id == cell.record.sandbox)
+                && filter
+                    .pod_uid
+                    .as_ref()
+                    .is_none_or(|uid| *uid == cell.record.pod_uid)
         };
         let State { containers, .. } = &*self.state.lock();
         match &filter.id {
-            Some(id) => containers.get(id).into_iter().filter(wanted).map(|cell| cell.container()).collect(),
-            None => containers.values().filter(wanted).map(|cell| cell.container()).collect(),
+            Some(id) => containers
+                .get(id)
+                .into_iter()
+                .filter(wanted)
+                .map(|cell| cell.container())
+                .collect(),
+            None => containers
+                .values()
+                .filter(wanted)
+                .map(|cell| cell.container())
+                .collect(),
         }
     }
 }
@@ -239,9 +301,14 @@ impl Runtime for ProcessRuntime {
 
     async fn status(&self) -> RuntimeStatus {
         let root = self.inner.dir.root();
-        let message = rustix::fs::access(root, rustix::fs::Access::WRITE_OK).err().map(|error| {
-            format!("the state directory {} cannot be written: {error}", root.display())
-        });
+        let message = rustix::fs::access(root, rustix::fs::Access::WRITE_OK)
+            .err()
+            .map(|error| {
+                format!(
+                    "the state directory {} cannot be written: {error}",
+                    root.display()
+                )
+            });
         RuntimeStatus {
             version: format!("{NAME} {}", env!("CARGO_PKG_VERSION")),
             ready: message.is_none(),
@@ -280,13 +347,25 @@ impl Runtime for ProcessRuntime {
     async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError> {
         let wanted = |(id, record): &(&SandboxId, &SandboxRecord)| {
             filter.id.as_ref().is_none_or(|wanted| wanted == *id)
-                && filter.pod_uid.as_ref().is_none_or(|uid| *uid == record.config.uid)
+                && filter
+                    .pod_uid
+                    .as_ref()
+                    .is_none_or(|uid| *uid == record.config.uid)
         };
         let state = self.inner.state.lock();
-        Ok(state.sandboxes.iter().filter(wanted).map(|(id, record)| sandbox(id, record)).collect())
+        Ok(state
+            .sandboxes
+            .iter()
+            .filter(wanted)
+            .map(|(id, record)| sandbox(id, record))
+            .collect())
     }
 
-    async fn create_container(&self, id: &SandboxId, config: &ContainerConfig) -> Result<ContainerId, RuntimeError> {
+    async fn create_container(
+        &self,
+        id: &SandboxId,
+        config: &ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError> {
         self.inner.create(id, config)
     }
 
@@ -321,7 +400,10 @@ impl Runtime for ProcessRuntime {
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         if !self.capabilities().attach {
-            return Err(RuntimeError::Unsupported { runtime: NAME, what: "attach on this system" });
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "attach on this system",
+            });
         }
         exec::attach(&self.inner.cell(id)?, options)
     }

@@ -8,7 +8,9 @@ use super::container::Cell;
 pub(super) fn stats(cell: &Cell) -> Result<ContainerStats, RuntimeError> {
     use rustix::process::Pid;
 
-    let not_running = || RuntimeError::NotRunning { container: cell.id.to_string() };
+    let not_running = || RuntimeError::NotRunning {
+        container: cell.id.to_string(),
+    };
     let group = cell.group().ok_or_else(not_running)?;
     let page = rustix::param::page_size() as u64;
     let tick_nanos = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
@@ -28,7 +30,10 @@ pub(super) fn stats(cell: &Cell) -> Result<ContainerStats, RuntimeError> {
         }
         pids += 1;
         resident += process.resident_pages * page;
-        anonymous += read("status").ok().and_then(|status| parse_anonymous(&status)).unwrap_or(0);
+        anonymous += read("status")
+            .ok()
+            .and_then(|status| parse_anonymous(&status))
+            .unwrap_or(0);
     }
     Ok(ContainerStats {
         at: crate::time::now(),
@@ -43,8 +48,13 @@ pub(super) fn stats(cell: &Cell) -> Result<ContainerStats, RuntimeError> {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn stats(cell: &Cell) -> Result<ContainerStats, RuntimeError> {
-    cell.group().ok_or_else(|| RuntimeError::NotRunning { container: cell.id.to_string() })?;
-    Err(RuntimeError::Unsupported { runtime: super::NAME, what: "stats on this system" })
+    cell.group().ok_or_else(|| RuntimeError::NotRunning {
+        container: cell.id.to_string(),
+    })?;
+    Err(RuntimeError::Unsupported {
+        runtime: super::NAME,
+        what: "stats on this system",
+    })
 }
 
 /// Of `/proc/PID/stat`, see proc_pid_stat(5).
@@ -84,14 +94,25 @@ mod tests {
 
     #[test]
     fn a_process_name_may_look_like_fields() {
-        let text = "7 (a) S 1) b) S 1 42 7 0 -1 0 1 2 3 4 10 20 30 40 20 0 1 0 9 8192 250 18446744073709551615\n";
-        assert_eq!(parse_stat(text), Some(Stat { group: 42, ticks: 100, resident_pages: 250 }));
+        let text =
+            "7 (a) S 1) b) S 1 42 7 0 -1 0 1 2 3 4 10 20 30 40 20 0 1 0 9 8192 250 18446744073709551615\n";
+        assert_eq!(
+            parse_stat(text),
+            Some(Stat {
+                group: 42,
+                ticks: 100,
+                resident_pages: 250
+            })
+        );
         assert_eq!(parse_stat("7 (cut"), None);
     }
 
     #[test]
     fn anonymous_memory_is_in_kilobytes() {
-        assert_eq!(parse_anonymous("Name:\tx\nRssAnon:\t     640 kB\n"), Some(640 << 10));
+        assert_eq!(
+            parse_anonymous("Name:\tx\nRssAnon:\t     640 kB\n"),
+            Some(640 << 10)
+        );
         assert_eq!(parse_anonymous("Name:\tkthreadd\n"), None);
     }
 }

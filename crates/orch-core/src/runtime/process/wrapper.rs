@@ -51,12 +51,20 @@ pub(super) fn name(id: &ContainerId) -> String {
 /// The environment of a container's programs, later names replacing earlier ones.
 pub(super) fn environment(id: &ContainerId, record: &ContainerRecord) -> Vec<(String, String)> {
     let caller = |name: &str| std::env::var(name).ok();
-    let mut variables = vec![("PATH".to_owned(), caller("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))];
+    let mut variables = vec![(
+        "PATH".to_owned(),
+        caller("PATH").unwrap_or_else(|| DEFAULT_PATH.into()),
+    )];
     variables.extend(caller("HOME").map(|home| ("HOME".to_owned(), home)));
     if !record.hostname.is_empty() {
         variables.push(("HOSTNAME".to_owned(), record.hostname.clone()));
     }
-    let given = record.config.env.iter().cloned().chain([(MARK.to_owned(), id.0.clone())]);
+    let given = record
+        .config
+        .env
+        .iter()
+        .cloned()
+        .chain([(MARK.to_owned(), id.0.clone())]);
     for (name, value) in given {
         variables.retain(|(other, _)| *other != name);
         variables.push((name, value));
@@ -81,14 +89,21 @@ pub(super) fn spawn(
     let variables = environment(id, record);
     let directory = working_dir(config);
     if !directory.is_dir() {
-        return Err(format!("working directory {}: no such directory", directory.display()));
+        return Err(format!(
+            "working directory {}: no such directory",
+            directory.display()
+        ));
     }
     let words: Vec<&String> = config.command.iter().chain(&config.args).collect();
     let [program, args @ ..] = &words[..] else {
         return Err("no command".into());
     };
     let program = find(program, &variables, &directory)?;
-    let signal = config.stop_signal.as_deref().and_then(os::signal).unwrap_or(Signal::TERM);
+    let signal = config
+        .stop_signal
+        .as_deref()
+        .and_then(os::signal)
+        .unwrap_or(Signal::TERM);
     let holds_pipe = stdin.is_some() && !config.stdin_once;
 
     let mut command = Command::new("/bin/sh");
@@ -105,7 +120,10 @@ pub(super) fn spawn(
     }
     command.arg(program).args(args);
     command.current_dir(directory).process_group(0);
-    command.stdin(stdin.map_or_else(Stdio::null, Stdio::from)).stdout(stdout).stderr(stderr);
+    command
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
+        .stdout(stdout)
+        .stderr(stderr);
     let child = command.spawn().map_err(|error| error.to_string())?;
     // Waited for by its number: an adopted wrapper has no `Child` either.
     Ok(os::pid(child.id()))
@@ -113,17 +131,28 @@ pub(super) fn spawn(
 
 fn is_identifier(name: &str) -> bool {
     let mut letters = name.chars();
-    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 /// The program's file, as `execvp` finds it; else why there is none.
-pub(super) fn find(program: &str, variables: &[(String, String)], directory: &Path) -> Result<PathBuf, String> {
-    let path = variables.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, path)| path);
+pub(super) fn find(
+    program: &str,
+    variables: &[(String, String)],
+    directory: &Path,
+) -> Result<PathBuf, String> {
+    let path = variables
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or(DEFAULT_PATH, |(_, path)| path);
     let candidates: Vec<PathBuf> = if program.contains('/') {
         vec![directory.join(program)]
     } else {
-        std::env::split_paths(path).map(|dir| directory.join(dir).join(program)).collect()
+        std::env::split_paths(path)
+            .map(|dir| directory.join(dir).join(program))
+            .collect()
     };
     let mut reason = io::Error::from(io::ErrorKind::NotFound);
     for candidate in candidates {
