@@ -5,16 +5,21 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::NAME;
 use crate::runtime::{ContainerConfig, ContainerId, RuntimeError, SandboxConfig, SandboxId};
 
 /// The version of the layout.
 const FORMAT: &str = "1";
+
+/// How long to try for the lock.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How a sandbox was made, and whether it was stopped.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,13 +53,13 @@ fn failed(
 
 impl Dir {
     /// Makes or opens the directory, and locks it for as long as the file returned lives.
-    pub(super) fn open(root: &Path) -> Result<(Self, File), RuntimeError> {
+    pub(super) async fn open(root: &Path) -> Result<(Self, File), RuntimeError> {
         fs::create_dir_all(root).map_err(|error| failed("making the state directory", root, error))?;
         // Wrappers get paths in it, and start elsewhere.
         let root = root
             .canonicalize()
             .map_err(|error| failed("finding", root, error))?;
-        let lock = lock(&root.join("lock"))?;
+        let lock = lock(&root.join("lock")).await?;
         let dir = Self { root };
         dir.check_format()?;
         for name in ["sandboxes", "containers", "trash"] {
@@ -177,7 +182,7 @@ fn read_record<T: DeserializeOwned>(path: &Path) -> Option<T> {
     read.ok().flatten()
 }
 
-fn lock(path: &Path) -> Result<File, RuntimeError> {
+async fn lock(path: &Path) -> Result<File, RuntimeError> {
     let opened = File::options()
         .read(true)
         .write(true)
@@ -185,27 +190,36 @@ fn lock(path: &Path) -> Result<File, RuntimeError> {
         .truncate(false)
         .open(path);
     let mut file = opened.map_err(|error| failed("opening", path, error))?;
-    match file.try_lock() {
-        Ok(()) => {
-            let pid = format!("{}\n", std::process::id());
-            let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
-            written.map_err(|error| failed("writing", path, error))?;
-            Ok(file)
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // A holder that was killed while it spawned a process leaves the lock to that one until it executes
+            // its program.
+            Err(fs::TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                tokio::time::sleep(LOCK_PATIENCE / 20).await;
+            }
+            Err(fs::TryLockError::WouldBlock) => return Err(in_use(path, &mut file)),
+            Err(fs::TryLockError::Error(error)) => return Err(failed("locking", path, error)),
         }
-        Err(fs::TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Only to say who; the lock itself is what counts.
-            let _ = file.read_to_string(&mut holder);
-            let dir = path.parent().unwrap_or(path).display();
-            Err(RuntimeError::Unavailable {
-                runtime: NAME,
-                reason: format!(
-                    "the state directory {dir} is in use by process {}; end that, or choose another directory",
-                    holder.trim()
-                ),
-            })
-        }
-        Err(fs::TryLockError::Error(error)) => Err(failed("locking", path, error)),
+    }
+    let pid = format!("{}\n", std::process::id());
+    let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
+    written.map_err(|error| failed("writing", path, error))?;
+    Ok(file)
+}
+
+fn in_use(lock: &Path, file: &mut File) -> RuntimeError {
+    let mut holder = String::new();
+    // Only to say who; the lock itself is what counts.
+    let _ = file.read_to_string(&mut holder);
+    let dir = lock.parent().unwrap_or(lock).display();
+    RuntimeError::Unavailable {
+        runtime: NAME,
+        reason: format!(
+            "the state directory {dir} is in use by process {}; end that, or choose another directory",
+            holder.trim()
+        ),
     }
 }
 

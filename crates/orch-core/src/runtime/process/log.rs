@@ -271,7 +271,9 @@ impl Tail {
 
     /// Moves up to a turn's worth of one stream; says whether there is more.
     fn pump(&mut self, stream: LogStream, dir: &Path, limits: LogLimits) -> io::Result<bool> {
-        let mut chunk = vec![0; CHUNK];
+        // Small enough that a file does not outgrow its limit by much.
+        let size = usize::try_from(limits.file_bytes / 8).unwrap_or(CHUNK);
+        let mut chunk = vec![0; size.clamp(512, CHUNK)];
         let mut moved = 0;
         while moved < TURN {
             let raw = &self.raw[stream as usize];

@@ -187,7 +187,7 @@ impl Builder {
     ///
     /// As there.
     pub async fn open(self) -> Result<ProcessRuntime, RuntimeError> {
-        let (dir, lock) = Dir::open(&self.dir)?;
+        let (dir, lock) = Dir::open(&self.dir).await?;
         let inner = Arc::new(Inner {
             follower: Follower::start(),
             limits: self.limits,
