@@ -6,6 +6,9 @@
 //! [`Runtime`](runtime::Runtime) makes them run. Each is a trait with a shipped implementation, a fake under
 //! virtual time where one helps, and a published conformance suite in [`testing`].
 
+pub mod cache;
+pub mod client;
+pub mod controller;
 pub mod object;
 pub mod random;
 pub mod runtime;

@@ -5,7 +5,11 @@
 
 mod container;
 mod error;
+mod hub;
 mod image;
+#[cfg(any(test, feature = "testing", all(unix, feature = "process")))]
+pub(crate) mod line;
+#[cfg(all(unix, feature = "process"))]
 pub mod process;
 mod sandbox;
 mod stats;
@@ -21,6 +25,7 @@ pub use container::{
     Security,
 };
 pub use error::RuntimeError;
+pub use hub::EventHub;
 pub use image::{Credentials, Image, PullRequest};
 pub use sandbox::{HostPort, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
 pub use stats::ContainerStats;

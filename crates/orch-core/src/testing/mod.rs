@@ -1,3 +1,7 @@
 //! Fakes and conformance suites.
 
+pub mod fake_runtime;
+pub mod runtime;
 pub mod store;
+
+pub use fake_runtime::FakeRuntime;

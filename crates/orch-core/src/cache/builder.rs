@@ -1,0 +1,92 @@
+//! What a cache holds, and how it can be looked into.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::feed::Feed;
+use super::state::State;
+use super::{Cache, Handle, Project, Shared};
+use crate::client::{Client, Collection};
+use crate::object::{ApiResource, FieldSelector, ObjectMeta, Selector};
+
+/// Puts a [`Cache`] together.
+pub struct CacheBuilder<V> {
+    client: Client,
+    collection: Collection,
+    labels: Selector,
+    fields: FieldSelector,
+    project: Project<V>,
+    indexers: Vec<(String, super::Indexer<V>)>,
+}
+
+impl<V: Send + Sync + 'static> CacheBuilder<V> {
+    pub(super) fn new(client: &Client, resource: ApiResource, project: Project<V>) -> Self {
+        Self {
+            client: client.clone(),
+            collection: Collection {
+                resource: Arc::new(resource),
+                namespace: None,
+            },
+            labels: Selector::everything(),
+            fields: FieldSelector::default(),
+            project,
+            indexers: Vec::new(),
+        }
+    }
+
+    /// Only objects of this namespace.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.collection.namespace =
+            Some(namespace.into()).filter(|_| self.collection.resource.is_namespaced());
+        self
+    }
+
+    /// Only objects whose labels match.
+    #[must_use]
+    pub fn labels(mut self, selector: Selector) -> Self {
+        self.labels = selector;
+        self
+    }
+
+    /// Only objects whose fields match.
+    #[must_use]
+    pub fn fields(mut self, selector: FieldSelector) -> Self {
+        self.fields = selector;
+        self
+    }
+
+    /// Objects can be found by the values that `values` gives for them, under this name.
+    #[must_use]
+    pub fn index(
+        mut self,
+        name: impl Into<String>,
+        values: impl Fn(&V, &ObjectMeta) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.indexers.push((name.into(), Box::new(values)));
+        self
+    }
+
+    /// Starts feeding it, on the present tokio runtime. It is empty until [`synced`](Cache::synced).
+    pub fn start(self) -> Cache<V> {
+        let shared = Arc::new(Shared {
+            resource: self.collection.resource.clone(),
+            project: self.project,
+            state: RwLock::new(State::new(self.indexers.len())),
+            indexers: self.indexers,
+            handlers: Mutex::default(),
+            revision: watch::channel(None).0,
+        });
+        let feed = Feed {
+            client: self.client,
+            collection: self.collection,
+            labels: self.labels,
+            fields: self.fields,
+            shared: shared.clone(),
+        };
+        let feed = tokio::spawn(feed.run()).abort_handle();
+        Cache(Arc::new(Handle { shared, feed }))
+    }
+}

@@ -1,0 +1,168 @@
+//! Keeps a view current: list, then watch, and again when the watch has lost its place.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::state::Item;
+use super::{Change, Shared};
+use crate::client::{ApiError, Client, Collection, ListParams, WatchEvent, WatchParams};
+use crate::object::{Document, FieldSelector, ObjectKey, Selector};
+use crate::store::Revision;
+
+/// How many objects are listed at once.
+const PAGE: usize = 1_000;
+/// How long to wait before trying again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+
+pub(super) struct Feed<V> {
+    pub(super) client: Client,
+    pub(super) collection: Collection,
+    pub(super) labels: Selector,
+    pub(super) fields: FieldSelector,
+    pub(super) shared: Arc<Shared<V>>,
+}
+
+impl<V: Send + Sync + 'static> Feed<V> {
+    pub(super) async fn run(self) {
+        let mut delay = RETRY.0;
+        loop {
+            let error = match self.fill().await {
+                Ok(revision) => {
+                    delay = RETRY.0;
+                    self.follow(revision).await
+                }
+                Err(error) => error,
+            };
+            if matches!(error, ApiError::Expired(_)) {
+                tracing::debug!(kind = %self.shared.resource.kind, %error, "listing anew");
+            } else {
+                tracing::warn!(kind = %self.shared.resource.kind, %error, "listing failed, trying again");
+            }
+            // Also when expired: a watcher too slow for the load does not add to it at once.
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY.1);
+        }
+    }
+
+    /// Lists everything as one snapshot and makes the view that snapshot.
+    async fn fill(&self) -> Result<Revision, ApiError> {
+        let mut params = ListParams::default()
+            .labels(self.labels.clone())
+            .fields(self.fields.clone())
+            .limit(PAGE);
+        let mut fresh: Vec<(ObjectKey, Option<Item<V>>)> = Vec::new();
+        let revision = loop {
+            let page = self.client.backend().list(&self.collection, &params).await?;
+            fresh.extend(
+                page.items
+                    .iter()
+                    .map(|document| (document.key(), self.item(document))),
+            );
+            match page.continue_token {
+                Some(token) => params.continue_token = Some(token),
+                None => break page.revision,
+            }
+        };
+        let gone: Vec<_> = {
+            let present: HashSet<&str> = fresh.iter().map(|(key, _)| key.as_str()).collect();
+            let state = self.shared.state.read();
+            state
+                .iter()
+                .map(|(key, _)| key.clone())
+                .filter(|key| !present.contains(key.as_str()))
+                .collect()
+        };
+        fresh.extend(gone.into_iter().map(|key| (key, None)));
+        self.apply(fresh, revision);
+        Ok(revision)
+    }
+
+    /// Applies changes after `revision` for as long as they can be had without a gap.
+    async fn follow(&self, mut revision: Revision) -> ApiError {
+        let mut delay = RETRY.0;
+        loop {
+            let params = WatchParams {
+                labels: self.labels.clone(),
+                fields: self.fields.clone(),
+                after: revision,
+            };
+            let error = match self.client.backend().watch(&self.collection, &params).await {
+                Ok(mut watch) => loop {
+                    match watch.next().await {
+                        Some(Ok(batch)) => {
+                            delay = RETRY.0;
+                            revision = batch.revision;
+                            let changes = batch.events.iter().map(|event| match event {
+                                WatchEvent::Added(document) | WatchEvent::Modified(document) => {
+                                    (document.key(), self.item(document))
+                                }
+                                WatchEvent::Deleted(document) => (document.key(), None),
+                            });
+                            self.apply(changes.collect(), revision);
+                        }
+                        Some(Err(error)) => break error,
+                        None => break ApiError::Unavailable("the watch ended".into()),
+                    }
+                },
+                Err(error) => error,
+            };
+            match error {
+                ApiError::Unavailable(_) => {
+                    tracing::warn!(kind = %self.shared.resource.kind, %error, "watching failed, trying again");
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(RETRY.1);
+                }
+                error => return error,
+            }
+        }
+    }
+
+    fn item(&self, document: &Document) -> Option<Item<V>> {
+        match (self.shared.project)(document) {
+            Ok(value) => {
+                let meta = document.meta();
+                let filed = self
+                    .shared
+                    .indexers
+                    .iter()
+                    .map(|(_, values)| values(&value, meta))
+                    .collect();
+                Some(Item::new(value, meta.controller(), filed))
+            }
+            Err(error) => {
+                let meta = document.meta();
+                let kind = &self.shared.resource.kind;
+                tracing::error!(%kind, namespace = meta.namespace, name = meta.name, %error, "not decodable, left out");
+                None
+            }
+        }
+    }
+
+    fn apply(&self, changes: Vec<(ObjectKey, Option<Item<V>>)>, revision: Revision) {
+        let handlers = self.shared.handlers.lock();
+        let told: Vec<_> = {
+            let mut state = self.shared.state.write();
+            changes
+                .into_iter()
+                .map(|(key, item)| (state.set(&key, item.clone()), item, key))
+                .collect()
+        };
+        self.shared.revision.send_replace(Some(revision));
+        for (old, new, key) in &told {
+            if old.is_none() && new.is_none() {
+                continue;
+            }
+            let change = Change {
+                key,
+                old: old.as_ref().map(|item| &item.value),
+                new: new.as_ref().map(|item| &item.value),
+                old_controller: old.as_ref().and_then(|item| item.controller.as_deref()),
+                controller: new.as_ref().and_then(|item| item.controller.as_deref()),
+            };
+            for handler in handlers.iter() {
+                handler(&change);
+            }
+        }
+    }
+}

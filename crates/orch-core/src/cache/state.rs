@@ -1,0 +1,103 @@
+//! The objects of a view and their indexes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::object::{ObjectKey, OwnerReference};
+
+/// An object in the view.
+pub(super) struct Item<V> {
+    pub(super) value: Arc<V>,
+    pub(super) controller: Option<Arc<OwnerReference>>,
+    /// What each index filed it under.
+    filed: Option<Arc<[Vec<String>]>>,
+}
+
+// Not derived: a derive would ask the same of `V`.
+impl<V> Clone for Item<V> {
+    fn clone(&self) -> Self {
+        Self {
+            value: self.value.clone(),
+            controller: self.controller.clone(),
+            filed: self.filed.clone(),
+        }
+    }
+}
+
+impl<V> Item<V> {
+    pub(super) fn new(value: V, controller: Option<&OwnerReference>, filed: Vec<Vec<String>>) -> Self {
+        Self {
+            value: Arc::new(value),
+            controller: controller.cloned().map(Arc::new),
+            filed: (!filed.is_empty()).then(|| filed.into()),
+        }
+    }
+}
+
+pub(super) struct State<V> {
+    items: HashMap<ObjectKey, Item<V>>,
+    indexes: Vec<HashMap<String, HashSet<ObjectKey>>>,
+}
+
+impl<V> State<V> {
+    pub(super) fn new(indexes: usize) -> Self {
+        Self {
+            items: HashMap::new(),
+            indexes: (0..indexes).map(|_| HashMap::new()).collect(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<&Arc<V>> {
+        self.items.get(key).map(|item| &item.value)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Arc<V>> {
+        self.items.values().map(|item| &item.value)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<V>)> {
+        self.items.iter().map(|(key, item)| (key, &item.value))
+    }
+
+    pub(super) fn items(&self) -> impl Iterator<Item = (&ObjectKey, &Item<V>)> {
+        self.items.iter()
+    }
+
+    pub(super) fn by_index<'s>(&'s self, index: usize, value: &str) -> impl Iterator<Item = &'s ObjectKey> {
+        self.indexes[index].get(value).into_iter().flatten()
+    }
+
+    /// Puts `item` under `key`, or takes the key out; returns what was there.
+    pub(super) fn set(&mut self, key: &ObjectKey, item: Option<Item<V>>) -> Option<Item<V>> {
+        let filed = item.as_ref().and_then(|item| item.filed.clone());
+        let old = match item {
+            Some(item) => self.items.insert(key.clone(), item),
+            None => self.items.remove(key),
+        };
+        let had = old.as_ref().and_then(|old| old.filed.clone());
+        if filed != had {
+            self.file(key, had.as_deref(), filed.as_deref());
+        }
+        old
+    }
+
+    fn file(&mut self, key: &ObjectKey, had: Option<&[Vec<String>]>, now: Option<&[Vec<String>]>) {
+        for (number, index) in self.indexes.iter_mut().enumerate() {
+            for value in had.into_iter().flat_map(|had| &had[number]) {
+                if let Some(keys) = index.get_mut(value) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        index.remove(value);
+                    }
+                }
+            }
+            for value in now.into_iter().flat_map(|now| &now[number]) {
+                index.entry(value.clone()).or_default().insert(key.clone());
+            }
+        }
+    }
+}

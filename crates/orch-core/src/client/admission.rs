@@ -1,0 +1,90 @@
+//! Admission: what runs between a writer and the store, whoever the writer is.
+
+use async_trait::async_trait;
+
+use super::Client;
+use crate::object::{ApiResource, Document, FieldErrors, ObjectKey, RawObject};
+
+/// What a writer is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Create the object.
+    Create,
+    /// Replace the object.
+    Update,
+    /// Delete the object.
+    Delete,
+}
+
+/// A write on its way to the store.
+pub struct AdmissionRequest<'a> {
+    /// What is about to happen.
+    pub operation: Operation,
+    /// The kind.
+    pub resource: &'a ApiResource,
+    /// Namespace and name.
+    pub key: &'a ObjectKey,
+    /// The object as it would be stored; on a delete, as it is.
+    pub object: &'a mut RawObject,
+    /// The object as it is; none on a create.
+    pub old: Option<&'a Document>,
+    /// Whether nothing will be written in the end.
+    pub dry_run: bool,
+    /// What to tell the writer though the write is allowed.
+    pub warnings: &'a mut Vec<String>,
+    /// For reading other objects. Writing from here is written whether or not this write is.
+    pub client: &'a Client,
+}
+
+/// Why a write is not admitted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The writer may not do this.
+    Forbidden(String),
+    /// Fields break a rule.
+    Invalid(FieldErrors),
+}
+
+/// A rule for writes, beyond the kinds' own. Runs for every writer, inside the process or out.
+///
+/// Called for whole objects on create, update and delete; not for writes to subresources. A call may be
+/// repeated for one write (after a conflict) and must not count on being the last.
+///
+/// ```
+/// use orch_core::client::{Admission, AdmissionRequest, Operation, Refusal};
+/// use orch_core::object::ApiResource;
+///
+/// struct NoFridays;
+///
+/// #[async_trait::async_trait]
+/// impl Admission for NoFridays {
+///     fn name(&self) -> &str { "NoFridays" }
+///     fn handles(&self, resource: &ApiResource, operation: Operation) -> bool {
+///         resource.kind == "Deployment" && operation == Operation::Update
+///     }
+///     async fn validate(&self, _request: &AdmissionRequest<'_>) -> Result<(), Refusal> {
+///         Err(Refusal::Forbidden("no releases on Friday; wait for Monday".into()))
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Admission: Send + Sync + 'static {
+    /// Its name, for messages.
+    fn name(&self) -> &str;
+
+    /// Whether it wants to see such writes.
+    fn handles(&self, resource: &ApiResource, operation: Operation) -> bool;
+
+    /// May change the object. Runs after defaulting, before validation.
+    async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// May refuse the object as it will be stored. Runs last.
+    async fn validate(&self, request: &AdmissionRequest<'_>) -> Result<(), Refusal> {
+        let _ = request;
+        Ok(())
+    }
+}

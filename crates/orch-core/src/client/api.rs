@@ -1,0 +1,257 @@
+//! Objects of one kind.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, StreamExt};
+use serde::Serialize;
+
+use super::{
+    ApiError, Client, Collection, DeleteParams, Deleted, ErrorSubject, ListParams, Part, Patch, Target,
+    WatchEvent, WatchParams, WriteParams, Written,
+};
+use crate::object::{ApiResource, Document, Object, ObjectKey};
+use crate::store::Revision;
+
+/// Reads and writes objects of kind `K`, in one namespace or in all.
+///
+/// Writes return the object as stored: defaulted, admitted, with its new resource version.
+pub struct Api<K> {
+    client: Client,
+    collection: Collection,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// Objects of one kind as they were at one moment.
+#[derive(Clone, Debug)]
+pub struct List<K> {
+    /// The objects, ordered by namespace and name.
+    pub items: Vec<K>,
+    /// The moment; a [watch](Api::watch) after it misses nothing.
+    pub revision: Revision,
+    /// For [`ListParams::continue_token`], if there are more.
+    pub continue_token: Option<String>,
+}
+
+impl<K: Object> Api<K> {
+    pub(super) fn new(client: Client, namespace: Option<&str>) -> Self {
+        let resource = Arc::new(K::resource());
+        let namespace = namespace
+            .filter(|n| resource.is_namespaced() && !n.is_empty())
+            .map(str::to_owned);
+        Self {
+            client,
+            collection: Collection { resource, namespace },
+            kind: PhantomData,
+        }
+    }
+
+    /// The kind.
+    pub fn resource(&self) -> &ApiResource {
+        &self.collection.resource
+    }
+
+    /// The client it belongs to.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Which collection it is.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    fn target(&self, name: &str) -> Target {
+        let key = ObjectKey::new(self.collection.namespace.as_deref(), name);
+        Target {
+            resource: self.collection.resource.clone(),
+            key,
+        }
+    }
+
+    /// The target of an object that says its own namespace, or lives in this one.
+    fn target_of(&self, object: &K) -> Target {
+        let metadata = object.metadata();
+        let namespace = metadata
+            .namespace
+            .as_deref()
+            .or(self.collection.namespace.as_deref());
+        let key = ObjectKey::new(
+            namespace.filter(|_| self.resource().is_namespaced()),
+            &metadata.name,
+        );
+        Target {
+            resource: self.collection.resource.clone(),
+            key,
+        }
+    }
+
+    fn decode(&self, document: &Document) -> Result<K, ApiError> {
+        document.decode().map_err(|source| ApiError::Decode {
+            subject: ErrorSubject::new(self.resource(), &document.key()),
+            source,
+        })
+    }
+
+    fn written(&self, written: Written) -> Result<K, ApiError> {
+        for warning in &written.warnings {
+            let meta = written.document.meta();
+            tracing::warn!(kind = %self.resource().kind, namespace = meta.namespace, name = meta.name, "{warning}");
+        }
+        self.decode(&written.document)
+    }
+
+    fn raw(&self, object: &K) -> Result<crate::object::RawObject, ApiError> {
+        crate::object::raw_object(object).map_err(|error| ApiError::BadRequest(error.to_string()))
+    }
+
+    /// Reads one object.
+    pub async fn get(&self, name: &str) -> Result<K, ApiError> {
+        self.decode(&self.client.backend.get(&self.target(name)).await?)
+    }
+
+    /// Reads one object; none if there is no such object.
+    pub async fn get_opt(&self, name: &str) -> Result<Option<K>, ApiError> {
+        match self.get(name).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ApiError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists objects as one snapshot.
+    pub async fn list(&self, params: &ListParams) -> Result<List<K>, ApiError> {
+        let list = self.client.backend.list(&self.collection, params).await?;
+        let items = list
+            .items
+            .iter()
+            .map(|document| self.decode(document))
+            .collect::<Result<_, _>>()?;
+        Ok(List {
+            items,
+            revision: list.revision,
+            continue_token: list.continue_token,
+        })
+    }
+
+    /// Creates an object; a missing name is generated from `generateName`.
+    pub async fn create(&self, object: &K) -> Result<K, ApiError> {
+        self.written(self.create_with(object, &WriteParams::default()).await?)
+    }
+
+    /// [`create`](Self::create) with parameters, returning the document and the warnings.
+    pub async fn create_with(&self, object: &K, params: &WriteParams) -> Result<Written, ApiError> {
+        self.client
+            .backend
+            .create(&self.collection, self.raw(object)?, params)
+            .await
+    }
+
+    /// Replaces an object, its status apart. If it carries a resource version and was changed since, that is
+    /// [`ApiError::Conflict`].
+    pub async fn update(&self, object: &K) -> Result<K, ApiError> {
+        self.written(self.write(object, Part::Whole).await?)
+    }
+
+    /// Replaces an object's status, and nothing else. Conditional like [`update`](Self::update).
+    pub async fn update_status(&self, object: &K) -> Result<K, ApiError> {
+        self.written(self.write(object, Part::Status).await?)
+    }
+
+    async fn write(&self, object: &K, part: Part<'_>) -> Result<Written, ApiError> {
+        let backend = &self.client.backend;
+        backend
+            .update(
+                &self.target_of(object),
+                part,
+                self.raw(object)?,
+                &WriteParams::default(),
+            )
+            .await
+    }
+
+    /// Sets an object's status, whatever it was, without reading the object first.
+    ///
+    /// With `uid`, only if the object is still that one. Returns the document as it then is.
+    pub async fn put_status(
+        &self,
+        name: &str,
+        uid: Option<&str>,
+        status: &impl Serialize,
+    ) -> Result<Written, ApiError> {
+        let bad = |error: serde_json::Error| ApiError::BadRequest(error.to_string());
+        let status = serde_json::to_value(status).map_err(bad)?;
+        let mut object = crate::object::RawObject::new();
+        if let Some(uid) = uid {
+            object.insert("metadata".to_owned(), serde_json::json!({ "uid": uid }));
+        }
+        object.insert("status".to_owned(), status);
+        self.client
+            .backend
+            .update(&self.target(name), Part::Status, object, &WriteParams::default())
+            .await
+    }
+
+    /// Changes an object, its status apart.
+    pub async fn patch(&self, name: &str, patch: &Patch) -> Result<K, ApiError> {
+        self.written(self.patch_part(name, Part::Whole, patch).await?)
+    }
+
+    /// Changes an object's status, and nothing else: the patch is of the whole object.
+    pub async fn patch_status(&self, name: &str, patch: &Patch) -> Result<K, ApiError> {
+        self.written(self.patch_part(name, Part::Status, patch).await?)
+    }
+
+    /// Changes part of an object; returns the document and the warnings.
+    pub async fn patch_part(&self, name: &str, part: Part<'_>, patch: &Patch) -> Result<Written, ApiError> {
+        self.client
+            .backend
+            .patch(&self.target(name), part, patch, &WriteParams::default())
+            .await
+    }
+
+    /// Deletes an object, now or, if it has a grace period or finalizers, in time.
+    pub async fn delete(&self, name: &str, params: &DeleteParams) -> Result<Deleted, ApiError> {
+        self.client.backend.delete(&self.target(name), params).await
+    }
+
+    /// Streams changes to objects, one by one. For a local copy kept current use a
+    /// [`Cache`](crate::cache::Cache), which also resumes.
+    pub async fn watch(
+        &self,
+        params: &WatchParams,
+    ) -> Result<BoxStream<'static, Result<WatchEvent<K>, ApiError>>, ApiError> {
+        let watch = self.client.backend.watch(&self.collection, params).await?;
+        let api = self.clone();
+        Ok(watch
+            .flat_map(move |batch| {
+                let events: Vec<_> = match batch {
+                    Ok(batch) => batch
+                        .events
+                        .into_iter()
+                        .map(|event| event.try_map(|d| api.decode(&d)))
+                        .collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                futures::stream::iter(events)
+            })
+            .boxed())
+    }
+}
+
+impl<K> Clone for Api<K> {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            collection: self.collection.clone(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<K> fmt::Debug for Api<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Api").field(&self.collection).finish()
+    }
+}

@@ -1,0 +1,149 @@
+//! What the client knows of each kind: its rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::object::{ApiResource, Document, FieldErrors, RawObject};
+
+/// The rules of a kind, run for every writer. All are pure; each has a default that allows everything.
+///
+/// On create, in this order: [`prepare_create`](Self::prepare_create), [`default`](Self::default), admission,
+/// [`validate`](Self::validate). On update: `prepare_update`, `default`, admission, `validate_update`.
+pub trait KindRules: Send + Sync + 'static {
+    /// Takes out what a creator may not set.
+    fn prepare_create(&self, object: &mut RawObject) {
+        let _ = object;
+    }
+
+    /// Restores what an updater may not change. The status is restored already.
+    fn prepare_update(&self, object: &mut RawObject, old: &RawObject) {
+        let _ = (object, old);
+    }
+
+    /// Fills in what the writer left open. Doing it twice changes nothing.
+    fn default(&self, object: &mut RawObject) {
+        let _ = object;
+    }
+
+    /// Everything that is wrong with a new object.
+    fn validate(&self, object: &RawObject) -> FieldErrors {
+        let _ = object;
+        FieldErrors::default()
+    }
+
+    /// Everything that is wrong with an object that replaces `old`.
+    fn validate_update(&self, object: &RawObject, old: &RawObject) -> FieldErrors {
+        let _ = old;
+        self.validate(object)
+    }
+
+    /// Everything that is wrong with a status, given as JSON, that is to replace that of `old`.
+    fn validate_status(&self, status: &[u8], old: &Document) -> FieldErrors {
+        let _ = (status, old);
+        FieldErrors::default()
+    }
+
+    /// Everything that is wrong with a write to a subresource other than status (`binding`, `finalize`…), and
+    /// the place to undo what that subresource may not change.
+    ///
+    /// A subresource that the kind does not have is refused with [`None`].
+    fn subresource(&self, name: &str, object: &mut RawObject, old: &RawObject) -> Option<FieldErrors> {
+        let _ = (name, object, old);
+        None
+    }
+
+    /// The value of a field that objects of this kind can be selected by, besides `metadata.name` and
+    /// `metadata.namespace`; an unset field is the empty string, one that is not selectable none.
+    fn selectable_field(&self, document: &Document, path: &str) -> Option<String> {
+        let _ = (document, path);
+        None
+    }
+
+    /// Whether objects can be selected by this field.
+    fn is_selectable(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// How many seconds a delete waits before the object is removed, given what the caller asked for. Above
+    /// zero, somebody (the node agent) must finish the deletion with zero.
+    fn grace_period_seconds(&self, document: &Document, requested: Option<u64>) -> u64 {
+        let _ = (document, requested);
+        0
+    }
+
+    /// Whether something other than finalizers in the metadata must be taken away before the object may go
+    /// (a namespace's `spec.finalizers`).
+    fn blocks_removal(&self, document: &Document) -> bool {
+        let _ = document;
+        false
+    }
+
+    /// What the writer should know though it is allowed.
+    fn warnings(&self, object: &RawObject) -> Vec<String> {
+        let _ = object;
+        Vec::new()
+    }
+}
+
+/// A kind without rules of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRules;
+
+impl KindRules for NoRules {}
+
+/// A kind as the client knows it.
+#[derive(Clone)]
+pub struct Kind {
+    /// Group, version, names and scope.
+    pub resource: ApiResource,
+    /// Its rules.
+    pub rules: Arc<dyn KindRules>,
+}
+
+impl Kind {
+    /// A kind with rules.
+    pub fn new(resource: ApiResource, rules: impl KindRules) -> Self {
+        Self {
+            resource,
+            rules: Arc::new(rules),
+        }
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Kind").field(&self.resource).finish()
+    }
+}
+
+/// All kinds known, by plural and group. One that is used without having been registered is added, without
+/// rules, at its first use.
+#[derive(Debug, Default)]
+pub(crate) struct KindTable(RwLock<BTreeMap<String, Arc<Kind>>>);
+
+impl KindTable {
+    pub(crate) fn register(&self, kind: Kind) {
+        self.0
+            .write()
+            .insert(kind.resource.group_resource(), Arc::new(kind));
+    }
+
+    pub(crate) fn of(&self, resource: &ApiResource) -> Arc<Kind> {
+        let name = resource.group_resource();
+        if let Some(kind) = self.0.read().get(&name) {
+            return kind.clone();
+        }
+        let mut kinds = self.0.write();
+        kinds
+            .entry(name)
+            .or_insert_with(|| Arc::new(Kind::new(resource.clone(), NoRules)))
+            .clone()
+    }
+
+    pub(crate) fn resources(&self) -> Vec<ApiResource> {
+        self.0.read().values().map(|kind| kind.resource.clone()).collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! The backend in this process: objects as documents in a [`Store`].
+
+mod delete;
+mod fence;
+mod hub;
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::kinds::KindTable;
+use super::{
+    Admission, ApiError, Backend, Client, Collection, DeleteParams, Deleted, DocumentList, DocumentWatch,
+    ErrorSubject, Kind, ListParams, Part, Patch, Target, WatchParams, WriteParams, Written,
+};
+use crate::object::{ApiResource, Document, ObjectKey, RawObject};
+use crate::random::Random;
+use crate::store::{CommitError, Committed, Entry, Key, Prefix, ReadError, Store, Txn, WatchError};
+
+pub use fence::Fence;
+
+/// Puts a client together.
+pub struct ClientBuilder {
+    store: Arc<dyn Store>,
+    kinds: KindTable,
+    admission: Vec<Arc<dyn Admission>>,
+    random: Random,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            kinds: KindTable::default(),
+            admission: Vec::new(),
+            random: Random::from_os(),
+        }
+    }
+
+    /// Teaches it a kind and its rules. Kinds without rules need no registering, but those that are registered
+    /// are known (to garbage collection, say) before they are first used.
+    #[must_use]
+    pub fn kind(self, kind: Kind) -> Self {
+        self.kinds.register(kind);
+        self
+    }
+
+    /// Adds a rule for all writers; rules run in the order in which they were added.
+    #[must_use]
+    pub fn admission(mut self, admission: impl Admission) -> Self {
+        self.admission.push(Arc::new(admission));
+        self
+    }
+
+    /// Where uids and generated names come from; by default the operating system's randomness.
+    #[must_use]
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The client.
+    pub fn build(self) -> Client {
+        let shared = Shared {
+            hubs: hub::Hubs::new(self.store.clone()),
+            store: self.store,
+            kinds: self.kinds,
+            admission: self.admission,
+            random: self.random,
+        };
+        Client {
+            backend: Arc::new(LocalBackend {
+                shared: Arc::new(shared),
+                fence: None,
+            }),
+        }
+    }
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    kinds: KindTable,
+    admission: Vec<Arc<dyn Admission>>,
+    random: Random,
+    hubs: hub::Hubs,
+}
+
+/// Objects in a store; with a fence, writes only as long as the fence stands.
+#[derive(Clone)]
+struct LocalBackend {
+    shared: Arc<Shared>,
+    fence: Option<Fence>,
+}
+
+/// Where objects lie in the store: `registry/<plural>.<group>/[<namespace>/]<name>`.
+fn collection_prefix(resource: &ApiResource, namespace: Option<&str>) -> Prefix {
+    let mut prefix = format!("registry/{}/", resource.group_resource());
+    if let Some(namespace) = namespace {
+        prefix.push_str(namespace);
+        prefix.push('/');
+    }
+    prefix.into()
+}
+
+fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
+    format!("registry/{}/{key}", resource.group_resource()).into()
+}
+
+impl LocalBackend {
+    fn kind(&self, resource: &ApiResource) -> Arc<Kind> {
+        self.shared.kinds.of(resource)
+    }
+
+    fn client(&self) -> Client {
+        Client {
+            backend: Arc::new(self.clone()),
+        }
+    }
+
+    /// Commits for `target`; a compare that fails is [`Failure::Raced`], a fallen fence is an error.
+    async fn commit(&self, target: &Target, mut txn: Txn) -> Result<Committed, Failure> {
+        if let Some(fence) = &self.fence {
+            txn.compares.push(fence.compare());
+        }
+        self.shared.store.commit(txn).await.map_err(|error| match error {
+            CommitError::Conflict { key, .. } => match &self.fence {
+                Some(fence) if fence.key() == &key => Failure::Api(ApiError::Forbidden {
+                    subject: subject(target),
+                    reason: format!("{fence}; another leader has taken over"),
+                }),
+                _ => Failure::Raced,
+            },
+            CommitError::Invalid { reason } => Failure::Api(ApiError::BadRequest(reason)),
+            CommitError::Unavailable(source) => Failure::Api(ApiError::Unavailable(source)),
+            error => Failure::Api(ApiError::Unknown(error.into())),
+        })
+    }
+}
+
+/// Why a commit did not happen.
+enum Failure {
+    /// Somebody else wrote first.
+    Raced,
+    /// Anything else.
+    Api(ApiError),
+}
+
+fn subject(target: &Target) -> ErrorSubject {
+    ErrorSubject::new(&target.resource, &target.key)
+}
+
+fn document(resource: &ApiResource, entry: Entry) -> Result<Document, ApiError> {
+    Document::from_stored(entry.value, entry.modified).map_err(|source| ApiError::Decode {
+        subject: ErrorSubject::new(resource, &ObjectKey::new(None, &entry.key.to_string())),
+        source,
+    })
+}
+
+fn read_error(error: ReadError) -> ApiError {
+    match error {
+        ReadError::Compacted { requested, oldest } => ApiError::compacted(requested, oldest),
+        ReadError::Future { .. } => ApiError::BadRequest(error.to_string()),
+        ReadError::Unavailable(source) => ApiError::Unavailable(source),
+    }
+}
+
+fn watch_error(error: WatchError) -> ApiError {
+    match error {
+        WatchError::Compacted { after, oldest } => ApiError::compacted(after, oldest),
+        WatchError::Future { .. } => ApiError::BadRequest(error.to_string()),
+        WatchError::Unavailable(source) => ApiError::Unavailable(source),
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    async fn get(&self, target: &Target) -> Result<Document, ApiError> {
+        self.read(target).await
+    }
+
+    async fn list(&self, collection: &Collection, params: &ListParams) -> Result<DocumentList, ApiError> {
+        self.read_list(collection, params).await
+    }
+
+    async fn watch(&self, collection: &Collection, params: &WatchParams) -> Result<DocumentWatch, ApiError> {
+        let kind = self.kind(&collection.resource);
+        read::check_selectable(&kind, &params.fields)?;
+        self.shared
+            .hubs
+            .watch(kind, collection.namespace.as_deref(), params)
+            .await
+    }
+
+    async fn create(
+        &self,
+        collection: &Collection,
+        object: RawObject,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        self.write_new(collection, object, params).await
+    }
+
+    async fn update(
+        &self,
+        target: &Target,
+        part: Part<'_>,
+        object: RawObject,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        self.write_update(target, part, object, params).await
+    }
+
+    async fn patch(
+        &self,
+        target: &Target,
+        part: Part<'_>,
+        patch: &Patch,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        self.write_patch(target, part, patch, params).await
+    }
+
+    async fn delete(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError> {
+        self.remove(target, params).await
+    }
+
+    fn resources(&self) -> Vec<ApiResource> {
+        self.shared.kinds.resources()
+    }
+
+    fn fences(&self) -> Option<&dyn super::backend::Fences> {
+        Some(self)
+    }
+}

@@ -1,0 +1,122 @@
+//! Gets and lists.
+
+use super::{LocalBackend, collection_prefix, document, read_error, store_key, subject};
+use crate::client::{ApiError, Collection, DocumentList, Kind, ListParams, Target};
+use crate::object::{Document, FieldSelector};
+use crate::store::{Key, ListOptions, Revision};
+
+/// How many entries are read from the store at once, so that a list holds no more in hand than it returns.
+const STORE_PAGE: usize = 1_000;
+
+impl LocalBackend {
+    pub(super) async fn read(&self, target: &Target) -> Result<Document, ApiError> {
+        let key = store_key(&target.resource, &target.key);
+        match self.shared.store.get(&key).await.map_err(read_error)?.value {
+            Some(entry) => document(&target.resource, entry),
+            None => Err(ApiError::NotFound(subject(target))),
+        }
+    }
+
+    pub(super) async fn read_list(
+        &self,
+        collection: &Collection,
+        params: &ListParams,
+    ) -> Result<DocumentList, ApiError> {
+        let kind = self.kind(&collection.resource);
+        check_selectable(&kind, &params.fields)?;
+        let prefix = collection_prefix(&collection.resource, collection.namespace.as_deref());
+        let (mut at, mut from) = match params.continue_token.as_deref() {
+            Some(token) => read_token(token).map(|(at, from)| (Some(at), Some(from)))?,
+            None => (None, None),
+        };
+        let limit = params.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let mut items = Vec::new();
+        loop {
+            let options = ListOptions {
+                limit: Some(limit.min(STORE_PAGE)),
+                from: from.take(),
+                at,
+            };
+            let page = self
+                .shared
+                .store
+                .list(&prefix, options)
+                .await
+                .map_err(read_error)?;
+            at = Some(page.revision);
+            for entry in page.entries {
+                let key = entry.key.clone();
+                if items.len() == limit {
+                    // Selection made this page longer than the caller's: go on from here next time.
+                    return Ok(list(items, page.revision, Some(&key)));
+                }
+                let document = document(&collection.resource, entry)?;
+                if params.labels.matches(&document.meta().labels)
+                    && matches_fields(&kind, &params.fields, &document)
+                {
+                    items.push(document);
+                }
+            }
+            match page.next {
+                Some(next) if items.len() < limit => from = Some(next),
+                next => return Ok(list(items, page.revision, next.as_ref())),
+            }
+        }
+    }
+}
+
+fn list(items: Vec<Document>, revision: Revision, next: Option<&Key>) -> DocumentList {
+    DocumentList {
+        items,
+        revision,
+        continue_token: next.map(|key| write_token(revision, key)),
+    }
+}
+
+/// Opaque to callers: the snapshot's revision, and the next key.
+fn write_token(revision: Revision, next: &Key) -> String {
+    format!("{revision}:{}", String::from_utf8_lossy(next.as_ref()))
+}
+
+fn read_token(token: &str) -> Result<(Revision, Key), ApiError> {
+    let parsed = token
+        .split_once(':')
+        .and_then(|(revision, key)| Some((revision.parse().ok()?, key)));
+    match parsed {
+        Some((revision, key)) => Ok((Revision::new(revision), key.into())),
+        None => Err(ApiError::BadRequest(format!(
+            "continue: {token:?} is no token of an earlier list"
+        ))),
+    }
+}
+
+/// Refuses a selector over a field that the kind cannot be selected by, rather than finding nothing.
+pub(super) fn check_selectable(kind: &Kind, fields: &FieldSelector) -> Result<(), ApiError> {
+    let known =
+        |path: &str| matches!(path, "metadata.name" | "metadata.namespace") || kind.rules.is_selectable(path);
+    match fields
+        .requirements()
+        .iter()
+        .map(|requirement| requirement.path.as_str())
+        .find(|path| !known(path))
+    {
+        None => Ok(()),
+        Some(path) => Err(ApiError::BadRequest(format!(
+            "field label not supported: {path}: {} can be selected by metadata.name, metadata.namespace and the fields of its kind",
+            kind.resource.group_resource()
+        ))),
+    }
+}
+
+/// The value of a selectable field; unset is empty.
+pub(super) fn selectable(kind: &Kind, document: &Document, path: &str) -> String {
+    match path {
+        "metadata.name" => document.meta().name.clone(),
+        "metadata.namespace" => document.meta().namespace.clone().unwrap_or_default(),
+        path => kind.rules.selectable_field(document, path).unwrap_or_default(),
+    }
+}
+
+pub(super) fn matches_fields(kind: &Kind, fields: &FieldSelector, document: &Document) -> bool {
+    fields.is_everything() || fields.matches(|path| Some(selectable(kind, document, path).into()))
+}

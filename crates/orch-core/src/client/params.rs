@@ -1,0 +1,108 @@
+//! What a caller can ask of reads, writes and deletes.
+
+use crate::object::{FieldSelector, Selector};
+use crate::store::Revision;
+
+/// Which objects to list, and how many at a time.
+#[derive(Clone, Debug, Default)]
+pub struct ListParams {
+    /// Only objects whose labels match.
+    pub labels: Selector,
+    /// Only objects whose fields match.
+    pub fields: FieldSelector,
+    /// Most objects to return; none: all.
+    pub limit: Option<usize>,
+    /// The last page's [`continue_token`](super::List::continue_token).
+    pub continue_token: Option<String>,
+}
+
+impl ListParams {
+    /// Only objects whose labels match.
+    #[must_use]
+    pub fn labels(mut self, selector: Selector) -> Self {
+        self.labels = selector;
+        self
+    }
+
+    /// Only objects whose fields match.
+    #[must_use]
+    pub fn fields(mut self, selector: FieldSelector) -> Self {
+        self.fields = selector;
+        self
+    }
+
+    /// At most `limit` objects a page.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// Which changes to watch.
+#[derive(Clone, Debug, Default)]
+pub struct WatchParams {
+    /// Only objects whose labels match; one that stops matching is reported as deleted.
+    pub labels: Selector,
+    /// Only objects whose fields match; one that stops matching is reported as deleted.
+    pub fields: FieldSelector,
+    /// Changes after this revision: that of a list, or of the last event seen.
+    pub after: Revision,
+}
+
+/// How to write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteParams {
+    /// Go through all checks, then write nothing.
+    pub dry_run: bool,
+}
+
+/// What becomes of an object's dependents, and so of the order in which they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// The object goes now, its dependents soon after (Kubernetes' default).
+    Background,
+    /// The dependents go first; the object waits for those that block its deletion.
+    Foreground,
+    /// The dependents stay, without an owner.
+    Orphan,
+}
+
+/// How to delete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteParams {
+    /// How long the object may take to end in peace, in seconds; none: the kind's default.
+    pub grace_period_seconds: Option<u64>,
+    /// What becomes of its dependents; none: the object's finalizers if they say, else background.
+    pub propagation: Option<Propagation>,
+    /// Only if the object has this uid.
+    pub uid: Option<String>,
+    /// Only if the object was last written then.
+    pub resource_version: Option<Revision>,
+    /// Go through all checks, then delete nothing.
+    pub dry_run: bool,
+}
+
+impl DeleteParams {
+    /// At once, without grace.
+    pub fn now() -> Self {
+        Self {
+            grace_period_seconds: Some(0),
+            ..Self::default()
+        }
+    }
+
+    /// Only if the object has this uid.
+    #[must_use]
+    pub fn uid(mut self, uid: impl Into<String>) -> Self {
+        self.uid = Some(uid.into());
+        self
+    }
+
+    /// With this policy for dependents.
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = Some(propagation);
+        self
+    }
+}

@@ -1,0 +1,434 @@
+//! An object as it was written: JSON bytes with the metadata parsed once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Object, ObjectKey, ObjectMeta};
+use crate::store::Revision;
+
+/// A whole object as a JSON map, for code that edits objects whatever their kind.
+pub type RawObject = Map<String, Value>;
+
+/// An object in its stored form; cheap to clone.
+///
+/// The bytes hold everything but the resource version, which is the revision of the store's entry.
+///
+/// ```
+/// use orch_core::object::Document;
+///
+/// let json = r#"{"apiVersion":"v1","kind":"Cat","metadata":{"name":"tom"},"spec":{"lives":9}}"#;
+/// let cat = Document::parse(json.into())?;
+/// assert_eq!((cat.kind(), cat.meta().name.as_str()), ("Cat", "tom"));
+/// assert_eq!(cat.field("spec"), Some(r#"{"lives":9}"#));
+/// assert_eq!(cat.lookup("spec.lives"), Some(9.into()));
+/// # Ok::<(), orch_core::object::DocumentError>(())
+/// ```
+#[derive(Clone)]
+pub struct Document(Arc<Inner>);
+
+struct Inner {
+    json: Bytes,
+    meta: ObjectMeta,
+    /// Where things lie in `json`. Bounded by the store's largest value, so 32 bits are enough.
+    api_version: Span,
+    kind: Span,
+    metadata: Span,
+    fields: Box<[(Span, Span)]>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Why bytes are no object, or not of the kind asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// Not JSON, or a field has the wrong type.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A field that every object has is missing or unusable.
+    #[error("{field}: {reason}")]
+    Field {
+        /// The field's path.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Longer than the store takes.
+    #[error("object of {actual} bytes, at most {allowed} allowed")]
+    TooLarge {
+        /// Its length in bytes.
+        actual: usize,
+        /// The bound in bytes.
+        allowed: usize,
+    },
+}
+
+impl Document {
+    /// Reads an object as a client sends it.
+    pub fn parse(json: Bytes) -> Result<Self, DocumentError> {
+        let document = Self::scan(json)?;
+        if document.0.meta.resource_version.is_none() {
+            return Ok(document);
+        }
+        // The stored form has no resource version in its bytes.
+        let revision = document.0.meta.resource_version;
+        let mut meta = document.0.meta.clone();
+        meta.resource_version = None;
+        let mut stored = Self::scan(document.rebuild(Some(&meta), None)?)?;
+        if let Some(inner) = Arc::get_mut(&mut stored.0) {
+            inner.meta.resource_version = revision;
+        }
+        Ok(stored)
+    }
+
+    /// Reads an object from the store's bytes, last written at `revision`.
+    pub fn from_stored(json: Bytes, revision: Revision) -> Result<Self, DocumentError> {
+        let mut document = Self::scan(json)?;
+        if let Some(inner) = Arc::get_mut(&mut document.0) {
+            inner.meta.resource_version = Some(revision);
+        }
+        Ok(document)
+    }
+
+    /// Reads an object from a JSON map.
+    pub fn from_raw(object: &RawObject) -> Result<Self, DocumentError> {
+        Self::parse(serde_json::to_vec(object)?.into())
+    }
+
+    /// The document of a typed object.
+    pub fn from_object<K: Object>(object: &K) -> Result<Self, DocumentError> {
+        Self::from_raw(&raw_object(object)?)
+    }
+
+    fn scan(json: Bytes) -> Result<Self, DocumentError> {
+        let allowed = crate::store::limits::VALUE_BYTES;
+        if json.len() > allowed {
+            return Err(DocumentError::TooLarge {
+                actual: json.len(),
+                allowed,
+            });
+        }
+        let top: TopLevel<'_> = serde_json::from_slice(&json)?;
+        let missing = |field, example| DocumentError::Field {
+            field,
+            reason: format!("required, a string such as {example:?}"),
+        };
+        let span_of = |text: &str| {
+            let start = text.as_ptr() as usize - json.as_ptr() as usize;
+            Span {
+                start: to_u32(start),
+                end: to_u32(start + text.len()),
+            }
+        };
+        let word = |raw: Option<&RawValue>, field, example| -> Result<Span, DocumentError> {
+            // A plain string without escapes, which a kind or version never needs.
+            let text = raw.and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"'));
+            match text {
+                Some(text) if !text.is_empty() && !text.contains('\\') => Ok(span_of(text)),
+                _ => Err(missing(field, example)),
+            }
+        };
+        let api_version = word(top.api_version, "apiVersion", "v1")?;
+        let kind = word(top.kind, "kind", "Pod")?;
+        let Some(metadata) = top.metadata else {
+            return Err(DocumentError::Field {
+                field: "metadata",
+                reason: "required".to_owned(),
+            });
+        };
+        let meta: ObjectMeta =
+            serde_json::from_str(metadata.get()).map_err(|error| DocumentError::Field {
+                field: "metadata",
+                reason: error.to_string(),
+            })?;
+        let metadata = span_of(metadata.get());
+        let fields = top
+            .rest
+            .iter()
+            .map(|(name, value)| (span_of(name), span_of(value.get())))
+            .collect();
+        Ok(Self(Arc::new(Inner {
+            meta,
+            api_version,
+            kind,
+            metadata,
+            fields,
+            json,
+        })))
+    }
+
+    fn text(&self, span: Span) -> &str {
+        // The spans were taken from `&str`s of these very bytes.
+        std::str::from_utf8(&self.0.json[span.range()]).unwrap_or_default()
+    }
+
+    /// The object's `apiVersion`.
+    pub fn api_version(&self) -> &str {
+        self.text(self.0.api_version)
+    }
+
+    /// The object's `kind`.
+    pub fn kind(&self) -> &str {
+        self.text(self.0.kind)
+    }
+
+    /// The metadata, resource version included.
+    pub fn meta(&self) -> &ObjectMeta {
+        &self.0.meta
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.0.meta.namespace.as_deref(), &self.0.meta.name)
+    }
+
+    /// When the store last wrote it; zero for a document that was not read from a store.
+    pub fn revision(&self) -> Revision {
+        self.0.meta.resource_version.unwrap_or_default()
+    }
+
+    /// The bytes as stored: without the resource version.
+    pub fn stored(&self) -> &Bytes {
+        &self.0.json
+    }
+
+    /// The bytes as clients see them: with the resource version.
+    pub fn to_json(&self) -> Bytes {
+        let Some(revision) = self.0.meta.resource_version else {
+            return self.0.json.clone();
+        };
+        let json = &self.0.json;
+        let inside = self.0.metadata.range().start + 1;
+        let empty = json[inside..].trim_ascii_start().starts_with(b"}");
+        let mut out = Vec::with_capacity(json.len() + 40);
+        out.extend_from_slice(&json[..inside]);
+        out.extend_from_slice(format!("\"resourceVersion\":\"{revision}\"").as_bytes());
+        if !empty {
+            out.push(b',');
+        }
+        out.extend_from_slice(&json[inside..]);
+        out.into()
+    }
+
+    /// A top-level field's JSON, `metadata`, `apiVersion` and `kind` apart.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let field = self.0.fields.iter().find(|(span, _)| self.text(*span) == name);
+        field.map(|(_, value)| self.text(*value))
+    }
+
+    /// The value at a dotted path (`spec.nodeName`, `metadata.name`), parsing only what leads to it.
+    ///
+    /// Lists cannot be looked into, and names with dots are not found.
+    pub fn lookup(&self, path: &str) -> Option<Value> {
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let json = match first {
+            "metadata" => self.text(self.0.metadata),
+            "apiVersion" => return rest.is_empty().then(|| self.api_version().into()),
+            "kind" => return rest.is_empty().then(|| self.kind().into()),
+            name => self.field(name)?,
+        };
+        Lookup(rest)
+            .deserialize(&mut serde_json::Deserializer::from_str(json))
+            .ok()
+            .flatten()
+    }
+
+    /// Decodes it into a Rust type, with its resource version.
+    pub fn decode<K: Object>(&self) -> Result<K, DocumentError> {
+        Ok(serde_json::from_slice(&self.to_json())?)
+    }
+
+    /// The whole object as a JSON map, with its resource version.
+    pub fn to_raw(&self) -> Result<RawObject, DocumentError> {
+        Ok(serde_json::from_slice(&self.to_json())?)
+    }
+
+    /// The bytes of this object with other metadata, or one top-level field replaced (or added).
+    pub(crate) fn rebuild(
+        &self,
+        meta: Option<&ObjectMeta>,
+        replace: Option<(&str, &[u8])>,
+    ) -> Result<Bytes, DocumentError> {
+        let mut out =
+            Vec::with_capacity(self.0.json.len() + replace.map_or(64, |(_, value)| value.len() + 16));
+        out.extend_from_slice(b"{\"apiVersion\":\"");
+        out.extend_from_slice(self.api_version().as_bytes());
+        out.extend_from_slice(b"\",\"kind\":\"");
+        out.extend_from_slice(self.kind().as_bytes());
+        out.extend_from_slice(b"\",\"metadata\":");
+        match meta {
+            Some(meta) => serde_json::to_writer(&mut out, meta)?,
+            None => out.extend_from_slice(&self.0.json[self.0.metadata.range()]),
+        }
+        let mut put = |name: &str, value: &[u8]| {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(value);
+        };
+        let mut replaced = false;
+        for (name, value) in &self.0.fields {
+            let name = self.text(*name);
+            match replace {
+                Some((other, new)) if other == name => {
+                    replaced = true;
+                    put(name, new);
+                }
+                _ => put(name, &self.0.json[value.range()]),
+            }
+        }
+        if let Some((name, new)) = replace
+            && !replaced
+        {
+            put(name, new);
+        }
+        out.push(b'}');
+        Ok(out.into())
+    }
+}
+
+/// A typed object as a JSON map, with its `apiVersion` and `kind`.
+pub(crate) fn raw_object<K: Object>(object: &K) -> Result<RawObject, DocumentError> {
+    let Value::Object(mut raw) = serde_json::to_value(object)? else {
+        return Err(DocumentError::Field {
+            field: "",
+            reason: "an object must be a JSON map".to_owned(),
+        });
+    };
+    let resource = K::resource();
+    raw.entry("apiVersion")
+        .or_insert_with(|| resource.api_version().into());
+    raw.entry("kind").or_insert_with(|| resource.kind.as_ref().into());
+    Ok(raw)
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).expect("documents are shorter than the store's largest value")
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision() == other.revision() && self.0.json == other.0.json
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_json()))
+    }
+}
+
+/// The top level of an object, nothing below it parsed.
+#[derive(Default)]
+struct TopLevel<'a> {
+    api_version: Option<&'a RawValue>,
+    kind: Option<&'a RawValue>,
+    metadata: Option<&'a RawValue>,
+    rest: Vec<(&'a str, &'a RawValue)>,
+}
+
+/// Most fields an object may have at its top level.
+const TOP_LEVEL_FIELDS: usize = 256;
+
+impl<'de> Deserialize<'de> for TopLevel<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TopLevelVisitor;
+
+        impl<'de> Visitor<'de> for TopLevelVisitor {
+            type Value = TopLevel<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with apiVersion, kind and metadata")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                use serde::de::Error as _;
+                let mut top = TopLevel::default();
+                // Borrowed names only: one with an escape is no field name that any kind has.
+                while let Some(name) = map.next_key::<&'de str>()? {
+                    let value: &'de RawValue = map.next_value()?;
+                    let slot = match name {
+                        "apiVersion" => &mut top.api_version,
+                        "kind" => &mut top.kind,
+                        "metadata" => &mut top.metadata,
+                        _ if top.rest.iter().any(|(seen, _)| *seen == name) => {
+                            return Err(A::Error::custom(format_args!("duplicate field {name:?}")));
+                        }
+                        _ if top.rest.len() >= TOP_LEVEL_FIELDS => {
+                            return Err(A::Error::custom(format_args!(
+                                "more than {TOP_LEVEL_FIELDS} top-level fields"
+                            )));
+                        }
+                        _ => {
+                            top.rest.push((name, value));
+                            continue;
+                        }
+                    };
+                    if slot.replace(value).is_some() {
+                        return Err(A::Error::custom(format_args!("duplicate field {name:?}")));
+                    }
+                }
+                Ok(top)
+            }
+        }
+
+        deserializer.deserialize_map(TopLevelVisitor)
+    }
+}
+
+/// Finds the value at a dotted path, skipping all else.
+struct Lookup<'p>(&'p str);
+
+impl<'de> DeserializeSeed<'de> for Lookup<'_> {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.0.is_empty() {
+            return Value::deserialize(deserializer).map(Some);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Lookup<'_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (first, rest) = self.0.split_once('.').unwrap_or((self.0, ""));
+        let mut found = None;
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if found.is_none() && name == first {
+                found = map.next_value_seed(Lookup(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;

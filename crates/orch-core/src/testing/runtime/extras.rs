@@ -1,0 +1,237 @@
+//! Cases about abilities that not every runtime has.
+
+use super::rig::{Case, Rig, Skip, joined};
+use super::{Program, Step};
+use crate::random::Random;
+use crate::runtime::{
+    ContainerState, ExecRequest, ExitReason, LogOptions, LogStream, Mount, PullRequest, Resources,
+    RuntimeError,
+};
+
+pub(super) async fn terminals_are_terminals(rig: &mut Rig<'_>) -> Case {
+    rig.needs("tty", |has| has.tty)?;
+    for tty in [false, true] {
+        let mut config = rig.config("main", &Program::new().then(Step::Tty));
+        config.tty = tty;
+        let id = rig.start(&format!("tty-{tty}"), &config).await;
+        rig.ended(&id).await;
+        let text = rig.text(&id, &LogOptions::default()).await;
+        assert_eq!(text.trim_end(), if tty { "tty" } else { "no tty" });
+    }
+    let id = rig.run("web", Program::new().wait()).await;
+    let request = ExecRequest {
+        tty: true,
+        ..rig.exec(&Program::new().then(Step::Tty))
+    };
+    let session = rig
+        .runtime()
+        .open_exec(&id, &request)
+        .await
+        .expect("opening a command");
+    let chunks = futures::StreamExt::collect::<Vec<_>>(session.output).await;
+    let chunks: Vec<_> = chunks
+        .into_iter()
+        .map(|chunk| chunk.expect("reading output"))
+        .collect();
+    assert_eq!(joined(&chunks, None).trim_end(), "tty");
+    Ok(())
+}
+
+pub(super) async fn stats_are_of_running_containers(rig: &mut Rig<'_>) -> Case {
+    let id = rig
+        .run_ready("web", |program| program.out("ready\n").wait())
+        .await;
+    match rig.runtime().stats(&id).await {
+        Err(RuntimeError::Unsupported { .. }) => return Err(Skip("stats")),
+        first => {
+            let first = first.expect("stats of a running container");
+            let second = rig
+                .runtime()
+                .stats(&id)
+                .await
+                .expect("stats of a running container");
+            assert!(
+                second.at >= first.at && second.cpu_nanos >= first.cpu_nanos,
+                "{first:?} {second:?}"
+            );
+        }
+    }
+    rig.runtime()
+        .stop_container(&id, rig.harness.patience())
+        .await
+        .expect("stopping");
+    let ended = rig.runtime().stats(&id).await;
+    assert!(matches!(ended, Err(RuntimeError::NotRunning { .. })), "{ended:?}");
+    Ok(())
+}
+
+pub(super) async fn limits_change_in_place(rig: &mut Rig<'_>) -> Case {
+    rig.needs("update_resources", |has| has.update_resources)?;
+    let mut config = rig.config("main", &Program::new().out("ready\n").wait());
+    config.resources = Resources {
+        cpu_shares: Some(256),
+        memory_limit_bytes: Some(64 << 20),
+        ..Resources::default()
+    };
+    let id = rig.start("web", &config).await;
+    rig.said(&id, "ready\n").await;
+    let more = Resources {
+        memory_limit_bytes: Some(128 << 20),
+        ..Resources::default()
+    };
+    rig.runtime()
+        .update_resources(&id, &more)
+        .await
+        .expect("changing limits");
+    let container = rig.get(&id).await;
+    assert!(container.state.is_running(), "it runs on");
+    assert_eq!(container.resources.memory_limit_bytes, Some(128 << 20));
+    assert_eq!(
+        container.resources.cpu_shares,
+        Some(256),
+        "what is not set does not change"
+    );
+    Ok(())
+}
+
+pub(super) async fn exceeding_memory_is_out_of_memory(rig: &mut Rig<'_>) -> Case {
+    rig.needs("resource_limits", |has| has.resource_limits)?;
+    let mut config = rig.config("main", &Program::new().then(Step::OutOfMemory));
+    config.resources.memory_limit_bytes = Some(16 << 20);
+    let id = rig.start("web", &config).await;
+    match rig.ended(&id).await.state {
+        ContainerState::Exited {
+            exit_code, reason, ..
+        } => {
+            assert_eq!((exit_code, reason), (Some(137), ExitReason::OutOfMemory));
+        }
+        state => panic!("it must have ended: {state:?}"),
+    }
+    Ok(())
+}
+
+pub(super) async fn mounts_show_files_of_the_machine(rig: &mut Rig<'_>) -> Case {
+    rig.needs("mounts", |has| has.mounts)?;
+    let source = rig
+        .harness
+        .scratch()
+        .join(format!("conformance-{}", Random::from_os().name_suffix(8)));
+    std::fs::create_dir_all(&source).expect("making a directory to mount");
+    std::fs::write(source.join("given"), "from outside\n").expect("writing a file to mount");
+    for (pod, read_only) in [("writable", false), ("read-only", true)] {
+        let program = Program::new()
+            .then(Step::Read("/mnt/data/given".into()))
+            .then(Step::Write(format!("/mnt/data/{pod}"), "from inside\n".into()));
+        let mut config = rig.config("main", &program);
+        let target = "/mnt/data".into();
+        config.mounts = vec![Mount {
+            source: source.clone(),
+            target,
+            read_only,
+        }];
+        let id = rig.start(pod, &config).await;
+        let code = rig.exit_code(&id).await;
+        let stdout = LogOptions {
+            stream: Some(LogStream::Stdout),
+            ..LogOptions::default()
+        };
+        assert_eq!(rig.text(&id, &stdout).await, "from outside\n");
+        assert_eq!(code != 0, read_only, "writing fails where it is read-only");
+        let written = std::fs::read_to_string(source.join(pod)).ok();
+        assert_eq!(written.as_deref(), (!read_only).then_some("from inside\n"));
+    }
+    let _ = std::fs::remove_dir_all(source);
+    Ok(())
+}
+
+pub(super) async fn a_user_can_be_chosen(rig: &mut Rig<'_>) -> Case {
+    rig.needs("security", |has| has.security)?;
+    let mut config = rig.config("main", &Program::new().then(Step::UserId));
+    config.security.run_as_user = Some(12345);
+    let id = rig.start("web", &config).await;
+    rig.ended(&id).await;
+    assert_eq!(rig.text(&id, &LogOptions::default()).await, "12345\n");
+    Ok(())
+}
+
+pub(super) async fn images_are_pulled_listed_and_removed(rig: &mut Rig<'_>) -> Case {
+    rig.needs("images", |has| has.images)?;
+    let image = rig
+        .harness
+        .pullable_image()
+        .ok_or(Skip("Harness::pullable_image"))?;
+    let runtime = rig.runtime();
+    runtime.remove_image(&image).await.expect("removing an image");
+    runtime
+        .remove_image(&image)
+        .await
+        .expect("removing an image that is gone");
+    assert_eq!(runtime.image(&image).await.expect("looking for an image"), None);
+    let request = PullRequest {
+        image: image.clone(),
+        credentials: None,
+    };
+    for _ in 0..2 {
+        let pulled = runtime.pull_image(&request).await.expect("pulling an image");
+        assert_eq!(
+            runtime.image(&image).await.expect("looking for an image"),
+            Some(pulled.clone())
+        );
+        let all = runtime.images().await.expect("listing images");
+        assert!(
+            all.iter().any(|other| other.id == pulled.id),
+            "a pulled image is listed"
+        );
+    }
+    let sandbox = rig.sandbox("web").await;
+    let mut config = rig.config("main", &Program::new());
+    config.image.clone_from(&image);
+    let id = rig.create(&sandbox, &config).await;
+    let used = runtime.remove_image(&image).await;
+    assert!(matches!(used, Err(RuntimeError::InUse { .. })), "{used:?}");
+    runtime.remove_container(&id).await.expect("removing a container");
+    runtime.remove_image(&image).await.expect("removing an image");
+    if let Some(image) = rig.harness.missing_image() {
+        let failed = runtime
+            .pull_image(&PullRequest {
+                image,
+                credentials: None,
+            })
+            .await;
+        assert!(
+            matches!(failed, Err(RuntimeError::PullFailed { .. })),
+            "{failed:?}"
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
+    let id = rig
+        .run_ready("web", |program| program.out("ready\n").wait())
+        .await;
+    let (has, runtime) = (rig.runtime().capabilities(), rig.runtime());
+    let refused = |what: &str, error: Option<RuntimeError>| {
+        assert!(
+            matches!(error, Some(RuntimeError::Unsupported { .. })),
+            "{what}: {error:?}"
+        );
+    };
+    if !has.exec {
+        refused("exec", runtime.exec(&id, &rig.exec(&Program::new())).await.err());
+        refused(
+            "open_exec",
+            runtime.open_exec(&id, &rig.exec(&Program::new())).await.err(),
+        );
+    }
+    if !has.attach {
+        refused("attach", runtime.attach(&id, &Default::default()).await.err());
+    }
+    if !has.update_resources {
+        refused(
+            "update_resources",
+            runtime.update_resources(&id, &Resources::default()).await.err(),
+        );
+    }
+    Ok(())
+}
