@@ -8,6 +8,7 @@
 
 pub mod cache;
 pub mod client;
+pub mod controller;
 pub mod object;
 pub mod random;
 pub mod runtime;

@@ -1,1 +1,195 @@
 //! Caches follow, resume and relist.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::*;
+use crate::client::{DeleteParams, Patch};
+use crate::object::Scope;
+use crate::store::{MemoryStore, Store};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Cat {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    colour: String,
+}
+
+impl Object for Cat {
+    fn resource() -> ApiResource {
+        ApiResource::new("example.com", "v1", "Cat", "cats", Scope::Namespaced)
+    }
+
+    fn metadata(&self) -> Cow<'_, ObjectMeta> {
+        Cow::Borrowed(&self.metadata)
+    }
+
+    fn set_metadata(&mut self, metadata: ObjectMeta) {
+        self.metadata = metadata;
+    }
+}
+
+fn cat(name: &str, colour: &str) -> Cat {
+    Cat {
+        metadata: ObjectMeta::named(name).label("colour", colour),
+        colour: colour.into(),
+    }
+}
+
+fn by_colour(client: &Client) -> Cache<Cat> {
+    Cache::<Cat>::builder(client)
+        .index("colour", |cat, _| vec![cat.colour.clone()])
+        .start()
+}
+
+fn names(cats: &[Arc<Cat>]) -> Vec<&str> {
+    let mut names: Vec<_> = cats.iter().map(|cat| cat.metadata.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+async fn paint(client: &Client, name: &str, colour: &str) -> Revision {
+    let patch = Patch::Merge(json!({"colour": colour, "metadata": {"labels": {"colour": colour}}}));
+    let painted: Cat = client.api("default").patch(name, &patch).await.unwrap();
+    painted.metadata.resource_version.unwrap()
+}
+
+#[tokio::test]
+async fn the_view_and_its_indexes_follow_every_change() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    api.create(&cat("tom", "grey")).await.unwrap();
+    let cats = by_colour(&client);
+    cats.synced().await;
+    assert_eq!(names(&cats.list()), ["tom"]);
+
+    let felix = api.create(&cat("felix", "black")).await.unwrap();
+    cats.wait_for(felix.metadata.resource_version.unwrap()).await;
+    assert_eq!(names(&cats.list()), ["felix", "tom"]);
+
+    cats.wait_for(paint(&client, "tom", "black").await).await;
+    assert_eq!(names(&cats.by_index("colour", "black")), ["felix", "tom"]);
+    assert!(cats.by_index("colour", "grey").is_empty());
+
+    let gone = api.delete("felix", &DeleteParams::now()).await.unwrap();
+    cats.wait_for(gone.document().revision()).await;
+    assert_eq!(names(&cats.by_index("colour", "black")), ["tom"]);
+    assert_eq!(cats.len(), 1);
+    assert_eq!(cats.get(&ObjectKey::new(Some("default"), "felix")), None);
+}
+
+#[tokio::test]
+async fn a_selecting_cache_holds_what_it_selects() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    api.create(&cat("tom", "grey")).await.unwrap();
+    api.create(&cat("felix", "black")).await.unwrap();
+    let black = Cache::<Cat>::builder(&client)
+        .labels("colour=black".parse().unwrap())
+        .namespace("default")
+        .start();
+    black.synced().await;
+    assert_eq!(names(&black.list()), ["felix"]);
+    black.wait_for(paint(&client, "tom", "black").await).await;
+    black.wait_for(paint(&client, "felix", "white").await).await;
+    assert_eq!(names(&black.list()), ["tom"]);
+}
+
+#[tokio::test]
+async fn a_handler_hears_of_each_object_once_and_in_order_however_late_it_comes() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    let cats = by_colour(&client);
+    let heard = |cats: &Cache<Cat>| {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = heard.clone();
+        cats.on_change(move |change| {
+            let colour = |cat: Option<&Arc<Cat>>| cat.map_or("-".to_owned(), |cat| cat.colour.clone());
+            log.lock().push(format!(
+                "{} {}>{}",
+                change.key.name(),
+                colour(change.old),
+                colour(change.new)
+            ));
+        });
+        heard
+    };
+    let early = heard(&cats);
+    api.create(&cat("tom", "grey")).await.unwrap();
+    cats.wait_for(paint(&client, "tom", "black").await).await;
+    tokio::task::yield_now().await;
+    let late = heard(&cats);
+    let gone = api.delete("tom", &DeleteParams::now()).await.unwrap();
+    cats.wait_for(gone.document().revision()).await;
+    tokio::task::yield_now().await;
+    assert_eq!(*late.lock(), ["tom ->black", "tom black>-"]);
+    let early = early.lock();
+    // The first list may have come before or after the first writes.
+    assert_eq!(early.last().unwrap(), "tom black>-");
+    assert!(early[0].starts_with("tom ->"), "{early:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_lost_its_place_lists_anew() {
+    let store = Arc::new(MemoryStore::new());
+    let client = Client::new(store.clone());
+    let api = client.api::<Cat>("default");
+    for n in 0..5 {
+        api.create(&cat(&format!("cat-{n}"), "grey")).await.unwrap();
+    }
+    let cats = by_colour(&client);
+    cats.synced().await;
+    // All without letting the cache's task run: the store forgets what the cache has not seen.
+    for n in 0..5 {
+        api.delete(&format!("cat-{n}"), &DeleteParams::now())
+            .await
+            .unwrap();
+    }
+    let last = api
+        .create(&cat("last", "white"))
+        .await
+        .unwrap()
+        .metadata
+        .resource_version
+        .unwrap();
+    store.compact(last).await.unwrap();
+    cats.wait_for(last).await;
+    assert_eq!(names(&cats.list()), ["last"]);
+    assert!(cats.by_index("colour", "grey").is_empty());
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_is_left_out_until_it_can() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    api.create(&cat("tom", "grey")).await.unwrap();
+    let cats = by_colour(&client);
+    cats.synced().await;
+    let broken = Patch::Merge(json!({"colour": 3}));
+    let written = api
+        .patch_part("tom", crate::client::Part::Whole, &broken)
+        .await
+        .unwrap();
+    cats.wait_for(written.document.revision()).await;
+    assert!(cats.is_empty());
+    cats.wait_for(paint(&client, "tom", "white").await).await;
+    assert_eq!(names(&cats.by_index("colour", "white")), ["tom"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_cache_is_no_longer_fed() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let cats = by_colour(&client);
+    cats.synced().await;
+    let feed = cats.0.feed.clone();
+    let shared = Arc::downgrade(&cats.0.shared);
+    drop(cats.clone());
+    assert!(!feed.is_finished(), "another handle is left");
+    drop(cats);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(feed.is_finished() && shared.upgrade().is_none());
+}

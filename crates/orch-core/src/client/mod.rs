@@ -12,6 +12,8 @@ mod local;
 mod params;
 mod patch;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::fmt;

@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 16;
 /// # let client = Client::new(Arc::new(orch_core::store::MemoryStore::new()));
 /// let cats = client.api::<Cat>("default");
 /// # cats.create(&Cat { metadata: ObjectMeta::named("tom"), lives: 9 }).await?;
-/// let tom = retry_on_conflict(async || {
+/// let tom = retry_on_conflict(|| async {
 ///     let mut tom = cats.get("tom").await?;
 ///     tom.lives -= 1;
 ///     cats.update(&tom).await
@@ -31,9 +31,10 @@ const ATTEMPTS: usize = 16;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn retry_on_conflict<T>(
-    mut write: impl AsyncFnMut() -> Result<T, ApiError>,
-) -> Result<T, ApiError> {
+pub async fn retry_on_conflict<T, F>(mut write: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
     for _ in 1..ATTEMPTS {
         match write().await {
             Err(ApiError::Conflict { .. }) => tokio::task::yield_now().await,

@@ -28,6 +28,8 @@ pub use document::{Document, DocumentError, RawObject};
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};
 pub use key::ObjectKey;
 pub use meta::{ObjectMeta, OwnerReference};
+#[cfg(feature = "derive")]
+pub use orch_derive::Object;
 pub use quantity::{Quantity, QuantityError, QuantityFormat};
 pub use resource::{ApiResource, Scope};
 pub use selector::{

@@ -264,7 +264,7 @@ fn quantities() -> impl Strategy<Value = Quantity> {
         -i128::MAX..=i128::MAX,
         (any::<i64>(), 0..20u32).prop_map(|(n, zeros)| i128::from(n).saturating_mul(10_i128.pow(zeros))),
         (any::<i64>(), 0..6u32)
-            .prop_map(|(n, power)| i128::from(n >> 20) * NANO * 1024_i128.pow(power) >> 30),
+            .prop_map(|(n, power)| (i128::from(n >> 20) * NANO * 1024_i128.pow(power)) >> 30),
     ];
     (nanos, formats()).prop_map(|(nanos, format)| Quantity::from_nanos(nanos).with_format(format))
 }

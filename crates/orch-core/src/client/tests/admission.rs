@@ -1,0 +1,161 @@
+//! Rules run for every writer, in order, and can warn, change and refuse.
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::*;
+use crate::object::{FieldError, FieldErrors, FieldPath, RawObject};
+
+struct CatRules;
+
+impl KindRules for CatRules {
+    fn prepare_create(&self, object: &mut RawObject) {
+        object.remove("status");
+    }
+
+    fn default(&self, object: &mut RawObject) {
+        let spec = object.entry("spec").or_insert_with(|| json!({}));
+        if let Some(spec) = spec.as_object_mut() {
+            spec.entry("lives").or_insert(json!(9));
+        }
+    }
+
+    fn validate(&self, object: &RawObject) -> FieldErrors {
+        let lives = object["spec"]["lives"].as_u64().unwrap_or_default();
+        let path = FieldPath::new("spec").child("lives");
+        let mut errors = FieldErrors::default();
+        if lives > 9 {
+            errors.push(FieldError::invalid(&path, lives, "must be at most 9"));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &RawObject, old: &RawObject) -> FieldErrors {
+        let mut errors = self.validate(object);
+        if object["spec"]["lives"].as_u64() > old["spec"]["lives"].as_u64() {
+            errors.push(FieldError::forbidden(
+                &FieldPath::new("spec").child("lives"),
+                "lives do not come back",
+            ));
+        }
+        errors
+    }
+
+    fn warnings(&self, object: &RawObject) -> Vec<String> {
+        if object["spec"]["lives"] == json!(1) {
+            vec!["last life".into()]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+struct Collar;
+
+#[async_trait]
+impl Admission for Collar {
+    fn name(&self) -> &str {
+        "Collar"
+    }
+
+    fn handles(&self, resource: &ApiResource, _: Operation) -> bool {
+        resource.kind == "Cat"
+    }
+
+    async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
+        if request.operation == Operation::Create {
+            request.object["metadata"]["labels"]["collar"] = json!("red");
+        }
+        Ok(())
+    }
+
+    async fn validate(&self, request: &AdmissionRequest<'_>) -> Result<(), Refusal> {
+        if request.operation == Operation::Delete && request.key.name() == "queen" {
+            return Err(Refusal::Forbidden("she stays".into()));
+        }
+        Ok(())
+    }
+}
+
+fn ruled() -> Api<Cat> {
+    Client::builder(Arc::new(MemoryStore::new()))
+        .kind(Kind::new(Cat::resource(), CatRules))
+        .admission(Collar)
+        .build()
+        .api("default")
+}
+
+#[tokio::test]
+async fn defaults_mutations_and_validation_run_in_that_order() {
+    let cats = ruled();
+    let raw = json!({"metadata": {"name": "tom", "labels": {}}, "spec": {}, "status": {"asleep": true}});
+    let create = |raw: serde_json::Value| {
+        let cats = cats.clone();
+        async move {
+            let backend = cats.client().backend();
+            backend
+                .create(
+                    cats.collection(),
+                    raw.as_object().unwrap().clone(),
+                    &WriteParams::default(),
+                )
+                .await
+        }
+    };
+    create(raw).await.unwrap();
+    let tom = cats.get("tom").await.unwrap();
+    assert_eq!(
+        (tom.spec.lives, tom.status, tom.metadata.labels["collar"].as_str()),
+        (9, None, "red")
+    );
+
+    let error = create(json!({"metadata": {"name": "x", "labels": {}}, "spec": {"lives": 10}}))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"cats.example.com "x" in namespace "default" is invalid: spec.lives: Invalid value: 10: must be at most 9"#
+    );
+    let warned = create(json!({"metadata": {"name": "y", "labels": {}}, "spec": {"lives": 1}}))
+        .await
+        .unwrap();
+    assert_eq!(warned.warnings, ["last life"]);
+}
+
+#[tokio::test]
+async fn updates_are_held_against_what_was() {
+    let cats = ruled();
+    let mut tom = cat("tom", 5);
+    tom.metadata.labels.insert("a".into(), "b".into());
+    let mut tom = cats.create(&tom).await.unwrap();
+    tom.spec.lives = 6;
+    let error = cats.update(&tom).await.unwrap_err().to_string();
+    assert!(
+        error.contains("spec.lives: Forbidden: lives do not come back"),
+        "{error}"
+    );
+    let error = cats
+        .patch("tom", &Patch::Merge(json!({"spec": {"lives": 7}})))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ApiError::Invalid { .. }));
+    assert_eq!(cats.get("tom").await.unwrap().spec.lives, 5);
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_rule_and_the_object() {
+    let cats = ruled();
+    let mut queen = cat("queen", 9);
+    queen.metadata.labels.insert("a".into(), "b".into());
+    cats.create(&queen).await.unwrap();
+    let error = cats
+        .delete("queen", &DeleteParams::now())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        r#"cats.example.com "queen" in namespace "default" is forbidden: Collar: she stays"#
+    );
+    cats.get("queen").await.unwrap();
+}

@@ -1,0 +1,110 @@
+//! Lists are snapshots, selected and paged.
+
+use super::*;
+use crate::object::{FieldSelector, Selector};
+
+async fn ten_cats() -> Api<Cat> {
+    let client = client();
+    for n in 0..10 {
+        let namespace = if n < 5 { "east" } else { "west" };
+        let mut cat = cat(&format!("cat-{n}"), n);
+        cat.metadata
+            .labels
+            .insert("parity".into(), if n % 2 == 0 { "even" } else { "odd" }.into());
+        client.api(namespace).create(&cat).await.unwrap();
+    }
+    client.all()
+}
+
+fn lives(list: &List<Cat>) -> Vec<u32> {
+    list.items.iter().map(|cat| cat.spec.lives).collect()
+}
+
+#[tokio::test]
+async fn selectors_choose_by_namespace_label_and_field() {
+    let cats = ten_cats().await;
+    let select = |labels: &str, fields: &str| {
+        let labels: Selector = labels.parse().unwrap();
+        let fields: FieldSelector = fields.parse().unwrap();
+        ListParams::default().labels(labels).fields(fields)
+    };
+    for (labels, fields, expected) in [
+        ("", "", vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("parity=even", "", vec![0, 2, 4, 6, 8]),
+        ("parity!=even", "metadata.namespace=west", vec![5, 7, 9]),
+        ("", "metadata.name=cat-3", vec![3]),
+        ("nothing", "", vec![]),
+    ] {
+        assert_eq!(
+            lives(&cats.list(&select(labels, fields)).await.unwrap()),
+            expected,
+            "{labels} {fields}"
+        );
+    }
+    let west = cats.client().api::<Cat>("west");
+    assert_eq!(
+        lives(&west.list(&ListParams::default()).await.unwrap()),
+        [5, 6, 7, 8, 9]
+    );
+    let error = cats
+        .list(&select("", "spec.lives=3"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("field label not supported: spec.lives"), "{error}");
+}
+
+#[tokio::test]
+async fn pages_show_one_snapshot_whatever_is_written_meanwhile() {
+    let cats = ten_cats().await;
+    for (labels, all) in [
+        ("", (0..10).collect::<Vec<u32>>()),
+        ("parity=odd", vec![1, 3, 5, 7, 9]),
+    ] {
+        let mut params = ListParams::default().labels(labels.parse().unwrap()).limit(3);
+        let mut seen = Vec::new();
+        loop {
+            let page = cats.list(&params).await.unwrap();
+            assert!(page.items.len() <= 3);
+            seen.extend(lives(&page));
+            cats.client()
+                .api("east")
+                .create(&Cat {
+                    metadata: ObjectMeta {
+                        generate_name: Some("zz-".into()),
+                        ..ObjectMeta::named("").label("parity", "odd")
+                    },
+                    ..Cat::default()
+                })
+                .await
+                .unwrap();
+            match page.continue_token {
+                Some(token) => params.continue_token = Some(token),
+                None => break,
+            }
+        }
+        seen.retain(|lives| *lives != 0 || all.contains(&0));
+        assert_eq!(seen, all, "{labels}");
+        // The kittens of the first round are real by the second.
+        for kitten in cats.list(&ListParams::default()).await.unwrap().items {
+            if kitten.metadata.name.starts_with("zz-") {
+                cats.client()
+                    .api::<Cat>("east")
+                    .delete(&kitten.metadata.name, &DeleteParams::now())
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+    let bad = ListParams {
+        continue_token: Some("nonsense".into()),
+        ..ListParams::default()
+    };
+    assert!(
+        cats.list(&bad)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("continue: \"nonsense\" is no token")
+    );
+}

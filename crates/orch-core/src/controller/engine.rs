@@ -1,0 +1,274 @@
+//! Puts a controller to work.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::worker::Worker;
+use super::{Backoff, Context, Controller, Election, Leadership, Metrics, MetricsSnapshot, WorkQueue};
+use crate::cache::{Cache, Change};
+use crate::client::Client;
+use crate::object::{ApiResource, Object, ObjectKey, OwnerReference};
+use crate::random::Random;
+
+/// How many objects are reconciled at once unless the embedder says otherwise.
+const CONCURRENCY: usize = 4;
+
+/// Runs a controller; built like kube-rs' `Controller` and controller-runtime's `Builder`.
+pub struct Engine<C: Controller> {
+    controller: Arc<C>,
+    client: Client,
+    cache: Option<Cache<C::Object>>,
+    watches: Vec<Watch>,
+    concurrency: usize,
+    backoff: Backoff,
+    random: Random,
+    election: Option<Election>,
+}
+
+/// Connects another kind's changes to the queue.
+type Watch = Box<dyn FnOnce(Arc<WorkQueue>) + Send>;
+
+impl<C: Controller> Engine<C> {
+    /// An engine for `controller`, reading and writing through `client`.
+    pub fn new(controller: C, client: &Client) -> Self {
+        Self {
+            controller: Arc::new(controller),
+            client: client.clone(),
+            cache: None,
+            watches: Vec::new(),
+            concurrency: CONCURRENCY,
+            backoff: Backoff::default(),
+            random: Random::from_os(),
+            election: None,
+        }
+    }
+
+    /// Uses a cache that others use too, or one that selects; by default the engine makes one of all objects.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache<C::Object>) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Reconciles an object whenever one that it controls (by owner reference) changes.
+    #[must_use]
+    pub fn owns<V: Send + Sync + 'static>(self, cache: &Cache<V>) -> Self {
+        let resource = C::Object::resource();
+        self.watches(cache, move |change| {
+            let namespace = change.key.namespace();
+            let owners = [change.old_controller, change.controller];
+            owners
+                .into_iter()
+                .flatten()
+                .filter_map(|owner| owner_key(owner, &resource, namespace))
+                .collect()
+        })
+    }
+
+    /// Reconciles the objects that `keys` names whenever another changes.
+    #[must_use]
+    pub fn watches<V: Send + Sync + 'static>(
+        mut self,
+        cache: &Cache<V>,
+        keys: impl Fn(&Change<'_, V>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        let cache = cache.clone();
+        self.watches.push(Box::new(move |queue| {
+            // The handler lives as long as the cache, the queue only as long as the controller runs.
+            let queue = Arc::downgrade(&queue);
+            cache.on_change(move |change| {
+                if let Some(queue) = queue.upgrade() {
+                    keys(change).into_iter().for_each(|key| queue.add(key));
+                }
+            });
+        }));
+        self
+    }
+
+    /// How many objects are reconciled at once, at least one.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How long to wait after failures.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Where jitter comes from.
+    #[must_use]
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Works only while holding a lease, so that of several engines one works.
+    #[must_use]
+    pub fn leader_election(mut self, election: Election) -> Self {
+        self.election = Some(election);
+        self
+    }
+
+    /// Starts it on the present tokio runtime.
+    pub fn start(self) -> Running {
+        let queue = Arc::new(WorkQueue::new());
+        let metrics = Arc::new(Metrics::default());
+        let cache = self.cache.unwrap_or_else(|| Cache::builder(&self.client).start());
+        let weak = Arc::downgrade(&queue);
+        cache.on_change(move |change| {
+            if let Some(queue) = weak.upgrade() {
+                queue.add(change.key.clone());
+            }
+        });
+        for watch in self.watches {
+            watch(queue.clone());
+        }
+        let name = self.controller.name();
+        let (stop, stopped) = watch::channel(false);
+        let crew = Crew {
+            worker: Arc::new(Worker {
+                name: name.clone(),
+                controller: self.controller,
+                cache,
+                queue: queue.clone(),
+                metrics: metrics.clone(),
+                backoff: self.backoff,
+                failures: Mutex::new(HashMap::new()),
+            }),
+            context: Context {
+                client: self.client.clone(),
+                random: self.random,
+            },
+            concurrency: self.concurrency,
+        };
+        let task = match self.election {
+            None => tokio::spawn(crew.work(stopped)),
+            Some(election) => tokio::spawn(crew.campaign(election, stopped)),
+        };
+        Running {
+            name,
+            queue,
+            metrics,
+            stop,
+            task,
+        }
+    }
+}
+
+/// The key of the owner that `reference` names, if it is of this kind (in whatever version).
+fn owner_key(reference: &OwnerReference, kind: &ApiResource, namespace: Option<&str>) -> Option<ObjectKey> {
+    let group = reference
+        .api_version
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
+    if reference.kind != kind.kind || group != kind.group {
+        return None;
+    }
+    Some(ObjectKey::new(
+        namespace.filter(|_| kind.is_namespaced()),
+        &reference.name,
+    ))
+}
+
+/// Waits for the word to stop, which dropping the sender is too.
+pub(super) async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// The workers of one controller.
+struct Crew<C: Controller> {
+    worker: Arc<Worker<C>>,
+    context: Context,
+    concurrency: usize,
+}
+
+impl<C: Controller> Crew<C> {
+    /// Works until told to stop, then finishes what is in hand.
+    async fn work(self, mut stopped: watch::Receiver<bool>) {
+        self.worker.cache.synced().await;
+        let mut workers = self.hire(self.context.clone());
+        told(&mut stopped).await;
+        self.worker.queue.close();
+        while workers.join_next().await.is_some() {}
+    }
+
+    /// Works while leading; drops what is in hand when leadership is lost.
+    async fn campaign(self, election: Election, mut stopped: watch::Receiver<bool>) {
+        self.worker.cache.synced().await;
+        let mut leadership = Leadership::campaign(self.context.client.clone(), election);
+        loop {
+            let won = tokio::select! {
+                client = leadership.won() => Some(client),
+                () = told(&mut stopped) => None,
+            };
+            let Some(client) = won else { break };
+            let mut workers = self.hire(Context {
+                client,
+                random: self.context.random.clone(),
+            });
+            let deposed = tokio::select! {
+                () = leadership.lost() => true,
+                () = told(&mut stopped) => false,
+            };
+            if deposed {
+                workers.shutdown().await;
+                self.worker.recall();
+            } else {
+                self.worker.queue.close();
+                while workers.join_next().await.is_some() {}
+                break;
+            }
+        }
+        leadership.resign().await;
+    }
+
+    fn hire(&self, context: Context) -> JoinSet<()> {
+        let context = Arc::new(context);
+        (0..self.concurrency)
+            .map(|_| self.worker.clone().run(context.clone()))
+            .collect()
+    }
+}
+
+/// A controller at work. Dropping it stops the controller too, without waiting.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    queue: Arc<WorkQueue>,
+    metrics: Arc<Metrics>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// The controller's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it has done so far.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.metrics.snapshot(&self.queue)
+    }
+
+    /// Queues an object, as if it had changed.
+    pub fn reconcile_now(&self, key: ObjectKey) {
+        self.queue.add(key);
+    }
+
+    /// Takes on nothing more, lets the reconciles in hand finish, gives up the lease, and returns.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(controller = self.name, %error, "the controller ended abnormally");
+        }
+    }
+}
