@@ -50,7 +50,7 @@ impl Driver {
             config,
             identity.labels(self.scope(), &pod.identity, config),
             spec::user(config, image_user.as_deref())?,
-            self.protects(),
+            self.protects() == Some(true),
         )?;
         let name = identity.engine_name(self.scope(), &pod.identity.name);
         match self.create(&name, body).await {
@@ -112,13 +112,10 @@ impl Driver {
             Err(fault) if fault.is_missing() && fault.message().contains("No such container") => {
                 Err(self.gone(id))
             }
-            Err(Fault::Refused { message, .. }) => {
-                self.gave_up_protection(&message);
-                Err(RuntimeError::StartFailed {
-                    container: known.identity.name.clone(),
-                    reason: message,
-                })
-            }
+            Err(Fault::Refused { message, .. }) => Err(RuntimeError::StartFailed {
+                container: known.identity.name.clone(),
+                reason: message,
+            }),
             Err(fault) => Err(fault.during(format!("starting container {id}"))),
         }
     }
