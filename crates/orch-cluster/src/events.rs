@@ -152,9 +152,16 @@ impl Recorder {
 
     fn record(&self, about: &ObjectReference, warning: bool, reason: String, message: String) {
         // Without a tokio runtime nothing can be written, nor is there anything to tell about.
-        let Ok(handle) = tokio::runtime::Handle::try_current() else { return };
+        let Ok(handle) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         let subject = Arc::new(Subject::of(about));
-        let news = News { subject, warning, reason, message };
+        let news = News {
+            subject,
+            warning,
+            reason,
+            message,
+        };
         let mut state = self.0.state.lock();
         if state.hear(news, time::now()) && !state.flushing {
             state.flushing = true;
@@ -203,7 +210,9 @@ impl Recorder {
         for _ in 0..NAME_ATTEMPTS {
             match events.create(&self.event(news, &known)).await {
                 // Another recorder spoke of the same object at the same instant.
-                Err(ApiError::AlreadyExists(_)) => known.name = self.0.state.lock().name(&news.subject, known.last),
+                Err(ApiError::AlreadyExists(_)) => {
+                    known.name = self.0.state.lock().name(&news.subject, known.last)
+                }
                 Err(error) => return Err(error),
                 Ok(_) => {
                     self.0.state.lock().exists(news, known.name);
@@ -230,7 +239,10 @@ impl Recorder {
             count: Some(known.count),
             first_timestamp: Some(Time(seconds(known.first))),
             last_timestamp: Some(Time(seconds(known.last))),
-            source: Some(EventSource { component: Some(self.0.component.clone()), host: host.clone() }),
+            source: Some(EventSource {
+                component: Some(self.0.component.clone()),
+                host: host.clone(),
+            }),
             reporting_component: Some(self.0.component.clone()),
             reporting_instance: host,
             ..Event::default()
@@ -252,11 +264,20 @@ impl State {
                 self.known.remove(&oldest);
             }
             let name = self.name(&news.subject, now);
-            let known = Known { name, count: 0, first: now, last: now, exists: false, pending: false };
+            let known = Known {
+                name,
+                count: 0,
+                first: now,
+                last: now,
+                exists: false,
+                pending: false,
+            };
             self.known.insert(news.clone(), known);
             self.order.push_back(news.clone());
         }
-        let Some(known) = self.known.get_mut(&news) else { return false };
+        let Some(known) = self.known.get_mut(&news) else {
+            return false;
+        };
         known.count = known.count.saturating_add(1);
         known.last = now;
         if !known.pending {
@@ -270,16 +291,22 @@ impl State {
         if self.budgets.len() >= KNOWN_MAX {
             // Whoever was silent long enough has its whole budget again.
             let full = REFILL.as_secs_f64() * BURST;
-            self.budgets.retain(|_, budget| now.duration_since(budget.at).as_secs_f64() < full);
+            self.budgets
+                .retain(|_, budget| now.duration_since(budget.at).as_secs_f64() < full);
             if self.budgets.len() >= KNOWN_MAX {
                 self.budgets.clear();
             }
         }
-        let fresh = || Budget { tokens: BURST, at: now };
+        let fresh = || Budget {
+            tokens: BURST,
+            at: now,
+        };
         if !self.budgets.contains_key(subject) {
             self.budgets.insert(subject.clone(), fresh());
         }
-        let Some(budget) = self.budgets.get_mut(subject) else { return false };
+        let Some(budget) = self.budgets.get_mut(subject) else {
+            return false;
+        };
         let refilled = now.duration_since(budget.at).as_secs_f64().max(0.0) / REFILL.as_secs_f64();
         budget.tokens = (budget.tokens + refilled).min(BURST);
         budget.at = now;
@@ -293,7 +320,11 @@ impl State {
     /// A name no other event of this recorder has: the object's, and the time in hexadecimal nanoseconds.
     fn name(&mut self, subject: &Subject, now: Timestamp) -> String {
         self.last_nanos = now.as_nanosecond().max(self.last_nanos + 1);
-        format!("{}.{:x}", subject.name.as_deref().unwrap_or("object"), self.last_nanos)
+        format!(
+            "{}.{:x}",
+            subject.name.as_deref().unwrap_or("object"),
+            self.last_nanos
+        )
     }
 
     fn take(&mut self) -> Option<(News, Known)> {
@@ -340,7 +371,10 @@ impl Subject {
 
     /// Events live with what they are about; of objects without a namespace they live in `default`.
     fn event_namespace(&self) -> &str {
-        self.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or("default")
+        self.namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty())
+            .unwrap_or("default")
     }
 }
 
@@ -357,16 +391,28 @@ pub async fn expire_events(client: &Client, keep: Duration) -> Result<usize, Api
     let mut expired = BTreeSet::new();
     loop {
         let page = client.all::<Event>().list(&params).await?;
-        expired.extend(page.items.into_iter().filter(|event| last_said(event) < oldest).map(|event| {
-            (event.metadata.namespace.unwrap_or_default(), event.metadata.name.unwrap_or_default())
-        }));
+        expired.extend(
+            page.items
+                .into_iter()
+                .filter(|event| last_said(event) < oldest)
+                .map(|event| {
+                    (
+                        event.metadata.namespace.unwrap_or_default(),
+                        event.metadata.name.unwrap_or_default(),
+                    )
+                }),
+        );
         match page.continue_token {
             Some(token) => params.continue_token = Some(token),
             None => break,
         }
     }
     for (namespace, name) in &expired {
-        match client.api::<Event>(namespace).delete(name, &DeleteParams::default()).await {
+        match client
+            .api::<Event>(namespace)
+            .delete(name, &DeleteParams::default())
+            .await
+        {
             Ok(_) | Err(ApiError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
@@ -375,10 +421,20 @@ pub async fn expire_events(client: &Client, keep: Duration) -> Result<usize, Api
 }
 
 fn last_said(event: &Event) -> Timestamp {
-    let last = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
-    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|at| at.0);
+    let last = event
+        .last_timestamp
+        .as_ref()
+        .or(event.metadata.creation_timestamp.as_ref());
+    let series = event
+        .series
+        .as_ref()
+        .and_then(|series| series.last_observed_time.as_ref())
+        .map(|at| at.0);
     let new_form = event.event_time.as_ref().map(|at| at.0);
-    series.or(last.map(|at| at.0)).or(new_form).unwrap_or(Timestamp::MAX)
+    series
+        .or(last.map(|at| at.0))
+        .or(new_form)
+        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -404,7 +460,12 @@ mod tests {
     }
 
     async fn events(client: &Client) -> Vec<Event> {
-        client.all::<Event>().list(&ListParams::default()).await.unwrap().items
+        client
+            .all::<Event>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
     }
 
     #[tokio::test(start_paused = true)]
@@ -421,8 +482,17 @@ mod tests {
         assert_eq!(events.len(), 2);
         let event = &events[0];
         assert_eq!((event.count, event.type_.as_deref()), (Some(3), Some("Warning")));
-        assert_eq!((event.involved_object.kind.as_deref(), event.metadata.namespace.as_deref()), (Some("Pod"), Some("shop")));
-        let (first, last) = (event.first_timestamp.as_ref().unwrap(), event.last_timestamp.as_ref().unwrap());
+        assert_eq!(
+            (
+                event.involved_object.kind.as_deref(),
+                event.metadata.namespace.as_deref()
+            ),
+            (Some("Pod"), Some("shop"))
+        );
+        let (first, last) = (
+            event.first_timestamp.as_ref().unwrap(),
+            event.last_timestamp.as_ref().unwrap(),
+        );
         assert_eq!(last.0.duration_since(first.0).as_secs(), 20);
         assert_eq!(event.source.as_ref().unwrap().host.as_deref(), Some("n1"));
     }
@@ -448,7 +518,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn recorders_that_speak_at_the_same_instant_both_are_heard() {
         let client = client();
-        let recorders = [Recorder::new(client.clone(), "a", ""), Recorder::new(client.clone(), "b", "")];
+        let recorders = [
+            Recorder::new(client.clone(), "a", ""),
+            Recorder::new(client.clone(), "b", ""),
+        ];
         for recorder in &recorders {
             recorder.normal(&pod("web"), "Same", "same");
         }
@@ -465,7 +538,11 @@ mod tests {
         recorder.normal(&pod("web"), "Same", "same");
         recorder.flush().await;
         let name = events(&client).await[0].metadata.name.clone().unwrap();
-        client.api::<Event>("shop").delete(&name, &DeleteParams::default()).await.unwrap();
+        client
+            .api::<Event>("shop")
+            .delete(&name, &DeleteParams::default())
+            .await
+            .unwrap();
         recorder.normal(&pod("web"), "Same", "same");
         recorder.flush().await;
         assert_eq!(events(&client).await.len(), 1);

@@ -64,7 +64,11 @@ pub struct ContainerAt {
 impl ContainerAt {
     /// The default container of a pod.
     pub fn new(namespace: impl Into<String>, pod: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), pod: pod.into(), container: None }
+        Self {
+            namespace: namespace.into(),
+            pod: pod.into(),
+            container: None,
+        }
     }
 
     /// The container of this name.
@@ -121,7 +125,10 @@ impl Agent {
             node: self.config().node_name.clone(),
         })?;
         let name = choose(&pod, at)?;
-        let filter = ContainerFilter { pod_uid: pod.metadata.uid.clone(), ..ContainerFilter::default() };
+        let filter = ContainerFilter {
+            pod_uid: pod.metadata.uid.clone(),
+            ..ContainerFilter::default()
+        };
         let mut named: Vec<_> = self.runtime().containers(&filter).await?;
         named.retain(|container| container.name == name);
         named.sort_by_key(|container| std::cmp::Reverse(container.attempt));
@@ -136,12 +143,30 @@ impl Agent {
 
 fn choose(pod: &Pod, at: &ContainerAt) -> Result<String, AccessError> {
     let spec = pod.spec.as_ref();
-    let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let all = spec.into_iter().flat_map(|spec| {
+        spec.containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten())
+    });
     let known: Vec<String> = all.map(|container| container.name.clone()).collect();
-    let default = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DEFAULT_CONTAINER));
-    let asked = at.container.as_ref().or(default).or(known.first()).cloned().unwrap_or_default();
+    let default = pod
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(DEFAULT_CONTAINER));
+    let asked = at
+        .container
+        .as_ref()
+        .or(default)
+        .or(known.first())
+        .cloned()
+        .unwrap_or_default();
     if known.contains(&asked) {
         return Ok(asked);
     }
-    Err(AccessError::NoContainer { pod: format!("{}/{}", at.namespace, at.pod), asked, known })
+    Err(AccessError::NoContainer {
+        pod: format!("{}/{}", at.namespace, at.pod),
+        asked,
+        known,
+    })
 }

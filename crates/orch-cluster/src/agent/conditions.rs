@@ -21,8 +21,10 @@ pub(crate) fn conditions(
         ("ContainersReady", containers),
     ];
     let before = view.status.conditions.as_deref().unwrap_or_default();
-    let mut conditions: Vec<PodCondition> =
-        owned.into_iter().map(|(type_, verdict)| condition(view, before, type_, verdict)).collect();
+    let mut conditions: Vec<PodCondition> = owned
+        .into_iter()
+        .map(|(type_, verdict)| condition(view, before, type_, verdict))
+        .collect();
     if !before.iter().any(|condition| condition.type_ == "PodScheduled") {
         // A pod that was created on its node never met the scheduler.
         conditions.push(condition(view, before, "PodScheduled", Verdict::yes()));
@@ -33,7 +35,10 @@ pub(crate) fn conditions(
 }
 
 fn owned_type(type_: &str) -> bool {
-    matches!(type_, "PodReadyToStartContainers" | "Initialized" | "Ready" | "ContainersReady")
+    matches!(
+        type_,
+        "PodReadyToStartContainers" | "Initialized" | "Ready" | "ContainersReady"
+    )
 }
 
 #[derive(Clone, Debug)]
@@ -45,11 +50,19 @@ struct Verdict {
 
 impl Verdict {
     fn yes() -> Self {
-        Self { holds: true, reason: None, message: None }
+        Self {
+            holds: true,
+            reason: None,
+            message: None,
+        }
     }
 
     fn no(reason: &'static str, message: impl Into<Option<String>>) -> Self {
-        Self { holds: false, reason: Some(reason), message: message.into() }
+        Self {
+            holds: false,
+            reason: Some(reason),
+            message: message.into(),
+        }
     }
 }
 
@@ -57,7 +70,9 @@ fn condition(view: &View<'_>, before: &[PodCondition], type_: &str, verdict: Ver
     let status = if verdict.holds { "True" } else { "False" };
     let before = before.iter().find(|before| before.type_ == type_);
     let same = before.filter(|before| before.status == status);
-    let since = same.and_then(|same| same.last_transition_time.clone()).unwrap_or_else(|| time(view.now));
+    let since = same
+        .and_then(|same| same.last_transition_time.clone())
+        .unwrap_or_else(|| time(view.now));
     PodCondition {
         last_transition_time: Some(since),
         status: status.to_owned(),
@@ -70,16 +85,26 @@ fn condition(view: &View<'_>, before: &[PodCondition], type_: &str, verdict: Ver
 
 fn ready_to_start(view: &View<'_>) -> Verdict {
     let holds = view.sandbox().is_some();
-    Verdict { holds, reason: None, message: None }
+    Verdict {
+        holds,
+        reason: None,
+        message: None,
+    }
 }
 
 fn initialized(view: &View<'_>, phase: &str, init: &[ContainerStatus]) -> Verdict {
     if phase == "Succeeded" {
-        return Verdict { reason: Some("PodCompleted"), ..Verdict::yes() };
+        return Verdict {
+            reason: Some("PodCompleted"),
+            ..Verdict::yes()
+        };
     }
     let done = |status: &&ContainerStatus| status.ready || status.started == Some(true) || view.initialized();
-    let unfinished: Vec<&str> =
-        init.iter().filter(|status| !done(status)).map(|status| status.name.as_str()).collect();
+    let unfinished: Vec<&str> = init
+        .iter()
+        .filter(|status| !done(status))
+        .map(|status| status.name.as_str())
+        .collect();
     if unfinished.is_empty() {
         return Verdict::yes();
     }
@@ -107,13 +132,21 @@ fn ready(view: &View<'_>, containers: &Verdict) -> Verdict {
     if !containers.holds {
         return containers.clone();
     }
-    let gates = view.pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_ref()).into_iter().flatten();
+    let gates = view
+        .pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.readiness_gates.as_ref())
+        .into_iter()
+        .flatten();
     let written = view.status.conditions.as_deref().unwrap_or_default();
     let complaints: Vec<String> = gates
         .filter_map(|gate| {
             let type_ = &gate.condition_type;
             match written.iter().find(|condition| condition.type_ == *type_) {
-                None => Some(format!("corresponding condition of pod readiness gate {type_:?} does not exist.")),
+                None => Some(format!(
+                    "corresponding condition of pod readiness gate {type_:?} does not exist."
+                )),
                 Some(condition) if condition.status != "True" => Some(format!(
                     "the status of pod readiness gate {type_:?} is not \"True\", but {}",
                     condition.status

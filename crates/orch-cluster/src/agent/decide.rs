@@ -159,7 +159,12 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
     }
     let grace = match end {
         _ if observed.gone => MIN_GRACE.min(view.grace()),
-        End::Deleted => view.pod.metadata.deletion_timestamp.as_ref().map_or(MIN_GRACE, |at| until(at.0, view.now)),
+        End::Deleted => view
+            .pod
+            .metadata
+            .deletion_timestamp
+            .as_ref()
+            .map_or(MIN_GRACE, |at| until(at.0, view.now)),
         _ => view.grace(),
     };
     if stop_all(view, grace, decision) || observed.busy.start.is_some() || observed.busy.sandbox {
@@ -193,11 +198,22 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
 /// Stops what runs, sidecars after the others and last started first (KEP-753). Returns whether anything
 /// runs.
 fn stop_all(view: &View<'_>, grace: Duration, decision: &mut Decision) -> bool {
-    let running: Vec<_> = view.observed.containers.iter().filter(|container| may_run(container)).collect();
-    let sidecars: Vec<_> =
-        view.specs().filter(|(role, _)| *role == Role::Sidecar).map(|(_, spec)| spec.name.as_str()).collect();
-    let others: Vec<_> =
-        running.iter().filter(|container| !sidecars.contains(&container.name.as_str())).copied().collect();
+    let running: Vec<_> = view
+        .observed
+        .containers
+        .iter()
+        .filter(|container| may_run(container))
+        .collect();
+    let sidecars: Vec<_> = view
+        .specs()
+        .filter(|(role, _)| *role == Role::Sidecar)
+        .map(|(_, spec)| spec.name.as_str())
+        .collect();
+    let others: Vec<_> = running
+        .iter()
+        .filter(|container| !sidecars.contains(&container.name.as_str()))
+        .copied()
+        .collect();
     if others.is_empty() {
         let last = sidecars.iter().rev().find_map(|name| {
             let mut named = running.iter().filter(|container| container.name == *name);
@@ -226,10 +242,18 @@ fn run(view: &View<'_>, decision: &mut Decision) {
 /// Stops containers outside the current sandbox, and all but the newest of a name.
 fn stop_misplaced(view: &View<'_>, decision: &mut Decision) {
     let sandbox = view.sandbox();
-    for container in view.observed.containers.iter().filter(|container| may_run(container)) {
+    for container in view
+        .observed
+        .containers
+        .iter()
+        .filter(|container| may_run(container))
+    {
         if sandbox.is_none_or(|sandbox| sandbox.id != container.sandbox) {
             stop(view, container, view.grace(), StopReason::SandboxLost, decision);
-        } else if view.latest(&container.name).is_some_and(|latest| latest.attempt > container.attempt) {
+        } else if view
+            .latest(&container.name)
+            .is_some_and(|latest| latest.attempt > container.attempt)
+        {
             stop(view, container, view.grace(), StopReason::Superseded, decision);
         }
     }
@@ -252,7 +276,9 @@ fn start_next(view: &View<'_>, decision: &mut Decision) {
                 }
             }
             Next::Runs => {
-                let started = view.latest(&spec.name).is_some_and(|container| view.is_started(container));
+                let started = view
+                    .latest(&spec.name)
+                    .is_some_and(|container| view.is_started(container));
                 if !initialized && (role == Role::Init || role == Role::Sidecar && !started) {
                     return;
                 }
@@ -283,11 +309,19 @@ fn try_start(
         return true;
     };
     // One that is left over in another state than ended must be gone first.
-    let named = || observed.containers.iter().filter(|container| container.name == spec.name);
-    if named().any(may_run) || observed.busy.start.is_some() || observed.busy.sandboxes.contains(&sandbox.id) {
+    let named = || {
+        observed
+            .containers
+            .iter()
+            .filter(|container| container.name == spec.name)
+    };
+    if named().any(may_run) || observed.busy.start.is_some() || observed.busy.sandboxes.contains(&sandbox.id)
+    {
         return true;
     }
-    let reusable = view.latest_here(&spec.name).filter(|latest| latest.state == ContainerState::Created);
+    let reusable = view
+        .latest_here(&spec.name)
+        .filter(|latest| latest.state == ContainerState::Created);
     let attempt = match reusable {
         Some(made) if changed(made, spec) => {
             remove(view, std::iter::once(made), decision);
@@ -296,7 +330,11 @@ fn try_start(
         Some(made) => made.attempt,
         None => view.next_attempt(&spec.name),
     };
-    decision.actions.push(Action::StartContainer { name: spec.name.clone(), attempt, backoff });
+    decision.actions.push(Action::StartContainer {
+        name: spec.name.clone(),
+        attempt,
+        backoff,
+    });
     true
 }
 
@@ -305,20 +343,31 @@ fn run_sandbox(view: &View<'_>, decision: &mut Decision) {
     if observed.busy.sandbox || observed.containers.iter().any(may_run) {
         return;
     }
-    if let Some(retry_at) = observed.sandbox_failure.as_ref().map(super::observed::Failure::retry_at)
+    if let Some(retry_at) = observed
+        .sandbox_failure
+        .as_ref()
+        .map(super::observed::Failure::retry_at)
         && retry_at > view.now
     {
         decision.wake(retry_at);
         return;
     }
-    let attempt = observed.sandboxes.iter().map(|sandbox| sandbox.attempt + 1).max().unwrap_or(0);
+    let attempt = observed
+        .sandboxes
+        .iter()
+        .map(|sandbox| sandbox.attempt + 1)
+        .max()
+        .unwrap_or(0);
     decision.actions.push(Action::RunSandbox { attempt });
 }
 
 /// Stops containers that are to be replaced: unhealthy ones, and those of another image.
 fn stop_unwanted(view: &View<'_>, decision: &mut Decision) {
     for (_, spec) in view.specs() {
-        let Some(container) = view.latest_here(&spec.name).filter(|container| container.state.is_running()) else {
+        let Some(container) = view
+            .latest_here(&spec.name)
+            .filter(|container| container.state.is_running())
+        else {
             continue;
         };
         let health = view.observed.health.get(&container.id);
@@ -326,7 +375,13 @@ fn stop_unwanted(view: &View<'_>, decision: &mut Decision) {
             stop(view, container, view.grace(), StopReason::ImageChanged, decision);
         } else if let Some(failed) = health.and_then(|health| health.failed.as_ref()) {
             let grace = failed.grace.unwrap_or_else(|| view.grace());
-            stop(view, container, grace, StopReason::Unhealthy(failed.probe), decision);
+            stop(
+                view,
+                container,
+                grace,
+                StopReason::Unhealthy(failed.probe),
+                decision,
+            );
         }
     }
 }
@@ -336,15 +391,27 @@ fn stop_unwanted(view: &View<'_>, decision: &mut Decision) {
 fn collect_garbage(view: &View<'_>, decision: &mut Decision) {
     let observed = view.observed;
     let keeps = |container: &Container| {
-        view.latest(&container.name).is_none_or(|latest| container.attempt + 1 >= latest.attempt)
+        view.latest(&container.name)
+            .is_none_or(|latest| container.attempt + 1 >= latest.attempt)
     };
-    let old = observed.containers.iter().filter(|container| !may_run(container) && !keeps(container));
+    let old = observed
+        .containers
+        .iter()
+        .filter(|container| !may_run(container) && !keeps(container));
     remove(view, old, decision);
     let current = view.sandbox().map(|sandbox| &sandbox.id);
-    for sandbox in observed.sandboxes.iter().filter(|sandbox| current.is_some_and(|current| *current != sandbox.id)) {
-        let mut inside = observed.containers.iter().filter(|container| container.sandbox == sandbox.id);
+    for sandbox in observed
+        .sandboxes
+        .iter()
+        .filter(|sandbox| current.is_some_and(|current| *current != sandbox.id))
+    {
+        let mut inside = observed
+            .containers
+            .iter()
+            .filter(|container| container.sandbox == sandbox.id);
         let newest = |container: &Container| {
-            view.latest(&container.name).is_some_and(|latest| latest.id == container.id)
+            view.latest(&container.name)
+                .is_some_and(|latest| latest.id == container.id)
         };
         let needed = inside.any(|container| may_run(container) || newest(container));
         if !needed && !observed.busy.sandboxes.contains(&sandbox.id) {
@@ -353,12 +420,21 @@ fn collect_garbage(view: &View<'_>, decision: &mut Decision) {
     }
 }
 
-fn stop(view: &View<'_>, container: &Container, grace: Duration, reason: StopReason, decision: &mut Decision) {
+fn stop(
+    view: &View<'_>,
+    container: &Container,
+    grace: Duration,
+    reason: StopReason,
+    decision: &mut Decision,
+) {
     // A stop under way is repeated only for a clearly shorter time: someone deleted again, with less grace.
     let slack = Duration::from_secs(1);
     let by = add(view.now, grace);
     let busy = &view.observed.busy;
-    let enough = busy.stopping.get(&container.id).is_some_and(|under_way| *under_way <= add(by, slack));
+    let enough = busy
+        .stopping
+        .get(&container.id)
+        .is_some_and(|under_way| *under_way <= add(by, slack));
     if enough || busy.removing.contains(&container.id) {
         return;
     }
@@ -370,19 +446,20 @@ fn stop(view: &View<'_>, container: &Container, grace: Duration, reason: StopRea
     });
 }
 
-fn remove<'a>(
-    view: &View<'_>,
-    containers: impl Iterator<Item = &'a Container>,
-    decision: &mut Decision,
-) {
+fn remove<'a>(view: &View<'_>, containers: impl Iterator<Item = &'a Container>, decision: &mut Decision) {
     for container in containers {
         if !view.observed.busy.removing.contains(&container.id) {
-            decision.actions.push(Action::RemoveContainer(container.id.clone()));
+            decision
+                .actions
+                .push(Action::RemoveContainer(container.id.clone()));
         }
     }
 }
 
 /// Whether the container runs or, for all that is known, might.
 pub(crate) fn may_run(container: &Container) -> bool {
-    !matches!(container.state, ContainerState::Created | ContainerState::Exited { .. })
+    !matches!(
+        container.state,
+        ContainerState::Created | ContainerState::Exited { .. }
+    )
 }

@@ -13,20 +13,33 @@ use super::testkit::Model;
 const ONE: &str = r#"{"containers": [{"name": "c", "image": "i"}]}"#;
 
 fn model(policy: &str, containers: &str) -> Model {
-    Model::running(&format!(r#"{{"restartPolicy": "{policy}", "containers": {containers}}}"#))
+    Model::running(&format!(
+        r#"{{"restartPolicy": "{policy}", "containers": {containers}}}"#
+    ))
 }
 
 #[test]
 fn a_new_pod_gets_a_sandbox_then_its_containers_in_order() {
-    let mut model = Model::new(r#"{"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]}"#);
+    let mut model =
+        Model::new(r#"{"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]}"#);
     let mut seen = Vec::new();
     while let [action] = model.decide().actions.as_slice() {
-        seen.push(format!("{action:?}").split(", attempt").next().unwrap().to_owned());
+        seen.push(
+            format!("{action:?}")
+                .split(", attempt")
+                .next()
+                .unwrap()
+                .to_owned(),
+        );
         model.apply(&action.clone());
     }
     assert_eq!(
         seen,
-        ["RunSandbox { attempt: 0 }", "StartContainer { name: \"a\"", "StartContainer { name: \"b\""]
+        [
+            "RunSandbox { attempt: 0 }",
+            "StartContainer { name: \"a\"",
+            "StartContainer { name: \"b\""
+        ]
     );
 }
 
@@ -56,7 +69,11 @@ fn restarts_back_off_as_the_kubelets_do() {
     assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
     model.now = add(model.now, Duration::from_secs(601));
     model.end_named("c", 1);
-    assert_eq!(model.settle(), None, "after ten minutes of running the count starts anew");
+    assert_eq!(
+        model.settle(),
+        None,
+        "after ten minutes of running the count starts anew"
+    );
     assert_eq!(model.view().reported("c").unwrap().restart_count, 9);
 }
 
@@ -75,9 +92,21 @@ fn restart_policies_tell_success_from_failure() {
         model.end_named("c", code);
         model.settle_over_time(5);
         let expected = phase.unwrap_or("Running");
-        assert_eq!(model.status.phase.as_deref(), Some(expected), "{policy} after {code}");
-        let ready = model.observed.sandboxes.iter().filter(|s| s.state == orch_core::runtime::SandboxState::Ready);
-        assert_eq!(ready.count(), usize::from(phase.is_none()), "a pod that is over gives its network back");
+        assert_eq!(
+            model.status.phase.as_deref(),
+            Some(expected),
+            "{policy} after {code}"
+        );
+        let ready = model
+            .observed
+            .sandboxes
+            .iter()
+            .filter(|s| s.state == orch_core::runtime::SandboxState::Ready);
+        assert_eq!(
+            ready.count(),
+            usize::from(phase.is_none()),
+            "a pod that is over gives its network back"
+        );
     }
 }
 
@@ -88,11 +117,20 @@ fn init_containers_run_to_their_end_one_after_the_other() {
             "containers": [{"name": "c", "image": "i"}]}"#,
     );
     let running = |model: &Model| {
-        let containers = model.observed.containers.iter().filter(|container| container.state.is_running());
-        containers.map(|container| container.name.clone()).collect::<Vec<_>>()
+        let containers = model
+            .observed
+            .containers
+            .iter()
+            .filter(|container| container.state.is_running());
+        containers
+            .map(|container| container.name.clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(running(&model), ["i1"]);
-    assert_eq!((model.word("c"), model.status.phase.as_deref()), ("PodInitializing".into(), Some("Pending")));
+    assert_eq!(
+        (model.word("c"), model.status.phase.as_deref()),
+        ("PodInitializing".into(), Some("Pending"))
+    );
     model.end_named("i1", 3);
     model.settle();
     assert_eq!(running(&model), ["i1"], "a failed one is repeated");
@@ -101,10 +139,17 @@ fn init_containers_run_to_their_end_one_after_the_other() {
     assert_eq!(running(&model), ["i2"]);
     model.end_named("i2", 0);
     model.settle();
-    assert_eq!((running(&model), model.word("c")), (vec!["c".to_owned()], "Ready".into()));
+    assert_eq!(
+        (running(&model), model.word("c")),
+        (vec!["c".to_owned()], "Ready".into())
+    );
     model.end_named("c", 1);
     model.settle();
-    assert_eq!(running(&model), ["c"], "they do not run again for a restarted container");
+    assert_eq!(
+        running(&model),
+        ["c"],
+        "they do not run again for a restarted container"
+    );
 }
 
 #[test]
@@ -124,13 +169,19 @@ fn a_sidecar_starts_first_restarts_and_ends_last() {
         r#"{"restartPolicy": "Never", "initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always"}],
             "containers": [{"name": "c", "image": "i"}]}"#,
     );
-    assert_eq!((model.word("s"), model.word("c")), ("Ready".into(), "Ready".into()));
+    assert_eq!(
+        (model.word("s"), model.word("c")),
+        ("Ready".into(), "Ready".into())
+    );
     model.end_named("s", 1);
     model.settle();
     assert_eq!(model.word("s"), "Ready");
     model.end_named("c", 0);
     let decision = model.decide();
-    assert!(matches!(&decision.actions[..], [Action::StopContainer { name, .. }] if name == "s"), "{decision:?}");
+    assert!(
+        matches!(&decision.actions[..], [Action::StopContainer { name, .. }] if name == "s"),
+        "{decision:?}"
+    );
     model.settle();
     assert_eq!(model.status.phase.as_deref(), Some("Succeeded"));
 }
@@ -139,8 +190,17 @@ fn a_sidecar_starts_first_restarts_and_ends_last() {
 fn an_unhealthy_container_is_replaced_with_the_probes_grace() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     let id = model.observed.containers[0].id.clone();
-    let failed = Unhealthy { probe: "liveness", grace: Some(Duration::from_secs(2)) };
-    model.observed.health.insert(id.clone(), Health { failed: Some(failed), ..Health::default() });
+    let failed = Unhealthy {
+        probe: "liveness",
+        grace: Some(Duration::from_secs(2)),
+    };
+    model.observed.health.insert(
+        id.clone(),
+        Health {
+            failed: Some(failed),
+            ..Health::default()
+        },
+    );
     let expected = Action::StopContainer {
         id,
         name: "c".into(),
@@ -161,16 +221,26 @@ fn a_changed_image_replaces_the_container_at_once() {
     }
     model.pod.spec.as_mut().unwrap().containers[0].image = Some("i2".into());
     model.settle();
-    assert_eq!(model.word("c"), "Ready", "without waiting for the old one's backoff");
+    assert_eq!(
+        model.word("c"),
+        "Ready",
+        "without waiting for the old one's backoff"
+    );
     assert_eq!(model.view().latest("c").unwrap().image, "i2");
 }
 
 #[test]
 fn a_lost_sandbox_is_replaced_and_counts_go_on() {
-    let mut model = model("Always", r#"[{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]"#);
+    let mut model = model(
+        "Always",
+        r#"[{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]"#,
+    );
     model.lose_sandboxes();
     model.settle_over_time(5);
-    assert_eq!((model.word("a"), model.word("b")), ("Ready".into(), "Ready".into()));
+    assert_eq!(
+        (model.word("a"), model.word("b")),
+        ("Ready".into(), "Ready".into())
+    );
     assert_eq!(model.observed.sandboxes.len(), 1, "the old one is removed");
     assert_eq!(model.observed.sandboxes[0].attempt, 1);
     assert_eq!(model.view().reported("a").unwrap().restart_count, 1);
@@ -189,7 +259,10 @@ fn a_runtime_that_lost_everything_starts_again_or_says_what_it_cannot_know() {
     never.observed.containers.clear();
     never.observed.sandboxes.clear();
     never.settle();
-    assert_eq!((never.word("c"), never.status.phase.as_deref()), ("ContainerStatusUnknown".into(), Some("Failed")));
+    assert_eq!(
+        (never.word("c"), never.status.phase.as_deref()),
+        ("ContainerStatusUnknown".into(), Some("Failed"))
+    );
 }
 
 #[test]
@@ -197,9 +270,16 @@ fn deletion_stops_reports_removes_and_deletes_in_that_order() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     model.delete(7);
     let stop = model.decide().actions;
-    assert!(matches!(&stop[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 7), "{stop:?}");
+    assert!(
+        matches!(&stop[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 7),
+        "{stop:?}"
+    );
     model.apply(&stop[0]);
-    assert_eq!(model.decide().actions, [], "the end is reported before the evidence goes");
+    assert_eq!(
+        model.decide().actions,
+        [],
+        "the end is reported before the evidence goes"
+    );
     model.report();
     assert_eq!(model.status.phase.as_deref(), Some("Failed"));
     let remove = model.decide().actions;
@@ -215,10 +295,16 @@ fn a_second_delete_with_less_grace_shortens_a_stop_under_way() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     let id = model.observed.containers[0].id.clone();
     model.delete(30);
-    model.observed.busy.stopping.insert(id, add(model.now, Duration::from_secs(30)));
+    model
+        .observed
+        .busy
+        .stopping
+        .insert(id, add(model.now, Duration::from_secs(30)));
     assert_eq!(model.decide().actions, []);
     model.delete(5);
-    assert!(matches!(&model.decide().actions[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 5));
+    assert!(
+        matches!(&model.decide().actions[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 5)
+    );
 }
 
 #[test]
@@ -234,31 +320,49 @@ fn a_pod_that_finalizers_hold_is_not_deleted_again() {
 fn an_object_that_is_gone_takes_its_containers_with_it() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     model.observed.gone = true;
-    assert!(matches!(&model.decide().actions[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 2));
+    assert!(
+        matches!(&model.decide().actions[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 2)
+    );
     model.settle();
     assert!(model.observed.sandboxes.is_empty() && !model.deleted);
 }
 
 #[test]
 fn the_deadline_ends_a_pod_and_is_waited_for() {
-    let mut model = Model::running(r#"{"activeDeadlineSeconds": 60, "containers": [{"name": "c", "image": "i"}]}"#);
+    let mut model =
+        Model::running(r#"{"activeDeadlineSeconds": 60, "containers": [{"name": "c", "image": "i"}]}"#);
     let wake = model.settle().expect("it waits for the deadline");
-    assert_eq!(wake, add(model.status.start_time.as_ref().unwrap().0, Duration::from_secs(60)));
+    assert_eq!(
+        wake,
+        add(
+            model.status.start_time.as_ref().unwrap().0,
+            Duration::from_secs(60)
+        )
+    );
     model.now = wake;
     assert_eq!(end_of(&model.view()), Some(End::Deadline));
     model.settle();
     let status = &model.status;
-    assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("DeadlineExceeded")));
+    assert_eq!(
+        (status.phase.as_deref(), status.reason.as_deref()),
+        (Some("Failed"), Some("DeadlineExceeded"))
+    );
 }
 
 #[test]
 fn what_cannot_run_here_fails_without_being_tried() {
     let mut model = Model::new(ONE);
-    model.observed.refusal = Some(Refusal { reason: "UnsupportedByRuntime", message: "no".into() });
+    model.observed.refusal = Some(Refusal {
+        reason: "UnsupportedByRuntime",
+        message: "no".into(),
+    });
     model.settle();
     assert!(model.observed.sandboxes.is_empty());
     let status = &model.status;
-    assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("UnsupportedByRuntime")));
+    assert_eq!(
+        (status.phase.as_deref(), status.reason.as_deref()),
+        (Some("Failed"), Some("UnsupportedByRuntime"))
+    );
     assert_eq!(status.message.as_deref(), Some("Pod was rejected: no"));
 }
 
@@ -283,7 +387,10 @@ fn a_failed_pull_is_waited_out_unless_the_image_changes() {
     model.report();
     assert_eq!(model.word("c"), "ImagePullBackOff");
     model.pod.spec.as_mut().unwrap().containers[0].image = Some("i2".into());
-    assert!(matches!(&model.decide().actions[..], [Action::StartContainer { .. }]));
+    assert!(matches!(
+        &model.decide().actions[..],
+        [Action::StartContainer { .. }]
+    ));
 }
 
 #[test]
@@ -291,7 +398,11 @@ fn a_container_that_was_made_and_not_started_is_started_under_its_number() {
     let mut model = Model::new(ONE);
     model.apply(&Action::RunSandbox { attempt: 0 });
     model.create("c", 4, Duration::from_secs(20));
-    let expected = Action::StartContainer { name: "c".into(), attempt: 4, backoff: Duration::from_secs(20) };
+    let expected = Action::StartContainer {
+        name: "c".into(),
+        attempt: 4,
+        backoff: Duration::from_secs(20),
+    };
     assert_eq!(model.decide().actions, [expected]);
 }
 
@@ -366,8 +477,17 @@ fn befall(model: &mut Model, fate: &Fate, images: &mut u32) {
         Fate::Wait(seconds) => model.now = add(model.now, Duration::from_secs(*seconds)),
         Fate::Sicken { which } => {
             if let Some(container) = model.observed.containers.get(which % count) {
-                let failed = Some(Unhealthy { probe: "liveness", grace: None });
-                model.observed.health.insert(container.id.clone(), Health { failed, ..Health::default() });
+                let failed = Some(Unhealthy {
+                    probe: "liveness",
+                    grace: None,
+                });
+                model.observed.health.insert(
+                    container.id.clone(),
+                    Health {
+                        failed,
+                        ..Health::default()
+                    },
+                );
             }
         }
         Fate::ChangeImage { which } => {
@@ -377,10 +497,18 @@ fn befall(model: &mut Model, fate: &Fate, images: &mut u32) {
             mains[at].image = Some(format!("i{images}"));
         }
         Fate::HalfMade => {
-            let next = model.decide().actions.into_iter().find_map(|action| match action {
-                Action::StartContainer { name, attempt, backoff } => Some((name, attempt, backoff)),
-                _ => None,
-            });
+            let next = model
+                .decide()
+                .actions
+                .into_iter()
+                .find_map(|action| match action {
+                    Action::StartContainer {
+                        name,
+                        attempt,
+                        backoff,
+                    } => Some((name, attempt, backoff)),
+                    _ => None,
+                });
             if let Some((name, attempt, backoff)) = next {
                 model.create(&name, attempt, backoff);
             }

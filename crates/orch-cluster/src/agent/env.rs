@@ -61,13 +61,32 @@ pub(crate) enum EnvError {
 /// Which objects the environment of `container` refers to.
 pub(crate) fn sources(container: &Container) -> BTreeSet<Source<'_>> {
     let from = container.env_from.iter().flatten().flat_map(|from| {
-        let config_map = from.config_map_ref.as_ref().map(|config| Source::ConfigMap(&config.name));
-        config_map.into_iter().chain(from.secret_ref.as_ref().map(|secret| Source::Secret(&secret.name)))
+        let config_map = from
+            .config_map_ref
+            .as_ref()
+            .map(|config| Source::ConfigMap(&config.name));
+        config_map.into_iter().chain(
+            from.secret_ref
+                .as_ref()
+                .map(|secret| Source::Secret(&secret.name)),
+        )
     });
-    let values = container.env.iter().flatten().filter_map(|env| env.value_from.as_ref()).flat_map(|from| {
-        let config_map = from.config_map_key_ref.as_ref().map(|config| Source::ConfigMap(&config.name));
-        config_map.into_iter().chain(from.secret_key_ref.as_ref().map(|secret| Source::Secret(&secret.name)))
-    });
+    let values = container
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|env| env.value_from.as_ref())
+        .flat_map(|from| {
+            let config_map = from
+                .config_map_key_ref
+                .as_ref()
+                .map(|config| Source::ConfigMap(&config.name));
+            config_map.into_iter().chain(
+                from.secret_key_ref
+                    .as_ref()
+                    .map(|secret| Source::Secret(&secret.name)),
+            )
+        });
     from.chain(values).collect()
 }
 
@@ -89,24 +108,39 @@ pub(crate) fn environment(
                     }
                 }
                 None if wanted.optional == Some(true) => {}
-                None => return Err(EnvError::NotFound { kind: "configmap", name: wanted.name.clone() }),
+                None => {
+                    return Err(EnvError::NotFound {
+                        kind: "configmap",
+                        name: wanted.name.clone(),
+                    });
+                }
             }
         }
         if let Some(wanted) = &from.secret_ref {
             match sources.secrets.get(&wanted.name) {
                 Some(found) => {
                     for (key, value) in found.data.iter().flatten() {
-                        env.set(format!("{prefix}{key}"), String::from_utf8_lossy(&value.0).into_owned());
+                        env.set(
+                            format!("{prefix}{key}"),
+                            String::from_utf8_lossy(&value.0).into_owned(),
+                        );
                     }
                 }
                 None if wanted.optional == Some(true) => {}
-                None => return Err(EnvError::NotFound { kind: "secret", name: wanted.name.clone() }),
+                None => {
+                    return Err(EnvError::NotFound {
+                        kind: "secret",
+                        name: wanted.name.clone(),
+                    });
+                }
             }
         }
     }
     for wanted in container.env.iter().flatten() {
         let value = match &wanted.value_from {
-            None => Some(expand(wanted.value.as_deref().unwrap_or_default(), |name| env.get(name))),
+            None => Some(expand(wanted.value.as_deref().unwrap_or_default(), |name| {
+                env.get(name)
+            })),
             Some(from) => referenced(wanted, from, container, sources, facts)?,
         };
         if let Some(value) = value {
@@ -124,7 +158,9 @@ struct Environment {
 
 impl Environment {
     fn get(&self, name: &str) -> Option<&str> {
-        self.places.get(name).map(|place| self.in_order[*place].1.as_str())
+        self.places
+            .get(name)
+            .map(|place| self.in_order[*place].1.as_str())
     }
 
     fn set(&mut self, name: String, value: String) {
@@ -148,25 +184,50 @@ fn referenced(
     sources: &Sources,
     facts: &Facts<'_>,
 ) -> Result<Option<String>, EnvError> {
-    let reference = |reason| EnvError::Reference { name: wanted.name.clone(), reason };
+    let reference = |reason| EnvError::Reference {
+        name: wanted.name.clone(),
+        reason,
+    };
     if let Some(field) = &from.field_ref {
-        return downward::field(facts, &field.field_path).map(Some).map_err(reference);
+        return downward::field(facts, &field.field_path)
+            .map(Some)
+            .map_err(reference);
     }
     if let Some(resource) = &from.resource_field_ref {
-        return downward::resource(facts, container, resource).map(Some).map_err(reference);
+        return downward::resource(facts, container, resource)
+            .map(Some)
+            .map_err(reference);
     }
     if let Some(key) = &from.config_map_key_ref {
         let found = sources.config_maps.get(&key.name);
         let value = found.and_then(|map| map.data.as_ref()?.get(&key.key).cloned());
-        return or_missing(value, found.is_some(), key.optional, "ConfigMap", &key.name, &key.key, facts);
+        return or_missing(
+            value,
+            found.is_some(),
+            key.optional,
+            "ConfigMap",
+            &key.name,
+            &key.key,
+            facts,
+        );
     }
     if let Some(key) = &from.secret_key_ref {
         let found = sources.secrets.get(&key.name);
         let value = found.and_then(|secret| secret.data.as_ref()?.get(&key.key));
         let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
-        return or_missing(value, found.is_some(), key.optional, "Secret", &key.name, &key.key, facts);
+        return or_missing(
+            value,
+            found.is_some(),
+            key.optional,
+            "Secret",
+            &key.name,
+            &key.key,
+            facts,
+        );
     }
-    Err(reference("valueFrom: none of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef is set".to_owned()))
+    Err(reference(
+        "valueFrom: none of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef is set".to_owned(),
+    ))
 }
 
 fn or_missing(
@@ -189,7 +250,10 @@ fn or_missing(
         }),
         None => {
             let kind = if kind == "Secret" { "secret" } else { "configmap" };
-            Err(EnvError::NotFound { kind, name: name.to_owned() })
+            Err(EnvError::NotFound {
+                kind,
+                name: name.to_owned(),
+            })
         }
     }
 }
@@ -258,9 +322,13 @@ mod tests {
     fn some_sources() -> Sources {
         let mut sources = Sources::default();
         let map = r#"{"metadata": {"name": "settings"}, "data": {"MODE": "fast", "LEVEL": "3"}}"#;
-        sources.config_maps.insert("settings".into(), serde_json::from_str(map).unwrap());
+        sources
+            .config_maps
+            .insert("settings".into(), serde_json::from_str(map).unwrap());
         let secret = r#"{"metadata": {"name": "keys"}, "data": {"TOKEN": "czNjcjN0"}}"#;
-        sources.secrets.insert("keys".into(), serde_json::from_str(secret).unwrap());
+        sources
+            .secrets
+            .insert("keys".into(), serde_json::from_str(secret).unwrap());
         sources
     }
 
@@ -271,7 +339,12 @@ mod tests {
             "env": [{"name": "A", "value": "$(CM_MODE)-$(TOKEN)"}, {"name": "CM_MODE", "value": "slow"},
                     {"name": "B", "value": "$(CM_MODE) $(C)"}, {"name": "C", "value": "late"}]}"#;
         let env: BTreeMap<_, _> = made(container, &some_sources()).unwrap().into_iter().collect();
-        let expected = [("A", "fast-s3cr3t"), ("B", "slow $(C)"), ("C", "late"), ("CM_LEVEL", "3")];
+        let expected = [
+            ("A", "fast-s3cr3t"),
+            ("B", "slow $(C)"),
+            ("C", "late"),
+            ("CM_LEVEL", "3"),
+        ];
         for (name, value) in expected {
             assert_eq!(env[name], value);
         }
@@ -281,14 +354,26 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_unless_it_is_optional() {
         let cases = [
-            (r#""env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k"}}}]"#,
-             Some("configmap \"none\" not found")),
-            (r#""env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}]"#,
-             Some("couldn't find key k in Secret default/keys")),
-            (r#""envFrom": [{"secretRef": {"name": "none"}}]"#, Some("secret \"none\" not found")),
-            (r#""envFrom": [{"secretRef": {"name": "none", "optional": true}}]"#, None),
-            (r#""env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x", "key": "k", "optional": true}}}]"#,
-             None),
+            (
+                r#""env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k"}}}]"#,
+                Some("configmap \"none\" not found"),
+            ),
+            (
+                r#""env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}]"#,
+                Some("couldn't find key k in Secret default/keys"),
+            ),
+            (
+                r#""envFrom": [{"secretRef": {"name": "none"}}]"#,
+                Some("secret \"none\" not found"),
+            ),
+            (
+                r#""envFrom": [{"secretRef": {"name": "none", "optional": true}}]"#,
+                None,
+            ),
+            (
+                r#""env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x", "key": "k", "optional": true}}}]"#,
+                None,
+            ),
         ];
         for (env, error) in cases {
             let made = made(&format!(r#"{{"name": "c", {env}}}"#), &some_sources());

@@ -49,7 +49,10 @@ pub(crate) struct Puller {
 
 impl Puller {
     pub(crate) fn new(parallelism: usize) -> Self {
-        Self { slots: Semaphore::new(parallelism.max(1)), images: Mutex::default() }
+        Self {
+            slots: Semaphore::new(parallelism.max(1)),
+            images: Mutex::default(),
+        }
     }
 
     /// Pulls the image, or with `unless_present` finds that someone else just has. Returns it, and how long the
@@ -71,8 +74,15 @@ impl Puller {
         let begun = tokio::time::Instant::now();
         let mut last = Err(None);
         // As the kubelet does: with each of the credentials that fit, then as nobody.
-        for credentials in credentials.iter().map(Some).chain((credentials.is_empty()).then_some(None)) {
-            let request = PullRequest { image: image.to_owned(), credentials: credentials.cloned() };
+        for credentials in credentials
+            .iter()
+            .map(Some)
+            .chain((credentials.is_empty()).then_some(None))
+        {
+            let request = PullRequest {
+                image: image.to_owned(),
+                credentials: credentials.cloned(),
+            };
             match runtime.pull_image(&request).await {
                 Ok(pulled) => {
                     last = Ok(pulled);
@@ -101,12 +111,18 @@ impl Puller {
 
 /// The logins in `secrets` (of type `kubernetes.io/dockerconfigjson` or `…/dockercfg`) that fit the image's
 /// registry.
-pub(crate) fn credentials<'a>(secrets: impl IntoIterator<Item = &'a Secret>, image: &str) -> Vec<Credentials> {
+pub(crate) fn credentials<'a>(
+    secrets: impl IntoIterator<Item = &'a Secret>,
+    image: &str,
+) -> Vec<Credentials> {
     let registry = registry(image);
     let mut found: Vec<Credentials> = Vec::new();
     for secret in secrets {
         let data = secret.data.as_ref();
-        let entry = |key: &str| data.and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
+        let entry = |key: &str| {
+            data.and_then(|data| data.get(key))
+                .map(|bytes| bytes.0.as_slice())
+        };
         let logins: HashMap<String, Login> = match (entry(".dockerconfigjson"), entry(".dockercfg")) {
             (Some(json), _) => serde_json::from_slice::<DockerConfig>(json).map(|config| config.auths),
             (None, Some(json)) => serde_json::from_slice(json),
@@ -146,14 +162,20 @@ impl Login {
             return Some(Credentials::IdentityToken(self.identitytoken));
         }
         if !self.username.is_empty() {
-            return Some(Credentials::Basic { username: self.username, password: self.password });
+            return Some(Credentials::Basic {
+                username: self.username,
+                password: self.password,
+            });
         }
         // `auth` is base64 of name and password; Kubernetes' byte strings are the same base64.
         let quoted = serde_json::Value::String(self.auth);
         let decoded: k8s_openapi::ByteString = serde_json::from_value(quoted).ok()?;
         let text = String::from_utf8(decoded.0).ok()?;
         let (username, password) = text.split_once(':')?;
-        Some(Credentials::Basic { username: username.to_owned(), password: password.to_owned() })
+        Some(Credentials::Basic {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        })
     }
 }
 
@@ -167,15 +189,31 @@ fn registry(image: &str) -> &str {
 
 /// Whether a login for `entry` (`https://index.docker.io/v1/`, `registry.example.com/team`) is for the image.
 fn fits(entry: &str, registry: &str, image: &str) -> bool {
-    let entry = entry.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let entry = entry
+        .trim_start_matches("https://")
+        .trim_start_matches("http://")
+        .trim_end_matches('/');
     let (host, path) = entry.split_once('/').unwrap_or((entry, ""));
-    let path = path.trim_start_matches("v1").trim_start_matches("v2").trim_matches('/');
-    let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") { "docker.io" } else { host };
+    let path = path
+        .trim_start_matches("v1")
+        .trim_start_matches("v2")
+        .trim_matches('/');
+    let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") {
+        "docker.io"
+    } else {
+        host
+    };
     if host != registry {
         return false;
     }
-    let repository = image.strip_prefix(registry).unwrap_or(image).trim_start_matches('/');
-    path.is_empty() || repository.strip_prefix(path).is_some_and(|rest| rest.starts_with(['/', ':', '@']) || rest.is_empty())
+    let repository = image
+        .strip_prefix(registry)
+        .unwrap_or(image)
+        .trim_start_matches('/');
+    path.is_empty()
+        || repository
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with(['/', ':', '@']) || rest.is_empty())
 }
 
 #[cfg(test)]
@@ -194,7 +232,10 @@ mod tests {
             ("nginx@sha256:00", PullPolicy::IfNotPresent),
         ];
         for (image, policy) in cases {
-            let container = Container { image: Some(image.to_owned()), ..Container::default() };
+            let container = Container {
+                image: Some(image.to_owned()),
+                ..Container::default()
+            };
             assert_eq!(pull_policy(&container), policy, "{image}");
         }
     }
@@ -205,10 +246,19 @@ mod tests {
         let json = r#"{"auths": {"https://index.docker.io/v1/": {"auth": "bmFtZTp3b3Jk"},
             "reg.example.com": {"username": "u", "password": "p"},
             "reg.example.com/team": {"identitytoken": "t"}}}"#;
-        let data = [(".dockerconfigjson".to_owned(), k8s_openapi::ByteString(json.as_bytes().to_vec()))];
-        let secret = Secret { data: Some(data.into()), ..Secret::default() };
+        let data = [(
+            ".dockerconfigjson".to_owned(),
+            k8s_openapi::ByteString(json.as_bytes().to_vec()),
+        )];
+        let secret = Secret {
+            data: Some(data.into()),
+            ..Secret::default()
+        };
         let of = |image| credentials([&secret], image);
-        let hub = Credentials::Basic { username: "name".into(), password: "word".into() };
+        let hub = Credentials::Basic {
+            username: "name".into(),
+            password: "word".into(),
+        };
         assert_eq!(of("nginx:1"), [hub]);
         assert_eq!(of("reg.example.com/app:1").len(), 1);
         assert_eq!(of("reg.example.com/team/app:1").len(), 2);
@@ -219,13 +269,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_image_many_wait_for_is_pulled_once() {
         let runtime = FakeRuntime::new();
-        runtime.on_image("web:1", ImageBehavior::absent().pull_delay(Duration::from_secs(5)));
+        runtime.on_image(
+            "web:1",
+            ImageBehavior::absent().pull_delay(Duration::from_secs(5)),
+        );
         let puller = Puller::new(2);
         let begun = tokio::time::Instant::now();
         let pulls = (0..10).map(|_| puller.pull(&runtime, "web:1", &[], true));
         let done = futures::future::join_all(pulls).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
-        let pulled = done.iter().filter(|result| result.as_ref().is_ok_and(|(_, took)| took.is_some()));
+        let pulled = done
+            .iter()
+            .filter(|result| result.as_ref().is_ok_and(|(_, took)| took.is_some()));
         assert_eq!(pulled.count(), 1);
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn node_info(runtime_version: &str) -> NodeSystemInfo {
         kube_proxy_version: String::new(),
         kubelet_version: concat!("orch-", env!("CARGO_PKG_VERSION")).to_owned(),
         operating_system: std::env::consts::OS.to_owned(),
-        os_image: read("/etc/os-release").as_deref().and_then(pretty_name).unwrap_or_default(),
+        os_image: read("/etc/os-release")
+            .as_deref()
+            .and_then(pretty_name)
+            .unwrap_or_default(),
         system_uuid: machine_id.clone(),
         machine_id,
         ..NodeSystemInfo::default()
@@ -41,7 +44,9 @@ pub(crate) fn node_info(runtime_version: &str) -> NodeSystemInfo {
 
 /// The machine's host name.
 pub(crate) fn hostname() -> Option<String> {
-    read("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+    read("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -54,7 +59,9 @@ fn total_memory_kib(meminfo: &str) -> Option<u64> {
 }
 
 fn pretty_name(os_release: &str) -> Option<String> {
-    let line = os_release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let line = os_release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(line.trim_matches('"').to_owned())
 }
 
@@ -64,7 +71,10 @@ mod tests {
 
     #[test]
     fn files_of_the_kernel_are_read() {
-        assert_eq!(total_memory_kib("MemTotal:       24600420 kB\nMemFree: 1 kB\n"), Some(24_600_420));
+        assert_eq!(
+            total_memory_kib("MemTotal:       24600420 kB\nMemFree: 1 kB\n"),
+            Some(24_600_420)
+        );
         assert_eq!(total_memory_kib("nothing"), None);
         let os = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
         assert_eq!(pretty_name(os).as_deref(), Some("Debian GNU/Linux 12 (bookworm)"));

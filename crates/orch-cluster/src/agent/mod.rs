@@ -107,7 +107,12 @@ impl Agent {
             tokio::spawn(node::run(shared.clone())).abort_handle(),
             tokio::spawn(work).abort_handle(),
         ];
-        Self { shared, pods, ready, tasks }
+        Self {
+            shared,
+            pods,
+            ready,
+            tasks,
+        }
     }
 
     /// Waits until the runtime has been listed and the pods of the node are known, so that every pod has its
@@ -146,7 +151,9 @@ impl Drop for Agent {
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent").field("node", &self.shared.config.node_name).finish_non_exhaustive()
+        f.debug_struct("Agent")
+            .field("node", &self.shared.config.node_name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,7 +164,10 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     let found = list(&shared).await;
     pods.synced().await;
     let found = Arc::new(Mutex::new(found));
-    let router = Router { shared: Arc::downgrade(&shared), found: found.clone() };
+    let router = Router {
+        shared: Arc::downgrade(&shared),
+        found: found.clone(),
+    };
     pods.on_change(move |change| router.route(change));
     // What no worker has claimed by now belongs to no pod.
     sweep_volumes(&shared, &pods).await;
@@ -275,7 +285,9 @@ struct Router {
 
 impl Router {
     fn route(&self, change: &Change<'_, Pod>) {
-        let Some(shared) = self.shared.upgrade() else { return };
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
         let uid = |pod: &Arc<Pod>| pod.metadata.uid.clone().unwrap_or_default();
         let mut workers = shared.workers.lock();
         let new = change.new.map(|pod| (uid(pod), pod));

@@ -36,27 +36,41 @@ pub(crate) fn capacity(config: &AgentConfig) -> BTreeMap<String, Quantity> {
 }
 
 /// What pods may use: capacity less what is reserved.
-pub(crate) fn allocatable(config: &AgentConfig, capacity: &BTreeMap<String, Quantity>) -> BTreeMap<String, Quantity> {
+pub(crate) fn allocatable(
+    config: &AgentConfig,
+    capacity: &BTreeMap<String, Quantity>,
+) -> BTreeMap<String, Quantity> {
     let less = |name: &String, all: &Quantity| {
-        let Some(reserved) = config.reserved.get(name) else { return all.clone() };
+        let Some(reserved) = config.reserved.get(name) else {
+            return all.clone();
+        };
         let parse = |quantity: &Quantity| orch_core::object::Quantity::try_from(quantity).ok();
         match (parse(all), parse(reserved)) {
             (Some(all), Some(reserved)) if reserved <= all => Quantity((all - reserved).to_string()),
             _ => Quantity("0".to_owned()),
         }
     };
-    capacity.iter().map(|(name, all)| (name.clone(), less(name, all))).collect()
+    capacity
+        .iter()
+        .map(|(name, all)| (name.clone(), less(name, all)))
+        .collect()
 }
 
 /// The same in thousandths, for reckoning.
 pub(crate) fn millis(resources: &BTreeMap<String, Quantity>) -> BTreeMap<String, u64> {
     let of = |quantity| milli(quantity).or_else(|| value(quantity).map(|value| value.saturating_mul(1000)));
-    resources.iter().filter_map(|(name, quantity)| Some((name.clone(), of(quantity)?))).collect()
+    resources
+        .iter()
+        .filter_map(|(name, quantity)| Some((name.clone(), of(quantity)?)))
+        .collect()
 }
 
 /// Registers the node, then keeps its status and its Lease, for ever.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let keeper = Keeper { capacity: capacity(&shared.config), shared };
+    let keeper = Keeper {
+        capacity: capacity(&shared.config),
+        shared,
+    };
     let mut delay = RETRY.0;
     let (uid, mut reported) = loop {
         match keeper.register().await {
@@ -89,7 +103,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                     written_at = time::now();
                 }
                 Ok(None) => {}
-                Err(error) => tracing::warn!(node = keeper.name(), %error, "the node's status could not be written"),
+                Err(error) => {
+                    tracing::warn!(node = keeper.name(), %error, "the node's status could not be written")
+                }
             }
         }
     };
@@ -119,8 +135,10 @@ impl Keeper {
                         labels: Some(config.labels.clone()),
                         ..ObjectMeta::default()
                     },
-                    spec: (!config.taints.is_empty())
-                        .then(|| NodeSpec { taints: Some(config.taints.clone()), ..NodeSpec::default() }),
+                    spec: (!config.taints.is_empty()).then(|| NodeSpec {
+                        taints: Some(config.taints.clone()),
+                        ..NodeSpec::default()
+                    }),
                     status: None,
                 };
                 nodes.create(&node).await?
@@ -128,28 +146,45 @@ impl Keeper {
         };
         let before = node.status.unwrap_or_default();
         let status = self.status(&before, &self.shared.runtime.status().await, time::now());
-        nodes.put_status(self.name(), node.metadata.uid.as_deref(), &status).await?;
+        nodes
+            .put_status(self.name(), node.metadata.uid.as_deref(), &status)
+            .await?;
         Ok((node.metadata.uid.unwrap_or_default(), status))
     }
 
     async fn adopt(&self, node: Node) -> Result<Node, ApiError> {
         let labels = &self.shared.config.labels;
         let has = |(key, value): (&String, &String)| {
-            node.metadata.labels.as_ref().is_some_and(|labels| labels.get(key) == Some(value))
+            node.metadata
+                .labels
+                .as_ref()
+                .is_some_and(|labels| labels.get(key) == Some(value))
         };
         if labels.iter().all(has) {
             return Ok(node);
         }
         let patch = serde_json::json!({ "metadata": { "labels": labels } });
-        self.shared.client.all::<Node>().patch(self.name(), &Patch::Merge(patch)).await
+        self.shared
+            .client
+            .all::<Node>()
+            .patch(self.name(), &Patch::Merge(patch))
+            .await
     }
 
     /// Writes the status if it has changed, or was not written for long. Returns what was written.
-    async fn report(&self, reported: &NodeStatus, written_at: Timestamp) -> Result<Option<NodeStatus>, ApiError> {
+    async fn report(
+        &self,
+        reported: &NodeStatus,
+        written_at: Timestamp,
+    ) -> Result<Option<NodeStatus>, ApiError> {
         let runtime = self.shared.runtime.status().await;
         let now = time::now();
         let due = now.duration_since(written_at) >= interval(self.shared.config.node_report_interval);
-        if !due && self.status(reported, &runtime, now).eq_but_for_heartbeats(reported) {
+        if !due
+            && self
+                .status(reported, &runtime, now)
+                .eq_but_for_heartbeats(reported)
+        {
             return Ok(None);
         }
         let nodes = self.shared.client.all::<Node>();
@@ -222,7 +257,11 @@ impl Keeper {
 fn runtime_version(keeper: &Keeper, runtime: &RuntimeStatus) -> String {
     // Kubernetes writes `docker://28.2.2`; the runtime says `docker 28.2.2`.
     let name = keeper.shared.runtime.name();
-    let version = runtime.version.strip_prefix(name).unwrap_or(&runtime.version).trim();
+    let version = runtime
+        .version
+        .strip_prefix(name)
+        .unwrap_or(&runtime.version)
+        .trim();
     format!("{name}://{version}")
 }
 
@@ -230,30 +269,63 @@ fn addresses(config: &AgentConfig) -> Vec<NodeAddress> {
     if !config.addresses.is_empty() {
         return config.addresses.clone();
     }
-    let address = |type_: &str, address: String| NodeAddress { type_: type_.to_owned(), address };
+    let address = |type_: &str, address: String| NodeAddress {
+        type_: type_.to_owned(),
+        address,
+    };
     let hostname = machine::hostname().unwrap_or_else(|| config.node_name.clone());
-    vec![address("InternalIP", config.host_ip().to_string()), address("Hostname", hostname)]
+    vec![
+        address("InternalIP", config.host_ip().to_string()),
+        address("Hostname", hostname),
+    ]
 }
 
 /// The kubelet's conditions, in its order, then those of others as they are.
 fn conditions(before: &NodeStatus, runtime: &RuntimeStatus, now: Timestamp) -> Vec<NodeCondition> {
     let (ready, reason, message) = if runtime.ready {
-        ("True", "KubeletReady", "node agent is posting ready status".to_owned())
+        (
+            "True",
+            "KubeletReady",
+            "node agent is posting ready status".to_owned(),
+        )
     } else {
-        let message = runtime.message.clone().unwrap_or_else(|| "the container runtime is not ready".to_owned());
+        let message = runtime
+            .message
+            .clone()
+            .unwrap_or_else(|| "the container runtime is not ready".to_owned());
         ("False", "ContainerRuntimeNotReady", message)
     };
     let owned = [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "node has sufficient memory available".to_owned()),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "node has no disk pressure".to_owned()),
-        ("PIDPressure", "False", "KubeletHasSufficientPID", "node has sufficient PID available".to_owned()),
+        (
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "node has sufficient memory available".to_owned(),
+        ),
+        (
+            "DiskPressure",
+            "False",
+            "KubeletHasNoDiskPressure",
+            "node has no disk pressure".to_owned(),
+        ),
+        (
+            "PIDPressure",
+            "False",
+            "KubeletHasSufficientPID",
+            "node has sufficient PID available".to_owned(),
+        ),
         ("Ready", ready, reason, message),
     ];
     let old = before.conditions.as_deref().unwrap_or_default();
-    let others = old.iter().filter(|condition| owned.iter().all(|(type_, ..)| condition.type_ != *type_)).cloned();
+    let others = old
+        .iter()
+        .filter(|condition| owned.iter().all(|(type_, ..)| condition.type_ != *type_))
+        .cloned();
     let others: Vec<_> = others.collect();
     let owned = owned.into_iter().map(|(type_, status, reason, message)| {
-        let same = old.iter().find(|condition| condition.type_ == type_ && condition.status == status);
+        let same = old
+            .iter()
+            .find(|condition| condition.type_ == type_ && condition.status == status);
         NodeCondition {
             last_heartbeat_time: Some(object_time(now)),
             last_transition_time: same

@@ -147,20 +147,32 @@ impl<'a> View<'a> {
     /// The pod's containers in the order in which they start.
     pub fn specs(&self) -> impl DoubleEndedIterator<Item = (Role, &'a v1::Container)> + 'a {
         let spec = self.pod.spec.as_ref();
-        let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
+        let init = spec
+            .and_then(|spec| spec.init_containers.as_ref())
+            .into_iter()
+            .flatten();
         let main = spec.map(|spec| &spec.containers).into_iter().flatten();
-        init.map(|container| (role_of_init(container), container)).chain(main.map(|main| (Role::Main, main)))
+        init.map(|container| (role_of_init(container), container))
+            .chain(main.map(|main| (Role::Main, main)))
     }
 
     /// The sandbox that containers can run in: the newest that is ready.
     pub fn sandbox(&self) -> Option<&'a Sandbox> {
-        let ready = self.observed.sandboxes.iter().filter(|sandbox| sandbox.state == SandboxState::Ready);
+        let ready = self
+            .observed
+            .sandboxes
+            .iter()
+            .filter(|sandbox| sandbox.state == SandboxState::Ready);
         ready.max_by_key(|sandbox| sandbox.attempt)
     }
 
     /// The newest container of that name.
     pub fn latest(&self, name: &str) -> Option<&'a Container> {
-        let named = self.observed.containers.iter().filter(|container| container.name == name);
+        let named = self
+            .observed
+            .containers
+            .iter()
+            .filter(|container| container.name == name);
         named.max_by_key(|container| container.attempt)
     }
 
@@ -183,7 +195,9 @@ impl<'a> View<'a> {
         if let Some(container) = self.latest(name) {
             return Past::Listed(container);
         }
-        let Some(status) = self.reported(name) else { return Past::None };
+        let Some(status) = self.reported(name) else {
+            return Past::None;
+        };
         let state = status.state.as_ref();
         if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
             return Past::Ended(ended);
@@ -192,7 +206,11 @@ impl<'a> View<'a> {
             return Past::Lost;
         }
         // Waiting to be started again: what ended is in the last state.
-        match status.last_state.as_ref().and_then(|state| state.terminated.as_ref()) {
+        match status
+            .last_state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref())
+        {
             Some(ended) => Past::Ended(ended),
             None if status.container_id.is_some() => Past::Lost,
             None => Past::None,
@@ -203,7 +221,8 @@ impl<'a> View<'a> {
     pub fn next_attempt(&self, name: &str) -> u32 {
         let listed = self.latest(name).map(|container| container.attempt + 1);
         let existed = self.reported(name).filter(|status| {
-            status.container_id.is_some() || status.last_state.as_ref().is_some_and(|l| l.terminated.is_some())
+            status.container_id.is_some()
+                || status.last_state.as_ref().is_some_and(|l| l.terminated.is_some())
         });
         let reported = existed.map(|status| u32::try_from(status.restart_count).unwrap_or(0) + 1);
         listed.max(reported).unwrap_or(0)
@@ -211,18 +230,26 @@ impl<'a> View<'a> {
 
     /// Whether the pod's first stage is over: a main container was made in the current sandbox.
     pub fn initialized(&self) -> bool {
-        self.specs().any(|(role, spec)| role == Role::Main && self.latest_here(&spec.name).is_some())
+        self.specs()
+            .any(|(role, spec)| role == Role::Main && self.latest_here(&spec.name).is_some())
     }
 
     /// How long containers get to end by themselves (`terminationGracePeriodSeconds`, 30 s).
     pub fn grace(&self) -> Duration {
         let spec = self.pod.spec.as_ref();
-        seconds(spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30))
+        seconds(
+            spec.and_then(|spec| spec.termination_grace_period_seconds)
+                .unwrap_or(30),
+        )
     }
 
     /// The container's restart policy: its own, else the pod's.
     pub fn restart_policy(&self, role: Role, spec: &'a v1::Container) -> RestartPolicy {
-        let pod = self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+        let pod = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.restart_policy.as_deref());
         let policy = match (role, spec.restart_policy.as_deref().or(pod)) {
             (Role::Sidecar, _) => RestartPolicy::Always,
             (_, Some("Never")) => RestartPolicy::Never,
@@ -230,7 +257,11 @@ impl<'a> View<'a> {
             _ => RestartPolicy::Always,
         };
         // An init container that succeeded has done its work.
-        if role == Role::Init && policy == RestartPolicy::Always { RestartPolicy::OnFailure } else { policy }
+        if role == Role::Init && policy == RestartPolicy::Always {
+            RestartPolicy::OnFailure
+        } else {
+            policy
+        }
     }
 
     /// Whether the container counts as started: running, its startup probe, if any, has succeeded.
@@ -252,7 +283,11 @@ pub enum RestartPolicy {
 }
 
 fn role_of_init(container: &v1::Container) -> Role {
-    if container.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init }
+    if container.restart_policy.as_deref() == Some("Always") {
+        Role::Sidecar
+    } else {
+        Role::Init
+    }
 }
 
 /// Seconds as a manifest writes them; below zero counts as none.

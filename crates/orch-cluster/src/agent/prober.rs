@@ -22,7 +22,12 @@ pub(crate) async fn run(
 ) -> Outcome {
     match check {
         Check::Exec(command) => exec(runtime, container, command, timeout).await,
-        Check::Http { host, port, path, headers } => {
+        Check::Http {
+            host,
+            port,
+            path,
+            headers,
+        } => {
             let host = host.clone().unwrap_or_else(|| pod_ip.to_string());
             bounded(timeout, http(&host, *port, path, headers)).await
         }
@@ -30,15 +35,25 @@ pub(crate) async fn run(
             let host = host.clone().unwrap_or_else(|| pod_ip.to_string());
             let connect = async {
                 let connected = TcpStream::connect((host.as_str(), *port)).await;
-                connected.map(drop).map_err(|error| format!("dial tcp {host}:{port}: {error}"))
+                connected
+                    .map(drop)
+                    .map_err(|error| format!("dial tcp {host}:{port}: {error}"))
             };
             bounded(timeout, connect).await
         }
     }
 }
 
-async fn exec(runtime: &dyn Runtime, container: &ContainerId, command: &[String], timeout: Duration) -> Outcome {
-    let request = ExecRequest { timeout: Some(timeout), ..ExecRequest::new(command) };
+async fn exec(
+    runtime: &dyn Runtime,
+    container: &ContainerId,
+    command: &[String],
+    timeout: Duration,
+) -> Outcome {
+    let request = ExecRequest {
+        timeout: Some(timeout),
+        ..ExecRequest::new(command)
+    };
     match runtime.exec(container, &request).await {
         Ok(output) if output.exit_code == 0 => Outcome::Success,
         Ok(output) => {
@@ -47,7 +62,11 @@ async fn exec(runtime: &dyn Runtime, container: &ContainerId, command: &[String]
             if said.len() > ANSWER_MAX {
                 said = said.chars().take(ANSWER_MAX).collect();
             }
-            Outcome::Failure(if said.is_empty() { format!("exit code {}", output.exit_code) } else { said })
+            Outcome::Failure(if said.is_empty() {
+                format!("exit code {}", output.exit_code)
+            } else {
+                said
+            })
         }
         Err(RuntimeError::Timeout { .. }) => {
             Outcome::Failure(format!("command {command:?} timed out after {timeout:?}"))
@@ -69,7 +88,10 @@ async fn http(host: &str, port: u16, path: &str, headers: &[(String, String)]) -
     let url = || format!("http://{host}:{port}{path}");
     let failed = |error: std::io::Error| format!("Get {:?}: {error}", url());
     let mut stream = TcpStream::connect((host, port)).await.map_err(failed)?;
-    stream.write_all(request(host, port, path, headers).as_bytes()).await.map_err(failed)?;
+    stream
+        .write_all(request(host, port, path, headers).as_bytes())
+        .await
+        .map_err(failed)?;
     let mut answer = Vec::with_capacity(512);
     let mut chunk = [0; 512];
     loop {
@@ -91,12 +113,22 @@ fn request(host: &str, port: u16, path: &str, headers: &[(String, String)]) -> S
     // A header that holds a line end would be another header; such a value cannot be sent.
     let clean = |text: &str| !text.contains(['\r', '\n']);
     let given = |name: &str| headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
-    let target: String = path.chars().map(|c| if c.is_ascii_graphic() { c } else { '+' }).collect();
-    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let target: String = path
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '+' })
+        .collect();
+    let bracketed = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
     let mut text = format!("GET {target} HTTP/1.1\r\n");
     let defaults = [
         ("Host", format!("{bracketed}:{port}")),
-        ("User-Agent", concat!("kube-probe/orch-", env!("CARGO_PKG_VERSION")).to_owned()),
+        (
+            "User-Agent",
+            concat!("kube-probe/orch-", env!("CARGO_PKG_VERSION")).to_owned(),
+        ),
         ("Accept", "*/*".to_owned()),
     ];
     for (name, value) in &defaults {
@@ -141,7 +173,12 @@ mod tests {
     #[test]
     fn given_headers_replace_the_defaults_and_cannot_break_out() {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let text = request("::1", 80, "/a b", &[header("host", "shop"), header("X", "a\r\nY: b")]);
+        let text = request(
+            "::1",
+            80,
+            "/a b",
+            &[header("host", "shop"), header("X", "a\r\nY: b")],
+        );
         assert!(text.starts_with("GET /a+b HTTP/1.1\r\nUser-Agent"), "{text}");
         assert!(text.contains("host: shop\r\n") && !text.contains("Y: b"));
         assert!(request("::1", 80, "/", &[]).contains("Host: [::1]:80\r\n"));
@@ -165,7 +202,10 @@ mod tests {
         let cases = [
             ("HTTP/1.1 200 OK\r\n\r\n", None),
             ("HTTP/1.1 302 Found\r\n\r\n", None),
-            ("HTTP/1.1 503 no\r\n\r\n", Some("HTTP probe failed with statuscode: 503")),
+            (
+                "HTTP/1.1 503 no\r\n\r\n",
+                Some("HTTP probe failed with statuscode: 503"),
+            ),
             ("hello\r\n", Some("not HTTP/1")),
         ];
         for (answer, error) in cases {
@@ -176,7 +216,17 @@ mod tests {
                 other => panic!("{answer:?}: {other:?}"),
             }
         }
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        assert!(http("127.0.0.1", nobody, "/", &[]).await.unwrap_err().contains("refused"));
+        let nobody = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        assert!(
+            http("127.0.0.1", nobody, "/", &[])
+                .await
+                .unwrap_err()
+                .contains("refused")
+        );
     }
 }

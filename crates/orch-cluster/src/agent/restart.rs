@@ -38,11 +38,17 @@ pub(crate) fn next(view: &View<'_>, role: Role, spec: &v1::Container) -> Next {
         (_, past) => past,
     };
     match past {
-        Past::None => Next::Start { at: None, backoff: Duration::ZERO },
+        Past::None => Next::Start {
+            at: None,
+            backoff: Duration::ZERO,
+        },
         Past::Lost => after_end(policy, false, || (None, Duration::ZERO)),
         Past::Ended(ended) => after_end(policy, ended.exit_code == 0, || (None, Duration::ZERO)),
         Past::Listed(container) => match &container.state {
-            ContainerState::Created => Next::Start { at: None, backoff: kept(container) },
+            ContainerState::Created => Next::Start {
+                at: None,
+                backoff: kept(container),
+            },
             ContainerState::Exited { exit_code, .. } => after_end(policy, *exit_code == Some(0), || {
                 // A changed image has not failed yet.
                 if changed(container, spec) {
@@ -79,7 +85,12 @@ fn after_end(
 /// The kubelet's rule: the first restart is immediate; each further one waits twice as long after the end of
 /// the one before; a container that ran long enough starts the count anew.
 fn delay_after(container: &Container, backoff: &Backoff) -> (Option<Timestamp>, Duration) {
-    let ContainerState::Exited { started_at, finished_at, .. } = container.state else {
+    let ContainerState::Exited {
+        started_at,
+        finished_at,
+        ..
+    } = container.state
+    else {
         return (None, Duration::ZERO);
     };
     let began = started_at.unwrap_or(container.created_at);
@@ -94,7 +105,10 @@ fn delay_after(container: &Container, backoff: &Backoff) -> (Option<Timestamp>, 
 /// The delay that was decided when the container was made. Kept with the container, so that a new agent
 /// process goes on counting where the old one was.
 fn kept(container: &Container) -> Duration {
-    let millis = container.annotations.get(BACKOFF_ANNOTATION).and_then(|millis| millis.parse().ok());
+    let millis = container
+        .annotations
+        .get(BACKOFF_ANNOTATION)
+        .and_then(|millis| millis.parse().ok());
     Duration::from_millis(millis.unwrap_or(0))
 }
 

@@ -57,7 +57,10 @@ impl Listing {
     /// What was found of the pod, which may be nothing.
     pub(crate) fn take(&mut self, uid: &str) -> Snapshot {
         let found = self.by_uid.remove(uid);
-        found.unwrap_or(Snapshot { begun: self.begun, ..Snapshot::default() })
+        found.unwrap_or(Snapshot {
+            begun: self.begun,
+            ..Snapshot::default()
+        })
     }
 }
 
@@ -92,13 +95,20 @@ impl Shared {
 
     /// Everything in the runtime.
     pub(crate) async fn list(&self) -> Result<Listing, RuntimeError> {
-        self.snapshots(&SandboxFilter::default(), &ContainerFilter::default()).await
+        self.snapshots(&SandboxFilter::default(), &ContainerFilter::default())
+            .await
     }
 
     /// What the runtime has of one pod.
     pub(crate) async fn list_pod(&self, uid: &str) -> Result<Snapshot, RuntimeError> {
-        let sandboxes = SandboxFilter { pod_uid: Some(uid.to_owned()), ..SandboxFilter::default() };
-        let containers = ContainerFilter { pod_uid: Some(uid.to_owned()), ..ContainerFilter::default() };
+        let sandboxes = SandboxFilter {
+            pod_uid: Some(uid.to_owned()),
+            ..SandboxFilter::default()
+        };
+        let containers = ContainerFilter {
+            pod_uid: Some(uid.to_owned()),
+            ..ContainerFilter::default()
+        };
         Ok(self.snapshots(&sandboxes, &containers).await?.take(uid))
     }
 
@@ -109,12 +119,21 @@ impl Shared {
     ) -> Result<Listing, RuntimeError> {
         let begun = self.tick();
         let mut all = HashMap::<String, Snapshot>::new();
-        let empty = || Snapshot { begun, ..Snapshot::default() };
+        let empty = || Snapshot {
+            begun,
+            ..Snapshot::default()
+        };
         for sandbox in self.runtime.sandboxes(sandboxes).await? {
-            all.entry(sandbox.uid.clone()).or_insert_with(empty).sandboxes.push(sandbox);
+            all.entry(sandbox.uid.clone())
+                .or_insert_with(empty)
+                .sandboxes
+                .push(sandbox);
         }
         for container in self.runtime.containers(containers).await? {
-            all.entry(container.pod_uid.clone()).or_insert_with(empty).containers.push(container);
+            all.entry(container.pod_uid.clone())
+                .or_insert_with(empty)
+                .containers
+                .push(container);
         }
         Ok(Listing { begun, by_uid: all })
     }
@@ -133,8 +152,14 @@ impl Shared {
 
     fn target(&self, pod: &Pod) -> Target {
         let meta = &pod.metadata;
-        let key = ObjectKey::new(meta.namespace.as_deref(), meta.name.as_deref().unwrap_or_default());
-        Target { resource: self.pods.clone(), key }
+        let key = ObjectKey::new(
+            meta.namespace.as_deref(),
+            meta.name.as_deref().unwrap_or_default(),
+        );
+        Target {
+            resource: self.pods.clone(),
+            key,
+        }
     }
 
     /// Writes the status of the pod, if the object is still at `revision`. Returns its new revision.
@@ -153,14 +178,18 @@ impl Shared {
         object.insert("metadata".to_owned(), metadata);
         object.insert("status".to_owned(), serde_json::to_value(status).map_err(bad)?);
         let backend = self.client.backend();
-        let written = backend.update(&self.target(pod), Part::Status, object, &WriteParams::default()).await?;
+        let written = backend
+            .update(&self.target(pod), Part::Status, object, &WriteParams::default())
+            .await?;
         Ok(written.document.revision().get())
     }
 
     /// The pod as it is now; none if it, or rather the one with its uid, is gone.
     pub(crate) async fn read_pod(&self, pod: &Pod) -> Result<Option<Pod>, ApiError> {
         let meta = &pod.metadata;
-        let pods = self.client.api::<Pod>(meta.namespace.as_deref().unwrap_or_default());
+        let pods = self
+            .client
+            .api::<Pod>(meta.namespace.as_deref().unwrap_or_default());
         let found = pods.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
         Ok(found.filter(|found| found.metadata.uid == meta.uid))
     }

@@ -25,7 +25,9 @@ pub fn status(view: &View<'_>) -> PodStatus {
     status.qos_class = Some(qos_class(view.pod).to_owned());
     status.start_time.get_or_insert_with(|| time(view.now));
     status.host_ip = Some(view.host_ip.to_string());
-    status.host_ips = Some(vec![HostIP { ip: view.host_ip.to_string() }]);
+    status.host_ips = Some(vec![HostIP {
+        ip: view.host_ip.to_string(),
+    }]);
     if end == Some(End::Refused)
         && let Some(refusal) = &view.observed.refusal
     {
@@ -38,7 +40,11 @@ pub fn status(view: &View<'_>) -> PodStatus {
     let (mut init, mut main) = (Vec::new(), Vec::new());
     for (role, spec) in view.specs() {
         let reported = container_status(view, role, spec, end.as_ref(), initial);
-        if role == Role::Main { main.push(reported) } else { init.push(reported) }
+        if role == Role::Main {
+            main.push(reported)
+        } else {
+            init.push(reported)
+        }
     }
     let final_phase = matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed"));
     if !final_phase {
@@ -62,7 +68,10 @@ pub fn status(view: &View<'_>) -> PodStatus {
 /// When time alone changes the status.
 pub fn status_wake(view: &View<'_>) -> Option<Timestamp> {
     let failures = view.observed.failures.values();
-    failures.map(|failure| add(failure.at, FRESH_FAILURE)).filter(|at| *at > view.now).min()
+    failures
+        .map(|failure| add(failure.at, FRESH_FAILURE))
+        .filter(|at| *at > view.now)
+        .min()
 }
 
 /// A time as an object holds it: whole seconds.
@@ -83,11 +92,15 @@ fn pod_ips(view: &View<'_>) -> Vec<String> {
 /// Whether some init container has not done its part yet.
 fn is_initial(view: &View<'_>) -> bool {
     !view.initialized()
-        && view.specs().any(|(role, spec)| match (role, next(view, role, spec)) {
-            (Role::Main, _) | (Role::Init, Next::Done { success: true }) => false,
-            (Role::Sidecar, Next::Runs) => !view.latest(&spec.name).is_some_and(|made| view.is_started(made)),
-            _ => true,
-        })
+        && view
+            .specs()
+            .any(|(role, spec)| match (role, next(view, role, spec)) {
+                (Role::Main, _) | (Role::Init, Next::Done { success: true }) => false,
+                (Role::Sidecar, Next::Runs) => {
+                    !view.latest(&spec.name).is_some_and(|made| view.is_started(made))
+                }
+                _ => true,
+            })
 }
 
 fn container_status(
@@ -134,13 +147,22 @@ fn container_status(
         status.started = Some(started);
         status.ready = started && health.and_then(|health| health.ready).unwrap_or(true);
     } else if role == Role::Init {
-        status.ready = state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0);
+        status.ready = state
+            .terminated
+            .as_ref()
+            .is_some_and(|ended| ended.exit_code == 0);
     }
     status.state = Some(state);
     status
 }
 
-fn state(view: &View<'_>, role: Role, spec: &v1::Container, end: Option<&End>, initial: bool) -> v1::ContainerState {
+fn state(
+    view: &View<'_>,
+    role: Role,
+    spec: &v1::Container,
+    end: Option<&End>,
+    initial: bool,
+) -> v1::ContainerState {
     let comes = match next(view, role, spec) {
         Next::Start { at, .. } if end.is_none() => Some(at),
         _ => None,
@@ -154,11 +176,15 @@ fn state(view: &View<'_>, role: Role, spec: &v1::Container, end: Option<&End>, i
     match view.past(&spec.name) {
         Past::Listed(container) => match &container.state {
             ContainerState::Running { started_at } => v1::ContainerState {
-                running: Some(v1::ContainerStateRunning { started_at: Some(time(*started_at)) }),
+                running: Some(v1::ContainerStateRunning {
+                    started_at: Some(time(*started_at)),
+                }),
                 ..v1::ContainerState::default()
             },
             ContainerState::Exited { .. } => match comes.flatten() {
-                Some(at) if at > view.now => waiting("CrashLoopBackOff", Some(crash_loop(view, spec, container))),
+                Some(at) if at > view.now => {
+                    waiting("CrashLoopBackOff", Some(crash_loop(view, spec, container)))
+                }
                 _ => terminated(view, container),
             },
             ContainerState::Unknown(word) => waiting(
@@ -174,12 +200,19 @@ fn state(view: &View<'_>, role: Role, spec: &v1::Container, end: Option<&End>, i
 }
 
 fn waiting_reason(role: Role, initial: bool) -> &'static str {
-    if initial || role != Role::Main { "PodInitializing" } else { "ContainerCreating" }
+    if initial || role != Role::Main {
+        "PodInitializing"
+    } else {
+        "ContainerCreating"
+    }
 }
 
 fn waiting(reason: &str, message: Option<String>) -> v1::ContainerState {
     v1::ContainerState {
-        waiting: Some(v1::ContainerStateWaiting { reason: Some(reason.to_owned()), message }),
+        waiting: Some(v1::ContainerStateWaiting {
+            reason: Some(reason.to_owned()),
+            message,
+        }),
         ..v1::ContainerState::default()
     }
 }
@@ -187,7 +220,10 @@ fn waiting(reason: &str, message: Option<String>) -> v1::ContainerState {
 fn waiting_for(view: &View<'_>, failure: &Failure) -> v1::ContainerState {
     let fresh = view.now < add(failure.at, FRESH_FAILURE);
     if failure.reason == "ErrImagePull" && !fresh {
-        let message = format!("Back-off pulling image {:?}: ErrImagePull: {}", failure.image, failure.message);
+        let message = format!(
+            "Back-off pulling image {:?}: ErrImagePull: {}",
+            failure.image, failure.message
+        );
         return waiting("ImagePullBackOff", Some(message));
     }
     waiting(failure.reason, Some(failure.message.clone()))
@@ -208,17 +244,31 @@ fn crash_loop(view: &View<'_>, spec: &v1::Container, container: &Container) -> S
         meta.namespace.as_deref().unwrap_or_default(),
         meta.uid.as_deref().unwrap_or_default()
     );
-    format!("back-off {} restarting failed container={} pod={pod}", go_duration(delay), spec.name)
+    format!(
+        "back-off {} restarting failed container={} pod={pod}",
+        go_duration(delay),
+        spec.name
+    )
 }
 
 /// Seconds as Go prints a duration: `10s`, `1m20s`, `5m0s`.
 fn go_duration(seconds: i64) -> String {
-    if seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) }
+    if seconds < 60 {
+        format!("{seconds}s")
+    } else {
+        format!("{}m{}s", seconds / 60, seconds % 60)
+    }
 }
 
 fn last_state(view: &View<'_>, latest: &Container) -> Option<v1::ContainerState> {
-    let named = view.observed.containers.iter().filter(|container| container.name == latest.name);
-    let before = named.filter(|container| container.attempt < latest.attempt).max_by_key(|before| before.attempt);
+    let named = view
+        .observed
+        .containers
+        .iter()
+        .filter(|container| container.name == latest.name);
+    let before = named
+        .filter(|container| container.attempt < latest.attempt)
+        .max_by_key(|before| before.attempt);
     match before {
         Some(before) if before.state.is_exited() => Some(terminated(view, before)),
         Some(_) => None,
@@ -226,7 +276,8 @@ fn last_state(view: &View<'_>, latest: &Container) -> Option<v1::ContainerState>
         None if latest.attempt > 0 => {
             let status = view.reported(&latest.name)?;
             let ended = status.state.as_ref().filter(|state| {
-                state.terminated.is_some() && status.container_id.as_deref() != Some(&container_id(view, latest))
+                state.terminated.is_some()
+                    && status.container_id.as_deref() != Some(&container_id(view, latest))
             });
             ended.or(status.last_state.as_ref()).cloned()
         }
@@ -239,7 +290,14 @@ fn container_id(view: &View<'_>, container: &Container) -> String {
 }
 
 fn terminated(view: &View<'_>, container: &Container) -> v1::ContainerState {
-    let ContainerState::Exited { started_at, finished_at, exit_code, reason, message } = &container.state else {
+    let ContainerState::Exited {
+        started_at,
+        finished_at,
+        exit_code,
+        reason,
+        message,
+    } = &container.state
+    else {
         return v1::ContainerState::default();
     };
     of_terminated(v1::ContainerStateTerminated {
@@ -255,12 +313,17 @@ fn terminated(view: &View<'_>, container: &Container) -> v1::ContainerState {
 }
 
 fn of_terminated(terminated: v1::ContainerStateTerminated) -> v1::ContainerState {
-    v1::ContainerState { terminated: Some(terminated), ..v1::ContainerState::default() }
+    v1::ContainerState {
+        terminated: Some(terminated),
+        ..v1::ContainerState::default()
+    }
 }
 
 fn lost(view: &View<'_>, spec: &v1::Container) -> v1::ContainerStateTerminated {
     v1::ContainerStateTerminated {
-        container_id: view.reported(&spec.name).and_then(|status| status.container_id.clone()),
+        container_id: view
+            .reported(&spec.name)
+            .and_then(|status| status.container_id.clone()),
         exit_code: 137,
         reason: Some("ContainerStatusUnknown".to_owned()),
         message: Some("The container could not be located when the pod was looked at".to_owned()),
@@ -269,7 +332,12 @@ fn lost(view: &View<'_>, spec: &v1::Container) -> v1::ContainerStateTerminated {
 }
 
 /// The rules of the kubelet's `getPhase`.
-fn phase(view: &View<'_>, end: Option<&End>, init: &[ContainerStatus], main: &[ContainerStatus]) -> &'static str {
+fn phase(
+    view: &View<'_>,
+    end: Option<&End>,
+    init: &[ContainerStatus],
+    main: &[ContainerStatus],
+) -> &'static str {
     if *end.unwrap_or(&End::Finished) == End::Deadline {
         return "Failed";
     }
@@ -277,14 +345,23 @@ fn phase(view: &View<'_>, end: Option<&End>, init: &[ContainerStatus], main: &[C
         let state = status.state.as_ref();
         let now = state.and_then(|state| state.terminated.as_ref());
         let waits = state.is_some_and(|state| state.waiting.is_some());
-        let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        let before = status
+            .last_state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref());
         now.or(before.filter(|_| waits)).map(|ended| ended.exit_code)
     };
     let runs = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
     let running = main.iter().any(runs);
     let codes: Vec<i32> = main.iter().filter_map(ended).collect();
     let stopped_all = codes.len() == main.len() && !main.is_empty();
-    let done = || if codes.iter().all(|code| *code == 0) { "Succeeded" } else { "Failed" };
+    let done = || {
+        if codes.iter().all(|code| *code == 0) {
+            "Succeeded"
+        } else {
+            "Failed"
+        }
+    };
     match end {
         Some(End::Finished) => {
             // The sidecars end after it; the outcome is decided.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use orch_core::runtime::{Container, ContainerId, ContainerState, ExitReason, Sandbox, SandboxId, SandboxState};
+use orch_core::runtime::{
+    Container, ContainerId, ContainerState, ExitReason, Sandbox, SandboxId, SandboxState,
+};
 
 use super::config::{AgentConfig, Backoff};
 use super::decide::{Action, Decision, decide};
@@ -114,15 +116,31 @@ impl Model {
 
     /// What must hold at every moment.
     pub(crate) fn check(&self) {
-        let running: Vec<_> = self.observed.containers.iter().filter(|container| container.state.is_running()).collect();
+        let running: Vec<_> = self
+            .observed
+            .containers
+            .iter()
+            .filter(|container| container.state.is_running())
+            .collect();
         for container in &running {
-            let same = running.iter().filter(|other| other.name == container.name).count();
+            let same = running
+                .iter()
+                .filter(|other| other.name == container.name)
+                .count();
             assert_eq!(same, 1, "two containers {} run", container.name);
         }
         for container in &self.observed.containers {
-            let named = self.observed.containers.iter().filter(|other| other.name == container.name);
+            let named = self
+                .observed
+                .containers
+                .iter()
+                .filter(|other| other.name == container.name);
             let same = named.filter(|other| other.attempt == container.attempt).count();
-            assert_eq!(same, 1, "two containers {} have the attempt {}", container.name, container.attempt);
+            assert_eq!(
+                same, 1,
+                "two containers {} have the attempt {}",
+                container.name, container.attempt
+            );
         }
     }
 
@@ -138,10 +156,16 @@ impl Model {
                 self.sandbox_mut(id).state = SandboxState::NotReady;
             }
             Action::RemoveSandbox(id) => {
-                self.observed.containers.retain(|container| container.sandbox != *id);
+                self.observed
+                    .containers
+                    .retain(|container| container.sandbox != *id);
                 self.observed.sandboxes.retain(|sandbox| sandbox.id != *id);
             }
-            Action::StartContainer { name, attempt, backoff } => {
+            Action::StartContainer {
+                name,
+                attempt,
+                backoff,
+            } => {
                 self.create(name, *attempt, *backoff);
                 let now = self.now;
                 let created = self.observed.containers.last_mut().expect("it was just created");
@@ -149,7 +173,11 @@ impl Model {
             }
             Action::CancelStart => self.observed.busy.start = None,
             Action::StopContainer { id, .. } => {
-                let index = self.observed.containers.iter().position(|container| container.id == *id);
+                let index = self
+                    .observed
+                    .containers
+                    .iter()
+                    .position(|container| container.id == *id);
                 self.end(index.expect("only what exists is stopped"), 143);
             }
             Action::RemoveContainer(id) => self.observed.containers.retain(|container| container.id != *id),
@@ -180,9 +208,23 @@ impl Model {
     pub(crate) fn create(&mut self, name: &str, attempt: u32, backoff: Duration) {
         let view = self.view();
         let sandbox = view.sandbox().expect("a container needs a sandbox").id.clone();
-        let spec = view.specs().find(|(_, spec)| spec.name == name).expect("only the pod's containers").1;
-        let config = container_config(&self.pod, spec, Making { attempt, backoff, ..Making::default() });
-        self.observed.containers.retain(|other| (&other.name, other.attempt, &other.sandbox) != (&config.name, attempt, &sandbox));
+        let spec = view
+            .specs()
+            .find(|(_, spec)| spec.name == name)
+            .expect("only the pod's containers")
+            .1;
+        let config = container_config(
+            &self.pod,
+            spec,
+            Making {
+                attempt,
+                backoff,
+                ..Making::default()
+            },
+        );
+        self.observed.containers.retain(|other| {
+            (&other.name, other.attempt, &other.sandbox) != (&config.name, attempt, &sandbox)
+        });
         self.made += 1;
         self.observed.containers.push(Container {
             id: ContainerId(format!("c{}", self.made)),
@@ -203,13 +245,19 @@ impl Model {
     /// Ends the container at `index`, if it runs.
     pub(crate) fn end(&mut self, index: usize, code: i32) {
         let now = self.now;
-        let Some(container) = self.observed.containers.get_mut(index) else { return };
+        let Some(container) = self.observed.containers.get_mut(index) else {
+            return;
+        };
         if let ContainerState::Running { started_at } = container.state {
             container.state = ContainerState::Exited {
                 started_at: Some(started_at),
                 finished_at: now,
                 exit_code: Some(code),
-                reason: if code == 0 { ExitReason::Completed } else { ExitReason::Error },
+                reason: if code == 0 {
+                    ExitReason::Completed
+                } else {
+                    ExitReason::Error
+                },
                 message: None,
             };
         }
@@ -223,7 +271,11 @@ impl Model {
     }
 
     fn sandbox_mut(&mut self, id: &SandboxId) -> &mut Sandbox {
-        self.observed.sandboxes.iter_mut().find(|sandbox| sandbox.id == *id).expect("it exists")
+        self.observed
+            .sandboxes
+            .iter_mut()
+            .find(|sandbox| sandbox.id == *id)
+            .expect("it exists")
     }
 
     /// The sandboxes die, and what runs in them.
@@ -248,10 +300,16 @@ impl Model {
         let status = self.view().reported(name).expect("it is reported").clone();
         let state = status.state.expect("it has a state");
         if state.running.is_some() {
-            return if status.ready { "Ready".into() } else { "Running".into() };
+            return if status.ready {
+                "Ready".into()
+            } else {
+                "Running".into()
+            };
         }
         let waiting = state.waiting.and_then(|waiting| waiting.reason);
-        waiting.or_else(|| state.terminated.and_then(|ended| ended.reason)).expect("a reason")
+        waiting
+            .or_else(|| state.terminated.and_then(|ended| ended.reason))
+            .expect("a reason")
     }
 }
 

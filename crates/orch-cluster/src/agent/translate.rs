@@ -36,18 +36,30 @@ pub(crate) fn sandbox_config(pod: &Pod, config: &AgentConfig, attempt: u32) -> S
         namespace: namespace(pod).to_owned(),
         uid: pod.metadata.uid.clone().unwrap_or_default(),
         attempt,
-        hostname: if host_network { config.node_name.clone() } else { hostname(spec, &name) },
+        hostname: if host_network {
+            config.node_name.clone()
+        } else {
+            hostname(spec, &name)
+        },
         host_network,
         host_pid: spec.host_pid.unwrap_or_default(),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
-        host_ports: if host_network { Vec::new() } else { host_ports(spec) },
+        host_ports: if host_network {
+            Vec::new()
+        } else {
+            host_ports(spec)
+        },
         host_aliases: host_aliases(spec),
         labels: labels(pod),
         annotations: BTreeMap::from([(GRACE_ANNOTATION.to_owned(), grace(spec).to_string())]),
         name,
         ..SandboxConfig::default()
     };
-    for sysctl in spec.security_context.iter().flat_map(|context| context.sysctls.iter().flatten()) {
+    for sysctl in spec
+        .security_context
+        .iter()
+        .flat_map(|context| context.sysctls.iter().flatten())
+    {
         sandbox.sysctls.insert(sysctl.name.clone(), sysctl.value.clone());
     }
     dns(spec, namespace(pod), config, &mut sandbox);
@@ -72,10 +84,16 @@ pub(crate) struct Making {
 /// The container a pod wants.
 pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) -> ContainerConfig {
     let image = spec.image.clone().unwrap_or_default();
-    let env: BTreeMap<&str, &str> =
-        making.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let env: BTreeMap<&str, &str> = making
+        .env
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     let expand_all = |list: &Option<Vec<String>>| {
-        let expanded = list.iter().flatten().map(|text| expand(text, |name| env.get(name).copied()));
+        let expanded = list
+            .iter()
+            .flatten()
+            .map(|text| expand(text, |name| env.get(name).copied()));
         expanded.collect::<Vec<_>>()
     };
     let (command, args) = (expand_all(&spec.command), expand_all(&spec.args));
@@ -90,15 +108,24 @@ pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) 
         working_dir: spec.working_dir.clone().filter(|dir| !dir.is_empty()),
         mounts: making.mounts,
         resources: resources(pod, spec, making.node_memory),
-        security: security(pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()), spec),
+        security: security(
+            pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()),
+            spec,
+        ),
         stdin: spec.stdin.unwrap_or_default(),
         stdin_once: spec.stdin_once.unwrap_or_default(),
         tty: spec.tty.unwrap_or_default(),
-        stop_signal: spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.clone()),
+        stop_signal: spec
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.stop_signal.clone()),
         labels,
         annotations: BTreeMap::from([
             (IMAGE_ANNOTATION.to_owned(), image.clone()),
-            (BACKOFF_ANNOTATION.to_owned(), making.backoff.as_millis().to_string()),
+            (
+                BACKOFF_ANNOTATION.to_owned(),
+                making.backoff.as_millis().to_string(),
+            ),
             (GRACE_ANNOTATION.to_owned(), grace.to_string()),
         ]),
         image,
@@ -116,21 +143,32 @@ fn grace(spec: &PodSpec) -> i64 {
 
 fn labels(pod: &Pod) -> BTreeMap<String, String> {
     let meta = &pod.metadata;
-    [(POD_NAME, &meta.name), (POD_NAMESPACE, &meta.namespace), (POD_UID, &meta.uid)]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.clone().unwrap_or_default()))
-        .collect()
+    [
+        (POD_NAME, &meta.name),
+        (POD_NAMESPACE, &meta.namespace),
+        (POD_UID, &meta.uid),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.clone().unwrap_or_default()))
+    .collect()
 }
 
 fn hostname(spec: &PodSpec, pod_name: &str) -> String {
-    let wanted = spec.hostname.as_deref().filter(|name| !name.is_empty()).unwrap_or(pod_name);
+    let wanted = spec
+        .hostname
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .unwrap_or(pod_name);
     let mut name = wanted.get(..HOSTNAME_MAX).unwrap_or(wanted);
     name = name.trim_end_matches(['-', '.']);
     name.to_owned()
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
-    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let containers = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten());
     let ports = containers.flat_map(|container| container.ports.iter().flatten());
     ports
         .filter_map(|port| {
@@ -150,7 +188,14 @@ fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
 
 fn host_aliases(spec: &PodSpec) -> Vec<(IpAddr, Vec<String>)> {
     let aliases = spec.host_aliases.iter().flatten();
-    aliases.filter_map(|alias| Some((alias.ip.parse().ok()?, alias.hostnames.clone().unwrap_or_default()))).collect()
+    aliases
+        .filter_map(|alias| {
+            Some((
+                alias.ip.parse().ok()?,
+                alias.hostnames.clone().unwrap_or_default(),
+            ))
+        })
+        .collect()
 }
 
 /// The rules of `dnsPolicy`: the cluster's servers first for `ClusterFirst`, nothing for `None`, the
@@ -165,12 +210,23 @@ fn dns(spec: &PodSpec, namespace: &str, config: &AgentConfig, sandbox: &mut Sand
     if cluster_first && !config.cluster_dns.is_empty() {
         let domain = &config.cluster_domain;
         sandbox.dns_servers.clone_from(&config.cluster_dns);
-        sandbox.dns_searches = vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()];
+        sandbox.dns_searches = vec![
+            format!("{namespace}.svc.{domain}"),
+            format!("svc.{domain}"),
+            domain.clone(),
+        ];
         sandbox.dns_options = vec!["ndots:5".to_owned()];
     }
     let Some(own) = &spec.dns_config else { return };
-    sandbox.dns_servers.extend(own.nameservers.iter().flatten().filter_map(|server| server.parse::<IpAddr>().ok()));
-    sandbox.dns_searches.extend(own.searches.iter().flatten().cloned());
+    sandbox.dns_servers.extend(
+        own.nameservers
+            .iter()
+            .flatten()
+            .filter_map(|server| server.parse::<IpAddr>().ok()),
+    );
+    sandbox
+        .dns_searches
+        .extend(own.searches.iter().flatten().cloned());
     for option in own.options.iter().flatten() {
         let Some(name) = &option.name else { continue };
         let same = |given: &String| given.split(':').next() == Some(name.as_str());
@@ -189,23 +245,38 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container) -> Secu
     let capabilities = own.and_then(|own| own.capabilities.as_ref());
     let mut groups: Vec<u32> = pod
         .into_iter()
-        .flat_map(|pod| pod.supplemental_groups.iter().flatten().chain(pod.fs_group.as_ref()))
+        .flat_map(|pod| {
+            pod.supplemental_groups
+                .iter()
+                .flatten()
+                .chain(pod.fs_group.as_ref())
+        })
         .filter_map(|group| u32::try_from(*group).ok())
         .collect();
     groups.dedup();
     Security {
-        run_as_user: id(own.and_then(|own| own.run_as_user), pod.and_then(|pod| pod.run_as_user)),
-        run_as_group: id(own.and_then(|own| own.run_as_group), pod.and_then(|pod| pod.run_as_group)),
+        run_as_user: id(
+            own.and_then(|own| own.run_as_user),
+            pod.and_then(|pod| pod.run_as_user),
+        ),
+        run_as_group: id(
+            own.and_then(|own| own.run_as_group),
+            pod.and_then(|pod| pod.run_as_group),
+        ),
         supplemental_groups: groups,
         run_as_non_root: own
             .and_then(|own| own.run_as_non_root)
             .or_else(|| pod.and_then(|pod| pod.run_as_non_root))
             .unwrap_or_default(),
         privileged: own.and_then(|own| own.privileged).unwrap_or_default(),
-        read_only_root: own.and_then(|own| own.read_only_root_filesystem).unwrap_or_default(),
+        read_only_root: own
+            .and_then(|own| own.read_only_root_filesystem)
+            .unwrap_or_default(),
         allow_privilege_escalation: own.and_then(|own| own.allow_privilege_escalation),
         add_capabilities: capabilities.and_then(|caps| caps.add.clone()).unwrap_or_default(),
-        drop_capabilities: capabilities.and_then(|caps| caps.drop.clone()).unwrap_or_default(),
+        drop_capabilities: capabilities
+            .and_then(|caps| caps.drop.clone())
+            .unwrap_or_default(),
     }
 }
 
@@ -228,11 +299,23 @@ mod tests {
         let sandbox = sandbox_config(&pod, &config, 3);
         assert_eq!((sandbox.hostname.as_str(), sandbox.attempt), ("shop", 3));
         assert_eq!(sandbox.host_ports.len(), 1);
-        assert_eq!((sandbox.host_ports[0].host_port, sandbox.host_ports[0].container_port), (8080, 80));
-        assert_eq!(sandbox.dns_searches, ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"]);
+        assert_eq!(
+            (
+                sandbox.host_ports[0].host_port,
+                sandbox.host_ports[0].container_port
+            ),
+            (8080, 80)
+        );
+        assert_eq!(
+            sandbox.dns_searches,
+            ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+        );
         assert_eq!(sandbox.dns_servers.len(), 2);
         assert_eq!(sandbox.dns_options, ["ndots:2"]);
-        assert_eq!(sandbox.host_aliases, [("10.1.1.1".parse().unwrap(), vec!["db".to_owned()])]);
+        assert_eq!(
+            sandbox.host_aliases,
+            [("10.1.1.1".parse().unwrap(), vec!["db".to_owned()])]
+        );
         assert_eq!(sandbox.annotations[GRACE_ANNOTATION], "5");
     }
 
