@@ -1,3 +1,8 @@
 //! Kubernetes behaviour on orch-core.
 
+pub mod agent;
+pub mod controllers;
+pub mod events;
+pub mod kinds;
 pub mod manifest;
+pub mod scheduling;

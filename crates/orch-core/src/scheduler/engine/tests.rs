@@ -73,18 +73,19 @@ impl Model {
         state
     }
 
+    fn score(&self, needs: &Requirements, node: &Node) -> u32 {
+        let state = self.state(node);
+        let profile = Profile::spreading("");
+        let scores = profile.scores.iter().filter(|(score, _)| score.applies(needs));
+        scores
+            .map(|(score, weight)| score.score(needs, &state).min(MAX_SCORE) * weight)
+            .sum()
+    }
+
     /// The best score there is for the request.
     fn best(&self, needs: &Requirements) -> Option<u32> {
-        let profile = Profile::spreading("");
         let fitting = self.nodes.values().filter(|node| self.fits(needs, node));
-        let scores = fitting.map(|node| {
-            let state = self.state(node);
-            let scores = profile.scores.iter().filter(|(score, _)| score.applies(needs));
-            scores
-                .map(|(score, weight)| score.score(needs, &state).min(MAX_SCORE) * weight)
-                .sum()
-        });
-        scores.max()
+        fitting.map(|node| self.score(needs, node)).max()
     }
 }
 
@@ -249,9 +250,8 @@ fn run(
                         node.is_some_and(|node| model.fits(&request.shape, node)),
                         "violates a constraint"
                     );
-                    if exact {
-                        prop_assert_eq!(Some(placement.score), best);
-                    }
+                    let score = node.map(|node| model.score(&request.shape, node));
+                    prop_assert_eq!(Some(placement.score), if exact { best } else { score });
                     let place = (placement.node.to_string(), request.shape.clone(), false);
                     model.placed.insert(request.key.to_string(), place);
                 }

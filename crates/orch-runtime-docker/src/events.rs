@@ -1,0 +1,248 @@
+//! Hints that something changed, across engine restarts.
+//!
+//! The engine's stream ends without notice, and a reader that is slow loses events without being told. So each
+//! subscriber has a task that reads at once, keeps up to a bound, connects again for ever, and says
+//! [`RuntimeEvent::Relist`] wherever something may be missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use hyper::Method;
+use hyper::body::Incoming;
+use orch_core::runtime::{ContainerId, RuntimeEvent, SandboxId};
+use orch_core::time;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::driver::Driver;
+use crate::engine::fault::Fault;
+use crate::engine::{path, wire};
+use crate::known::Entry;
+use crate::labels::{Kind, POD_UID, SANDBOX, SCOPE};
+
+/// Hints kept for a reader that is slow.
+const QUEUE: usize = 1024;
+/// How long a subscription waits for the engine before it goes on without.
+const FIRST_CONNECT: Duration = Duration::from_secs(5);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(5);
+/// No event is this long.
+const LINE_LIMIT: usize = 1 << 20;
+
+impl Driver {
+    pub(crate) async fn events(self: &Arc<Self>) -> BoxStream<'static, RuntimeEvent> {
+        let (hints, events) = mpsc::channel(QUEUE);
+        let (connected, first) = oneshot::channel();
+        tokio::spawn(supervise(
+            Arc::clone(self),
+            Outbox { hints, missed: false },
+            connected,
+        ));
+        // What happens after this call has returned is seen, if the engine answers.
+        let _ = tokio::time::timeout(FIRST_CONNECT, first).await;
+        futures::stream::unfold(events, async |mut events| Some((events.recv().await?, events))).boxed()
+    }
+}
+
+/// Reads events for one subscriber until it is gone.
+async fn supervise(driver: Arc<Driver>, mut outbox: Outbox, connected: oneshot::Sender<()>) {
+    let mut connected = Some(connected);
+    let mut pause = RETRY_FIRST;
+    loop {
+        let gone = outbox.hints.clone();
+        let round = async {
+            match subscribe(&driver).await {
+                Ok(body) => {
+                    // Before anything else, for whoever reads it looks at all there is.
+                    if outbox.missed {
+                        outbox.send(RuntimeEvent::Relist);
+                    }
+                    if let Some(connected) = connected.take() {
+                        let _ = connected.send(());
+                    }
+                    pause = RETRY_FIRST;
+                    if let Err(fault) = read(&driver, body, &mut outbox).await {
+                        tracing::debug!(%fault, "the engine's events ended");
+                    }
+                }
+                Err(fault) => {
+                    tracing::debug!(%fault, "the engine's events are not to be had");
+                    connected = None;
+                }
+            }
+        };
+        tokio::select! {
+            () = round => {}
+            () = gone.closed() => return,
+        }
+        outbox.missed = true;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = outbox.hints.closed() => return,
+        }
+        pause = (pause * 2).min(RETRY_MOST);
+    }
+}
+
+async fn subscribe(driver: &Driver) -> Result<Incoming, Fault> {
+    let filters = serde_json::json!({
+        "type": ["container"],
+        "label": [format!("{SCOPE}={}", driver.scope())],
+    });
+    // The engine answers before it has subscribed; from here on it looks back as well.
+    let now = time::now();
+    let since = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+    let query = [("filters", filters.to_string()), ("since", since)];
+    let query: Vec<(&str, &str)> = query
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let response = driver.engine.open(Method::GET, &path("/events", &query)).await?;
+    Ok(response.into_body())
+}
+
+async fn read(driver: &Driver, mut body: Incoming, outbox: &mut Outbox) -> Result<(), Fault> {
+    let mut buffer = BytesMut::new();
+    loop {
+        let bytes = if outbox.missed {
+            // A reader that has caught up is told at once that it missed something.
+            let hints = outbox.hints.clone();
+            tokio::select! {
+                bytes = driver.engine.next_bytes(&mut body) => bytes?,
+                room = hints.reserve() => {
+                    if let Ok(room) = room {
+                        room.send(RuntimeEvent::Relist);
+                        outbox.missed = false;
+                    }
+                    continue;
+                }
+            }
+        } else {
+            driver.engine.next_bytes(&mut body).await?
+        };
+        let Some(bytes) = bytes else { return Ok(()) };
+        buffer.extend_from_slice(&bytes);
+        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+            let line = buffer.split_to(end + 1);
+            match serde_json::from_slice::<wire::Event>(&line) {
+                Ok(event) => outbox.tell(driver, &event),
+                Err(error) => {
+                    tracing::debug!(%error, "an event cannot be read");
+                    outbox.send(RuntimeEvent::Relist);
+                }
+            }
+        }
+        if buffer.len() > LINE_LIMIT {
+            return Err(Fault::Malformed(format!(
+                "an event of more than {LINE_LIMIT} bytes"
+            )));
+        }
+    }
+}
+
+struct Outbox {
+    hints: mpsc::Sender<RuntimeEvent>,
+    /// Whether the reader has still to be told to look at everything.
+    missed: bool,
+}
+
+impl Outbox {
+    fn tell(&mut self, driver: &Driver, event: &wire::Event) {
+        if !changes_something(&event.action) {
+            return;
+        }
+        let id = &event.actor.id;
+        if let Some(Entry::Container(known)) = driver.known.get(id) {
+            known.forget_seen();
+        }
+        if let Some(hint) = hint(id, &event.actor.attributes, driver.scope()) {
+            self.send(hint);
+        }
+    }
+
+    fn send(&mut self, hint: RuntimeEvent) {
+        let relist = hint == RuntimeEvent::Relist;
+        // Behind a full queue, looking at everything makes up for whatever else was to be said.
+        let sent = self.hints.try_send(hint).is_ok();
+        if !sent {
+            self.missed = true;
+        } else if relist {
+            self.missed = false;
+        }
+    }
+}
+
+/// Whether an action changes what lists show; probes alone make three of the others every few seconds.
+fn changes_something(action: &str) -> bool {
+    ![
+        "exec_",
+        "health_status",
+        "attach",
+        "detach",
+        "resize",
+        "top",
+        "export",
+        "archive-path",
+        "extract-to-dir",
+    ]
+    .iter()
+    .any(|prefix| action.starts_with(prefix))
+}
+
+fn hint(id: &str, labels: &wire::Labels, scope: &str) -> Option<RuntimeEvent> {
+    let of = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    Some(match Kind::of(labels, scope)? {
+        Kind::Sandbox => RuntimeEvent::Sandbox {
+            id: SandboxId(id.to_owned()),
+            pod_uid: of(POD_UID),
+        },
+        Kind::Container => RuntimeEvent::Container {
+            id: ContainerId(id.to_owned()),
+            sandbox: SandboxId(of(SANDBOX)),
+            pod_uid: of(POD_UID),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_are_hinted_at() {
+        for (action, changes) in [
+            ("create", true),
+            ("start", true),
+            ("die", true),
+            ("died", true),
+            ("destroy", true),
+            ("oom", true),
+            ("something_new", true),
+            ("exec_create: sh -c true", false),
+            ("exec_die", false),
+            ("health_status: healthy", false),
+            ("resize", false),
+        ] {
+            assert_eq!(changes_something(action), changes, "{action}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_that_it_missed_something() {
+        let (hints, mut events) = mpsc::channel(1);
+        let mut outbox = Outbox { hints, missed: false };
+        let hint = || RuntimeEvent::Sandbox {
+            id: SandboxId("a".into()),
+            pod_uid: "u".into(),
+        };
+        outbox.send(hint());
+        outbox.send(hint());
+        assert!(outbox.missed);
+        assert_eq!(events.recv().await, Some(hint()));
+        outbox.send(RuntimeEvent::Relist);
+        assert!(!outbox.missed);
+        assert_eq!(events.recv().await, Some(RuntimeEvent::Relist));
+    }
+}

@@ -1,0 +1,242 @@
+//! Sandboxes: the container that holds a pod's namespaces, and nothing else.
+
+use std::time::Duration;
+
+use bollard::body_full;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, CreateImageOptionsBuilder};
+use futures::{StreamExt, TryStreamExt, stream};
+use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+use orch_core::time;
+
+use crate::driver::Driver;
+use crate::engine::fault::Fault;
+use crate::engine::{Lane, wire};
+use crate::labels::{Kind, POD_UID, SANDBOX, SandboxIdentity};
+use crate::pause;
+use crate::spec;
+use crate::state;
+
+/// How often a container whose name is taken, but which cannot be seen yet, is looked for.
+const LOOKS: u32 = 40;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What became of a request to create a container under a name.
+pub(crate) enum Created {
+    /// It was made, under this id.
+    New(String),
+    /// One of that name was there.
+    Existing(Box<wire::Inspected>),
+}
+
+impl Driver {
+    pub(crate) async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        let identity = SandboxIdentity::wanted(config, time::now());
+        let what = format!("sandbox of pod {}/{}", config.namespace, config.name);
+        let name = identity.engine_name(self.scope());
+        loop {
+            let protect = self.protects();
+            let inspected = match self.create_sandbox(&name, &identity, config, protect).await {
+                Ok(Created::New(id)) => match self.start_sandbox(&id).await {
+                    Ok(inspected) => inspected,
+                    Err(fault) => {
+                        // Nothing is in it yet, and the same name must be free for the next try.
+                        self.remove_by_id(&id).await?;
+                        if protect && self.gave_up_protection(fault.message()) {
+                            continue;
+                        }
+                        return Err(fault.during(format!("starting {what}")));
+                    }
+                },
+                Ok(Created::Existing(found)) => self.adopt_sandbox(*found, &identity, &what).await?,
+                Err(fault) => return Err(config_fault(fault, &what)),
+            };
+            self.known.learn(&inspected, self.scope());
+            let labels = &inspected.config.labels;
+            return Ok(state::sandbox(
+                &inspected.id,
+                labels,
+                &inspected.state.status,
+                &inspected.network_settings,
+            ));
+        }
+    }
+
+    async fn create_sandbox(
+        &self,
+        name: &str,
+        identity: &SandboxIdentity,
+        config: &SandboxConfig,
+        protect: bool,
+    ) -> Result<Created, Fault> {
+        let own = format!("{}:{}", pause::IMAGE, pause::TAG);
+        let image = self.options.sandbox_image.as_deref().unwrap_or(&own);
+        let labels = identity.labels(self.scope(), config);
+        let body = spec::sandbox(&self.options, config, image, labels, protect);
+        match self.create(name, body.clone()).await {
+            // Asked for only when missing: looking first would cost every sandbox a call.
+            Err(fault) if fault.is_missing() && self.options.sandbox_image.is_none() => {
+                self.make_pause_image(&own).await?;
+                self.create(name, body).await
+            }
+            done => done,
+        }
+    }
+
+    /// Creates a container, or finds the one of that name.
+    pub(crate) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<Created, Fault> {
+        let mut looks = 0;
+        loop {
+            let options = CreateContainerOptionsBuilder::new().name(name).build();
+            let body = body.clone();
+            let made = self
+                .engine
+                .call(Lane::Heavy, self.bound(), |docker| {
+                    docker.create_container(Some(options), body)
+                })
+                .await;
+            match made {
+                Ok(made) => {
+                    for warning in &made.warnings {
+                        tracing::debug!(name, warning, "the engine warns");
+                    }
+                    return Ok(Created::New(made.id));
+                }
+                Err(fault) if fault.is_conflict() => match self.inspect(name).await {
+                    Ok(found) => return Ok(Created::Existing(Box::new(found))),
+                    // A name is taken a moment before its container can be seen, and freed a moment after.
+                    Err(missing) if missing.is_missing() && looks < LOOKS => {
+                        looks += 1;
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                    Err(other) => return Err(other),
+                },
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    async fn start_sandbox(&self, id: &str) -> Result<wire::Inspected, Fault> {
+        self.engine
+            .call(Lane::Heavy, self.bound(), |docker| {
+                docker.start_container(id, None)
+            })
+            .await?;
+        self.inspect(id).await
+    }
+
+    /// Takes over the sandbox that exists under the name; starts it if that was not done yet.
+    async fn adopt_sandbox(
+        &self,
+        found: wire::Inspected,
+        wanted: &SandboxIdentity,
+        what: &str,
+    ) -> Result<wire::Inspected, RuntimeError> {
+        let labels = &found.config.labels;
+        let identity = SandboxIdentity::read(labels);
+        if Kind::of(labels, self.scope()) != Some(Kind::Sandbox)
+            || (&identity.uid, identity.attempt) != (&wanted.uid, wanted.attempt)
+        {
+            let why = format!("container {} has its name and is not ours", found.id);
+            return Err(RuntimeError::failed(format!("creating {what}"), why));
+        }
+        if state::container_state(&found.state, identity.created_at)
+            == orch_core::runtime::ContainerState::Created
+        {
+            return match self.start_sandbox(&found.id).await {
+                Ok(started) => Ok(started),
+                Err(fault) => Err(fault.during(format!("starting {what}"))),
+            };
+        }
+        Ok(found)
+    }
+
+    async fn make_pause_image(&self, name: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.pause.lock().await;
+        let present: Result<wire::Image, Fault> = self.engine.get(&format!("/images/{name}/json")).await;
+        match present {
+            Ok(_) => return Ok(()),
+            Err(fault) if fault.is_missing() => {}
+            Err(fault) => return Err(fault),
+        }
+        let engine = self.engine.hello().await?;
+        let archive = pause::archive(&engine.arch).ok_or_else(|| {
+            Fault::Version(format!(
+                "no built-in sandbox program for the engine's architecture {}; set DockerOptions::sandbox_image",
+                engine.arch
+            ))
+        })?;
+        let options = CreateImageOptionsBuilder::new()
+            .from_src("-")
+            .repo(pause::IMAGE)
+            .tag(pause::TAG)
+            .changes(vec![format!("ENTRYPOINT [\"{}\"]", pause::PROGRAM)])
+            .build();
+        tracing::debug!(image = name, "making the sandbox image");
+        self.engine
+            .call(Lane::Heavy, self.bound(), |docker| {
+                let progress = docker.create_image(Some(options), Some(body_full(archive.into())), None);
+                progress.try_for_each(|_| std::future::ready(Ok(())))
+            })
+            .await
+    }
+
+    pub(crate) async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        let known = match self.known_sandbox(id).await {
+            Ok(known) => known,
+            Err(RuntimeError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        known.ended();
+        let inside = self.list(Kind::Container, &[(SANDBOX, &id.0)]).await?;
+        stream::iter(inside)
+            .map(async |container| self.kill(&container.id).await)
+            .buffer_unordered(self.options.parallelism)
+            .try_collect::<()>()
+            .await?;
+        self.kill(&id.0).await
+    }
+
+    pub(crate) async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        match self.known_sandbox(id).await {
+            Ok(known) => known.ended(),
+            Err(RuntimeError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        // The sandbox goes last: it keeps the rest in view if we are killed in between.
+        let inside = self.list(Kind::Container, &[(SANDBOX, &id.0)]).await?;
+        stream::iter(inside)
+            .map(async |container| self.remove_by_id(&container.id).await)
+            .buffer_unordered(self.options.parallelism)
+            .try_collect::<()>()
+            .await?;
+        self.remove_by_id(&id.0).await
+    }
+
+    pub(crate) async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError> {
+        let labels: Vec<(&str, &str)> = filter.pod_uid.iter().map(|uid| (POD_UID, uid.as_str())).collect();
+        let listed = self.list(Kind::Sandbox, &labels).await?;
+        let wanted = |one: &&wire::Listed| filter.id.as_ref().is_none_or(|id| id.0 == one.id);
+        let sandboxes = listed.iter().filter(wanted).map(|one| {
+            let sandbox = state::sandbox(&one.id, &one.labels, &one.state, &one.network_settings);
+            if sandbox.state == SandboxState::NotReady
+                && let Some(known) = self.known.sandbox(&one.id)
+            {
+                known.ended();
+            }
+            sandbox
+        });
+        Ok(sandboxes.collect())
+    }
+}
+
+/// What the engine will not have is the configuration's fault, and stays so.
+pub(crate) fn config_fault(fault: Fault, what: &str) -> RuntimeError {
+    match fault {
+        Fault::Refused { status: 400, message } => RuntimeError::InvalidConfig {
+            field: what.to_owned(),
+            reason: message,
+        },
+        other => other.during(format!("creating {what}")),
+    }
+}

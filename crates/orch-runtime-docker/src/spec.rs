@@ -1,0 +1,482 @@
+//! What is asked of the engine for a sandbox or a container. Pure: configuration in, request body out.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
+};
+use orch_core::runtime::{ContainerConfig, Resources, RuntimeError, SandboxConfig, SandboxId};
+
+use crate::labels::Pids;
+use crate::options::DockerOptions;
+use crate::state::CPU_PERIOD;
+
+/// The kernel's shortest quota, in microseconds.
+const CPU_QUOTA_MIN: i64 = 1000;
+/// What Kubernetes gives its pause containers: the last to be killed, short of the node itself.
+const SANDBOX_OOM_SCORE: i64 = -998;
+
+fn invalid(field: impl Into<String>, reason: impl Into<String>) -> RuntimeError {
+    RuntimeError::InvalidConfig {
+        field: field.into(),
+        reason: reason.into(),
+    }
+}
+
+/// The container that holds a sandbox. `protect`: whether the engine can lower a process's OOM score.
+pub(crate) fn sandbox(
+    options: &DockerOptions,
+    config: &SandboxConfig,
+    image: &str,
+    labels: HashMap<String, String>,
+    protect: bool,
+) -> ContainerCreateBody {
+    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &config.host_ports {
+        let key = format!(
+            "{}/{}",
+            port.container_port,
+            port.protocol.to_string().to_lowercase()
+        );
+        ports
+            .entry(key)
+            .or_default()
+            .get_or_insert_default()
+            .push(PortBinding {
+                host_ip: port.host_ip.map(|ip| ip.to_string()),
+                host_port: Some(port.host_port.to_string()),
+            });
+    }
+    let exposed = (!ports.is_empty()).then(|| ports.keys().cloned().collect());
+    let hosts = config
+        .host_aliases
+        .iter()
+        .flat_map(|(ip, names)| names.iter().map(move |name| format!("{name}:{ip}")));
+    let host = HostConfig {
+        network_mode: Some(if config.host_network {
+            "host".into()
+        } else {
+            options.network.clone()
+        }),
+        port_bindings: (!ports.is_empty() && !config.host_network).then_some(ports),
+        dns: some_list(config.dns_servers.iter().map(ToString::to_string)),
+        dns_search: some_list(config.dns_searches.iter().cloned()),
+        dns_options: some_list(config.dns_options.iter().cloned()),
+        extra_hosts: some_list(hosts),
+        sysctls: (!config.sysctls.is_empty()).then(|| {
+            config
+                .sysctls
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        }),
+        pid_mode: config.host_pid.then(|| "host".into()),
+        // The pod's containers join it: Kubernetes shares it within a pod always.
+        ipc_mode: Some("shareable".into()),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("none".into()),
+            config: None,
+        }),
+        oom_score_adj: protect.then_some(SANDBOX_OOM_SCORE),
+        cap_drop: Some(vec!["ALL".into()]),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        readonly_rootfs: Some(true),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        // Docker refuses a host name of one's own beside the machine's network before API 1.44.
+        hostname: (!config.hostname.is_empty() && !config.host_network).then(|| config.hostname.clone()),
+        exposed_ports: exposed,
+        labels: Some(labels),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// A container of a pod. `user` is what [`user`] made of the configuration and the image.
+pub(crate) fn container(
+    options: &DockerOptions,
+    sandbox: &SandboxId,
+    pids: Pids,
+    config: &ContainerConfig,
+    labels: HashMap<String, String>,
+    user: Option<String>,
+    protect: bool,
+) -> Result<ContainerCreateBody, RuntimeError> {
+    let joined = format!("container:{sandbox}");
+    let security = &config.security;
+    let limits = Limits::of(&config.resources);
+    let host = HostConfig {
+        network_mode: Some(joined.clone()),
+        ipc_mode: Some(joined.clone()),
+        pid_mode: match pids {
+            Pids::Own => None,
+            Pids::Sandbox => Some(joined),
+            Pids::Host => Some("host".into()),
+        },
+        mounts: some_list(mounts(config)?),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(HashMap::from([
+                ("max-size".into(), options.log_max_bytes.to_string()),
+                ("max-file".into(), options.log_files.to_string()),
+            ])),
+        }),
+        cpu_shares: limits.cpu_shares,
+        cpu_period: limits.cpu_period,
+        cpu_quota: limits.cpu_quota,
+        memory: limits.memory,
+        memory_swap: limits.memory,
+        pids_limit: limits.pids,
+        oom_score_adj: config
+            .resources
+            .oom_score_adj
+            .map(i64::from)
+            .filter(|score| protect || *score >= 0),
+        privileged: security.privileged.then_some(true),
+        readonly_rootfs: security.read_only_root.then_some(true),
+        cap_add: some_list(security.add_capabilities.iter().cloned()),
+        cap_drop: some_list(security.drop_capabilities.iter().cloned()),
+        group_add: some_list(security.supplemental_groups.iter().map(ToString::to_string)),
+        security_opt: (security.allow_privilege_escalation == Some(false))
+            .then(|| vec!["no-new-privileges".into()]),
+        ..HostConfig::default()
+    };
+    Ok(ContainerCreateBody {
+        image: Some(config.image.clone()),
+        entrypoint: some_list(config.command.iter().cloned()),
+        cmd: some_list(config.args.iter().cloned()),
+        env: some_list(environment(&config.env)?),
+        working_dir: config.working_dir.clone(),
+        user,
+        labels: Some(labels),
+        tty: config.tty.then_some(true),
+        open_stdin: config.stdin.then_some(true),
+        stdin_once: (config.stdin && config.stdin_once).then_some(true),
+        stop_signal: config.stop_signal.clone(),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    })
+}
+
+/// New limits for a running container.
+pub(crate) fn update(resources: &Resources) -> Result<ContainerUpdateBody, RuntimeError> {
+    if let Some(score) = resources.oom_score_adj {
+        return Err(invalid(
+            "oom_score_adj",
+            format!("{score}: cannot change while the container runs; leave it unset"),
+        ));
+    }
+    let limits = Limits::of(resources);
+    Ok(ContainerUpdateBody {
+        cpu_shares: limits.cpu_shares,
+        cpu_period: limits.cpu_period,
+        cpu_quota: limits.cpu_quota,
+        memory: limits.memory,
+        memory_swap: limits.memory,
+        pids_limit: limits.pids,
+        ..ContainerUpdateBody::default()
+    })
+}
+
+struct Limits {
+    cpu_shares: Option<i64>,
+    cpu_period: Option<i64>,
+    cpu_quota: Option<i64>,
+    memory: Option<i64>,
+    pids: Option<i64>,
+}
+
+impl Limits {
+    fn of(resources: &Resources) -> Self {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let quota = |millis: u64| {
+            signed(millis)
+                .saturating_mul(CPU_PERIOD / 1000)
+                .max(CPU_QUOTA_MIN)
+        };
+        Self {
+            cpu_shares: resources
+                .cpu_shares
+                .map(|shares| signed(shares).clamp(2, 262_144)),
+            cpu_period: resources.cpu_limit_millis.map(|_| CPU_PERIOD),
+            cpu_quota: resources.cpu_limit_millis.map(quota),
+            // Memory and swap together are set to the same, which means no swap, as Kubernetes has it.
+            memory: resources.memory_limit_bytes.map(signed),
+            pids: resources.pids_limit.map(signed),
+        }
+    }
+}
+
+/// The user to run as, in Docker's `user:group`; none leaves the image's. `image_user` is what the image
+/// says, where [`needs_image_user`] asked for it.
+pub(crate) fn user(
+    config: &ContainerConfig,
+    image_user: Option<&str>,
+) -> Result<Option<String>, RuntimeError> {
+    let security = &config.security;
+    if security.run_as_non_root {
+        let field = || format!("container {}: security.run_as_non_root", config.name);
+        match (security.run_as_user, image_user) {
+            (Some(0), _) => return Err(invalid(field(), "run_as_user is 0, which is root")),
+            (Some(_), _) => {}
+            (None, user) => {
+                let user = user.unwrap_or_default();
+                let name = user.split(':').next().unwrap_or_default();
+                match name.parse::<u32>() {
+                    Ok(0) => return Err(invalid(field(), "the image runs as user 0, which is root")),
+                    Ok(_) => {}
+                    Err(_) if name.is_empty() || name == "root" => {
+                        return Err(invalid(field(), "the image runs as root; set run_as_user"));
+                    }
+                    Err(_) => {
+                        let reason = format!(
+                            "the image's user {name:?} is no number and could be root; set run_as_user"
+                        );
+                        return Err(invalid(field(), reason));
+                    }
+                }
+            }
+        }
+    }
+    Ok(match (security.run_as_user, security.run_as_group) {
+        (Some(user), Some(group)) => Some(format!("{user}:{group}")),
+        (Some(user), None) => Some(user.to_string()),
+        (None, Some(group)) => {
+            let user = image_user
+                .unwrap_or_default()
+                .split(':')
+                .next()
+                .unwrap_or_default();
+            Some(format!("{}:{group}", if user.is_empty() { "0" } else { user }))
+        }
+        (None, None) => None,
+    })
+}
+
+/// Whether [`user`] has to know the image's user.
+pub(crate) fn needs_image_user(config: &ContainerConfig) -> bool {
+    let security = &config.security;
+    security.run_as_user.is_none() && (security.run_as_non_root || security.run_as_group.is_some())
+}
+
+/// `NAME=value`, each name once. The kernel takes a name twice, and then `getenv` finds the first.
+fn environment(given: &[(String, String)]) -> Result<Vec<String>, RuntimeError> {
+    let mut env: Vec<(&str, &str)> = Vec::with_capacity(given.len());
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (name, value) in given {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(invalid(
+                "env",
+                format!("{name:?}: a name must be non-empty and without '=', neither may hold a zero byte"),
+            ));
+        }
+        match places.get(name.as_str()) {
+            Some(place) => env[*place].1 = value,
+            None => {
+                places.insert(name, env.len());
+                env.push((name, value));
+            }
+        }
+    }
+    Ok(env
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect())
+}
+
+fn mounts(config: &ContainerConfig) -> Result<Vec<Mount>, RuntimeError> {
+    let text = |path: &std::path::Path| {
+        path.to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| invalid("mounts", format!("{}: must be valid UTF-8", path.display())))
+    };
+    config
+        .mounts
+        .iter()
+        .map(|mount| {
+            Ok(Mount {
+                // Not a `bind` string: that would make a missing source, as a directory of root's.
+                typ: Some(MountType::BIND),
+                source: Some(text(&mount.source)?),
+                target: Some(text(&mount.target)?),
+                read_only: Some(mount.read_only),
+                ..Mount::default()
+            })
+        })
+        .collect()
+}
+
+fn some_list<T>(items: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
+    let items: Vec<T> = items.into_iter().collect();
+    (!items.is_empty()).then_some(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use orch_core::runtime::{HostPort, Protocol, Security};
+
+    use super::*;
+
+    fn made(config: &ContainerConfig) -> ContainerCreateBody {
+        let sandbox = SandboxId("box".into());
+        let options = DockerOptions::default();
+        container(&options, &sandbox, Pids::Own, config, HashMap::new(), None, true).unwrap()
+    }
+
+    #[test]
+    fn a_container_joins_its_sandbox() {
+        let config = ContainerConfig::default();
+        let host = made(&config).host_config.unwrap();
+        assert_eq!(host.network_mode.as_deref(), Some("container:box"));
+        assert_eq!(host.ipc_mode.as_deref(), Some("container:box"));
+        assert_eq!(host.pid_mode, None);
+        let sandbox = SandboxId("box".into());
+        for (pids, mode) in [(Pids::Sandbox, "container:box"), (Pids::Host, "host")] {
+            let options = DockerOptions::default();
+            let body = container(&options, &sandbox, pids, &config, HashMap::new(), None, true).unwrap();
+            assert_eq!(body.host_config.unwrap().pid_mode.as_deref(), Some(mode));
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_is_left_to_the_image() {
+        let body = made(&ContainerConfig::default());
+        assert_eq!(
+            (body.entrypoint, body.cmd, body.env, body.user, body.working_dir),
+            (None, None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn a_later_variable_wins_in_the_place_of_the_first() {
+        let given = [("A", "1"), ("B", "2"), ("A", "3=x")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(environment(&given).unwrap(), ["A=3=x", "B=2"]);
+        for name in ["", "A=B", "A\0"] {
+            assert!(
+                environment(&[(name.to_owned(), String::new())]).is_err(),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_become_quota_and_memory_without_swap() {
+        let resources = Resources {
+            cpu_shares: Some(1),
+            cpu_limit_millis: Some(250),
+            memory_limit_bytes: Some(64 << 20),
+            pids_limit: Some(10),
+            oom_score_adj: None,
+        };
+        let host = made(&ContainerConfig {
+            resources: resources.clone(),
+            ..Default::default()
+        })
+        .host_config
+        .unwrap();
+        assert_eq!(
+            (host.cpu_shares, host.cpu_period, host.cpu_quota),
+            (Some(2), Some(100_000), Some(25_000))
+        );
+        assert_eq!(
+            (host.memory, host.memory_swap, host.pids_limit),
+            (Some(64 << 20), Some(64 << 20), Some(10))
+        );
+        let tiny = Resources {
+            cpu_limit_millis: Some(1),
+            ..Resources::default()
+        };
+        assert_eq!(
+            update(&tiny).unwrap().cpu_quota,
+            Some(1000),
+            "the kernel's minimum"
+        );
+        let changed = update(&Resources {
+            memory_limit_bytes: Some(1 << 30),
+            ..Resources::default()
+        })
+        .unwrap();
+        assert_eq!(
+            (changed.memory, changed.cpu_shares, changed.cpu_quota),
+            (Some(1 << 30), None, None)
+        );
+        assert!(
+            update(&Resources {
+                oom_score_adj: Some(5),
+                ..Resources::default()
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn who_a_container_runs_as() {
+        let as_user = |user, group, non_root| ContainerConfig {
+            security: Security {
+                run_as_user: user,
+                run_as_group: group,
+                run_as_non_root: non_root,
+                ..Security::default()
+            },
+            ..ContainerConfig::default()
+        };
+        for (config, image, want) in [
+            (as_user(None, None, false), None, Ok(None)),
+            (as_user(Some(5), None, false), None, Ok(Some("5"))),
+            (as_user(Some(5), Some(6), true), None, Ok(Some("5:6"))),
+            (
+                as_user(None, Some(6), false),
+                Some("app:staff"),
+                Ok(Some("app:6")),
+            ),
+            (as_user(None, Some(6), false), Some(""), Ok(Some("0:6"))),
+            (as_user(None, None, true), Some("1000"), Ok(None)),
+            (as_user(None, None, true), Some("1000:0"), Ok(None)),
+            (as_user(None, None, true), Some("0"), Err("root")),
+            (as_user(None, None, true), Some(""), Err("root")),
+            (as_user(None, None, true), Some("app"), Err("no number")),
+            (as_user(Some(0), None, true), Some("1000"), Err("root")),
+        ] {
+            match (user(&config, image), want) {
+                (Ok(got), Ok(want)) => assert_eq!(got.as_deref(), want),
+                (Err(error), Err(why)) => assert!(error.to_string().contains(why), "{error}"),
+                (got, want) => panic!("{image:?} {:?}: {got:?}, not {want:?}", config.security),
+            }
+        }
+    }
+
+    #[test]
+    fn host_ports_are_published_by_the_sandbox() {
+        let port = |host_port, container_port, protocol| HostPort {
+            host_ip: None,
+            host_port,
+            container_port,
+            protocol,
+        };
+        let mut config = SandboxConfig {
+            host_ports: vec![
+                port(8080, 80, Protocol::Tcp),
+                port(8081, 80, Protocol::Tcp),
+                port(53, 53, Protocol::Udp),
+            ],
+            hostname: "web".into(),
+            ..SandboxConfig::default()
+        };
+        let body = sandbox(&DockerOptions::default(), &config, "p", HashMap::new(), true);
+        let bindings = body.host_config.unwrap().port_bindings.unwrap();
+        assert_eq!(bindings["80/tcp"].as_ref().unwrap().len(), 2);
+        assert_eq!(
+            bindings["53/udp"].as_ref().unwrap()[0].host_port.as_deref(),
+            Some("53")
+        );
+        config.host_network = true;
+        let body = sandbox(&DockerOptions::default(), &config, "p", HashMap::new(), false);
+        let host = body.host_config.unwrap();
+        assert_eq!(
+            (host.port_bindings, host.oom_score_adj, body.hostname),
+            (None, None, None)
+        );
+    }
+}
