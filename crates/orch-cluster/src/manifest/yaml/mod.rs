@@ -4,11 +4,15 @@
 //! (`---` at the start of a line can be nothing but a marker: no scalar may contain it there, YAML 1.2.2
 //! section 9.1.2.)
 
-use std::collections::HashMap;
+mod builder;
+mod chunk;
 
 use orch_core::object::FieldPath;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::Value;
+
+use builder::{Builder, Frame, MapFrame, Open, Pending, key_text};
+use chunk::{Chunk, chunks, join_surrogates};
 
 use super::Limits;
 use super::node::{Content, Entry, Node, Position};
@@ -31,7 +35,10 @@ pub(super) struct Fault {
     pub(super) fragment: Option<Node>,
 }
 
-/// Reads all documents of a text, and all faults.
+/// The most faults told of one text.
+const MAX_FAULTS: usize = 1000;
+
+/// Reads all documents of a text, and its faults.
 pub(super) fn load(text: &str, limits: &Limits) -> (Vec<Document>, Vec<Fault>) {
     let mut reader = Reader {
         limits,
@@ -47,63 +54,12 @@ pub(super) fn load(text: &str, limits: &Limits) -> (Vec<Document>, Vec<Fault>) {
         return (reader.documents, reader.faults);
     }
     for chunk in chunks(text) {
-        if reader.number > limits.documents {
-            let message = format!(
-                "more than {} documents, which is all that is allowed",
-                limits.documents
-            );
-            reader.fault(
-                Position {
-                    line: chunk.line,
-                    column: 1,
-                },
-                FieldPath::root(),
-                message,
-            );
-            break;
-        }
         if reader.read(&chunk).is_err() {
             break;
         }
     }
     (reader.documents, reader.faults)
 }
-
-/// A part of the text, and the number of its first line.
-struct Chunk<'a> {
-    text: &'a str,
-    line: u32,
-}
-
-/// Cuts before each line that begins with `---`, but leaves what precedes the first document (comments and
-/// directives) with it.
-fn chunks(text: &str) -> Vec<Chunk<'_>> {
-    let mut chunks = Vec::new();
-    let (mut start, mut start_line) = (0, 1);
-    let mut only_preamble = true;
-    let mut at = 0;
-    for (line, number) in text.split_inclusive('\n').zip(1..) {
-        let marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        if marker && !only_preamble {
-            chunks.push(Chunk {
-                text: &text[start..at],
-                line: start_line,
-            });
-            (start, start_line) = (at, number);
-        }
-        let trimmed = line.trim();
-        only_preamble &= !marker && (trimmed.is_empty() || trimmed.starts_with('#') || line.starts_with('%'));
-        at += line.len();
-    }
-    chunks.push(Chunk {
-        text: &text[start..],
-        line: start_line,
-    });
-    chunks
-}
-
 /// The whole file has to be given up.
 struct GiveUp;
 
@@ -117,8 +73,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, chunk: &Chunk<'_>) -> Result<(), GiveUp> {
-        let mut parser = Parser::new_from_str(chunk.text);
-        let mut builder = Builder::new(chunk.line);
+        let text = join_surrogates(chunk.text);
+        let mut parser = Parser::new_from_str(&text);
+        let mut builder = Builder::new(chunk);
         let mut faults_before = self.faults.len();
         while let Some(event) = parser.next_event() {
             let (event, span) = match event {
@@ -137,6 +94,14 @@ impl Reader<'_> {
             if let Event::DocumentEnd = event {
                 let faulty = self.faults.len() > faults_before;
                 let root = builder.root.take().filter(|root| !root.is_null());
+                if let Some(root) = &root
+                    && self.number > self.limits.documents
+                {
+                    let allowed = self.limits.documents;
+                    let message = format!("more than {allowed} documents, which is all that is allowed");
+                    self.fault(root.position, FieldPath::root(), message);
+                    return Err(GiveUp);
+                }
                 if root.is_some() || faulty {
                     self.documents.extend(root.map(|root| Document {
                         number: self.number,
@@ -163,9 +128,11 @@ impl Reader<'_> {
                     Value::Null
                 });
                 let is_merge = style == ScalarStyle::Plain && tag.is_none() && text == "<<";
+                let differs = !value.is_null() && !value.is_string() && value.to_string() != text;
                 let node = Node {
                     position,
                     content: Content::Scalar(value),
+                    written: differs.then(|| text.into()),
                 };
                 self.complete(builder, node, anchor, 1, is_merge)
             }
@@ -187,10 +154,7 @@ impl Reader<'_> {
                         Open::List(items) => Content::List(items),
                         Open::Map(map) => Content::Map(self.merged(builder, map)),
                     };
-                    let node = Node {
-                        position: frame.position,
-                        content,
-                    };
+                    let node = Node::new(frame.position, content);
                     self.complete(builder, node, frame.anchor, size, false)
                 }
             },
@@ -199,7 +163,7 @@ impl Reader<'_> {
                     let message = "this alias refers to the value that it is part of".to_owned();
                     self.fault(position, builder.path(), message);
                     let content = Content::Scalar(Value::Null);
-                    return self.complete(builder, Node { position, content }, 0, 1, false);
+                    return self.complete(builder, Node::new(position, content), 0, 1, false);
                 };
                 // Counted before it is copied: aliases of aliases grow without bound otherwise.
                 self.count(*size, builder, position)?;
@@ -299,7 +263,7 @@ impl Reader<'_> {
             let position = merge.position;
             let sources = match merge.content {
                 Content::List(items) => items,
-                content => vec![Node { position, content }],
+                content => vec![Node::new(position, content)],
             };
             for source in sources {
                 let Content::Map(more) = source.content else {
@@ -337,6 +301,10 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, position: Position, path: FieldPath, message: String) {
+        // Nobody reads more, and a file of faults must not cost more than one without.
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
         self.faults.push(Fault {
             document: self.number,
             position,
@@ -347,130 +315,12 @@ impl Reader<'_> {
     }
 }
 
-/// The document being built: what is open, from the outside in.
-struct Builder {
-    first_line: u32,
-    frames: Vec<Frame>,
-    root: Option<Node>,
-    /// Values that aliases can refer to, with the number of values in them.
-    anchors: HashMap<usize, (Node, usize)>,
-}
-
-struct Frame {
-    position: Position,
-    anchor: usize,
-    values_before: usize,
-    open: Open,
-}
-
-enum Open {
-    List(Vec<Node>),
-    Map(MapFrame),
-}
-
-#[derive(Default)]
-struct MapFrame {
-    entries: Vec<Entry>,
-    merges: Vec<Node>,
-    seen: HashMap<String, Position>,
-    pending: Option<Pending>,
-}
-
-/// What the next value in a map is for.
-enum Pending {
-    Key(String, Position),
-    Merge,
-    /// The key was at fault; its value is read and forgotten.
-    Dropped,
-}
-
-impl MapFrame {
-    fn key(&mut self, node: &Node, is_merge: bool) -> (Pending, Option<String>) {
-        if is_merge {
-            return (Pending::Merge, None);
-        }
-        let Some(key) = key_text(node) else {
-            return (Pending::Dropped, Some("a key must be a string".to_owned()));
-        };
-        if let Some(first) = self.seen.get(&key) {
-            let message = format!("given twice, first on line {}", first.line);
-            return (Pending::Dropped, Some(message));
-        }
-        self.seen.insert(key.clone(), node.position);
-        (Pending::Key(key, node.position), None)
-    }
-}
-
-impl Builder {
-    fn new(first_line: u32) -> Self {
-        Self {
-            first_line,
-            frames: Vec::new(),
-            root: None,
-            anchors: HashMap::new(),
-        }
-    }
-
-    fn position(&self, span: &Span) -> Position {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Position {
-            line: self
-                .first_line
-                .saturating_add(count(span.start.line().saturating_sub(1))),
-            column: count(span.start.col()).saturating_add(1),
-        }
-    }
-
-    /// The entries of the document read so far, if it is an object.
-    fn fragment(&mut self) -> Option<Node> {
-        let mut value: Option<Node> = None;
-        while let Some(frame) = self.frames.pop() {
-            let Open::Map(mut map) = frame.open else {
-                value = None;
-                continue;
-            };
-            if let (Some(Pending::Key(key, position)), Some(value)) = (map.pending, value.take()) {
-                map.entries.push(Entry { key, position, value });
-            }
-            value = Some(Node {
-                position: frame.position,
-                content: Content::Map(map.entries),
-            });
-        }
-        value
-    }
-
-    /// The field that is being read.
-    fn path(&self) -> FieldPath {
-        let mut path = FieldPath::root();
-        for frame in &self.frames {
-            path = match &frame.open {
-                Open::List(items) => path.index(items.len()),
-                Open::Map(map) => match &map.pending {
-                    Some(Pending::Key(key, _)) => path.child(key.clone()),
-                    _ => path,
-                },
-            };
-        }
-        path
-    }
-}
-
 /// How many levels a value has.
 fn depth(node: &Node) -> usize {
     match &node.content {
         Content::Scalar(_) => 0,
         Content::List(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Content::Map(entries) => 1 + entries.iter().map(|entry| depth(&entry.value)).max().unwrap_or(0),
-    }
-}
-
-/// A key as JSON can have it: kubectl writes numbers and booleans as strings.
-fn key_text(node: &Node) -> Option<String> {
-    match &node.content {
-        Content::Scalar(Value::String(text)) => Some(text.clone()),
-        Content::Scalar(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
-        _ => None,
     }
 }
 
