@@ -1,0 +1,313 @@
+//! The node agent, Kubernetes' kubelet: makes the pods bound to its node run, and says how they are.
+//!
+//! Each pod has a worker. It looks at what the runtime has of the pod, [decides](decide::decide) what to do,
+//! does it, and [reports](status::status). Changes of the object, hints of the runtime, probe results and time
+//! wake it. Deciding and reporting are pure functions of what is there, so that a worker killed at any moment
+//! is replaced by one that goes on: the runtime is the record of what runs, the object of what was reported.
+
+mod access;
+mod conditions;
+mod config;
+pub mod decide;
+#[cfg(test)]
+mod decide_lives;
+#[cfg(test)]
+mod decide_tests;
+mod downward;
+mod env;
+mod images;
+mod machine;
+mod mailbox;
+mod node;
+mod observed;
+mod ops;
+mod probe;
+mod prober;
+mod qos;
+mod restart;
+mod shared;
+pub mod status;
+mod support;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod volumes;
+mod worker;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use orch_core::cache::{Cache, Change};
+use orch_core::client::Client;
+use orch_core::object::{FieldSelector, ObjectKey};
+use orch_core::runtime::{Runtime, RuntimeEvent};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+pub use access::{AccessError, ContainerAt};
+pub use config::{AgentConfig, Backoff};
+pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
+pub use qos::qos_class;
+pub use support::Refusal;
+
+use mailbox::{Mailbox, Snapshot};
+use shared::{Listing, Shared, WorkerHandle};
+use worker::Worker;
+
+/// How long to wait before asking a runtime again that failed, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How many hints of the runtime are taken in at one go.
+const HINTS_MAX: usize = 256;
+
+/// A running node agent. It ends when it is dropped; what it started goes on, and the next agent for the same
+/// node and runtime takes it over.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use orch_cluster::agent::{Agent, AgentConfig};
+/// use orch_core::client::Client;
+/// use orch_core::store::MemoryStore;
+/// use orch_core::testing::fake_runtime::FakeRuntime;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use k8s_openapi::api::core::v1::Node;
+/// let client = Client::new(Arc::new(MemoryStore::new()));
+/// let agent = Agent::start(client.clone(), Arc::new(FakeRuntime::new()), AgentConfig::new("node-1"));
+/// agent.ready().await;
+/// # tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+/// assert!(client.all::<Node>().get("node-1").await.is_ok());
+/// # }
+/// ```
+pub struct Agent {
+    shared: Arc<Shared>,
+    pods: Cache<Pod>,
+    ready: tokio::sync::watch::Receiver<bool>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Agent {
+    /// Starts an agent on the present tokio runtime: it registers the node of `config.node_name` and runs
+    /// the pods bound to it on `runtime`.
+    ///
+    /// The store must let pods be selected by `spec.nodeName`, as orch-cluster's kinds do.
+    pub fn start(client: Client, runtime: Arc<dyn Runtime>, config: AgentConfig) -> Self {
+        let capacity = node::capacity(&config);
+        let allocatable = node::millis(&node::allocatable(&config, &capacity));
+        let on_this_node = FieldSelector::equal("spec.nodeName", config.node_name.as_str());
+        let pods = Cache::<Pod>::builder(&client).fields(on_this_node).start();
+        let shared = Arc::new(Shared::new(client, runtime, config, allocatable));
+        let (done, ready) = tokio::sync::watch::channel(false);
+        let work = work(shared.clone(), pods.clone(), done);
+        let tasks = vec![
+            tokio::spawn(node::run(shared.clone())).abort_handle(),
+            tokio::spawn(work).abort_handle(),
+        ];
+        Self {
+            shared,
+            pods,
+            ready,
+            tasks,
+        }
+    }
+
+    /// Waits until the runtime has been listed and the pods of the node are known, so that every pod has its
+    /// worker.
+    pub async fn ready(&self) {
+        // The sender lives as long as the agent's work; if that ended there is nothing to wait for.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &AgentConfig {
+        &self.shared.config
+    }
+
+    /// What runs its pods.
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.shared.runtime
+    }
+
+    /// A pod of this node.
+    pub fn pod(&self, key: &ObjectKey) -> Option<Arc<Pod>> {
+        self.pods.get(key)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for worker in self.shared.workers.lock().drain() {
+            worker.1.task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("node", &self.shared.config.node_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes over what the runtime has, hands every pod to a worker, and passes on the runtime's hints.
+async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::Sender<bool>) {
+    // Hints are taken from before the listing, so that nothing falls between.
+    let mut hints = shared.runtime.events().await.ready_chunks(HINTS_MAX);
+    let found = list(&shared).await;
+    pods.synced().await;
+    let found = Arc::new(Mutex::new(found));
+    let router = Router {
+        shared: Arc::downgrade(&shared),
+        found: found.clone(),
+    };
+    pods.on_change(move |change| router.route(change));
+    // What no worker has claimed by now belongs to no pod.
+    sweep_volumes(&shared, &pods).await;
+    let unclaimed = std::mem::take(&mut *found.lock());
+    remove_orphans(&shared, &pods, unclaimed.by_uid);
+    ready.send_replace(true);
+    let mut relist = tokio::time::interval(shared.config.relist_interval);
+    relist.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    relist.reset();
+    loop {
+        tokio::select! {
+            hint = hints.next() => match hint {
+                Some(hints) => {
+                    if pass_on(&shared, hints) {
+                        relist.reset_immediately();
+                    }
+                }
+                None => {
+                    // The runtime went away, or dropped us.
+                    tokio::time::sleep(RETRY.0).await;
+                    hints = shared.runtime.events().await.ready_chunks(HINTS_MAX);
+                    relist.reset_immediately();
+                }
+            },
+            _ = relist.tick() => {
+                let found = list(&shared).await;
+                hand_out(&shared, &pods, found);
+            }
+        }
+    }
+}
+
+/// Lists the runtime, however long it takes to answer.
+async fn list(shared: &Shared) -> Listing {
+    let mut delay = RETRY.0;
+    loop {
+        match shared.list().await {
+            Ok(found) => return found,
+            Err(error) => {
+                tracing::warn!(node = shared.config.node_name, %error, "the runtime could not be listed");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(RETRY.1);
+            }
+        }
+    }
+}
+
+/// Tells workers of what may have changed. Returns whether everything has to be looked at.
+fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
+    let workers = shared.workers.lock();
+    let mut relist = false;
+    for hint in hints {
+        match hint {
+            RuntimeEvent::Container { id, pod_uid, .. } => {
+                if let Some(worker) = workers.get(&pod_uid) {
+                    worker.mailbox.send(|letters| letters.containers.extend([id]));
+                }
+            }
+            RuntimeEvent::Sandbox { id, pod_uid } => {
+                if let Some(worker) = workers.get(&pod_uid) {
+                    worker.mailbox.send(|letters| letters.sandboxes.extend([id]));
+                }
+            }
+            _ => relist = true,
+        }
+    }
+    relist
+}
+
+/// Gives every worker what a listing found of its pod, nothing included, and removes what has no worker.
+fn hand_out(shared: &Arc<Shared>, pods: &Cache<Pod>, mut found: Listing) {
+    for (uid, worker) in shared.workers.lock().iter() {
+        let snapshot = found.take(uid);
+        worker.mailbox.send(|letters| letters.snapshot = Some(snapshot));
+    }
+    remove_orphans(shared, pods, found.by_uid);
+}
+
+/// Removes the volumes of pods that are neither known nor run.
+async fn sweep_volumes(shared: &Shared, pods: &Cache<Pod>) {
+    // Most nodes have none, and a thread for each of a thousand nodes is a thousand threads.
+    if !shared.config.volumes_dir.exists() {
+        return;
+    }
+    let mut known: HashSet<String> = shared.workers.lock().keys().cloned().collect();
+    pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
+    let directory = shared.config.volumes_dir.clone();
+    let swept = tokio::task::spawn_blocking(move || volumes::sweep(&directory, &known)).await;
+    if let Ok(Err(error)) = swept {
+        tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be removed");
+    }
+}
+
+/// Removes what belongs to no pod. Called only once the pods of the node are known.
+fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, unclaimed: HashMap<String, Snapshot>) {
+    if unclaimed.is_empty() {
+        return;
+    }
+    let mut known = HashSet::new();
+    pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
+    for (uid, snapshot) in unclaimed {
+        if !known.contains(&uid) && shared.orphans.lock().insert(uid.clone()) {
+            tokio::spawn(ops::remove_orphan(shared.clone(), uid, snapshot));
+        }
+    }
+}
+
+/// Brings changes of pods to their workers.
+struct Router {
+    // Weak, for the cache that holds this is held by the agent.
+    shared: std::sync::Weak<Shared>,
+    /// What the first listing found, until a worker claims it.
+    found: Arc<Mutex<Listing>>,
+}
+
+impl Router {
+    fn route(&self, change: &Change<'_, Pod>) {
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let uid = |pod: &Arc<Pod>| pod.metadata.uid.clone().unwrap_or_default();
+        let mut workers = shared.workers.lock();
+        let new = change.new.map(|pod| (uid(pod), pod));
+        if let Some(old) = change.old.map(uid)
+            && new.as_ref().is_none_or(|(new, _)| *new != old)
+            && let Some(worker) = workers.get(&old)
+        {
+            worker.mailbox.send(|letters| letters.gone = true);
+        }
+        let Some((uid, pod)) = new else { return };
+        if let Some(worker) = workers.get(&uid) {
+            worker.mailbox.send(|letters| letters.pod = Some(pod.clone()));
+            return;
+        }
+        let mailbox = Arc::new(Mailbox::default());
+        let snapshot = self.found.lock().take(&uid);
+        let worker = Worker::new(shared.clone(), mailbox.clone(), pod.clone(), snapshot);
+        let task = tokio::spawn(worker.run()).abort_handle();
+        workers.insert(uid, WorkerHandle { mailbox, task });
+    }
+}

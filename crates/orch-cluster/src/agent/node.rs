@@ -1,0 +1,362 @@
+//! The agent's Node and Lease: what the machine is, whether it works, and that it is alive.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use orch_core::client::{ApiError, Patch, retry_on_conflict};
+use orch_core::runtime::RuntimeStatus;
+use orch_core::time;
+
+use super::config::AgentConfig;
+use super::machine;
+use super::qos::{milli, value};
+use super::shared::Shared;
+use super::status::time as object_time;
+
+/// Where the Leases of nodes live.
+pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// How long to wait before trying again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// What the node has, by resource name.
+pub(crate) fn capacity(config: &AgentConfig) -> BTreeMap<String, Quantity> {
+    let mut capacity = BTreeMap::new();
+    if !config.capacity.contains_key("cpu") || !config.capacity.contains_key("memory") {
+        capacity = machine::capacity();
+    }
+    capacity.extend(config.capacity.clone());
+    capacity.insert("pods".to_owned(), Quantity(config.max_pods.to_string()));
+    capacity
+}
+
+/// What pods may use: capacity less what is reserved.
+pub(crate) fn allocatable(
+    config: &AgentConfig,
+    capacity: &BTreeMap<String, Quantity>,
+) -> BTreeMap<String, Quantity> {
+    let less = |name: &String, all: &Quantity| {
+        let Some(reserved) = config.reserved.get(name) else {
+            return all.clone();
+        };
+        let parse = |quantity: &Quantity| orch_core::object::Quantity::try_from(quantity).ok();
+        match (parse(all), parse(reserved)) {
+            (Some(all), Some(reserved)) if reserved <= all => Quantity((all - reserved).to_string()),
+            _ => Quantity("0".to_owned()),
+        }
+    };
+    capacity
+        .iter()
+        .map(|(name, all)| (name.clone(), less(name, all)))
+        .collect()
+}
+
+/// The same in thousandths, for reckoning.
+pub(crate) fn millis(resources: &BTreeMap<String, Quantity>) -> BTreeMap<String, u64> {
+    let of = |quantity| milli(quantity).or_else(|| value(quantity).map(|value| value.saturating_mul(1000)));
+    resources
+        .iter()
+        .filter_map(|(name, quantity)| Some((name.clone(), of(quantity)?)))
+        .collect()
+}
+
+/// Registers the node, then keeps its status and its Lease, for ever.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let keeper = Keeper {
+        capacity: capacity(&shared.config),
+        shared,
+    };
+    let mut delay = RETRY.0;
+    let (uid, mut reported) = loop {
+        match keeper.register().await {
+            Ok(registered) => break registered,
+            Err(error) => {
+                tracing::warn!(node = keeper.name(), %error, "the node could not be registered, trying again");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(RETRY.1);
+            }
+        }
+    };
+    let config = &keeper.shared.config;
+    let lease = async {
+        // Many agents that start together renew apart from each other.
+        let jitter = config.lease_interval.mul_f64(config.random.fraction());
+        keeper.renew_or_warn(&uid).await;
+        tokio::time::sleep(jitter).await;
+        loop {
+            keeper.renew_or_warn(&uid).await;
+            tokio::time::sleep(config.lease_interval).await;
+        }
+    };
+    let status = async {
+        let mut written_at = time::now();
+        loop {
+            tokio::time::sleep(config.node_status_interval).await;
+            match keeper.report(&reported, written_at).await {
+                Ok(Some(now)) => {
+                    reported = now;
+                    written_at = time::now();
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(node = keeper.name(), %error, "the node's status could not be written");
+                }
+            }
+        }
+    };
+    tokio::join!(lease, status);
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    capacity: BTreeMap<String, Quantity>,
+}
+
+impl Keeper {
+    fn name(&self) -> &str {
+        &self.shared.config.node_name
+    }
+
+    /// Creates the Node, or takes over the one there is. Returns its uid and the status it has.
+    async fn register(&self) -> Result<(String, NodeStatus), ApiError> {
+        let nodes = self.shared.client.all::<Node>();
+        let config = &self.shared.config;
+        let node = match nodes.get_opt(self.name()).await? {
+            Some(node) => self.adopt(node).await?,
+            None => {
+                let node = Node {
+                    metadata: ObjectMeta {
+                        name: Some(config.node_name.clone()),
+                        labels: Some(config.labels.clone()),
+                        ..ObjectMeta::default()
+                    },
+                    spec: (!config.taints.is_empty()).then(|| NodeSpec {
+                        taints: Some(config.taints.clone()),
+                        ..NodeSpec::default()
+                    }),
+                    status: None,
+                };
+                nodes.create(&node).await?
+            }
+        };
+        let before = node.status.unwrap_or_default();
+        let status = self.status(&before, &self.shared.runtime.status().await, time::now());
+        nodes
+            .put_status(self.name(), node.metadata.uid.as_deref(), &status)
+            .await?;
+        Ok((node.metadata.uid.unwrap_or_default(), status))
+    }
+
+    async fn adopt(&self, node: Node) -> Result<Node, ApiError> {
+        let labels = &self.shared.config.labels;
+        let has = |(key, value): (&String, &String)| {
+            node.metadata
+                .labels
+                .as_ref()
+                .is_some_and(|labels| labels.get(key) == Some(value))
+        };
+        if labels.iter().all(has) {
+            return Ok(node);
+        }
+        let patch = serde_json::json!({ "metadata": { "labels": labels } });
+        self.shared
+            .client
+            .all::<Node>()
+            .patch(self.name(), &Patch::Merge(patch))
+            .await
+    }
+
+    /// Writes the status if it has changed, or was not written for long. Returns what was written.
+    async fn report(
+        &self,
+        reported: &NodeStatus,
+        written_at: Timestamp,
+    ) -> Result<Option<NodeStatus>, ApiError> {
+        let runtime = self.shared.runtime.status().await;
+        let now = time::now();
+        let due = now.duration_since(written_at) >= interval(self.shared.config.node_report_interval);
+        if !due
+            && self
+                .status(reported, &runtime, now)
+                .eq_but_for_heartbeats(reported)
+        {
+            return Ok(None);
+        }
+        let nodes = self.shared.client.all::<Node>();
+        retry_on_conflict(async || {
+            let Some(mut node) = nodes.get_opt(self.name()).await? else {
+                // Somebody deleted it while the machine is here: it comes back.
+                return self.register().await.map(|(_, status)| Some(status));
+            };
+            // Others write conditions of their own.
+            let status = self.status(&node.status.take().unwrap_or_default(), &runtime, now);
+            node.status = Some(status.clone());
+            nodes.update_status(&node).await?;
+            Ok(Some(status))
+        })
+        .await
+    }
+
+    fn status(&self, before: &NodeStatus, runtime: &RuntimeStatus, now: Timestamp) -> NodeStatus {
+        let config = &self.shared.config;
+        let mut status = before.clone();
+        status.allocatable = Some(allocatable(config, &self.capacity));
+        status.capacity = Some(self.capacity.clone());
+        status.addresses = Some(addresses(config));
+        let fits = |info: &NodeSystemInfo| info.container_runtime_version == runtime_version(self, runtime);
+        if !status.node_info.as_ref().is_some_and(fits) {
+            status.node_info = Some(machine::node_info(&runtime_version(self, runtime)));
+        }
+        status.conditions = Some(conditions(before, runtime, now));
+        status
+    }
+
+    async fn renew_or_warn(&self, uid: &str) {
+        if let Err(error) = self.renew(uid).await {
+            tracing::warn!(node = self.name(), %error, "the node's lease could not be renewed");
+        }
+    }
+
+    async fn renew(&self, uid: &str) -> Result<(), ApiError> {
+        let leases = self.shared.client.api::<Lease>(LEASE_NAMESPACE);
+        let now = MicroTime(time::now());
+        let patch = serde_json::json!({ "spec": { "renewTime": now } });
+        match leases.patch(self.name(), &Patch::Merge(patch)).await {
+            Err(ApiError::NotFound(_)) => {}
+            renewed => return renewed.map(drop),
+        }
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name().to_owned()),
+                namespace: Some(LEASE_NAMESPACE.to_owned()),
+                owner_references: Some(vec![OwnerReference {
+                    api_version: "v1".to_owned(),
+                    kind: "Node".to_owned(),
+                    name: self.name().to_owned(),
+                    uid: uid.to_owned(),
+                    ..OwnerReference::default()
+                }]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.name().to_owned()),
+                lease_duration_seconds: i32::try_from(self.shared.config.lease_duration.as_secs()).ok(),
+                renew_time: Some(now),
+                ..LeaseSpec::default()
+            }),
+        };
+        leases.create(&lease).await.map(drop)
+    }
+}
+
+fn runtime_version(keeper: &Keeper, runtime: &RuntimeStatus) -> String {
+    // Kubernetes writes `docker://28.2.2`; the runtime says `docker 28.2.2`.
+    let name = keeper.shared.runtime.name();
+    let version = runtime
+        .version
+        .strip_prefix(name)
+        .unwrap_or(&runtime.version)
+        .trim();
+    format!("{name}://{version}")
+}
+
+fn addresses(config: &AgentConfig) -> Vec<NodeAddress> {
+    if !config.addresses.is_empty() {
+        return config.addresses.clone();
+    }
+    let address = |type_: &str, address: String| NodeAddress {
+        type_: type_.to_owned(),
+        address,
+    };
+    let hostname = machine::hostname().unwrap_or_else(|| config.node_name.clone());
+    vec![
+        address("InternalIP", config.host_ip().to_string()),
+        address("Hostname", hostname),
+    ]
+}
+
+/// The kubelet's conditions, in its order, then those of others as they are.
+fn conditions(before: &NodeStatus, runtime: &RuntimeStatus, now: Timestamp) -> Vec<NodeCondition> {
+    let (ready, reason, message) = if runtime.ready {
+        (
+            "True",
+            "KubeletReady",
+            "node agent is posting ready status".to_owned(),
+        )
+    } else {
+        let message = runtime
+            .message
+            .clone()
+            .unwrap_or_else(|| "the container runtime is not ready".to_owned());
+        ("False", "ContainerRuntimeNotReady", message)
+    };
+    let owned = [
+        (
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "node has sufficient memory available".to_owned(),
+        ),
+        (
+            "DiskPressure",
+            "False",
+            "KubeletHasNoDiskPressure",
+            "node has no disk pressure".to_owned(),
+        ),
+        (
+            "PIDPressure",
+            "False",
+            "KubeletHasSufficientPID",
+            "node has sufficient PID available".to_owned(),
+        ),
+        ("Ready", ready, reason, message),
+    ];
+    let old = before.conditions.as_deref().unwrap_or_default();
+    let others = old
+        .iter()
+        .filter(|condition| owned.iter().all(|(type_, ..)| condition.type_ != *type_))
+        .cloned();
+    let others: Vec<_> = others.collect();
+    let owned = owned.into_iter().map(|(type_, status, reason, message)| {
+        let same = old
+            .iter()
+            .find(|condition| condition.type_ == type_ && condition.status == status);
+        NodeCondition {
+            last_heartbeat_time: Some(object_time(now)),
+            last_transition_time: same
+                .and_then(|same| same.last_transition_time.clone())
+                .or_else(|| Some(object_time(now))),
+            message: Some(message),
+            reason: Some(reason.to_owned()),
+            status: status.to_owned(),
+            type_: type_.to_owned(),
+        }
+    });
+    owned.chain(others).collect()
+}
+
+trait EqualButForHeartbeats {
+    fn eq_but_for_heartbeats(&self, other: &Self) -> bool;
+}
+
+impl EqualButForHeartbeats for NodeStatus {
+    fn eq_but_for_heartbeats(&self, other: &Self) -> bool {
+        let still = |status: &Self| {
+            let mut status = status.clone();
+            for condition in status.conditions.iter_mut().flatten() {
+                condition.last_heartbeat_time = None;
+            }
+            status
+        };
+        still(self) == still(other)
+    }
+}
+
+fn interval(duration: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
+}

@@ -1,0 +1,481 @@
+//! Probes: when each is due, and what its results add up to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use orch_core::runtime::{ContainerId, ContainerState};
+
+use super::observed::{Health, Unhealthy, View, add, seconds};
+
+/// Which of a container's probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum ProbeKind {
+    /// Says that the container has started; until then the others wait.
+    Startup,
+    /// Its failure kills the container.
+    Liveness,
+    /// Says whether the container takes work.
+    Readiness,
+}
+
+impl ProbeKind {
+    /// Its name in messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Liveness => "liveness",
+            Self::Readiness => "readiness",
+        }
+    }
+}
+
+/// What a probe, or a lifecycle hook, does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Runs a command in the container; 0 is success.
+    Exec(Vec<String>),
+    /// Asks for a page; 200 to 399 is success.
+    Http {
+        /// Which host; none: the pod.
+        host: Option<String>,
+        /// Which port.
+        port: u16,
+        /// Which path.
+        path: String,
+        /// Further headers, by name and value.
+        headers: Vec<(String, String)>,
+    },
+    /// Opens a connection.
+    Tcp {
+        /// Which host; none: the pod.
+        host: Option<String>,
+        /// Which port.
+        port: u16,
+    },
+}
+
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It succeeded.
+    Success,
+    /// It failed, and this is what it said.
+    Failure(String),
+    /// It could not be made; it counts for nothing.
+    Unknown,
+}
+
+/// One probe of one container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ProbeKey {
+    /// The container.
+    pub container: ContainerId,
+    /// Which of its probes.
+    pub kind: ProbeKind,
+}
+
+/// All probes of a pod.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probes {
+    all: BTreeMap<ProbeKey, Probe>,
+}
+
+#[derive(Clone, Debug)]
+struct Probe {
+    container: String,
+    check: Check,
+    period: Duration,
+    timeout: Duration,
+    success_threshold: u32,
+    failure_threshold: u32,
+    grace: Option<Duration>,
+    /// Its verdict so far.
+    passes: bool,
+    /// The last outcome and how often it came in a row.
+    streak: (bool, u32),
+    next_at: Timestamp,
+    under_way: bool,
+    /// Nothing more to learn: started, or failed for good.
+    settled: bool,
+}
+
+impl Probes {
+    /// Takes up the probes of containers that run, drops those of others. Returns whether any changed.
+    ///
+    /// A container that was reported ready or started before (by an earlier process of this agent) stays so
+    /// until its probe says otherwise.
+    pub(crate) fn sync(&mut self, view: &View<'_>) -> bool {
+        let before = self.all.len();
+        let running = |id: &ContainerId| {
+            view.observed
+                .containers
+                .iter()
+                .any(|container| container.id == *id && container.state.is_running())
+        };
+        self.all.retain(|key, _| running(&key.container));
+        let mut changed = self.all.len() != before;
+        for (_, spec) in view.specs() {
+            let probes = [
+                (ProbeKind::Startup, &spec.startup_probe),
+                (ProbeKind::Liveness, &spec.liveness_probe),
+                (ProbeKind::Readiness, &spec.readiness_probe),
+            ];
+            if probes.iter().all(|(_, probe)| probe.is_none()) {
+                continue;
+            }
+            let Some(container) = view.latest_here(&spec.name) else {
+                continue;
+            };
+            let ContainerState::Running { started_at } = container.state else {
+                continue;
+            };
+            let id = format!("{}://{}", view.runtime, container.id);
+            let reported = view
+                .reported(&spec.name)
+                .filter(|status| status.container_id.as_ref() == Some(&id));
+            for (kind, wanted) in probes {
+                let key = ProbeKey {
+                    container: container.id.clone(),
+                    kind,
+                };
+                let Some(wanted) = wanted.as_ref().filter(|_| !self.all.contains_key(&key)) else {
+                    continue;
+                };
+                let Some(check) = check(wanted, spec) else {
+                    continue;
+                };
+                let mut probe = Probe::new(spec, wanted, check, started_at);
+                probe.passes = match kind {
+                    ProbeKind::Liveness => true,
+                    ProbeKind::Readiness => reported.is_some_and(|status| status.ready),
+                    ProbeKind::Startup => reported.is_some_and(|status| status.started == Some(true)),
+                };
+                probe.settled = kind == ProbeKind::Startup && probe.passes;
+                self.all.insert(key, probe);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// The checks that are due, now under way, with the container's name and the time each may take.
+    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(ProbeKey, String, Check, Duration)> {
+        let starting = self.starting();
+        let due = self
+            .all
+            .iter_mut()
+            .filter(|(key, probe)| probe.waits(key, &starting) && probe.next_at <= now);
+        due.map(|(key, probe)| {
+            probe.under_way = true;
+            (
+                key.clone(),
+                probe.container.clone(),
+                probe.check.clone(),
+                probe.timeout,
+            )
+        })
+        .collect()
+    }
+
+    /// When the next check is due.
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        let starting = self.starting();
+        let waiting = self.all.iter().filter(|(key, probe)| probe.waits(key, &starting));
+        waiting.map(|(_, probe)| probe.next_at).min()
+    }
+
+    /// Takes in what came of a check. Returns whether the container's health changed.
+    pub(crate) fn record(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) -> bool {
+        let Some(probe) = self.all.get_mut(key) else {
+            return false;
+        };
+        probe.under_way = false;
+        probe.next_at = add(probe.next_at, probe.period).max(now);
+        let success = match outcome {
+            Outcome::Success => true,
+            Outcome::Failure(_) => false,
+            Outcome::Unknown => return false,
+        };
+        probe.streak = if probe.streak.0 == success {
+            (success, probe.streak.1.saturating_add(1))
+        } else {
+            (success, 1)
+        };
+        let threshold = if success {
+            probe.success_threshold
+        } else {
+            probe.failure_threshold
+        };
+        if probe.streak.1 < threshold {
+            return false;
+        }
+        match key.kind {
+            ProbeKind::Startup => probe.settled = true,
+            ProbeKind::Liveness => probe.settled = !success,
+            ProbeKind::Readiness => {}
+        }
+        let changed = probe.passes != success || (probe.settled && !success);
+        probe.passes = success;
+        changed
+    }
+
+    /// What the probes say of each container that has any.
+    pub(crate) fn health(&self) -> BTreeMap<ContainerId, Health> {
+        let mut health = BTreeMap::<ContainerId, Health>::new();
+        for (key, probe) in &self.all {
+            let of = health.entry(key.container.clone()).or_default();
+            match key.kind {
+                ProbeKind::Startup => of.started = Some(probe.passes),
+                ProbeKind::Readiness => of.ready = Some(probe.passes),
+                ProbeKind::Liveness => {}
+            }
+            if probe.settled && !probe.passes {
+                of.failed = Some(Unhealthy {
+                    probe: key.kind.as_str(),
+                    grace: probe.grace,
+                });
+            }
+        }
+        health
+    }
+
+    fn starting(&self) -> Vec<ContainerId> {
+        let startup = self
+            .all
+            .iter()
+            .filter(|(key, probe)| key.kind == ProbeKind::Startup && !probe.passes);
+        startup.map(|(key, _)| key.container.clone()).collect()
+    }
+}
+
+impl Probe {
+    fn new(spec: &v1::Container, wanted: &v1::Probe, check: Check, started_at: Timestamp) -> Self {
+        let or = |value: Option<i32>, default: i32| value.filter(|value| *value > 0).unwrap_or(default);
+        let count = |value: Option<i32>, default| u32::try_from(or(value, default)).unwrap_or(1);
+        let time = |value: Option<i32>, default| seconds(i64::from(or(value, default)));
+        Self {
+            container: spec.name.clone(),
+            check,
+            period: time(wanted.period_seconds, 10),
+            timeout: time(wanted.timeout_seconds, 1),
+            success_threshold: count(wanted.success_threshold, 1),
+            failure_threshold: count(wanted.failure_threshold, 3),
+            grace: wanted.termination_grace_period_seconds.map(seconds),
+            passes: false,
+            streak: (true, 0),
+            next_at: add(
+                started_at,
+                seconds(i64::from(wanted.initial_delay_seconds.unwrap_or(0))),
+            ),
+            under_way: false,
+            settled: false,
+        }
+    }
+
+    fn waits(&self, key: &ProbeKey, starting: &[ContainerId]) -> bool {
+        let held = key.kind != ProbeKind::Startup && starting.contains(&key.container);
+        !self.under_way && !self.settled && !held
+    }
+}
+
+fn check(probe: &v1::Probe, container: &v1::Container) -> Option<Check> {
+    if let Some(exec) = &probe.exec {
+        return Some(Check::Exec(exec.command.clone().unwrap_or_default()));
+    }
+    if let Some(http) = &probe.http_get {
+        return http_check(http, container);
+    }
+    let tcp = probe.tcp_socket.as_ref()?;
+    Some(Check::Tcp {
+        host: tcp.host.clone(),
+        port: port(&tcp.port, container)?,
+    })
+}
+
+/// The check of an `httpGet`; none if its port has a name that no port of the container has.
+pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) -> Option<Check> {
+    let path = http.path.as_deref().unwrap_or("/");
+    let headers = http.http_headers.iter().flatten();
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Some(Check::Http {
+        host: http.host.clone().filter(|host| !host.is_empty()),
+        port: port(&http.port, container)?,
+        path: format!("{slash}{path}"),
+        headers: headers
+            .map(|header| (header.name.clone(), header.value.clone()))
+            .collect(),
+    })
+}
+
+fn port(port: &IntOrString, container: &v1::Container) -> Option<u16> {
+    let number = match port {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(name) => {
+            let mut named = container
+                .ports
+                .iter()
+                .flatten()
+                .filter(|port| port.name.as_ref() == Some(name));
+            named
+                .next()
+                .map(|port| port.container_port)
+                .or_else(|| name.parse().ok())?
+        }
+    };
+    u16::try_from(number).ok().filter(|port| *port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testkit::Model;
+
+    fn model(probes: &str) -> Model {
+        let spec = format!(r#"{{"containers": [{{"name": "c", "image": "i", {probes}}}]}}"#);
+        let mut model = Model::running(&spec);
+        // Reported ready before there were probes, it would count as adopted.
+        model.status = Default::default();
+        model
+    }
+
+    /// Lets `outcomes` come, one per due check, and notes the health of the container after each.
+    fn play(model: &mut Model, probes: &mut Probes, outcomes: &[(ProbeKind, bool)]) -> Vec<Health> {
+        let mut seen = Vec::new();
+        for (kind, success) in outcomes {
+            probes.sync(&model.view());
+            let key = loop {
+                model.now = probes.next_at().expect("a probe waits");
+                let due = probes.due(model.now);
+                let key = due
+                    .iter()
+                    .find(|(key, ..)| key.kind == *kind)
+                    .map(|(key, ..)| key.clone());
+                for (other, ..) in due.iter().filter(|(other, ..)| key.as_ref() != Some(other)) {
+                    probes.record(other, &Outcome::Unknown, model.now);
+                }
+                if let Some(key) = key {
+                    break key;
+                }
+            };
+            let outcome = if *success {
+                Outcome::Success
+            } else {
+                Outcome::Failure("no".into())
+            };
+            probes.record(&key, &outcome, model.now);
+            seen.push(probes.health().into_values().next().unwrap());
+        }
+        seen
+    }
+
+    #[test]
+    fn readiness_follows_its_thresholds() {
+        let mut model = model(
+            r#""readinessProbe": {"tcpSocket": {"port": 80}, "successThreshold": 2, "failureThreshold": 2}"#,
+        );
+        let outcomes = [true, true, false, true, false, false, true, true];
+        let outcomes: Vec<_> = outcomes
+            .into_iter()
+            .map(|success| (ProbeKind::Readiness, success))
+            .collect();
+        let ready: Vec<_> = play(&mut model, &mut Probes::default(), &outcomes)
+            .into_iter()
+            .map(|health| health.ready.unwrap())
+            .collect();
+        assert_eq!(ready, [false, true, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn liveness_waits_for_startup_and_fails_for_good() {
+        let mut model = model(
+            r#""startupProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+               "livenessProbe": {"tcpSocket": {"port": 80}, "failureThreshold": 2, "terminationGracePeriodSeconds": 3}"#,
+        );
+        let mut probes = Probes::default();
+        use ProbeKind::{Liveness, Startup};
+        let seen = play(
+            &mut model,
+            &mut probes,
+            &[
+                (Startup, false),
+                (Startup, true),
+                (Liveness, false),
+                (Liveness, false),
+            ],
+        );
+        assert_eq!(
+            seen.iter().map(|health| health.started).collect::<Vec<_>>(),
+            [Some(false), Some(true), Some(true), Some(true)]
+        );
+        assert!(seen[2].failed.is_none());
+        let failed = Unhealthy {
+            probe: "liveness",
+            grace: Some(Duration::from_secs(3)),
+        };
+        assert_eq!(seen[3].failed, Some(failed));
+        assert_eq!(
+            probes.next_at(),
+            None,
+            "nothing more is asked of a container that is to be killed"
+        );
+    }
+
+    #[test]
+    fn the_first_check_waits_for_the_initial_delay_and_later_ones_keep_the_period() {
+        let mut model = model(
+            r#""readinessProbe": {"tcpSocket": {"port": 80}, "initialDelaySeconds": 7, "periodSeconds": 5}"#,
+        );
+        let mut probes = Probes::default();
+        probes.sync(&model.view());
+        let start = model.now;
+        let mut at = Vec::new();
+        for _ in 0..3 {
+            model.now = probes.next_at().unwrap();
+            at.push(model.now.duration_since(start).as_secs());
+            for (key, ..) in probes.due(model.now) {
+                probes.record(
+                    &key,
+                    &Outcome::Success,
+                    add(model.now, Duration::from_millis(300)),
+                );
+            }
+        }
+        assert_eq!(at, [7, 12, 17]);
+    }
+
+    #[test]
+    fn an_adopted_container_stays_ready_until_its_probe_says_otherwise() {
+        let mut model = model(
+            r#""startupProbe": {"tcpSocket": {"port": 80}}, "readinessProbe": {"tcpSocket": {"port": 80}, "failureThreshold": 1}"#,
+        );
+        let mut probes = Probes::default();
+        play(
+            &mut model,
+            &mut probes,
+            &[(ProbeKind::Startup, true), (ProbeKind::Readiness, true)],
+        );
+        model.observed.health = probes.health();
+        model.report();
+        let mut adopted = Probes::default();
+        adopted.sync(&model.view());
+        let health = adopted.health().into_values().next().unwrap();
+        assert_eq!((health.started, health.ready), (Some(true), Some(true)));
+        let seen = play(&mut model, &mut adopted, &[(ProbeKind::Readiness, false)]);
+        assert_eq!(seen[0].ready, Some(false));
+    }
+
+    #[test]
+    fn a_named_port_is_looked_up() {
+        let container: v1::Container =
+            serde_json::from_str(r#"{"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}"#)
+                .unwrap();
+        let cases = [("web", Some(8080)), ("81", Some(81)), ("none", None)];
+        for (name, number) in cases {
+            assert_eq!(port(&IntOrString::String(name.into()), &container), number);
+        }
+        assert_eq!(port(&IntOrString::Int(70_000), &container), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! What the parts of one agent share.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use orch_core::client::{ApiError, Client, DeleteParams, Deleted, Part, Target, WriteParams};
+use orch_core::object::{ApiResource, Object, ObjectKey, RawObject};
+use orch_core::runtime::{Capabilities, Container, ContainerFilter, Runtime, RuntimeError, SandboxFilter};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use super::config::AgentConfig;
+use super::images::Puller;
+use super::mailbox::{Mailbox, Snapshot};
+use super::volumes;
+use crate::events::Recorder;
+
+pub(crate) struct Shared {
+    pub(crate) config: AgentConfig,
+    pub(crate) client: Client,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) recorder: Recorder,
+    pub(crate) puller: Puller,
+    /// Bounds sandboxes and containers being made.
+    pub(crate) starts: Semaphore,
+    /// Bounds probes being made.
+    pub(crate) probes: Semaphore,
+    /// What pods may use, by resource name, in thousandths.
+    pub(crate) allocatable_millis: BTreeMap<String, u64>,
+    /// The workers, by pod uid.
+    pub(crate) workers: Mutex<HashMap<String, WorkerHandle>>,
+    /// Uids of what is being removed because it belongs to no pod.
+    pub(crate) orphans: Mutex<HashSet<String>>,
+    operations: AtomicU64,
+    pods: Arc<ApiResource>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerHandle {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) task: AbortHandle,
+}
+
+/// What the runtime has, by pod uid.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    begun: u64,
+    pub(crate) by_uid: HashMap<String, Snapshot>,
+}
+
+impl Listing {
+    /// What was found of the pod, which may be nothing.
+    pub(crate) fn take(&mut self, uid: &str) -> Snapshot {
+        let found = self.by_uid.remove(uid);
+        found.unwrap_or(Snapshot {
+            begun: self.begun,
+            ..Snapshot::default()
+        })
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        client: Client,
+        runtime: Arc<dyn Runtime>,
+        config: AgentConfig,
+        allocatable_millis: BTreeMap<String, u64>,
+    ) -> Self {
+        Self {
+            capabilities: runtime.capabilities(),
+            recorder: Recorder::new(client.clone(), "kubelet", config.node_name.clone()),
+            puller: Puller::new(config.pull_parallelism),
+            starts: Semaphore::new(config.start_parallelism.max(1)),
+            probes: Semaphore::new(config.probe_parallelism.max(1)),
+            allocatable_millis,
+            workers: Mutex::default(),
+            orphans: Mutex::default(),
+            operations: AtomicU64::new(1),
+            pods: Arc::new(Pod::resource()),
+            client,
+            runtime,
+            config,
+        }
+    }
+
+    /// A number for an event in the order of events: what began under a lower one cannot know of it.
+    pub(crate) fn tick(&self) -> u64 {
+        self.operations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Everything in the runtime.
+    pub(crate) async fn list(&self) -> Result<Listing, RuntimeError> {
+        self.snapshots(&SandboxFilter::default(), &ContainerFilter::default())
+            .await
+    }
+
+    /// What the runtime has of one pod.
+    pub(crate) async fn list_pod(&self, uid: &str) -> Result<Snapshot, RuntimeError> {
+        let sandboxes = SandboxFilter {
+            pod_uid: Some(uid.to_owned()),
+            ..SandboxFilter::default()
+        };
+        let containers = ContainerFilter {
+            pod_uid: Some(uid.to_owned()),
+            ..ContainerFilter::default()
+        };
+        Ok(self.snapshots(&sandboxes, &containers).await?.take(uid))
+    }
+
+    async fn snapshots(
+        &self,
+        sandboxes: &SandboxFilter,
+        containers: &ContainerFilter,
+    ) -> Result<Listing, RuntimeError> {
+        let begun = self.tick();
+        let mut all = HashMap::<String, Snapshot>::new();
+        let empty = || Snapshot {
+            begun,
+            ..Snapshot::default()
+        };
+        for sandbox in self.runtime.sandboxes(sandboxes).await? {
+            all.entry(sandbox.uid.clone())
+                .or_insert_with(empty)
+                .sandboxes
+                .push(sandbox);
+        }
+        for container in self.runtime.containers(containers).await? {
+            all.entry(container.pod_uid.clone())
+                .or_insert_with(empty)
+                .containers
+                .push(container);
+        }
+        Ok(Listing { begun, by_uid: all })
+    }
+
+    /// One container; none if it is gone.
+    pub(crate) async fn container(
+        &self,
+        id: &orch_core::runtime::ContainerId,
+    ) -> Result<Option<Container>, RuntimeError> {
+        match self.runtime.container(id).await {
+            Ok(container) => Ok(Some(container)),
+            Err(RuntimeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn target(&self, pod: &Pod) -> Target {
+        let meta = &pod.metadata;
+        let key = ObjectKey::new(
+            meta.namespace.as_deref(),
+            meta.name.as_deref().unwrap_or_default(),
+        );
+        Target {
+            resource: self.pods.clone(),
+            key,
+        }
+    }
+
+    /// Writes the status of the pod, if the object is still at `revision`. Returns its new revision.
+    pub(crate) async fn write_status(
+        &self,
+        pod: &Pod,
+        revision: u64,
+        status: &PodStatus,
+    ) -> Result<u64, ApiError> {
+        let bad = |error: serde_json::Error| ApiError::BadRequest(error.to_string());
+        let mut object = RawObject::new();
+        let metadata = serde_json::json!({
+            "uid": pod.metadata.uid,
+            "resourceVersion": revision.to_string(),
+        });
+        object.insert("metadata".to_owned(), metadata);
+        object.insert("status".to_owned(), serde_json::to_value(status).map_err(bad)?);
+        let backend = self.client.backend();
+        let written = backend
+            .update(&self.target(pod), Part::Status, object, &WriteParams::default())
+            .await?;
+        Ok(written.document.revision().get())
+    }
+
+    /// The pod as it is now; none if it, or rather the one with its uid, is gone.
+    pub(crate) async fn read_pod(&self, pod: &Pod) -> Result<Option<Arc<Pod>>, ApiError> {
+        let meta = &pod.metadata;
+        let pods = self
+            .client
+            .api::<Pod>(meta.namespace.as_deref().unwrap_or_default());
+        let found = pods.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
+        Ok(found.filter(|found| found.metadata.uid == meta.uid).map(Arc::new))
+    }
+
+    /// Where the volumes of a pod lie.
+    pub(crate) fn volumes_of(&self, uid: &str) -> PathBuf {
+        // A uid is the store's own word, but it must never be a way out.
+        let name = uid.replace(['/', '.'], "_");
+        self.config.volumes_dir.join(name)
+    }
+
+    /// Removes the volumes of a pod, of which nothing runs any more.
+    pub(crate) async fn remove_volumes(&self, uid: &str) {
+        let directory = self.volumes_of(uid);
+        let removed = tokio::task::spawn_blocking(move || volumes::remove(&directory)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(node = self.config.node_name, uid, %error, "volumes could not be removed");
+        }
+    }
+
+    /// Deletes the object for good. Returns whether it is gone, rather than held by finalizers.
+    pub(crate) async fn delete_pod(&self, pod: &Pod) -> Result<bool, ApiError> {
+        let params = DeleteParams::now().uid(pod.metadata.uid.clone().unwrap_or_default());
+        match self.client.backend().delete(&self.target(pod), &params).await {
+            Ok(Deleted::Gone(_)) | Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(true),
+            Ok(Deleted::Pending(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The life of pods.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_becomes_ready_with_one_status_write() {
+    let world = World::new().await;
+    let created = world.create("web", ONE).await;
+    let pod = world.until("web", is_ready).await;
+    let status = pod.status.as_ref().unwrap();
+    assert_eq!(phase(&pod), "Running");
+    assert!(status.pod_ip.is_some() && status.start_time.is_some());
+    let container = &status.container_statuses.as_ref().unwrap()[0];
+    assert!(container.container_id.as_ref().unwrap().starts_with("fake://"));
+    let version = |pod: &Pod| {
+        pod.metadata
+            .resource_version
+            .as_ref()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert_eq!(
+        version(&pod),
+        version(&created) + 1,
+        "nothing else was written meanwhile"
+    );
+    assert_eq!(world.reasons().await, ["Created", "Pulled", "Started"]);
+    assert_eq!(
+        world.pod("web").await.metadata.resource_version,
+        pod.metadata.resource_version
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashing_container_backs_off_and_says_so() {
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().crash(3, 7));
+    let world = World::on(runtime).await;
+    let begun = tokio::time::Instant::now();
+    world.create("web", ONE).await;
+    let pod = world
+        .until("web", |pod| {
+            waiting(pod) == Some("CrashLoopBackOff") && restarts(pod) == 1
+        })
+        .await;
+    let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
+    let message = status
+        .state
+        .as_ref()
+        .unwrap()
+        .waiting
+        .as_ref()
+        .unwrap()
+        .message
+        .clone()
+        .unwrap();
+    assert!(
+        message.starts_with("back-off 10s restarting failed container=c pod=web_default("),
+        "{message}"
+    );
+    let last = status.last_state.as_ref().unwrap().terminated.as_ref().unwrap();
+    assert_eq!((last.exit_code, last.reason.as_deref()), (7, Some("Error")));
+    let pod = world.until("web", is_ready).await;
+    assert_eq!(restarts(&pod), 3);
+    assert_eq!(begun.elapsed().as_secs(), 30, "at once, after 10 s, after 20 s");
+    assert!(world.reasons().await.contains(&"BackOff".to_owned()));
+    assert_eq!(
+        world.containers().await.len(),
+        2,
+        "the newest and the one before it are kept"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_container_is_back_at_once() {
+    let world = World::new().await;
+    world.create("web", ONE).await;
+    world.until("web", is_ready).await;
+    let id = world.running("c").await[0].id.clone();
+    let begun = tokio::time::Instant::now();
+    world.runtime.kill(&id, 137);
+    world
+        .until("web", |pod| restarts(pod) == 1 && is_ready(pod))
+        .await;
+    assert!(
+        begun.elapsed() < Duration::from_millis(50),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_finishes_succeeds_and_keeps_its_logs() {
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().run(Program::new().out("done\n").exit(0)));
+    let world = World::on(runtime).await;
+    world
+        .create(
+            "job",
+            r#"{"restartPolicy": "Never", "containers": [{"name": "c", "image": "job:1"}]}"#,
+        )
+        .await;
+    let pod = world.until("job", |pod| phase(pod) == "Succeeded").await;
+    assert_eq!(condition(&pod, "Ready"), Some("False"));
+    let agent = world.agent.as_ref().unwrap();
+    let at = ContainerAt::new("default", "job");
+    let logs = agent.logs(&at, false, &LogOptions::default()).await.unwrap();
+    let logs: Vec<_> = futures::StreamExt::collect::<Vec<_>>(logs).await;
+    assert_eq!(&logs[0].as_ref().unwrap().data[..], b"done\n");
+    assert!(
+        agent
+            .logs(&at.clone().container("x"), false, &LogOptions::default())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_pod_ends_within_its_grace_and_leaves_nothing() {
+    let runtime = FakeRuntime::new();
+    runtime.on(
+        On::container("stubborn"),
+        Behavior::new().run(Program::new().then(Step::Ignore("TERM".into())).wait()),
+    );
+    let world = World::on(runtime).await;
+    let spec = r#"{"terminationGracePeriodSeconds": 5,
+        "containers": [{"name": "stubborn", "image": "web:1"}, {"name": "kind", "image": "web:1"}]}"#;
+    world.create("web", spec).await;
+    world.until("web", is_ready).await;
+    let begun = tokio::time::Instant::now();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    let ending = world
+        .until("web", |pod| condition(pod, "Ready") == Some("False"))
+        .await;
+    assert!(ending.metadata.deletion_timestamp.is_some());
+    world.until_gone("web").await;
+    let took = begun.elapsed().as_secs();
+    assert!((4..=6).contains(&took), "{took}");
+    assert_eq!(world.runtime.leaks(), [] as [String; 0]);
+    assert!(world.reasons().await.contains(&"Killing".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_force_deleted_pod_leaves_nothing() {
+    let world = World::new().await;
+    world.create("web", ONE).await;
+    world.until("web", is_ready).await;
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::now())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.runtime.leaks(), [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_gates_ready_and_liveness_restarts() {
+    let runtime = FakeRuntime::new();
+    runtime.on(
+        On::Any,
+        Behavior::new().exec(|call| {
+            let ready = call.command[0] == "ready" && call.running_for >= Duration::from_secs(10);
+            let alive = call.command[0] == "alive" && call.running_for < Duration::from_secs(60);
+            Program::new().exit(i32::from(!(ready || alive)))
+        }),
+    );
+    let world = World::on(runtime).await;
+    let spec = r#"{"containers": [{"name": "c", "image": "web:1",
+        "readinessProbe": {"exec": {"command": ["ready"]}, "periodSeconds": 1},
+        "livenessProbe": {"exec": {"command": ["alive"]}, "periodSeconds": 5, "failureThreshold": 2}}]}"#;
+    let begun = tokio::time::Instant::now();
+    world.create("web", spec).await;
+    let pod = world.until("web", |pod| phase(pod) == "Running").await;
+    assert!(!is_ready(&pod));
+    world.until("web", is_ready).await;
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    world.until("web", |pod| restarts(pod) == 1).await;
+    assert_eq!(begun.elapsed().as_secs(), 65, "the second failure in a row");
+    let reasons = world.reasons().await;
+    assert!(
+        reasons.contains(&"Unhealthy".to_owned()) && reasons.contains(&"Killing".to_owned()),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_somebody_else_writes_survives_and_gates() {
+    let world = World::new().await;
+    let spec = r#"{"readinessGates": [{"conditionType": "example.com/lb"}],
+        "containers": [{"name": "c", "image": "web:1"}]}"#;
+    world.create("web", spec).await;
+    let pod = world
+        .until("web", |pod| condition(pod, "ContainersReady") == Some("True"))
+        .await;
+    assert!(!is_ready(&pod));
+    let mut conditions = pod.status.unwrap().conditions.unwrap();
+    conditions.push(serde_json::from_str(r#"{"type": "example.com/lb", "status": "True"}"#).unwrap());
+    let patch = serde_json::json!({ "status": { "conditions": conditions } });
+    world
+        .client
+        .api::<Pod>("default")
+        .patch_status("web", &Patch::Merge(patch))
+        .await
+        .unwrap();
+    let pod = world.until("web", is_ready).await;
+    assert_eq!(condition(&pod, "example.com/lb"), Some("True"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_run_around_a_containers_life() {
+    let world = World::new().await;
+    let spec = r#"{"containers": [{"name": "c", "image": "web:1", "lifecycle": {
+        "postStart": {"exec": {"command": ["hello"]}}, "preStop": {"sleep": {"seconds": 7}}}}]}"#;
+    world.create("web", spec).await;
+    world.until("web", is_ready).await;
+    assert_eq!(world.runtime.count(Call::Exec), 1);
+    let begun = tokio::time::Instant::now();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.until_gone("web").await;
+    assert_eq!(begun.elapsed().as_secs(), 7);
+}

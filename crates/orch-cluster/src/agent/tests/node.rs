@@ -1,0 +1,48 @@
+//! The Node, and what it refuses.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_node_says_what_it_is_and_its_lease_that_it_lives() {
+    let world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(35)).await;
+    let node = world.client.all::<Node>().get("n1").await.unwrap();
+    let status = node.status.unwrap();
+    assert_eq!(status.capacity.as_ref().unwrap()["cpu"].0, "4");
+    assert_eq!(status.allocatable.as_ref().unwrap()["pods"].0, "110");
+    assert_eq!(node.metadata.labels.unwrap()["kubernetes.io/hostname"], "n1");
+    let written = node.metadata.resource_version;
+    let lease = world
+        .client
+        .api::<Lease>("kube-node-lease")
+        .get("n1")
+        .await
+        .unwrap()
+        .spec
+        .unwrap();
+    assert_eq!(
+        (lease.holder_identity.as_deref(), lease.lease_duration_seconds),
+        (Some("n1"), Some(40))
+    );
+    let age = orch_core::time::now().duration_since(lease.renew_time.unwrap().0);
+    assert!(age.as_secs() <= 10, "{age:?}");
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let node = world.client.all::<Node>().get("n1").await.unwrap();
+    assert_eq!(
+        node.metadata.resource_version, written,
+        "a status that says nothing new is not written"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_runtime_cannot_do_is_refused_with_the_field() {
+    let can = Capabilities::default();
+    let world = World::on(FakeRuntime::with_capabilities(can)).await;
+    let spec = r#"{"containers": [{"name": "c", "image": "web:1", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}"#;
+    world.create("web", spec).await;
+    let pod = world.until("web", |pod| phase(pod) == "Failed").await;
+    let status = pod.status.unwrap();
+    assert_eq!(status.reason.as_deref(), Some("UnsupportedByRuntime"));
+    assert!(status.message.unwrap().contains("spec.containers[0].ports"));
+    assert_eq!(world.runtime.count(Call::RunSandbox), 0);
+}

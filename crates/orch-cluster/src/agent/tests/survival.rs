@@ -1,0 +1,195 @@
+//! Agents, engines and machines that die.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_new_agent_takes_over_what_runs() {
+    let mut world = World::new().await;
+    let spec = r#"{"containers": [{"name": "c", "image": "web:1",
+        "readinessProbe": {"exec": {"command": ["ready"]}}}]}"#;
+    world.create("web", spec).await;
+    world.create("other", ONE).await;
+    world.until("web", is_ready).await;
+    let before = world.until("other", is_ready).await;
+    let web = world.running("c").await[0].id.clone();
+    world.runtime.kill(&web, 1);
+    world
+        .until("web", |pod| restarts(pod) == 1 && is_ready(pod))
+        .await;
+    let containers = world.containers().await;
+    world.agent = None;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.start_agent().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.containers().await, containers, "nothing was touched");
+    assert_eq!(world.pod("other").await, before, "nor anything written");
+    assert_eq!(restarts(&world.pod("web").await), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_no_pod_goes_when_an_agent_starts() {
+    let mut world = World::new().await;
+    world.create("web", ONE).await;
+    world.create("keep", ONE).await;
+    world.until("web", is_ready).await;
+    world.until("keep", is_ready).await;
+    world.agent = None;
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::now())
+        .await
+        .unwrap();
+    world.start_agent().await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(world.runtime.leaks().len(), 2, "{:?}", world.runtime.leaks());
+    assert!(is_ready(&world.pod("keep").await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_deleted_while_no_agent_ran_is_ended_by_the_next() {
+    let mut world = World::new().await;
+    world.create("web", ONE).await;
+    world.until("web", is_ready).await;
+    world.agent = None;
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    world.start_agent().await;
+    world.until_gone("web").await;
+    assert_eq!(world.runtime.leaks(), [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_engine_makes_the_node_not_ready_and_pods_stay() {
+    let world = World::new().await;
+    world.create("web", ONE).await;
+    let before = world.until("web", is_ready).await;
+    world.runtime.crash_engine();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let node = world.client.all::<Node>().get("n1").await.unwrap();
+    let ready = node
+        .status
+        .unwrap()
+        .conditions
+        .unwrap()
+        .into_iter()
+        .find(|c| c.type_ == "Ready")
+        .unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_deref()),
+        ("False", Some("ContainerRuntimeNotReady"))
+    );
+    assert!(ready.message.unwrap().contains("crashed"));
+    assert_eq!(world.pod("web").await, before);
+    world.create("late", ONE).await;
+    world.runtime.restart_engine();
+    world.until("late", is_ready).await;
+    assert_eq!(restarts(&world.pod("web").await), 0);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let node = world.client.all::<Node>().get("n1").await.unwrap();
+    let ready = node
+        .status
+        .unwrap()
+        .conditions
+        .unwrap()
+        .into_iter()
+        .find(|c| c.type_ == "Ready")
+        .unwrap();
+    assert_eq!(ready.status, "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebooted_machine_starts_its_pods_again() {
+    let world = World::new().await;
+    world.create("web", ONE).await;
+    world.until("web", is_ready).await;
+    world.runtime.crash_machine();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.runtime.restart_engine();
+    world
+        .until("web", |pod| restarts(pod) == 1 && is_ready(pod))
+        .await;
+    assert_eq!(world.running("c").await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_killed_in_any_call_is_replaced_without_doubles_or_leaks() {
+    let calls = [
+        Call::RunSandbox,
+        Call::CreateContainer,
+        Call::StartContainer,
+        Call::Container,
+        Call::StopContainer,
+        Call::RemoveSandbox,
+    ];
+    for call in calls {
+        for fault in [Fault::Hangs, Fault::DoneButHangs] {
+            let mut world = World::new().await;
+            world.runtime.inject(call, fault.clone(), 1);
+            world.create("web", ONE).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let deleting = matches!(call, Call::StopContainer | Call::RemoveSandbox);
+            if deleting {
+                world
+                    .client
+                    .api::<Pod>("default")
+                    .delete("web", &DeleteParams::default())
+                    .await
+                    .unwrap();
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            world.agent = None;
+            world.start_agent().await;
+            if !deleting {
+                let pod = world.until("web", is_ready).await;
+                assert_eq!(restarts(&pod), 0, "{call:?} {fault:?}");
+                assert_eq!(world.containers().await.len(), 1, "{call:?} {fault:?}");
+                world
+                    .client
+                    .api::<Pod>("default")
+                    .delete("web", &DeleteParams::default())
+                    .await
+                    .unwrap();
+            }
+            world.until_gone("web").await;
+            assert_eq!(world.runtime.leaks(), [] as [String; 0], "{call:?} {fault:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_fail_are_tried_again_until_all_is_well() {
+    let calls = [
+        Call::RunSandbox,
+        Call::CreateContainer,
+        Call::StartContainer,
+        Call::Container,
+        Call::StopContainer,
+        Call::RemoveSandbox,
+        Call::Sandboxes,
+        Call::Containers,
+    ];
+    for call in calls {
+        for fault in [Fault::Fails("no".into()), Fault::DoneButFails("no".into())] {
+            let world = World::new().await;
+            world.runtime.inject(call, fault.clone(), 2);
+            world.create("web", ONE).await;
+            let pod = world.until("web", is_ready).await;
+            assert_eq!(restarts(&pod), 0, "{call:?} {fault:?}");
+            assert_eq!(world.runtime.leaks().len(), 2, "{call:?} {fault:?}");
+            world
+                .client
+                .api::<Pod>("default")
+                .delete("web", &DeleteParams::default())
+                .await
+                .unwrap();
+            world.until_gone("web").await;
+            assert_eq!(world.runtime.leaks(), [] as [String; 0], "{call:?} {fault:?}");
+        }
+    }
+}

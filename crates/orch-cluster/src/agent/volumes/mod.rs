@@ -1,0 +1,276 @@
+//! A pod's volumes: directories and files of the machine, made before a container is and mounted into it.
+//!
+//! `emptyDir`, `configMap`, `secret`, `downwardAPI` and `projected` volumes are directories below one of the
+//! agent's own, named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are written
+//! when a container starts, not while it runs.
+
+mod content;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume};
+use orch_core::runtime::Mount;
+
+use self::content::{Content, content};
+use super::downward::Facts;
+use super::env::{Source, Sources, expand};
+
+/// Why a container's volumes are not there.
+#[derive(Debug, thiserror::Error)]
+#[error("MountVolume.SetUp failed for volume {volume:?}: {reason}")]
+pub(crate) struct VolumeError {
+    volume: String,
+    reason: String,
+}
+
+impl VolumeError {
+    /// The making was cut off.
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            volume: String::new(),
+            reason: "interrupted".to_owned(),
+        }
+    }
+}
+
+/// Which objects the volumes that `container` mounts refer to.
+pub(crate) fn sources<'a>(pod: &'a Pod, container: &Container) -> BTreeSet<Source<'a>> {
+    let mut all = BTreeSet::new();
+    for volume in mounted(pod, container) {
+        all.extend(volume.config_map.as_ref().map(|map| Source::ConfigMap(&map.name)));
+        all.extend(
+            volume
+                .secret
+                .as_ref()
+                .and_then(|secret| secret.secret_name.as_deref())
+                .map(Source::Secret),
+        );
+        for source in volume
+            .projected
+            .iter()
+            .flat_map(|projected| projected.sources.iter().flatten())
+        {
+            all.extend(source.config_map.as_ref().map(|map| Source::ConfigMap(&map.name)));
+            all.extend(source.secret.as_ref().map(|secret| Source::Secret(&secret.name)));
+        }
+    }
+    all
+}
+
+/// Whether the agent knows how to make the volume.
+pub(crate) fn is_supported(volume: &Volume) -> bool {
+    // A volume of which nothing is said is an `emptyDir`.
+    let others = serde_json::to_value(volume).is_ok_and(|volume| {
+        let known = [
+            "name",
+            "emptyDir",
+            "hostPath",
+            "configMap",
+            "secret",
+            "downwardAPI",
+            "projected",
+        ];
+        volume
+            .as_object()
+            .is_some_and(|volume| volume.keys().any(|key| !known.contains(&key.as_str())))
+    });
+    !others
+}
+
+/// What a container's mounts need, ready to be made.
+#[derive(Debug)]
+pub(crate) struct Volumes {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    volume: String,
+    root: PathBuf,
+    content: Content,
+    sub_path: String,
+    target: PathBuf,
+    read_only: bool,
+}
+
+/// Reckons what the mounts of `container` need, below the pod's own directory.
+pub(crate) fn plan(
+    container: &Container,
+    directory: &Path,
+    sources: &Sources,
+    env: &[(String, String)],
+    facts: &Facts<'_>,
+) -> Result<Volumes, VolumeError> {
+    let mut steps = Vec::new();
+    for mount in container.volume_mounts.iter().flatten() {
+        let failed = |reason: String| VolumeError {
+            volume: mount.name.clone(),
+            reason,
+        };
+        let volumes = facts.pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        let volume = volumes
+            .into_iter()
+            .flatten()
+            .find(|volume| volume.name == mount.name);
+        let volume = volume.ok_or_else(|| failed("the pod has no such volume".to_owned()))?;
+        let content = content(volume, sources, facts).map_err(failed)?;
+        let expanded = mount.sub_path_expr.as_deref().map(|path| {
+            expand(path, |name| {
+                env.iter()
+                    .rev()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value.as_str())
+            })
+        });
+        let sub_path = expanded.or_else(|| mount.sub_path.clone()).unwrap_or_default();
+        if !is_inside(&sub_path) {
+            return Err(failed(format!(
+                "subPath {sub_path:?} must be relative and without '..'"
+            )));
+        }
+        let root = match &content {
+            Content::Host(host) => PathBuf::from(&host.path),
+            _ => directory.join("volumes").join(&volume.name),
+        };
+        steps.push(Step {
+            volume: volume.name.clone(),
+            root,
+            content,
+            sub_path,
+            target: PathBuf::from(&mount.mount_path),
+            read_only: mount.read_only.unwrap_or_default(),
+        });
+    }
+    Ok(Volumes { steps })
+}
+
+impl Volumes {
+    /// Makes them; what is there already stays. Blocks.
+    pub(crate) fn make(self) -> Result<Vec<Mount>, VolumeError> {
+        self.steps.into_iter().map(Step::make).collect()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl Step {
+    fn make(self) -> Result<Mount, VolumeError> {
+        let source = self.try_make().map_err(|error| VolumeError {
+            volume: self.volume.clone(),
+            reason: format!("{}: {error}", self.root.display()),
+        })?;
+        Ok(Mount {
+            source,
+            target: self.target,
+            read_only: self.read_only,
+        })
+    }
+
+    fn try_make(&self) -> io::Result<PathBuf> {
+        match &self.content {
+            Content::Empty => {
+                std::fs::create_dir_all(&self.root)?;
+                // Whoever the containers run as may write, as in Kubernetes.
+                std::fs::set_permissions(&self.root, std::fs::Permissions::from_mode(0o777))?;
+            }
+            Content::Host(host) => check_host_path(host)?,
+            Content::Files(files) => {
+                std::fs::create_dir_all(&self.root)?;
+                files.iter().try_for_each(|file| file.write(&self.root))?;
+            }
+        }
+        if self.sub_path.is_empty() {
+            return Ok(self.root.clone());
+        }
+        let inside = self.root.join(&self.sub_path);
+        if !inside.exists() {
+            std::fs::create_dir_all(&inside)?;
+        }
+        // A container may have put a link there that leads out of the volume.
+        let (root, inside) = (self.root.canonicalize()?, inside.canonicalize()?);
+        if inside.starts_with(&root) {
+            Ok(inside)
+        } else {
+            Err(io::Error::other("subPath leads out of the volume"))
+        }
+    }
+}
+
+/// Removes all volumes of a pod. Blocks; done twice it does nothing.
+pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes the directories of pods that are not among `known`. Blocks.
+pub(crate) fn sweep(directory: &Path, known: &HashSet<String>) -> io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|uid| !known.contains(uid)) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn mounted<'a>(pod: &'a Pod, container: &Container) -> impl Iterator<Item = &'a Volume> {
+    let names: BTreeSet<String> = container
+        .volume_mounts
+        .iter()
+        .flatten()
+        .map(|mount| mount.name.clone())
+        .collect();
+    let volumes = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volumes.as_ref())
+        .into_iter()
+        .flatten();
+    volumes.filter(move |volume| names.contains(&volume.name))
+}
+
+fn is_inside(path: &str) -> bool {
+    Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// The checks of `hostPath.type`.
+fn check_host_path(host: &HostPathVolumeSource) -> io::Result<()> {
+    let path = Path::new(&host.path);
+    let wants = |what: &str, is: bool| {
+        if is {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!(
+                "hostPath type check failed: it is not a {what}"
+            )))
+        }
+    };
+    match host.type_.as_deref().unwrap_or_default() {
+        "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
+        "FileOrCreate" if !path.exists() => std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map(drop),
+        "Directory" | "DirectoryOrCreate" => wants("directory", path.is_dir()),
+        "File" | "FileOrCreate" => wants("file", path.is_file()),
+        // Also sockets and devices, whose kind the mount does not depend on.
+        _ => wants("path that exists", path.exists()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Tests of volumes, on real directories.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::agent::testkit::pod_with;
+
+fn some_sources() -> Sources {
+    let mut sources = Sources::default();
+    let map = r#"{"data": {"a": "1", "b": "2"}, "binaryData": {"c": "AAE="}}"#;
+    sources
+        .config_maps
+        .insert("map".into(), serde_json::from_str(map).unwrap());
+    sources.secrets.insert(
+        "key".into(),
+        serde_json::from_str(r#"{"data": {"token": "eA=="}}"#).unwrap(),
+    );
+    sources
+}
+
+fn made(directory: &Path, volume: &str, mount: &str) -> Result<Vec<Mount>, String> {
+    let pod = pod_with(&format!(
+        r#"{{"volumes": [{{"name": "v", {volume}}}], "containers": [{{"name": "c", "image": "i",
+            "volumeMounts": [{{"name": "v", "mountPath": "/v" {mount}}}]}}]}}"#
+    ));
+    let container = &pod.spec.as_ref().unwrap().containers[0];
+    let env = [("N".to_owned(), "7".to_owned())];
+    let plan = plan(container, directory, &some_sources(), &env, &Facts::of(&pod));
+    plan.and_then(Volumes::make).map_err(|error| error.to_string())
+}
+
+#[test]
+fn files_come_from_maps_secrets_and_the_pod_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let cases = [
+        (r#""configMap": {"name": "map"}"#, "a", "1"),
+        (
+            r#""configMap": {"name": "map", "items": [{"key": "b", "path": "x/y"}]}"#,
+            "x/y",
+            "2",
+        ),
+        (
+            r#""secret": {"secretName": "key", "defaultMode": 256}"#,
+            "token",
+            "x",
+        ),
+        (
+            r#""downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}"#,
+            "name",
+            "web",
+        ),
+        (
+            r#""projected": {"sources": [{"secret": {"name": "key"}}, {"configMap": {"name": "map"}}]}"#,
+            "b",
+            "2",
+        ),
+    ];
+    for (number, (volume, path, content)) in cases.into_iter().enumerate() {
+        let own = directory.path().join(number.to_string());
+        let mounts = made(&own, volume, "").unwrap();
+        assert_eq!(
+            std::fs::read_to_string(mounts[0].source.join(path)).unwrap(),
+            content,
+            "{volume}"
+        );
+        made(&own, volume, "").expect("making it again changes nothing");
+    }
+    let secret = directory.path().join("2/volumes/v/token");
+    assert_eq!(
+        std::fs::metadata(secret).unwrap().permissions().mode() & 0o777,
+        0o400
+    );
+}
+
+#[test]
+fn an_empty_directory_keeps_what_is_in_it_until_the_pod_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = directory.path().join("u-1");
+    let mounts = made(&own, r#""emptyDir": {}"#, "").unwrap();
+    std::fs::write(mounts[0].source.join("kept"), "x").unwrap();
+    assert_eq!(made(&own, r#""emptyDir": {}"#, "").unwrap(), mounts);
+    assert!(mounts[0].source.join("kept").exists());
+    let sub = made(&own, r#""emptyDir": {}"#, r#", "subPathExpr": "d/$(N)""#).unwrap();
+    assert!(sub[0].source.ends_with("volumes/v/d/7"), "{sub:?}");
+    sweep(directory.path(), &["u-1".to_owned()].into()).unwrap();
+    assert!(own.exists());
+    sweep(directory.path(), &std::collections::HashSet::new()).unwrap();
+    assert!(!own.exists());
+    remove(&own).unwrap();
+}
+
+#[test]
+fn what_leads_out_or_is_not_there_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = directory.path().join("u");
+    std::fs::create_dir_all(own.join("volumes/v")).unwrap();
+    std::os::unix::fs::symlink("/", own.join("volumes/v/link")).unwrap();
+    let cases = [
+        (r#""emptyDir": {}"#, r#", "subPath": "../x""#, "without '..'"),
+        (r#""emptyDir": {}"#, r#", "subPath": "link/etc""#, "leads out"),
+        (
+            r#""configMap": {"name": "none"}"#,
+            "",
+            "configmap \"none\" not found",
+        ),
+        (
+            r#""configMap": {"name": "map", "items": [{"key": "z", "path": "z"}]}"#,
+            "",
+            "non-existent key: z",
+        ),
+        (
+            r#""configMap": {"name": "map", "items": [{"key": "a", "path": "../z"}]}"#,
+            "",
+            "without '..'",
+        ),
+        (
+            r#""hostPath": {"path": "/nowhere", "type": "Directory"}"#,
+            "",
+            "not a directory",
+        ),
+    ];
+    for (volume, mount, part) in cases {
+        let error = made(&own, volume, mount).unwrap_err();
+        assert!(error.contains(part) && error.contains("\"v\""), "{error}");
+    }
+    assert!(made(&own, r#""configMap": {"name": "none", "optional": true}"#, "").is_ok());
+}
+
+#[test]
+fn unknown_kinds_of_volumes_are_told_apart() {
+    let cases = [
+        (r#"{"name": "v"}"#, true),
+        (r#"{"name": "v", "emptyDir": {}}"#, true),
+        (r#"{"name": "v", "nfs": {"path": "/", "server": "s"}}"#, false),
+        (
+            r#"{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}"#,
+            false,
+        ),
+    ];
+    for (volume, supported) in cases {
+        assert_eq!(
+            is_supported(&serde_json::from_str(volume).unwrap()),
+            supported,
+            "{volume}"
+        );
+    }
+}
