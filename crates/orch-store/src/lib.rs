@@ -1,1 +1,23 @@
-//! A durable store for orch in one redb file.
+//! A durable [`Store`](orch_core::store::Store) in one [redb](https://docs.rs/redb) file.
+//!
+//! [`RedbStore`] acknowledges a commit once it is on disk, and shares the cost of getting it there: commits
+//! that wait at the same time go into one redb transaction with one sync. Past values are kept for as long as
+//! [`RedbStoreOptions`] say, so lists can be paged as one snapshot, and watches resume, also after the file
+//! was closed and opened again. `docs/format.md` in this crate describes the file to the byte.
+
+mod error;
+mod format;
+mod group;
+mod history;
+mod list;
+mod open;
+mod options;
+mod queue;
+mod snapshot;
+mod store;
+mod watch;
+mod writer;
+
+pub use error::OpenError;
+pub use options::RedbStoreOptions;
+pub use store::RedbStore;

@@ -39,6 +39,12 @@ pub trait KindRules: Send + Sync + 'static {
         self.validate(object)
     }
 
+    /// Everything that is wrong with a status, given as JSON, that is to replace that of `old`.
+    fn validate_status(&self, status: &[u8], old: &Document) -> FieldErrors {
+        let _ = (status, old);
+        FieldErrors::default()
+    }
+
     /// Everything that is wrong with a write to a subresource other than status (`binding`, `finalize`…), and
     /// the place to undo what that subresource may not change.
     ///

@@ -264,6 +264,8 @@ impl LocalBackend {
         if same_json(old_status.as_bytes(), status) {
             return Ok(unchanged);
         }
+        let kind = self.kind(&target.resource);
+        invalid_if_any(target, kind.rules.validate_status(status, old)).map_err(Failure::Api)?;
         let json = old
             .rebuild(None, Some(("status", status)))
             .map_err(|e| Failure::Api(bad(e)))?;

@@ -50,9 +50,9 @@ impl Record {
         }
     }
 
-    fn cost(&self) -> usize {
+    fn heap_cost(&self) -> usize {
         let value = |version: &Option<Version>| version.as_ref().map_or(0, |v| v.value.len());
-        size_of::<Self>() + self.key.as_ref().len() + value(&self.current) + value(&self.previous)
+        self.key.as_ref().len() + value(&self.current) + value(&self.previous)
     }
 }
 
@@ -81,7 +81,11 @@ impl Commit {
                 records.extend(last);
                 Self {
                     revision,
-                    cost: size_of::<Self>() + records.iter().map(Record::cost).sum::<usize>(),
+                    cost: size_of::<Self>()
+                        + records
+                            .iter()
+                            .map(|r| size_of::<Record>() + r.heap_cost())
+                            .sum::<usize>(),
                     records: Records::Many(records.into()),
                 }
             }
@@ -92,7 +96,7 @@ impl Commit {
     pub fn one(revision: Revision, record: Record) -> Self {
         Self {
             revision,
-            cost: size_of::<Self>() + record.cost(),
+            cost: size_of::<Self>() + record.heap_cost(),
             records: Records::One(record),
         }
     }

@@ -72,6 +72,12 @@ impl Cursor {
         self.take().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// How many readers the log would wake at the next commit under the prefix.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.topic.waiting()
+    }
+
     fn take(&mut self) -> Option<Next> {
         match self.topic.take(&self.reader) {
             Taken::Nothing => None,

@@ -182,6 +182,17 @@ impl ChangeLog {
         Ok(Cursor::new(self.clone(), topic, reader, after))
     }
 
+    /// The commits after `after` up to `through`, oldest first; none if the log does not hold them all.
+    pub fn commits(&self, after: Revision, through: Revision) -> Option<Vec<Arc<Commit>>> {
+        let state = self.0.lock();
+        (after >= state.oldest && after <= through && through <= state.newest).then(|| {
+            state
+                .after(after)
+                .take_while(|commit| commit.revision <= through)
+                .cloned()
+                .collect()
+        })
+    }
     /// The earliest revision after which the log can be read.
     pub fn oldest(&self) -> Revision {
         self.0.lock().oldest

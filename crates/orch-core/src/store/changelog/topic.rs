@@ -160,6 +160,11 @@ impl Topic {
         Taken::Commits(commits)
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().caught_up.len()
+    }
+
     pub(super) fn close(&self, woken: &mut Vec<Arc<Reader>>) {
         let mut state = self.state.lock();
         state.closed = true;

@@ -1,0 +1,90 @@
+//! The whole path of scheduling: from a pod created in the store to the pod bound in the store.
+//!
+//! Each pod is created through the client (defaulted, validated, admitted), seen by the scheduling loop's watch, placed,
+//! and bound by a write of its own. The clock runs from the first create to the last binding seen by a watch.
+
+#![expect(
+    missing_docs,
+    reason = "criterion's macros make an undocumented public function"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use k8s_openapi::api::core::v1::Pod;
+use orch_benches::cluster;
+use orch_cluster::scheduling::Scheduling;
+use orch_core::cache::Cache;
+use orch_core::client::{Collection, WriteParams};
+use orch_core::object::{Object, RawObject};
+use orch_core::store::MemoryStore;
+use serde_json::json;
+
+const PODS: usize = 20_000;
+const NODES: usize = 1_000;
+const WRITERS: usize = 4;
+
+async fn created_to_bound() -> Duration {
+    let client = cluster(Arc::new(MemoryStore::new()), NODES).await;
+    let scheduling = tokio::spawn(Scheduling::new(client.clone()).run());
+    let view = Cache::projected(&client, Pod::resource(), |pod| {
+        Ok(pod
+            .field("spec")
+            .is_some_and(|spec| spec.contains("\"nodeName\"")))
+    })
+    .start();
+    let (bound, mut all_bound) = tokio::sync::watch::channel(0);
+    view.on_change(move |change| {
+        if change.new.is_some_and(|is_bound| **is_bound) && change.old.is_none_or(|was_bound| !**was_bound) {
+            bound.send_modify(|count| *count += 1);
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let pod: RawObject = serde_json::from_value(json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"generateName": "web-", "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "image": "nginx", "ports": [{"containerPort": 80}],
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}]}}))
+    .expect("a pod");
+    let collection = Collection {
+        resource: Arc::new(Pod::resource()),
+        namespace: Some("default".to_owned()),
+    };
+    let began = Instant::now();
+    for _ in 0..WRITERS {
+        let (client, collection, pod) = (client.clone(), collection.clone(), pod.clone());
+        tokio::spawn(async move {
+            for _ in 0..PODS / WRITERS {
+                let params = WriteParams::default();
+                client
+                    .backend()
+                    .create(&collection, pod.clone(), &params)
+                    .await
+                    .expect("created");
+            }
+        });
+    }
+    all_bound.wait_for(|bound| *bound == PODS).await.expect("watched");
+    let took = began.elapsed();
+    scheduling.abort();
+    took
+}
+
+fn binding(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let mut group = criterion.benchmark_group("binding");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(PODS as u64));
+    group.bench_function("pods created to bound, memory store", |bencher| {
+        bencher.iter_custom(|rounds| (0..rounds).map(|_| runtime.block_on(created_to_bound())).sum());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, binding);
+criterion_main!(benches);

@@ -1,0 +1,196 @@
+//! Carries a ReplicaSet's plan out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use orch_core::cache::{Cache, Change};
+use orch_core::client::{ApiError, Client, Collection, ListParams};
+use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
+use orch_core::object::{ApiResource, Object, ObjectKey};
+use orch_core::store::Revision;
+use orch_core::time;
+use tokio::time::Instant;
+
+use super::ledger::{Ledger, Standing};
+use super::writes::Work;
+use super::{Failure, Plan, decide, status};
+use crate::controllers::caches::{CONTROLLER, Caches, NAMESPACE, orphans_of};
+use crate::controllers::pod_view::PodView;
+use crate::controllers::selector_of;
+use crate::events::Recorder;
+
+/// How many sets are reconciled at once.
+const CONCURRENCY: usize = 8;
+
+/// Keeps the pods of every ReplicaSet as many as `spec.replicas`.
+pub(super) struct ReplicaSetController {
+    pub(super) sets: Cache<ReplicaSet>,
+    pub(super) pods: Cache<PodView>,
+    pub(super) pod_resource: Arc<ApiResource>,
+    ledger: Ledger,
+    pub(super) recorder: Recorder,
+}
+
+/// Starts the controller.
+pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
+    let controller = ReplicaSetController {
+        sets: caches.replica_sets.clone(),
+        pods: caches.pods.clone(),
+        pod_resource: Arc::new(Pod::resource()),
+        ledger: Ledger::default(),
+        recorder: Recorder::new(client.clone(), "replicaset-controller", ""),
+    };
+    let sets = caches.replica_sets.clone();
+    Engine::new(controller, client)
+        .cache(caches.replica_sets.clone())
+        .watches(&caches.pods, owners)
+        .watches(&caches.pods, move |change| adopters(&sets, change))
+        .concurrency(CONCURRENCY)
+        .start()
+}
+
+/// The sets whose pod this is or was, unless nothing has changed that they look at: that it was bound, say.
+fn owners(change: &Change<'_, PodView>) -> Vec<ObjectKey> {
+    if let (Some(old), Some(new)) = (change.old, change.new)
+        && old.counts_like(new)
+    {
+        return Vec::new();
+    }
+    let owners = [change.old_controller, change.controller].into_iter().flatten();
+    let sets = owners.filter(|owner| owner.kind == "ReplicaSet" && owner.api_version.starts_with("apps/"));
+    sets.map(|owner| ObjectKey::new(change.key.namespace(), &owner.name))
+        .collect()
+}
+
+/// The sets that could adopt a pod that nobody controls.
+fn adopters(sets: &Cache<ReplicaSet>, change: &Change<'_, PodView>) -> Vec<ObjectKey> {
+    let Some(pod) = change.new.filter(|_| change.controller.is_none()) else {
+        return Vec::new();
+    };
+    let matching = |set: &Arc<ReplicaSet>| {
+        let selector = selector_of(&set.spec.selector);
+        selector.is_ok_and(|selector| selector.matches(&pod.labels))
+    };
+    let mut found = Vec::new();
+    for set in sets
+        .by_index(NAMESPACE, &pod.namespace)
+        .iter()
+        .filter(|set| matching(set))
+    {
+        found.push(set.key());
+    }
+    found
+}
+
+#[async_trait]
+impl Controller for ReplicaSetController {
+    type Object = ReplicaSet;
+
+    async fn reconcile(&self, set: Arc<ReplicaSet>, cx: &Context) -> Result<Action, ReconcileError> {
+        self.pods.synced().await;
+        let key = set.key();
+        if let Some(rest) = self.ledger.resting(&key, Instant::now()) {
+            return Ok(Action::requeue_after(rest));
+        }
+        let selector = selector_of(&set.spec.selector)?;
+        let standing = self.ledger.standing(&key);
+        let mut plan = decide(&set, &selector, &self.seen(&set));
+        if standing == Standing::InDoubt && (plan.create > 0 || plan.delete > 0) && was_observed(&set) {
+            // Whoever worked on it last may have written what the view does not show yet.
+            plan = decide(&set, &selector, &self.live(&set, cx.client()).await?);
+        }
+        let work = Work {
+            controller: self,
+            client: cx.client(),
+            set: &set,
+            namespace: key.namespace().unwrap_or_default(),
+        };
+        let mut managed = Ok(());
+        if plan.has_writes() {
+            // Cut off from here on, the next reconcile must not trust the view.
+            self.ledger.doubt(&key);
+            let mut newest = Revision::ZERO;
+            managed = work.carry_out(&plan, &mut newest).await;
+            self.pods.wait_for(newest).await;
+            plan = decide(&set, &selector, &self.seen(&set));
+        }
+        self.ledger.trust(&key);
+        self.ledger.rest(&key, plan.claimed.len(), Instant::now());
+        let action = self
+            .report(&set, &plan, managed.as_ref().map(|()| ()), cx.client())
+            .await?;
+        match managed {
+            Ok(()) if plan.create > 0 || plan.delete > 0 => Ok(Action::requeue_after(Duration::ZERO)),
+            Ok(()) => Ok(action),
+            Err(failure) => Err(failure.message.into()),
+        }
+    }
+
+    async fn gone(&self, key: &ObjectKey, _: &Context) {
+        self.ledger.forget(key);
+    }
+}
+
+impl ReplicaSetController {
+    /// The set's pods and its namespace's orphans, as the view has them.
+    fn seen(&self, set: &ReplicaSet) -> Vec<Arc<PodView>> {
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let mut pods = self.pods.by_index(CONTROLLER, uid);
+        pods.extend(self.pods.by_index(CONTROLLER, &orphans_of(namespace)));
+        pods
+    }
+
+    /// The same, as the store has them.
+    async fn live(&self, set: &ReplicaSet, client: &Client) -> Result<Vec<Arc<PodView>>, ReconcileError> {
+        let collection = Collection {
+            resource: Arc::clone(&self.pod_resource),
+            namespace: set.metadata.namespace.clone(),
+        };
+        let list = client.backend().list(&collection, &ListParams::default()).await?;
+        let views = list
+            .items
+            .iter()
+            .map(|document| PodView::new(document).map(Arc::new));
+        Ok(views.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes the status if it differs.
+    async fn report(
+        &self,
+        set: &ReplicaSet,
+        plan: &Plan,
+        managed: Result<(), &Failure>,
+        client: &Client,
+    ) -> Result<Action, ApiError> {
+        let (status, next) = status(set, &plan.claimed, managed, time::now());
+        let action = next.map_or(Action::done(), Action::requeue_after);
+        if set.status.as_ref() == Some(&status) {
+            return Ok(action);
+        }
+        let key = set.key();
+        let api = client.api::<ReplicaSet>(key.namespace().unwrap_or_default());
+        match api
+            .put_status(key.name(), set.metadata.uid.as_deref(), &status)
+            .await
+        {
+            Ok(written) => {
+                // The next reconcile compares with what this one wrote.
+                self.sets.wait_for(written.document.revision()).await;
+                Ok(action)
+            }
+            Err(ApiError::NotFound(_)) => Ok(Action::done()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether any reconcile of the set has come to its end before: until then it has no pods.
+fn was_observed(set: &ReplicaSet) -> bool {
+    set.status
+        .as_ref()
+        .is_some_and(|status| status.observed_generation.is_some())
+}

@@ -1,0 +1,98 @@
+//! The rules as every writer meets them: through a client.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use orch_core::client::{Api, ApiError, Client, DeleteParams, Deleted, ListParams, Part, Patch};
+use orch_core::object::RawObject;
+use orch_core::store::MemoryStore;
+use serde_json::{Value, json};
+
+use super::kinds;
+
+fn client() -> Client {
+    let builder = Client::builder(Arc::new(MemoryStore::new()));
+    kinds().fold(builder, |builder, kind| builder.kind(kind)).build()
+}
+
+fn pod(name: &str) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "web", "image": "nginx"}]},
+        "status": {"phase": "Running"},
+    }))
+    .unwrap()
+}
+
+async fn patch(pods: &Api<Pod>, part: Part<'_>, patch: Value) -> Result<RawObject, ApiError> {
+    let written = pods.patch_part("web", part, &Patch::Merge(patch)).await?;
+    Ok(written.document.to_raw().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_lives_by_its_rules() {
+    let client = client();
+    let pods = client.api::<Pod>("default");
+    let created = pods.create(&pod("web")).await.unwrap();
+    let status = created.status.unwrap();
+    assert_eq!(status.phase.as_deref(), Some("Pending"));
+    assert_eq!(status.qos_class.as_deref(), Some("BestEffort"));
+
+    let wrong = patch(&pods, Part::Whole, json!({"spec": {"nodeName": "n1"}}))
+        .await
+        .unwrap_err();
+    assert!(
+        wrong
+            .to_string()
+            .contains("pod updates may not change fields other than"),
+        "{wrong}"
+    );
+    let bound = patch(
+        &pods,
+        Part::Subresource("binding"),
+        json!({"spec": {"nodeName": "n1"}}),
+    )
+    .await;
+    assert_eq!(bound.unwrap()["spec"]["nodeName"], "n1");
+
+    let wrong = patch(&pods, Part::Status, json!({"status": {"phase": 1}}))
+        .await
+        .unwrap_err();
+    assert!(matches!(wrong, ApiError::Invalid { .. }), "{wrong}");
+    let running = patch(&pods, Part::Status, json!({"status": {"phase": "Running"}})).await;
+    assert_eq!(running.unwrap()["status"]["phase"], "Running");
+
+    pods.create(&pod("other")).await.unwrap();
+    let params = ListParams {
+        fields: "spec.nodeName=n1,status.phase=Running".parse().unwrap(),
+        ..ListParams::default()
+    };
+    let list = pods.list(&params).await.unwrap();
+    assert_eq!(list.items.len(), 1);
+
+    let deleted = pods.delete("web", &DeleteParams::default()).await.unwrap();
+    assert!(
+        matches!(deleted, Deleted::Pending(_)),
+        "its node has 30 seconds to end it"
+    );
+    let deleted = pods.delete("other", &DeleteParams::default()).await.unwrap();
+    assert!(matches!(deleted, Deleted::Gone(_)), "no node runs it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_goes_when_it_is_finalized() {
+    let client = client();
+    let namespaces = client.all::<Namespace>();
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "shop"}})).unwrap();
+    namespaces.create(&namespace).await.unwrap();
+    let deleted = namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
+    assert!(
+        matches!(deleted, Deleted::Pending(_)),
+        "what it contains must go first"
+    );
+
+    let patch = Patch::Merge(json!({"spec": {"finalizers": []}}));
+    let part = Part::Subresource("finalize");
+    namespaces.patch_part("shop", part, &patch).await.unwrap();
+    assert!(matches!(namespaces.get("shop").await, Err(ApiError::NotFound(_))));
+}

@@ -1,0 +1,34 @@
+//! Kubernetes' kinds: what each fills in, and what each refuses.
+//!
+//! Every kind has a module of pure functions: `default` fills what a writer left out, in the raw JSON object, so
+//! that nothing a writer sent is lost; `prepare_*` resets what this writer may not write; `validate` and
+//! `validate_update` say what is wrong, in Kubernetes' own words and with its field paths. The table [`KINDS`] lists
+//! them for the API and the client; adding a kind is a row there and its rules.
+//!
+//! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
+
+mod check;
+pub mod config_map;
+pub mod decode;
+pub mod deployment;
+pub mod event;
+pub mod fields;
+pub mod lease;
+pub mod meta;
+pub mod namespace;
+pub mod node;
+pub mod pod;
+mod raw;
+pub mod replica_set;
+pub mod secret;
+pub mod table;
+mod workload;
+
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod workload_tests;
+
+pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds};

@@ -1,0 +1,50 @@
+//! Pods: their defaults, what Kubernetes refuses of them, and what controllers and the node agent ask of them.
+
+mod accepted;
+mod affinity;
+mod container;
+mod default;
+mod dns;
+mod env;
+mod image;
+mod mount;
+pub(crate) mod placement;
+mod probe;
+pub(crate) mod resource;
+pub mod resources;
+mod security;
+pub mod status;
+mod status_update;
+mod strategy;
+mod update;
+mod validate;
+mod volume;
+mod volume_default;
+mod warnings;
+
+#[cfg(test)]
+mod accepted_tests;
+#[cfg(test)]
+mod container_tests;
+#[cfg(test)]
+mod default_tests;
+#[cfg(test)]
+mod resources_tests;
+#[cfg(test)]
+mod status_tests;
+#[cfg(test)]
+mod update_tests;
+#[cfg(test)]
+mod validate_tests;
+
+pub use accepted::validate_raw;
+pub use default::{
+    DEFAULT_TOLERATION_SECONDS, TAINT_NOT_READY, TAINT_UNREACHABLE, default, default_template,
+};
+pub use image::default_pull_policy;
+pub use status_update::validate_status;
+pub use strategy::{bind, deletion_grace, prepare_create};
+pub use update::validate_update;
+pub use validate::validate;
+pub(crate) use validate::validate_template;
+pub(crate) use warnings::warnings;

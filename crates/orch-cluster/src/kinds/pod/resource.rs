@@ -1,0 +1,158 @@
+//! Validates what a container asks for and may use.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
+use orch_core::object::Quantity;
+use orch_core::object::names;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
+
+use crate::kinds::check;
+
+/// The resources of a container that need no domain before their name, besides huge pages.
+const CONTAINER_RESOURCES: [&str; 3] = ["cpu", "ephemeral-storage", "memory"];
+
+/// The other resources Kubernetes knows by a bare name: of nodes, claims and quotas.
+const OTHER_RESOURCES: [&str; 12] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "limits.cpu",
+    "limits.memory",
+    "secrets",
+    "services",
+];
+
+fn is_huge_pages(name: &str) -> bool {
+    name.starts_with("hugepages-")
+}
+
+/// A resource of Kubernetes' own: a bare name, or one in its domain.
+fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
+
+/// A resource of someone else's, counted in whole units and never shared.
+pub(crate) fn is_extended(name: &str) -> bool {
+    !is_native(name)
+        && !name.starts_with("requests.")
+        && names::qualified_name(&format!("requests.{name}")).is_empty()
+}
+
+/// Whether a container may be promised less of a resource than it may use.
+fn is_overcommit_allowed(name: &str) -> bool {
+    is_native(name) && !is_huge_pages(name)
+}
+
+/// Validates the `resources` of a container.
+pub(super) fn validate_requirements(
+    errors: &mut FieldErrors,
+    at: &FieldPath,
+    resources: &ResourceRequirements,
+) {
+    let limits_at = at.child("limits");
+    let requests_at = at.child("requests");
+    let limits = validate_list(errors, &limits_at, resources.limits.as_ref());
+    let requests = validate_list(errors, &requests_at, resources.requests.as_ref());
+    for (name, request) in &requests {
+        match limits.get(name) {
+            Some(limit) if request != limit && !is_overcommit_allowed(name) => {
+                let detail = format!("must be equal to {name} limit of {limit}");
+                errors.push(FieldError::invalid(&requests_at, request.to_string(), detail));
+            }
+            Some(limit) if request > limit => {
+                let detail = format!("must be less than or equal to {name} limit of {limit}");
+                errors.push(FieldError::invalid(&requests_at, request.to_string(), detail));
+            }
+            Some(_) => {}
+            None if !is_overcommit_allowed(name) => {
+                let detail = "Limit must be set for non overcommitable resources";
+                errors.push(FieldError::required(&limits_at, detail));
+            }
+            None => {}
+        }
+    }
+    let names = || limits.keys().chain(requests.keys());
+    if names().any(|name| is_huge_pages(name)) && !names().any(|name| matches!(*name, "cpu" | "memory")) {
+        errors.push(FieldError::forbidden(at, "HugePages require cpu or memory"));
+    }
+}
+
+/// Validates a resource list by itself, and gives what could be read of it.
+pub(super) fn validate_list<'a>(
+    errors: &mut FieldErrors,
+    at: &FieldPath,
+    list: Option<&'a BTreeMap<String, WireQuantity>>,
+) -> BTreeMap<&'a str, Quantity> {
+    let mut read = BTreeMap::new();
+    for (name, quantity) in list.into_iter().flatten() {
+        let at = at.key(name.clone());
+        validate_name(errors, &at, name);
+        if let Some(quantity) = validate_quantity(errors, &at, name, &quantity.0) {
+            read.insert(name.as_str(), quantity);
+        }
+    }
+    read
+}
+
+fn validate_name(errors: &mut FieldErrors, at: &FieldPath, name: &str) {
+    let wrong = names::qualified_name(name);
+    if !wrong.is_empty() {
+        check::format(errors, at, name, wrong);
+        return;
+    }
+    if name.contains('/') {
+        if !is_native(name) && !is_extended(name) {
+            errors.push(FieldError::invalid(
+                at,
+                name,
+                "doesn't follow extended resource name standard",
+            ));
+        }
+        return;
+    }
+    if CONTAINER_RESOURCES.contains(&name) || is_huge_pages(name) {
+        return;
+    }
+    if !OTHER_RESOURCES.contains(&name) {
+        errors.push(FieldError::invalid(
+            at,
+            name,
+            "must be a standard resource type or fully qualified",
+        ));
+    }
+    errors.push(FieldError::invalid(
+        at,
+        name,
+        "must be a standard resource for containers",
+    ));
+}
+
+/// Validates the amount of a resource, and gives it if it can be read.
+pub(crate) fn validate_quantity(
+    errors: &mut FieldErrors,
+    at: &FieldPath,
+    resource: &str,
+    quantity: &str,
+) -> Option<Quantity> {
+    let amount: Quantity = match quantity.parse() {
+        Ok(amount) => amount,
+        Err(error) => {
+            errors.push(FieldError::invalid(at, quantity, format!("{error}")));
+            return None;
+        }
+    };
+    if amount < Quantity::ZERO {
+        errors.push(FieldError::invalid(at, amount.to_string(), check::NEGATIVE));
+    }
+    if is_extended(resource) && amount.milli_value() % 1000 != 0 {
+        errors.push(FieldError::invalid(at, amount.to_string(), "must be an integer"));
+    }
+    Some(amount)
+}

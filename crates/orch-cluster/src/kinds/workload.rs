@@ -1,0 +1,48 @@
+//! What the kinds that keep pods running have in common: a selector and a template that must agree.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
+
+use super::pod;
+
+/// Validates a selector, and the template it must select.
+pub(super) fn validate_selector_and_template(
+    errors: &mut FieldErrors,
+    at: &FieldPath,
+    selector: &LabelSelector,
+    template: Option<&PodTemplateSpec>,
+) {
+    let selector_at = at.child("selector");
+    let parsed = orch_core::object::LabelSelector::from(selector);
+    // An absent selector decodes as one without parts.
+    let absent = selector.match_labels.is_none() && selector.match_expressions.is_none();
+    if absent {
+        errors.push(FieldError::required(&selector_at, ""));
+    } else if parsed.is_empty() {
+        errors.push(FieldError::invalid(
+            &selector_at,
+            selector,
+            "empty selector is invalid for deployment",
+        ));
+    }
+    let wrong = parsed.validate(&selector_at);
+    errors.extend(wrong);
+    let selector = parsed.to_selector();
+    let template_at = at.child("template");
+    match template {
+        None => errors.push(FieldError::required(&template_at, "")),
+        Some(template) => {
+            // No selector selects nothing, an empty one everything.
+            let selected = |labels: &BTreeMap<String, String>| {
+                !absent
+                    && selector
+                        .as_ref()
+                        .map_or(true, |selector| selector.matches(labels))
+            };
+            pod::validate_template(errors, &template_at, template, selected, "ReplicaSet");
+        }
+    }
+}

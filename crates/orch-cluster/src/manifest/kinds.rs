@@ -1,0 +1,183 @@
+//! The kinds that a manifest may hold, and how each is checked.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{apps, core};
+use k8s_openapi::apimachinery::pkg::apis::meta;
+use orch_core::object::{ApiResource, FieldPath, Object};
+use serde_json::Value;
+
+use super::strict::{self, Checked, Fault};
+use super::unimplemented::{self, Unimplemented};
+
+/// The kinds that a manifest may hold: for each, the type it must decode as and the fields that have no
+/// effect here.
+///
+/// ```
+/// use orch_cluster::manifest::ManifestKinds;
+/// use orch_core::object::{Object, ObjectMeta};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, Serialize, Deserialize, Object)]
+/// #[object(group = "example.com")]
+/// struct Backup {
+///     metadata: ObjectMeta,
+/// }
+///
+/// let kinds = ManifestKinds::builtin().with::<Backup>();
+/// assert!(kinds.resource("example.com/v1", "Backup").is_some());
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManifestKinds(BTreeMap<(String, String), Kind>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Kind {
+    pub(super) resource: ApiResource,
+    check: Option<fn(&Value) -> Checked>,
+    pub(super) unimplemented: Vec<Unimplemented>,
+}
+
+impl ManifestKinds {
+    /// No kinds.
+    pub fn empty() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// The kinds of this crate.
+    pub fn builtin() -> Self {
+        Self::empty()
+            .with::<core::v1::Namespace>()
+            .with::<core::v1::Node>()
+            .with::<core::v1::ConfigMap>()
+            .with::<core::v1::Secret>()
+            .with::<core::v1::Event>()
+            .with::<core::v1::Pod>()
+            .with::<apps::v1::ReplicaSet>()
+            .with::<apps::v1::Deployment>()
+            .with_unimplemented::<core::v1::Node>(unimplemented::node())
+            .with_unimplemented::<core::v1::Pod>(unimplemented::pod(""))
+            .with_unimplemented::<apps::v1::ReplicaSet>(unimplemented::pod("spec.template."))
+            .with_unimplemented::<apps::v1::Deployment>(unimplemented::pod("spec.template."))
+    }
+
+    /// And this kind, whose objects must decode as it.
+    #[must_use]
+    pub fn with<K: Object>(self) -> Self {
+        self.insert(K::resource(), Some(strict::check::<K>))
+    }
+
+    /// And this kind, of which only the metadata is checked.
+    #[must_use]
+    pub fn with_resource(self, resource: ApiResource) -> Self {
+        self.insert(resource, None)
+    }
+
+    /// And these fields of a kind added before, which are stored but have no effect.
+    #[must_use]
+    pub fn with_unimplemented<K: Object>(mut self, fields: impl IntoIterator<Item = Unimplemented>) -> Self {
+        if let Some(kind) = self.0.get_mut(&id(&K::resource())) {
+            kind.unimplemented.extend(fields);
+        }
+        self
+    }
+
+    /// The kind with this `apiVersion` and `kind`.
+    pub fn resource(&self, api_version: &str, kind: &str) -> Option<&ApiResource> {
+        self.kind(api_version, kind).map(|kind| &kind.resource)
+    }
+
+    /// All kinds.
+    pub fn resources(&self) -> impl Iterator<Item = &ApiResource> {
+        self.0.values().map(|kind| &kind.resource)
+    }
+
+    pub(super) fn kind(&self, api_version: &str, kind: &str) -> Option<&Kind> {
+        self.0.get(&(api_version.to_owned(), kind.to_owned()))
+    }
+
+    /// Why there is no such kind.
+    pub(super) fn unknown(&self, api_version: &str, kind: &str) -> Fault {
+        let versions: Vec<&str> = self
+            .0
+            .keys()
+            .filter(|(_, known)| known == kind)
+            .map(|(version, _)| version.as_str())
+            .collect();
+        if !versions.is_empty() {
+            return Fault {
+                path: "apiVersion".into(),
+                message: format!(
+                    "kind {kind:?} is not known in {api_version:?}; allowed is {}",
+                    versions.join(", ")
+                ),
+            };
+        }
+        let message = match strict::meant(kind, self.0.keys().map(|(_, known)| known.as_str())) {
+            Some(meant) => format!("unknown kind {kind:?}; did you mean {meant:?}?"),
+            None => {
+                let known: Vec<String> = self
+                    .0
+                    .keys()
+                    .map(|(version, kind)| format!("{kind} ({version})"))
+                    .collect();
+                format!(
+                    "unknown kind {kind:?} in {api_version:?}; known are {}",
+                    known.join(", ")
+                )
+            }
+        };
+        Fault {
+            path: "kind".into(),
+            message,
+        }
+    }
+
+    fn insert(mut self, resource: ApiResource, check: Option<fn(&Value) -> Checked>) -> Self {
+        let kind = Kind {
+            check,
+            unimplemented: Vec::new(),
+            resource,
+        };
+        self.0.insert(id(&kind.resource), kind);
+        self
+    }
+}
+
+impl Default for ManifestKinds {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}
+
+impl Kind {
+    /// Everything about an object of this kind that does not fit.
+    pub(super) fn check(&self, object: &Value) -> Checked {
+        let mut checked = self.check.map(|check| check(object)).unwrap_or_default();
+        // Types of one's own keep unknown metadata; Kubernetes' own type knows them all.
+        let metadata = object.get("metadata").unwrap_or(&Value::Null);
+        let own = strict::check::<Option<meta::v1::ObjectMeta>>(metadata).faults;
+        for fault in own {
+            let path = fault
+                .path
+                .segments()
+                .into_iter()
+                .fold(FieldPath::new("metadata"), |path, segment| {
+                    path.step(segment.clone())
+                });
+            if !checked.faults.iter().any(|known| known.path == path) {
+                checked.faults.push(Fault {
+                    path,
+                    message: fault.message,
+                });
+            }
+        }
+        // A type need not have fields for what names it.
+        let names = [FieldPath::new("apiVersion"), FieldPath::new("kind")];
+        checked.faults.retain(|fault| !names.contains(&fault.path));
+        checked
+    }
+}
+
+fn id(resource: &ApiResource) -> (String, String) {
+    (resource.api_version().into_owned(), resource.kind.to_string())
+}

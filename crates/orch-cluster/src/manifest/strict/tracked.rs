@@ -1,0 +1,287 @@
+//! A deserializer over a JSON value that remembers where it is.
+
+use std::cell::RefCell;
+
+use orch_core::object::{FieldPath, Quantity};
+use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Error, Value};
+
+use super::expected::{Want, mismatch, unknown_field};
+use super::{Fault, MAX_FAULTS, Notes};
+
+/// A value at its place.
+#[derive(Clone)]
+pub(super) struct Tracked<'de, 'n> {
+    value: &'de Value,
+    path: FieldPath,
+    notes: &'n RefCell<Notes>,
+    /// If it is a field of a struct: its name, and the fields the struct has.
+    among: Option<(&'de str, Option<&'static [&'static str]>)>,
+}
+
+impl<'de, 'n> Tracked<'de, 'n> {
+    pub(super) fn root(value: &'de Value, notes: &'n RefCell<Notes>) -> Self {
+        Self {
+            value,
+            path: FieldPath::root(),
+            notes,
+            among: None,
+        }
+    }
+
+    /// Decodes; if that fails and nothing further in failed, remembers that it failed here.
+    fn here<T>(self, want: Want, decode: impl FnOnce(Self) -> Result<T, Error>) -> Result<T, Error> {
+        let (value, path, notes) = (self.value, self.path.clone(), self.notes);
+        let result = decode(self);
+        if let Err(error) = &result {
+            let mut notes = notes.borrow_mut();
+            if notes.failed.is_none() {
+                let error = error.to_string();
+                let message = if error.starts_with("missing field `") {
+                    error
+                } else {
+                    mismatch(want, value, &error, notes.hides(&path))
+                };
+                notes.failed = Some(Fault { path, message });
+            }
+        }
+        result
+    }
+
+    fn leaf<T>(self, want: Want, decode: impl FnOnce(&'de Value) -> Result<T, Error>) -> Result<T, Error> {
+        self.here(want, |this| decode(this.value))
+    }
+
+    fn any<V: Visitor<'de>>(
+        self,
+        want: Want,
+        fields: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.here(want, |this| match this.value {
+            Value::Array(items) => visitor.visit_seq(Items {
+                items: items.iter().enumerate(),
+                list: this,
+            }),
+            Value::Object(entries) => visitor.visit_map(Entries {
+                entries: entries.iter(),
+                object: this,
+                fields,
+                next: None,
+            }),
+            scalar => scalar.deserialize_any(visitor),
+        })
+    }
+
+    /// Kubernetes takes a quantity as a string or a number; the types take strings alone.
+    fn quantity<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let text = match self.value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => {
+                let text = number.to_string();
+                let rewrite = (self.path.clone(), Value::String(text.clone()));
+                self.notes.borrow_mut().rewrites.push(rewrite);
+                text
+            }
+            _ => return visitor.visit_newtype_struct(self),
+        };
+        if let Err(error) = text.trim().parse::<Quantity>() {
+            self.notes.borrow_mut().unfit.push(Fault {
+                path: self.path.clone(),
+                message: error.to_string(),
+            });
+        }
+        visitor.visit_newtype_struct(StringDeserializer::new(text))
+    }
+}
+
+macro_rules! leaves {
+    ($($method:ident: $want:expr,)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.leaf($want, |value| value.$method(visitor))
+        }
+    )*};
+}
+
+macro_rules! integers {
+    ($($method:ident: $type:ty,)*) => {
+        leaves! { $($method: Want::Integer(<$type>::MIN as i128, <$type>::MAX as i128),)* }
+    };
+}
+
+impl<'de> Deserializer<'de> for Tracked<'de, '_> {
+    type Error = Error;
+
+    integers! {
+        deserialize_i8: i8,
+        deserialize_i16: i16,
+        deserialize_i32: i32,
+        deserialize_i64: i64,
+        deserialize_u8: u8,
+        deserialize_u16: u16,
+        deserialize_u32: u32,
+        deserialize_u64: u64,
+    }
+
+    leaves! {
+        deserialize_bool: Want::Boolean,
+        deserialize_f32: Want::Number,
+        deserialize_f64: Want::Number,
+        deserialize_char: Want::Text,
+        deserialize_str: Want::Text,
+        deserialize_string: Want::Text,
+        deserialize_bytes: Want::Any,
+        deserialize_byte_buf: Want::Any,
+        deserialize_unit: Want::Any,
+        deserialize_identifier: Want::Text,
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.any(Want::Any, None, visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.value.is_null() {
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.leaf(Want::Any, |value| value.deserialize_unit_struct(name, visitor))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match name {
+            "Quantity" => self.quantity(visitor),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.any(Want::List, None, visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.any(Want::List, None, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.any(Want::List, None, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.any(Want::Object, None, visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if self.value.is_array() {
+            // serde would take a list for the fields in order; Kubernetes does not.
+            return self.here(Want::Object, |_| Err(serde::de::Error::custom("a list")));
+        }
+        self.any(Want::Object, Some(fields), visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.leaf(Want::Any, |value| value.deserialize_enum(name, variants, visitor))
+    }
+
+    /// Only fields that the type does not have are ignored.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if let Some((name, known)) = self.among {
+            let mut notes = self.notes.borrow_mut();
+            if notes.unknown.len() < MAX_FAULTS {
+                let message = unknown_field(name, known);
+                let path = self.path;
+                notes.unknown.push(Fault { path, message });
+            }
+        }
+        visitor.visit_unit()
+    }
+}
+
+struct Items<'de, 'n> {
+    items: std::iter::Enumerate<std::slice::Iter<'de, Value>>,
+    list: Tracked<'de, 'n>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'de, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        for (index, value) in self.items.by_ref() {
+            let path = self.list.path.index(index);
+            if self.list.notes.borrow().skipped.contains(&path) {
+                continue;
+            }
+            let item = Tracked {
+                value,
+                path,
+                notes: self.list.notes,
+                among: None,
+            };
+            return seed.deserialize(item).map(Some);
+        }
+        Ok(None)
+    }
+}
+
+struct Entries<'de, 'n> {
+    entries: serde_json::map::Iter<'de>,
+    object: Tracked<'de, 'n>,
+    fields: Option<&'static [&'static str]>,
+    next: Option<Tracked<'de, 'n>>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        for (key, value) in self.entries.by_ref() {
+            let path = self.object.path.child(key.clone());
+            if self.object.notes.borrow().skipped.contains(&path) {
+                continue;
+            }
+            let value = Tracked {
+                value,
+                path,
+                notes: self.object.notes,
+                among: Some((key, self.fields)),
+            };
+            self.next = Some(value);
+            return seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        match self.next.take() {
+            Some(value) => seed.deserialize(value),
+            None => Err(serde::de::Error::custom("value before key")),
+        }
+    }
+}

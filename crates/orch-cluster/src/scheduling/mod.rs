@@ -1,0 +1,12 @@
+//! Binds pods to nodes: translates both into the scheduler's neutral words, places, and writes the bindings.
+
+mod amounts;
+mod bind;
+mod node;
+mod pod;
+mod requirements;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use run::{Scheduling, SchedulingOptions};

@@ -1,0 +1,262 @@
+//! What a pod asks of a node, from its spec (Kubernetes' `PodSpec` and `PodRequests`).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use orch_core::scheduler::{
+    Condition, Effect, Group, HostPort, Operator, Preference, Protocol, Requirements, Resources, Taint, Term,
+    Toleration,
+};
+use serde::Deserialize;
+
+use super::amounts::{Amounts, Rounding, Sum, nanos};
+
+/// The parts of a pod's spec that decide where it may go.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Spec<'a> {
+    #[serde(borrow)]
+    pub(super) node_name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) scheduler_name: Option<Cow<'a, str>>,
+    pub(super) priority: Option<i32>,
+    pub(super) scheduling_gates: Option<Vec<serde::de::IgnoredAny>>,
+    node_selector: Option<BTreeMap<String, String>>,
+    affinity: Option<Affinity>,
+    tolerations: Option<Vec<WireToleration>>,
+    #[serde(borrow)]
+    containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow)]
+    init_containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow)]
+    overhead: Option<Amounts<'a>>,
+    #[serde(borrow)]
+    resources: Option<ContainerResources<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container<'a> {
+    #[serde(borrow)]
+    resources: Option<ContainerResources<'a>>,
+    ports: Option<Vec<Port>>,
+    #[serde(borrow)]
+    restart_policy: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerResources<'a> {
+    #[serde(borrow)]
+    requests: Option<Amounts<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Port {
+    host_port: Option<u16>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
+    protocol: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Affinity {
+    node_affinity: Option<NodeAffinity>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeAffinity {
+    required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
+    preferred_during_scheduling_ignored_during_execution: Option<Vec<Preferred>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeSelector {
+    node_selector_terms: Vec<WireTerm>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Preferred {
+    weight: u32,
+    preference: WireTerm,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireTerm {
+    match_expressions: Option<Vec<Expression>>,
+    match_fields: Option<Vec<Expression>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Expression {
+    key: String,
+    operator: String,
+    values: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireToleration {
+    key: Option<String>,
+    operator: Option<String>,
+    value: Option<String>,
+    effect: Option<String>,
+}
+
+impl Spec<'_> {
+    /// The spec in the scheduler's words. `group` is whose replica the pod is.
+    pub(super) fn requirements(&self, group: Option<Group>) -> Requirements {
+        let affinity = self
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref());
+        let required = affinity.and_then(|affinity| {
+            affinity
+                .required_during_scheduling_ignored_during_execution
+                .as_ref()
+        });
+        let preferred = affinity.and_then(|affinity| {
+            affinity
+                .preferred_during_scheduling_ignored_during_execution
+                .as_ref()
+        });
+        let tolerations: Vec<Toleration> = self.tolerations.iter().flatten().filter_map(toleration).collect();
+        let cordon = Taint::new("node.kubernetes.io/unschedulable", "", Effect::NoSchedule);
+        Requirements {
+            resources: self.resources(),
+            selector: self.node_selector.clone().unwrap_or_default(),
+            affinity: required.map_or_else(Vec::new, |required| {
+                required.node_selector_terms.iter().map(term).collect()
+            }),
+            preferences: preferred
+                .into_iter()
+                .flatten()
+                .map(|preferred| Preference {
+                    weight: preferred.weight,
+                    term: term(&preferred.preference),
+                })
+                .collect(),
+            tolerates_unschedulable: tolerations.iter().any(|toleration| toleration.tolerates(&cordon)),
+            tolerations,
+            host_ports: self.host_ports(),
+            group,
+            ..Requirements::default()
+        }
+    }
+
+    /// What the pod takes of a node: the larger of what its containers take together and what any init
+    /// container takes while it runs, sidecars that run by then included, plus the overhead.
+    fn resources(&self) -> Resources {
+        let mut sum = Sum::default();
+        for container in self.containers.iter().flatten() {
+            sum.add(container.requests());
+        }
+        let mut sidecars = Sum::default();
+        let mut peak = Sum::default();
+        for container in self.init_containers.iter().flatten() {
+            if container.restart_policy.as_deref() == Some("Always") {
+                sidecars.add(container.requests());
+                sum.add(container.requests());
+                peak.raise(&sidecars);
+            } else {
+                let mut running = sidecars.clone();
+                running.add(container.requests());
+                peak.raise(&running);
+            }
+        }
+        sum.raise(&peak);
+        // Requests of the pod as a whole come before those of its containers (KEP-2837).
+        let whole = self
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.requests.as_ref());
+        for (name, amount) in whole.into_iter().flatten() {
+            sum.0.insert(name.to_string(), nanos(amount));
+        }
+        sum.add(self.overhead.as_ref());
+        sum.resources(Rounding::Up).slots(1)
+    }
+
+    fn host_ports(&self) -> Vec<HostPort> {
+        let init = self.init_containers.iter().flatten();
+        // An ordinary init container is gone before the pod's ports matter.
+        let sidecars = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+        let ports = self.containers.iter().flatten().chain(sidecars);
+        ports
+            .flat_map(|container| container.ports.iter().flatten())
+            .filter_map(|port| {
+                Some(HostPort {
+                    ip: port.host_ip.as_deref().and_then(|ip| ip.parse().ok()),
+                    protocol: match port.protocol.as_deref() {
+                        Some("UDP") => Protocol::Udp,
+                        Some("SCTP") => Protocol::Sctp,
+                        _ => Protocol::Tcp,
+                    },
+                    port: port.host_port.filter(|port| *port > 0)?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl<'a> Container<'a> {
+    fn requests(&self) -> Option<&Amounts<'a>> {
+        self.resources.as_ref()?.requests.as_ref()
+    }
+}
+
+fn term(wire: &WireTerm) -> Term {
+    let labels = wire.match_expressions.iter().flatten();
+    let fields = wire.match_fields.iter().flatten();
+    let labels = labels.map(|expression| Condition::label(expression.key.clone(), operator(expression)));
+    // `metadata.name` is the only field that Kubernetes allows.
+    Term::new(labels.chain(fields.map(|expression| Condition::name(operator(expression)))))
+}
+
+fn operator(expression: &Expression) -> Operator {
+    let values = expression.values.clone().unwrap_or_default();
+    let number = || values.first().and_then(|value| value.parse().ok());
+    match expression.operator.as_str() {
+        "NotIn" => Operator::NotIn(values),
+        "Exists" => Operator::Exists,
+        "DoesNotExist" => Operator::DoesNotExist,
+        // A bound that is no number matches no node, as in Kubernetes.
+        "Gt" => number().map_or(Operator::In(Vec::new()), Operator::Gt),
+        "Lt" => number().map_or(Operator::In(Vec::new()), Operator::Lt),
+        _ => Operator::In(values),
+    }
+}
+
+fn toleration(wire: &WireToleration) -> Option<Toleration> {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let effect = match text(&wire.effect) {
+        None => None,
+        Some(effect) => Some(self::effect(&effect)?),
+    };
+    let value = match text(&wire.operator).as_deref() {
+        Some("Exists") => None,
+        _ => Some(wire.value.clone().unwrap_or_default()),
+    };
+    Some(Toleration {
+        key: text(&wire.key),
+        value,
+        effect,
+    })
+}
+
+/// The effect of a taint or toleration by Kubernetes' word for it.
+pub(super) fn effect(word: &str) -> Option<Effect> {
+    match word {
+        "NoSchedule" => Some(Effect::NoSchedule),
+        "PreferNoSchedule" => Some(Effect::PreferNoSchedule),
+        "NoExecute" => Some(Effect::NoExecute),
+        _ => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong with the file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another store, of this process or another, has the file open.
+    #[error("store {path}: in use by another process, or opened twice by this one", path = path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written in a format that this version does not know.
+    #[error("store {path}: format version {found}, this version reads {supported}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        found: u32,
+        /// The version that is understood.
+        supported: u32,
+    },
+    /// The file is something else.
+    #[error("store {path}: not a store of orch: {reason}", path = path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The file is a store, but broken: cut short or overwritten.
+    #[error("store {path}: damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The file cannot be created, read or written.
+    #[error("store {path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Why the open file could not be read or written; shared by all who are told.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("{0}")]
+    Redb(Arc<redb::Error>),
+    #[error("damaged: {0}")]
+    Damaged(&'static str),
+    #[error("the store is closed")]
+    Closed,
+    #[error("an earlier commit failed, open the store anew: {0}")]
+    Failed(Arc<Fault>),
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Redb(Arc::new(error.into()))
+    }
+}

@@ -1,0 +1,69 @@
+//! How a store keeps its file.
+
+use std::path::Path;
+
+use crate::{OpenError, RedbStore};
+
+/// How a [`RedbStore`] keeps its file.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("state.redb");
+/// let store = orch_store::RedbStoreOptions::new().history_commits(10_000).open(path)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedbStoreOptions {
+    pub(crate) history_commits: u64,
+    pub(crate) history_bytes: u64,
+    pub(crate) cache_bytes: usize,
+}
+
+impl RedbStoreOptions {
+    /// 100,000 commits or 256 MiB of history, 256 MiB of cache.
+    pub fn new() -> Self {
+        Self {
+            history_commits: 100_000,
+            history_bytes: 256 << 20,
+            cache_bytes: 256 << 20,
+        }
+    }
+
+    /// How many of the newest commits stay readable as history. What is older is compacted when it exceeds
+    /// this by a sixteenth.
+    #[must_use]
+    pub fn history_commits(mut self, commits: u64) -> Self {
+        self.history_commits = commits;
+        self
+    }
+
+    /// How many bytes of history to keep, which holds the new and the replaced value of each change.
+    #[must_use]
+    pub fn history_bytes(mut self, bytes: u64) -> Self {
+        self.history_bytes = bytes;
+        self
+    }
+
+    /// Most bytes of the file to hold in memory. They are taken as pages are read and written.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Opens the store at `path`, or makes one if there is no file.
+    ///
+    /// This reads and, after a crash, may repair the file before it returns: call it where blocking is allowed.
+    /// It is quick after an orderly close, and after a crash of a store that had been quiet for a second.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<RedbStore, OpenError> {
+        RedbStore::open_with(path.as_ref(), &self)
+    }
+}
+
+impl Default for RedbStoreOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,191 @@
+//! The store as its users see it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use orch_core::store::changelog::{ChangeLog, LogBounds};
+use orch_core::store::{
+    CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
+    Watch, WatchError,
+};
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+use tokio::task::coop::consume_budget;
+
+use crate::error::Fault;
+use crate::queue::{Queue, Request};
+use crate::snapshot::{Shared, Snapshot};
+use crate::writer::Writer;
+use crate::{OpenError, RedbStoreOptions, list, open, watch};
+
+/// How much of the newest history is also held in memory, for watchers who keep up.
+const LIVE: LogBounds = LogBounds {
+    commits: 16_384,
+    bytes: 16 << 20,
+};
+
+/// A durable store in one file.
+///
+/// Commits are written by one thread of the store's own, so that no sync ever blocks a task; those that wait
+/// together share one sync. Gets and lists read the file's cached pages in the caller's task: a get is a
+/// microsecond, less than handing it to another thread, and a list gives way to other tasks between hundreds
+/// of entries. A page that is not in memory is read from disk there and then, as any mapped file would be.
+///
+/// Watches follow a short log in memory; who resumes from further back, or falls behind, reads history from
+/// the file until it meets that log.
+///
+/// Dropping the store serves the commits that already wait, writes what makes the next opening quick, and ends
+/// the thread; it blocks for that moment. [`close`](Self::close) does the same without blocking. Watches end
+/// with [`WatchError::Unavailable`].
+///
+/// ```
+/// use orch_core::store::{Store, Txn};
+/// use orch_store::RedbStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("state.redb");
+/// let store = RedbStore::open(&path)?;
+/// let committed = store.commit(Txn::new().create("greeting", "hello")).await?;
+/// store.close().await;
+///
+/// let store = RedbStore::open(&path)?;
+/// let entry = store.get(&"greeting".into()).await?.value.expect("it was written");
+/// assert_eq!(entry.modified, committed.revision);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedbStore {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    /// Resolves when the thread has ended.
+    ended: Option<oneshot::Receiver<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RedbStore {
+    /// Opens the store at `path`, or makes one if there is no file, with the default
+    /// [options](RedbStoreOptions).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(path.as_ref(), &RedbStoreOptions::new())
+    }
+
+    pub(crate) fn open_with(path: &Path, options: &RedbStoreOptions) -> Result<Self, OpenError> {
+        let opened = open::open(path, options)?;
+        let snapshot = Snapshot::take(&opened.database, opened.revision, opened.compacted);
+        let snapshot = snapshot.map_err(|fault| OpenError::Damaged {
+            path: path.to_owned(),
+            reason: fault.to_string(),
+        })?;
+        let shared = Arc::new(Shared {
+            snapshot: RwLock::new(Some(Arc::new(snapshot))),
+            log: ChangeLog::new(LIVE, opened.revision),
+        });
+        let queue = Arc::new(Queue::new());
+        tracing::info!(path = %path.display(), revision = %opened.revision, "store opened");
+        let writer = Writer::new(opened, shared.clone(), queue.clone(), options);
+        let (end, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("orch-store".to_owned())
+            .spawn(move || {
+                writer.run();
+                drop(end);
+            });
+        Ok(Self {
+            shared,
+            queue,
+            ended: Some(ended),
+            thread: Some(thread.map_err(|source| OpenError::Io {
+                path: path.to_owned(),
+                source,
+            })?),
+        })
+    }
+
+    /// Closes the store once the commits that wait are served; afterwards the file can be opened again.
+    pub async fn close(mut self) {
+        self.queue.close();
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.await;
+        }
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbStore")
+            .field("log", &self.shared.log)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn get(&self, key: &Key) -> Result<Read<Option<Entry>>, ReadError> {
+        consume_budget().await;
+        let snapshot = self.shared.snapshot()?;
+        let version = snapshot.get(key)?;
+        Ok(Read {
+            value: version.map(|version| version.entry(key)),
+            revision: snapshot.revision,
+        })
+    }
+
+    async fn list(&self, prefix: &Prefix, options: ListOptions) -> Result<Page, ReadError> {
+        list::list(&self.shared, prefix, options).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
+        txn.check()?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Commit { txn, reply };
+        self.queue
+            .push(request)
+            .await
+            .map_err(|fault| CommitError::Unavailable(Box::new(fault)))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(CommitError::Unknown(Box::new(Fault::Closed))))
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
+        consume_budget().await;
+        watch::watch(self.shared.clone(), prefix, after)
+    }
+
+    async fn compact(&self, through: Revision) -> Result<(), ReadError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.push(Request::Compact { through, reply }).await?;
+        answer.await.map_err(|_| Fault::Closed)?
+    }
+
+    async fn revision(&self) -> Result<Revision, ReadError> {
+        Ok(self.shared.snapshot()?.revision)
+    }
+}
+
+impl From<Fault> for ReadError {
+    fn from(fault: Fault) -> Self {
+        Self::Unavailable(Box::new(fault))
+    }
+}
+
+impl From<Fault> for WatchError {
+    fn from(fault: Fault) -> Self {
+        Self::Unavailable(Box::new(fault))
+    }
+}
