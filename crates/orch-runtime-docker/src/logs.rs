@@ -1,10 +1,12 @@
 //! What containers wrote.
 //!
 //! The engine keeps entries: a line, or a piece of a line longer than 16 KiB, each with a time that all
-//! pieces of a line share. Its `tail` counts entries of both streams and its `since` may count whole seconds,
-//! so lines are put together, counted and filtered here, and the engine is only asked for enough of them.
+//! pieces of a line share. Its `tail` counts entries of both streams, its `since` may count whole seconds, and
+//! what it sends to a follower may lack the last entry. So lines are put together, counted and filtered here,
+//! and a followed log is read once more from where it stopped.
 
 mod lines;
+mod seen;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,16 +16,14 @@ use futures::stream::BoxStream;
 use http_body_util::BodyExt;
 use hyper::Method;
 use hyper::body::Incoming;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use orch_core::runtime::{ContainerId, LogChunk, LogOptions, LogStream, RuntimeError};
 
-use crate::NAME;
 use crate::driver::Driver;
 use crate::engine::path;
+use crate::known::KnownContainer;
 use lines::{Entries, Entry, Joiner, Line};
-
-/// How far apart in time two entries can be in the wrong order (both streams are read side by side).
-const DISORDER: SignedDuration = SignedDuration::from_secs(1);
+use seen::{DISORDER, Seen};
 
 type Logs = BoxStream<'static, Result<LogChunk, RuntimeError>>;
 
@@ -34,34 +34,30 @@ impl Driver {
         options: &LogOptions,
     ) -> Result<Logs, RuntimeError> {
         let known = self.known_container(id).await?;
-        let request = Request { id, tty: known.tty };
         let shape = Shape {
             since: options.since,
             stream: options.stream,
             timestamps: options.timestamps,
         };
+        let reader = |body| Reader::new(Arc::clone(self), id.clone(), body, &known, shape.clone());
         let Some(tail) = options.tail else {
             let since = options.since.map(|since| since.as_second().to_string());
             let query = [("tail", "all"), ("since", since.as_deref().unwrap_or("0"))];
-            let body = self.log_body(&request, options.follow, &query).await?;
-            return Ok(Reader::new(Arc::clone(self), body, known.tty, shape, Joiner::default(), 0).stream());
+            let body = self.log_body(id, options.follow, &query).await?;
+            return Ok(reader(body).followed(options.follow).stream());
         };
         if tail == 0 && !options.follow {
             return Ok(futures::stream::empty().boxed());
         }
-        if tail == 0 {
-            let body = self.log_body(&request, true, &[("tail", "0")]).await?;
-            return Ok(Reader::new(Arc::clone(self), body, known.tty, shape, Joiner::default(), 0).stream());
-        }
-        let mut history = self.history(&request, tail, &shape).await?;
+        let mut history = self.history(&known, id, tail.max(1), &shape).await?;
         let lines = std::mem::take(&mut history.lines)
             .into_iter()
             .filter(|line| shape.lets(line));
         if !options.follow {
-            let lines: Vec<Line> = lines
-                .chain(history.joiner.rest().filter(|line| shape.lets(line)))
+            let rest = history.joiner.rest().filter(|line| shape.lets(line));
+            let chunks: Vec<_> = last(lines.chain(rest).collect(), tail)
+                .map(|line| Ok(shape.show(line)))
                 .collect();
-            let chunks: Vec<_> = last(lines, tail).map(|line| Ok(shape.show(line))).collect();
             return Ok(futures::stream::iter(chunks).boxed());
         }
         let unfinished = history
@@ -72,26 +68,22 @@ impl Driver {
         let ready = last(lines.collect(), tail.saturating_sub(unfinished))
             .map(|line| shape.show(line))
             .collect();
-        // Entries are only ever added, so those already read are the first of those since a moment before.
-        let since = history
-            .last
-            .checked_sub(DISORDER)
-            .unwrap_or(history.last)
-            .max(history.first);
-        let seen = history.times.iter().filter(|at| **at >= since).count();
-        let moment = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
+        if tail == 0 {
+            history.joiner.rest().for_each(drop);
+        }
+        let (since, skip) = history.seen.resume();
         let body = self
-            .log_body(&request, true, &[("tail", "all"), ("since", &moment)])
+            .log_body(id, true, &[("tail", "all"), ("since", &moment(since))])
             .await?;
-        let mut reader = Reader::new(Arc::clone(self), body, known.tty, shape, history.joiner, seen);
-        reader.skip_before = Some(since);
-        reader.ready = ready;
+        let mut reader = reader(body).followed(true);
+        (reader.skip_before, reader.skip) = (since, skip);
+        (reader.joiner, reader.seen, reader.ready) = (history.joiner, history.seen, ready);
         Ok(reader.stream())
     }
 
     async fn log_body(
         &self,
-        request: &Request<'_>,
+        id: &ContainerId,
         follow: bool,
         query: &[(&str, &str)],
     ) -> Result<Incoming, RuntimeError> {
@@ -103,41 +95,41 @@ impl Driver {
             ("follow", follow),
         ];
         all.extend(query);
-        let logs = path(&format!("/containers/{}/logs", request.id), &all);
+        let logs = path(&format!("/containers/{id}/logs"), &all);
         let response = self.engine.open(Method::GET, &logs).await;
         match response {
             Ok(response) => Ok(response.into_body()),
-            Err(fault) if fault.is_missing() => Err(self.gone(request.id)),
-            Err(fault) => Err(fault.during(format!("reading logs of container {}", request.id))),
+            Err(fault) if fault.is_missing() => Err(self.gone(id)),
+            Err(fault) => Err(fault.during(format!("reading logs of container {id}"))),
         }
     }
 
     /// At least the last `tail` of the lines that `shape` lets through, or all there are.
     async fn history(
         self: &Arc<Self>,
-        request: &Request<'_>,
+        known: &KnownContainer,
+        id: &ContainerId,
         tail: usize,
         shape: &Shape,
     ) -> Result<History, RuntimeError> {
         let mut ask = tail.saturating_add(8);
         loop {
             let count = ask.to_string();
-            let body = self.log_body(request, false, &[("tail", &count)]).await?;
-            let history = self.read_history(body, request.tty).await?;
-            let complete = history.times.len() < ask
+            let body = self.log_body(id, false, &[("tail", &count)]).await?;
+            let history = self.read_history(body, known.tty).await?;
+            let complete = history.entries < ask
                 || shape
                     .since
                     .is_some_and(|since| history.first.checked_add(DISORDER).is_ok_and(|at| at < since));
             let unfinished = history.joiner.unfinished();
-            let let_through: Vec<&Line> = history
+            let passing: Vec<&Line> = history
                 .lines
                 .iter()
                 .chain(unfinished)
                 .filter(|line| shape.lets(line))
                 .collect();
-            let chosen = let_through.iter().rev().take(tail);
             // The first line of a stream may have begun before what was read.
-            let whole = let_through.len() >= tail && !chosen.clone().any(|line| line.first);
+            let whole = passing.len() >= tail && !passing.iter().rev().take(tail).any(|line| line.first);
             if complete || whole {
                 return Ok(history);
             }
@@ -147,15 +139,16 @@ impl Driver {
 
     async fn read_history(self: &Arc<Self>, mut body: Incoming, tty: bool) -> Result<History, RuntimeError> {
         let mut entries = Entries::new(tty);
-        let mut history = History::default();
-        loop {
+        let mut history = History::new(Joiner::new(self.engine.is_docker() && !tty));
+        while let Some(bytes) = self
+            .engine
+            .next_bytes(&mut body)
+            .await
+            .map_err(|fault| fault.during("reading logs"))?
+        {
+            entries.push(&bytes);
             while let Some(entry) = entries.next() {
                 history.add(entry);
-            }
-            match self.engine.next_bytes(&mut body).await {
-                Ok(Some(bytes)) => entries.push(&bytes),
-                Ok(None) => break,
-                Err(fault) => return Err(fault.during("reading logs")),
             }
         }
         if let Some(entry) = entries.rest() {
@@ -165,14 +158,14 @@ impl Driver {
     }
 }
 
+/// A moment in the engine's words.
+fn moment(at: Timestamp) -> String {
+    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
+}
+
 fn last(lines: Vec<Line>, count: usize) -> impl Iterator<Item = Line> {
     let from = lines.len().saturating_sub(count);
     lines.into_iter().skip(from)
-}
-
-struct Request<'a> {
-    id: &'a ContainerId,
-    tty: bool,
 }
 
 /// Which lines are wanted, and how they look.
@@ -206,30 +199,28 @@ impl Shape {
 struct History {
     lines: Vec<Line>,
     joiner: Joiner,
-    times: Vec<Timestamp>,
+    seen: Seen,
+    entries: usize,
     first: Timestamp,
-    last: Timestamp,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self {
-            lines: Vec::new(),
-            joiner: Joiner::default(),
-            times: Vec::new(),
-            first: Timestamp::UNIX_EPOCH,
-            last: Timestamp::UNIX_EPOCH,
-        }
-    }
 }
 
 impl History {
+    fn new(joiner: Joiner) -> Self {
+        Self {
+            lines: Vec::new(),
+            joiner,
+            seen: Seen::default(),
+            entries: 0,
+            first: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     fn add(&mut self, entry: Entry) {
-        if self.times.is_empty() {
+        if self.entries == 0 {
             self.first = entry.at;
         }
-        self.times.push(entry.at);
-        self.last = self.last.max(entry.at);
+        self.entries += 1;
+        self.seen.add(entry.at);
         self.lines.extend(self.joiner.join(entry));
     }
 }
@@ -237,37 +228,51 @@ impl History {
 /// Reads lines as they come.
 struct Reader {
     driver: Arc<Driver>,
+    id: ContainerId,
+    tty: bool,
     body: Incoming,
     entries: Entries,
     joiner: Joiner,
     shape: Shape,
+    seen: Seen,
     /// Entries from `skip_before` on that were read already.
     skip: usize,
-    skip_before: Option<Timestamp>,
+    skip_before: Timestamp,
     ready: VecDeque<LogChunk>,
+    /// Whether to look once more when the body ends.
+    again: bool,
     ended: bool,
 }
 
 impl Reader {
     fn new(
         driver: Arc<Driver>,
+        id: ContainerId,
         body: Incoming,
-        tty: bool,
+        known: &KnownContainer,
         shape: Shape,
-        joiner: Joiner,
-        skip: usize,
     ) -> Self {
+        let joiner = Joiner::new(driver.engine.is_docker() && !known.tty);
         Self {
             driver,
+            id,
+            tty: known.tty,
             body,
-            entries: Entries::new(tty),
+            entries: Entries::new(known.tty),
             joiner,
             shape,
-            skip,
-            skip_before: None,
+            seen: Seen::default(),
+            skip: 0,
+            skip_before: Timestamp::UNIX_EPOCH,
             ready: VecDeque::new(),
+            again: false,
             ended: false,
         }
+    }
+
+    fn followed(mut self, follow: bool) -> Self {
+        self.again = follow;
+        self
     }
 
     fn stream(self) -> Logs {
@@ -290,36 +295,59 @@ impl Reader {
                     }
                 }
                 Ok(None) => {
-                    self.ended = true;
                     if let Some(entry) = self.entries.rest() {
                         self.take(entry);
                     }
-                    let shape = &self.shape;
-                    let rest = self.joiner.rest().filter(|line| shape.lets(line));
-                    self.ready.extend(rest.map(|line| shape.show(line)));
+                    if let Err(error) = self.look_again().await {
+                        self.ended = true;
+                        return Some(Err(error));
+                    }
                 }
                 Err(fault) => {
                     self.ended = true;
-                    tracing::debug!(%fault, runtime = NAME, "following logs ended early");
                     return Some(Err(fault.during("reading logs")));
                 }
             }
         }
     }
 
+    /// At the end of a body: goes on with what a follower was not sent, or ends.
+    async fn look_again(&mut self) -> Result<(), RuntimeError> {
+        if std::mem::take(&mut self.again) {
+            let (since, skip) = self.seen.resume();
+            let query = [("tail", "all"), ("since", &moment(since))];
+            match self.driver.log_body(&self.id, false, &query).await {
+                Ok(body) => {
+                    (self.body, self.entries) = (body, Entries::new(self.tty));
+                    (self.skip_before, self.skip) = (since, skip);
+                    return Ok(());
+                }
+                // It was removed with its log.
+                Err(RuntimeError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.ended = true;
+        let shape = &self.shape;
+        let rest = self.joiner.rest().filter(|line| shape.lets(line));
+        self.ready.extend(rest.map(|line| shape.show(line)));
+        Ok(())
+    }
+
     fn take(&mut self, entry: Entry) {
         // An engine that counts whole seconds sends more than it was asked for.
-        if self.skip_before.is_some_and(|moment| entry.at < moment) {
+        if entry.at < self.skip_before {
             return;
         }
         if self.skip > 0 {
             self.skip -= 1;
             return;
         }
-        if let Some(line) = self.joiner.join(entry)
-            && self.shape.lets(&line)
-        {
-            self.ready.push_back(self.shape.show(line));
+        self.seen.add(entry.at);
+        for line in self.joiner.join(entry) {
+            if self.shape.lets(&line) {
+                self.ready.push_back(self.shape.show(line));
+            }
         }
     }
 }

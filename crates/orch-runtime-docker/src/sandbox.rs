@@ -6,7 +6,9 @@ use bollard::body_full;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, CreateImageOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
-use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+use orch_core::runtime::{
+    ContainerState, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+};
 use orch_core::time;
 
 use crate::driver::Driver;
@@ -40,38 +42,52 @@ impl Driver {
             trial = Some(self.trial.lock().await).filter(|_| self.protects().is_none());
         }
         let mut protect = self.protects().unwrap_or(true);
+        let mut failed_protected = false;
         loop {
-            let inspected = match self.create_sandbox(&name, &identity, config, protect).await {
-                Ok(Created::New(id)) => match self.start_sandbox(&id).await {
-                    Ok(inspected) => {
-                        if trial.is_some() {
-                            self.learnt_protection(protect);
-                        }
-                        inspected
+            let created = self.create_sandbox(&name, &identity, config, protect).await;
+            let (id, protected) = match created.map_err(|fault| config_fault(fault, &what))? {
+                Created::New(id) => (id, protect),
+                Created::Existing(found) => {
+                    check_identity(&found, &identity, self.scope(), &what)?;
+                    if state::container_state(&found.state, identity.created_at) != ContainerState::Created {
+                        return Ok(self.told(&found));
                     }
-                    Err(fault) => {
-                        // Nothing is in it yet, and the same name must be free for the next try.
-                        self.remove_by_id(&id).await?;
-                        if trial.is_some() && protect && matches!(fault, Fault::Refused { .. }) {
-                            // runc dies early then, and does not say of what.
-                            protect = false;
-                            continue;
-                        }
+                    // Whoever made it did not come to start it, or is about to.
+                    (found.id, found.host_config.oom_score_adj < 0)
+                }
+            };
+            match self.start_sandbox(&id).await {
+                Ok(started) => {
+                    if protected || failed_protected {
+                        self.learnt_protection(protected);
+                    }
+                    drop(trial.take());
+                    return Ok(self.told(&started));
+                }
+                Err(fault) => {
+                    if matches!(fault, Fault::Away(_)) {
                         return Err(fault.during(format!("starting {what}")));
                     }
-                },
-                Ok(Created::Existing(found)) => self.adopt_sandbox(*found, &identity, &what).await?,
-                Err(fault) => return Err(config_fault(fault, &what)),
-            };
-            self.known.learn(&inspected, self.scope());
-            let labels = &inspected.config.labels;
-            return Ok(state::sandbox(
-                &inspected.id,
-                labels,
-                &inspected.state.status,
-                &inspected.network_settings,
-            ));
+                    // Nothing is in it yet, and the same name must be free for the next try.
+                    self.remove_by_id(&id).await?;
+                    if !protected || self.protects() == Some(true) {
+                        return Err(fault.during(format!("starting {what}")));
+                    }
+                    // runc dies early where it cannot lower the score, and does not say of what.
+                    (protect, failed_protected) = (false, true);
+                }
+            }
         }
+    }
+
+    fn told(&self, inspected: &wire::Inspected) -> Sandbox {
+        self.known.learn(inspected, self.scope());
+        state::sandbox(
+            &inspected.id,
+            &inspected.config.labels,
+            &inspected.state.status,
+            &inspected.network_settings,
+        )
     }
 
     async fn create_sandbox(
@@ -135,32 +151,6 @@ impl Driver {
             })
             .await?;
         self.inspect(id).await
-    }
-
-    /// Takes over the sandbox that exists under the name; starts it if that was not done yet.
-    async fn adopt_sandbox(
-        &self,
-        found: wire::Inspected,
-        wanted: &SandboxIdentity,
-        what: &str,
-    ) -> Result<wire::Inspected, RuntimeError> {
-        let labels = &found.config.labels;
-        let identity = SandboxIdentity::read(labels);
-        if Kind::of(labels, self.scope()) != Some(Kind::Sandbox)
-            || (&identity.uid, identity.attempt) != (&wanted.uid, wanted.attempt)
-        {
-            let why = format!("container {} has its name and is not ours", found.id);
-            return Err(RuntimeError::failed(format!("creating {what}"), why));
-        }
-        if state::container_state(&found.state, identity.created_at)
-            == orch_core::runtime::ContainerState::Created
-        {
-            return match self.start_sandbox(&found.id).await {
-                Ok(started) => Ok(started),
-                Err(fault) => Err(fault.during(format!("starting {what}"))),
-            };
-        }
-        Ok(found)
     }
 
     async fn make_pause_image(&self, name: &str) -> Result<(), Fault> {
@@ -240,6 +230,23 @@ impl Driver {
         });
         Ok(sandboxes.collect())
     }
+}
+
+/// Refuses a container that merely has a sandbox's name.
+fn check_identity(
+    found: &wire::Inspected,
+    wanted: &SandboxIdentity,
+    scope: &str,
+    what: &str,
+) -> Result<(), RuntimeError> {
+    let labels = &found.config.labels;
+    let identity = SandboxIdentity::read(labels);
+    let same = (&identity.uid, identity.attempt) == (&wanted.uid, wanted.attempt);
+    if same && Kind::of(labels, scope) == Some(Kind::Sandbox) {
+        return Ok(());
+    }
+    let why = format!("container {} has its name and is not ours", found.id);
+    Err(RuntimeError::failed(format!("creating {what}"), why))
 }
 
 /// What the engine will not have is the configuration's fault, and stays so.

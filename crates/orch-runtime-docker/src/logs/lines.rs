@@ -102,19 +102,35 @@ pub(super) struct Line {
 }
 
 /// Puts lines together from entries, each stream for itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Joiner {
     open: [Option<Line>; 2],
     begun: [bool; 2],
+    /// Pieces of one line have one time. Docker's binary-safe driver loses the end of a line that came in
+    /// pieces (20.10), which shows only by the next having another time.
+    pieces_share_time: bool,
 }
 
 impl Joiner {
-    /// The line that the entry completes, if it does.
-    pub(super) fn join(&mut self, entry: Entry) -> Option<Line> {
+    pub(super) fn new(pieces_share_time: bool) -> Self {
+        Self {
+            open: [None, None],
+            begun: [false; 2],
+            pieces_share_time,
+        }
+    }
+
+    /// The lines that the entry completes: none, the one it belongs to, or also the one before.
+    pub(super) fn join(&mut self, entry: Entry) -> impl Iterator<Item = Line> + use<> {
         let place = match entry.stream {
             LogStream::Stdout => 0,
             LogStream::Stderr => 1,
         };
+        let another = |line: &mut Line| self.pieces_share_time && line.at != entry.at;
+        let before = self.open[place].take_if(another).map(|mut line| {
+            line.data.extend_from_slice(b"\n");
+            line
+        });
         let first = !std::mem::replace(&mut self.begun[place], true);
         let line = self.open[place].get_or_insert_with(|| Line {
             stream: entry.stream,
@@ -124,10 +140,9 @@ impl Joiner {
             first,
         });
         line.data.extend_from_slice(&entry.data);
-        if line.data.ends_with(b"\n") || line.data.len() >= LINE_LIMIT {
-            return self.open[place].take();
-        }
-        None
+        let ended = line.data.ends_with(b"\n") || line.data.len() >= LINE_LIMIT;
+        let own = if ended { self.open[place].take() } else { None };
+        before.into_iter().chain(own)
     }
 
     /// Lines that have not ended.
@@ -154,7 +169,7 @@ mod tests {
     }
 
     fn lines(tty: bool, bytes: &[u8]) -> Vec<(LogStream, String, String, bool)> {
-        let (mut entries, mut joiner, mut lines) = (Entries::new(tty), Joiner::default(), Vec::new());
+        let (mut entries, mut joiner, mut lines) = (Entries::new(tty), Joiner::new(!tty), Vec::new());
         for bytes in bytes.chunks(5) {
             entries.push(bytes);
             while let Some(entry) = entries.next() {
@@ -179,6 +194,8 @@ mod tests {
             frame(2, "2030-01-01T00:00:00.600000000Z error\n"),
             frame(1, "2030-01-01T00:00:00.500000000Z line\n"),
             frame(1, "2030-01-01T00:00:00.700000000Z \n"),
+            frame(1, "2030-01-01T00:00:00.750000000Z piece,"),
+            frame(1, "2030-01-01T00:00:00.750000000Z end lost"),
             frame(1, "2030-01-01T00:00:00.800000000Z end"),
         ]
         .concat();
@@ -201,6 +218,7 @@ mod tests {
                 ),
                 out("5", "long line\n", true),
                 out("7", "\n", false),
+                out("75", "piece,end lost\n", false),
                 out("8", "end", false),
             ]
         );

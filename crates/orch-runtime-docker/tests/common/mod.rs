@@ -357,6 +357,8 @@ impl OwnEngine {
             output(Command::new("kill").args(["-9", number.trim()])).expect("killing dockerd");
             drop(service);
             std::fs::remove_file(pid).expect("the file is there");
+            // Its containerd dies with it. Where nobody reaps that one, the next would think it alive.
+            let _ = std::fs::remove_file(self.directory.path().join("run/containerd/containerd.pid"));
         }
     }
 }

@@ -1,0 +1,81 @@
+//! How far a log was read, to go on from there by another request.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// How far entries can be from the order of their times (both streams are read side by side).
+pub(super) const DISORDER: SignedDuration = SignedDuration::from_millis(250);
+
+/// The entries read last.
+#[derive(Debug)]
+pub(super) struct Seen {
+    last: Timestamp,
+    /// The times of all that are not much older than the last.
+    recent: VecDeque<Timestamp>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            last: Timestamp::UNIX_EPOCH,
+            recent: VecDeque::new(),
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn add(&mut self, at: Timestamp) {
+        self.last = self.last.max(at);
+        self.recent.push_back(at);
+        let old = self.since();
+        // Twice the time, for those before the oldest can be younger than it.
+        let older = old.checked_sub(DISORDER).unwrap_or(old);
+        while self.recent.front().is_some_and(|at| *at < older) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// From when on to read, and how many entries since then were read already. Entries are only ever added to
+    /// a log, so those are its first since then.
+    pub(super) fn resume(&self) -> (Timestamp, usize) {
+        let since = self.since();
+        (since, self.recent.iter().filter(|at| **at >= since).count())
+    }
+
+    fn since(&self) -> Timestamp {
+        self.last
+            .checked_sub(DISORDER)
+            .unwrap_or(self.last)
+            .max(Timestamp::UNIX_EPOCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_goes_on_behind_the_last_entry_even_if_two_came_in_the_wrong_order() {
+        let at = |millis| Timestamp::from_millisecond(10_000 + millis).unwrap();
+        let log = [0, 100, 300, 290, 500, 480, 490, 510];
+        for read in 0..log.len() {
+            let mut seen = Seen::default();
+            log[..read].iter().for_each(|millis| seen.add(at(*millis)));
+            let (since, skip) = seen.resume();
+            let rest: Vec<i64> = log
+                .into_iter()
+                .filter(|millis| at(*millis) >= since)
+                .skip(skip)
+                .collect();
+            assert_eq!(rest, log[read..], "after {read}");
+        }
+    }
+
+    #[test]
+    fn only_recent_entries_are_kept() {
+        let mut seen = Seen::default();
+        (0..10_000).for_each(|second| seen.add(Timestamp::from_second(second).unwrap()));
+        assert!(seen.recent.len() < 3);
+    }
+}
