@@ -29,7 +29,9 @@ async fn created_to_bound() -> Duration {
     let client = cluster(Arc::new(MemoryStore::new()), NODES).await;
     let scheduling = tokio::spawn(Scheduling::new(client.clone()).run());
     let view = Cache::projected(&client, Pod::resource(), |pod| {
-        Ok(pod.field("spec").is_some_and(|spec| spec.contains("\"nodeName\"")))
+        Ok(pod
+            .field("spec")
+            .is_some_and(|spec| spec.contains("\"nodeName\"")))
     })
     .start();
     let (bound, mut all_bound) = tokio::sync::watch::channel(0);
@@ -55,7 +57,11 @@ async fn created_to_bound() -> Duration {
         tokio::spawn(async move {
             for _ in 0..PODS / WRITERS {
                 let params = WriteParams::default();
-                client.backend().create(&collection, pod.clone(), &params).await.expect("created");
+                client
+                    .backend()
+                    .create(&collection, pod.clone(), &params)
+                    .await
+                    .expect("created");
             }
         });
     }
@@ -66,7 +72,10 @@ async fn created_to_bound() -> Duration {
 }
 
 fn binding(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
     let runtime = runtime.expect("a runtime");
     let mut group = criterion.benchmark_group("binding");
     group.sample_size(10);

@@ -46,7 +46,10 @@ async fn apply_to_ready(store: Arc<dyn Store>) -> Duration {
     .expect("a deployment");
     let began = Instant::now();
     client.api("default").create(&deployment).await.expect("created");
-    is_ready.wait_for(|ready| *ready == REPLICAS).await.expect("watched");
+    is_ready
+        .wait_for(|ready| *ready == REPLICAS)
+        .await
+        .expect("watched");
     let took = began.elapsed();
     for task in [scheduling, nodes] {
         task.abort();
@@ -56,13 +59,18 @@ async fn apply_to_ready(store: Arc<dyn Store>) -> Duration {
 }
 
 fn deployment(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
     let runtime = runtime.expect("a runtime");
     let mut group = criterion.benchmark_group("deployment");
     group.sample_size(10);
     group.bench_function("1000 replicas ready, memory store", |bencher| {
         bencher.iter_custom(|rounds| {
-            (0..rounds).map(|_| runtime.block_on(apply_to_ready(Arc::new(MemoryStore::new())))).sum()
+            (0..rounds)
+                .map(|_| runtime.block_on(apply_to_ready(Arc::new(MemoryStore::new()))))
+                .sum()
         });
     });
     group.finish();

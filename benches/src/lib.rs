@@ -26,7 +26,11 @@ pub async fn cluster(store: Arc<dyn Store>, nodes: usize) -> Client {
         client.all::<Node>().create(&node).await.expect("a node");
         let status = json!({"allocatable": {"cpu": "8", "memory": "16Gi", "pods": "110"},
             "conditions": [{"type": "Ready", "status": "True"}]});
-        client.all::<Node>().put_status(&name, None, &status).await.expect("a node's status");
+        client
+            .all::<Node>()
+            .put_status(&name, None, &status)
+            .await
+            .expect("a node's status");
     }
     client
 }
@@ -36,8 +40,12 @@ pub async fn cluster(store: Arc<dyn Store>, nodes: usize) -> Client {
 pub async fn fake_nodes(client: Client) {
     let (bound, mut pods) = tokio::sync::mpsc::unbounded_channel();
     let view = Cache::projected(&client, Pod::resource(), |pod| {
-        let is_bound = pod.field("spec").is_some_and(|spec| spec.contains("\"nodeName\""));
-        let is_new = !pod.field("status").is_some_and(|status| status.contains("Running"));
+        let is_bound = pod
+            .field("spec")
+            .is_some_and(|spec| spec.contains("\"nodeName\""));
+        let is_new = !pod
+            .field("status")
+            .is_some_and(|status| status.contains("Running"));
         Ok(is_bound && is_new)
     })
     .start();

@@ -4,7 +4,7 @@
 
 mod caches;
 mod claim;
-pub mod deployment;
+mod deployment;
 mod garbage;
 mod manager;
 mod namespace;
@@ -22,9 +22,10 @@ mod tests;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as k8s;
 use orch_core::object::{FieldErrors, LabelSelector, LabelSelectorRequirement, Selector};
 
+pub use deployment::{RollbackError, RollbackTo, rollback_to};
 pub use manager::{Controllers, RunningControllers};
 pub use namespace::{NamespaceLifecycle, PROTECTED, ensure_namespaces};
-pub(crate) use pod_view::part;
+pub(crate) use pod_view::{part, pod_reference};
 
 /// Labels or annotations as Kubernetes keeps them.
 pub(crate) type Labels = std::collections::BTreeMap<String, String>;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use orch_core::object::{Document, DocumentError};
 use orch_core::store::Revision;
 use serde::Deserialize;
@@ -52,8 +53,8 @@ impl PodView {
     /// Reads the view from a pod, parsing no more than it keeps.
     pub(crate) fn new(pod: &Document) -> Result<Self, DocumentError> {
         let meta = pod.meta();
-        let spec: WireSpec = part(pod, "spec")?;
-        let status: WireStatus = part(pod, "status")?;
+        let spec: WireSpec<'_> = part(pod, "spec")?;
+        let status: WireStatus<'_> = part(pod, "status")?;
         let conditions = status.conditions.as_deref().unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
         let cost = meta.annotations.get("controller.kubernetes.io/pod-deletion-cost");
@@ -79,6 +80,20 @@ impl PodView {
         })
     }
 
+    /// A reference to the pod, for events about it.
+    pub(crate) fn reference(&self) -> ObjectReference {
+        pod_reference(&self.namespace, &self.name, &self.uid)
+    }
+
+    /// Whether `other` counts the same in the eyes of what controls it.
+    pub(crate) fn counts_like(&self, other: &Self) -> bool {
+        let seen = |pod: &Self| (pod.phase, pod.ready, pod.ready_changed, pod.deleting);
+        seen(self) == seen(other)
+            && self.uid == other.uid
+            && self.controller_uid == other.controller_uid
+            && self.labels == other.labels
+    }
+
     /// Counts as a replica: neither finished nor on its way out.
     pub(crate) fn is_active(&self) -> bool {
         self.deleting.is_none() && !self.is_finished()
@@ -101,6 +116,18 @@ impl PodView {
         let ready_for = now.duration_since(self.ready_changed?);
         let ready_for = Duration::try_from(ready_for).unwrap_or_default();
         Some(min_ready.saturating_sub(ready_for))
+    }
+}
+
+/// A reference to a pod, for events about it.
+pub(crate) fn pod_reference(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

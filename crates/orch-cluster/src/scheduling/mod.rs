@@ -1,5 +1,6 @@
 //! Binds pods to nodes: translates both into the scheduler's neutral words, places, and writes the bindings.
 
+mod amounts;
 mod bind;
 mod node;
 mod pod;

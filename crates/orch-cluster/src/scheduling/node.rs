@@ -1,13 +1,11 @@
 //! What the scheduler keeps of a node.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use orch_core::object::{Document, DocumentError};
 use orch_core::scheduler::{Node, Taint};
 use serde::Deserialize;
 
-use super::requirements::{effect, offered};
+use super::amounts::{Amounts, offered};
+use super::requirements::effect;
 use crate::controllers::part;
 
 /// A node in the scheduler's words.
@@ -50,7 +48,7 @@ struct WireTaint {
 #[derive(Default, Deserialize)]
 struct WireStatus<'a> {
     #[serde(borrow)]
-    allocatable: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+    allocatable: Option<Amounts<'a>>,
     #[serde(borrow)]
-    capacity: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+    capacity: Option<Amounts<'a>>,
 }

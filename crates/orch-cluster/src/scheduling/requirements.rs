@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use orch_core::object::Quantity;
 use orch_core::scheduler::{
     Condition, Effect, Group, HostPort, Operator, Preference, Protocol, Requirements, Resources, Taint, Term,
     Toleration,
 };
 use serde::Deserialize;
+
+use super::amounts::{Amounts, Rounding, Sum, nanos};
 
 /// The parts of a pod's spec that decide where it may go.
 #[derive(Default, Deserialize)]
@@ -32,9 +33,6 @@ pub(super) struct Spec<'a> {
     #[serde(borrow)]
     resources: Option<ContainerResources<'a>>,
 }
-
-/// Amounts by resource name, as written.
-type Amounts<'a> = BTreeMap<Cow<'a, str>, Cow<'a, str>>;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -212,77 +210,6 @@ impl<'a> Container<'a> {
     fn requests(&self) -> Option<&Amounts<'a>> {
         self.resources.as_ref()?.requests.as_ref()
     }
-}
-
-/// Amounts in billionths, by name.
-#[derive(Clone, Default)]
-struct Sum(BTreeMap<String, i128>);
-
-/// Which way a fraction of the smallest unit counts.
-#[derive(Clone, Copy)]
-pub(super) enum Rounding {
-    Up,
-    Down,
-}
-
-impl Sum {
-    fn add(&mut self, amounts: Option<&Amounts<'_>>) {
-        for (name, amount) in amounts.into_iter().flatten() {
-            let sum = self.0.entry(name.to_string()).or_default();
-            *sum = sum.saturating_add(nanos(amount));
-        }
-    }
-
-    fn raise(&mut self, other: &Self) {
-        for (name, amount) in &other.0 {
-            let own = self.0.entry(name.clone()).or_default();
-            *own = (*own).max(*amount);
-        }
-    }
-
-    fn resources(&self, rounding: Rounding) -> Resources {
-        let mut resources = Resources::default();
-        for (name, nanos) in &self.0 {
-            let unit = if name == "cpu" { 1_000_000 } else { 1_000_000_000 };
-            let amount = match rounding {
-                Rounding::Up => nanos.max(&0).div_ceil_by(unit),
-                Rounding::Down => nanos.max(&0) / unit,
-            };
-            let amount = u64::try_from(amount).unwrap_or(u64::MAX);
-            match name.as_str() {
-                "cpu" => resources.cpu_millis = amount,
-                "memory" => resources.memory_bytes = amount,
-                "pods" => resources.slots = amount,
-                // Asking for nothing of something must not rule out nodes that do not have it.
-                _ if amount == 0 => {}
-                _ => drop(resources.named.insert(name.clone(), amount)),
-            }
-        }
-        resources
-    }
-}
-
-/// `i128::div_ceil` is not stable.
-trait DivCeil {
-    fn div_ceil_by(&self, by: i128) -> i128;
-}
-
-impl DivCeil for i128 {
-    fn div_ceil_by(&self, by: i128) -> i128 {
-        self / by + i128::from(self % by > 0)
-    }
-}
-
-/// A quantity in billionths. Validation keeps malformed ones out; they count as nothing.
-fn nanos(text: &str) -> i128 {
-    text.parse().map_or(0, Quantity::nanos)
-}
-
-/// What a node's `status.allocatable` offers.
-pub(super) fn offered(amounts: &BTreeMap<Cow<'_, str>, Cow<'_, str>>) -> Resources {
-    let mut sum = Sum::default();
-    sum.add(Some(amounts));
-    sum.resources(Rounding::Down)
 }
 
 fn term(wire: &WireTerm) -> Term {

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 use super::bind::{bind, refuse};
 use super::node::node;
 use super::pod::{DEFAULT_SCHEDULER, PodEntry, Stage};
+use crate::controllers::pod_reference;
+use crate::events::Recorder;
 
 /// How [`Scheduling`] works.
 #[derive(Clone, Debug)]
@@ -90,6 +92,7 @@ impl Scheduling {
         pods.on_change(move |change| feed.pod_changed(change));
 
         let writer = Arc::new(Writer {
+            recorder: Recorder::new(self.client.clone(), shared.name.as_str(), ""),
             client: self.client,
             resource: Arc::new(Pod::resource()),
             shared: Arc::clone(&shared),
@@ -190,6 +193,7 @@ struct Writer {
     client: Client,
     resource: Arc<ApiResource>,
     shared: Arc<Shared>,
+    recorder: Recorder,
 }
 
 impl Writer {
@@ -205,6 +209,9 @@ impl Writer {
             }
             Err(refusal) => {
                 let message = refusal.to_string();
+                let about = pod_reference(namespace.unwrap_or_default(), name, &pod.uid);
+                self.recorder
+                    .warning(&about, "FailedScheduling", message.as_str());
                 tracing::debug!(kind = "Pod", namespace, name, %message, "no node fits");
                 if let Err(error) = refuse(&self.client, key, &pod.uid, message).await
                     && !error.is_not_found()

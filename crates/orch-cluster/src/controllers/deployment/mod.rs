@@ -1,5 +1,6 @@
 //! Rolls a Deployment's ReplicaSets from one pod template to the next.
 
+mod conditions;
 mod decide;
 mod new_set;
 mod progress;

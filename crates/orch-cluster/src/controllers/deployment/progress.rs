@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
+use super::conditions::{Conditions, is_type};
 use super::sets::{Set, Sets};
 use super::strategy::{Strategy, replicas};
 
@@ -39,7 +39,7 @@ pub(super) fn status(deployment: &Deployment, sets: &Sets, new: &NewSet, now: Ti
     if deadline(deployment).is_some() {
         announce(deployment, new, &mut conditions);
         if !is_paused(deployment) {
-            progress(deployment, sets, &status, new, &mut conditions);
+            progress(deployment, sets, &status, new, &mut conditions, now);
         }
     } else {
         conditions.remove(PROGRESSING);
@@ -186,6 +186,7 @@ fn progress(
     status: &DeploymentStatus,
     new: &NewSet,
     conditions: &mut Conditions,
+    now: Timestamp,
 ) {
     // Once complete, a pod that fails and comes back is no new roll.
     let settled =
@@ -207,7 +208,7 @@ fn progress(
             REASON_UPDATED,
             format!("{subject} is progressing."),
         );
-    } else if conditions.overdue(deployment) {
+    } else if overdue(deployment, conditions, now) {
         let message = format!("{subject} has timed out progressing.");
         conditions.set(PROGRESSING, "False", REASON_TIMED_OUT, message);
     }
@@ -251,87 +252,15 @@ fn name(deployment: &Deployment) -> &str {
     deployment.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn is_type(condition: &DeploymentCondition, type_: &str) -> bool {
-    condition.type_.as_deref() == Some(type_)
-}
-
-/// Conditions in the making. Kubernetes' rule: the transition time moves when the status does, the update
-/// time when status or reason do.
-struct Conditions {
-    list: Vec<DeploymentCondition>,
-    now: Timestamp,
-}
-
-impl Conditions {
-    fn of(deployment: &Deployment, now: Timestamp) -> Self {
-        let list = deployment
-            .status
-            .as_ref()
-            .and_then(|status| status.conditions.clone());
-        Self {
-            list: list.unwrap_or_default(),
-            now,
-        }
+/// Whether nothing has moved for longer than the deadline.
+fn overdue(deployment: &Deployment, conditions: &Conditions, now: Timestamp) -> bool {
+    let (Some(condition), Some(deadline)) = (conditions.get(PROGRESSING), deadline(deployment)) else {
+        return false;
+    };
+    // What has succeeded is not measured until it moves again.
+    if condition.reason.as_deref() == Some(REASON_COMPLETE) {
+        return false;
     }
-
-    fn get(&self, type_: &str) -> Option<&DeploymentCondition> {
-        self.list.iter().find(|condition| is_type(condition, type_))
-    }
-
-    fn reason(&self, type_: &str) -> Option<&str> {
-        self.get(type_)?.reason.as_deref()
-    }
-
-    fn set(&mut self, type_: &str, status: &str, reason: &str, message: String) {
-        let same = |now: &DeploymentCondition| {
-            now.status.as_deref() == Some(status) && now.reason.as_deref() == Some(reason)
-        };
-        if !self.get(type_).is_some_and(same) {
-            self.touch(type_, status, reason, message);
-        }
-    }
-
-    /// Sets it, and its update time even if nothing else changes.
-    fn touch(&mut self, type_: &str, status: &str, reason: &str, message: String) {
-        let before = self.list.iter().position(|condition| is_type(condition, type_));
-        let since = before.and_then(|at| {
-            let before = &self.list[at];
-            let same = before.status.as_deref() == Some(status);
-            before.last_transition_time.clone().filter(|_| same)
-        });
-        let condition = DeploymentCondition {
-            type_: type_.to_owned().into(),
-            status: status.to_owned().into(),
-            reason: Some(reason.to_owned()),
-            message: Some(message),
-            last_update_time: Some(Time(self.now)),
-            last_transition_time: Some(since.unwrap_or(Time(self.now))),
-        };
-        match before {
-            Some(at) => self.list[at] = condition,
-            None => self.list.push(condition),
-        }
-    }
-
-    fn remove(&mut self, type_: &str) {
-        self.list.retain(|condition| !is_type(condition, type_));
-    }
-
-    fn overdue(&self, deployment: &Deployment) -> bool {
-        let (Some(condition), Some(deadline)) = (self.get(PROGRESSING), deadline(deployment)) else {
-            return false;
-        };
-        // What has succeeded is not measured until it moves again.
-        if condition.reason.as_deref() == Some(REASON_COMPLETE) {
-            return false;
-        }
-        let since = condition.last_update_time.as_ref();
-        since.is_some_and(|since| {
-            Duration::try_from(self.now.duration_since(since.0)).unwrap_or_default() >= deadline
-        })
-    }
-
-    fn finish(self) -> Option<Vec<DeploymentCondition>> {
-        (!self.list.is_empty()).then_some(self.list)
-    }
+    let since = condition.last_update_time.as_ref();
+    since.is_some_and(|since| Duration::try_from(now.duration_since(since.0)).unwrap_or_default() >= deadline)
 }

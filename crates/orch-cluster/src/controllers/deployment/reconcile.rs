@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 
 use super::new_set::owner_reference;
 use super::revision::REVISION;
+use super::sets::spec_replicas;
 use super::{Change as Step, NameTaken, Plan, SetUpdate, creation_failed, decide, name_taken};
 use crate::controllers::caches::{CONTROLLER, Caches, NAMESPACE, orphans_of};
 use crate::controllers::claim::Claimable;
 use crate::controllers::owners::Owned;
 use crate::controllers::pod_view::PodView;
 use crate::controllers::selector_of;
+use crate::events::{Recorder, reference};
 
 /// How many Deployments are reconciled at once.
 const CONCURRENCY: usize = 8;
@@ -33,6 +35,7 @@ struct DeploymentController {
     sets: Cache<ReplicaSet>,
     pods: Cache<PodView>,
     set_resource: Arc<ApiResource>,
+    recorder: Recorder,
 }
 
 /// Starts the controller.
@@ -42,6 +45,7 @@ pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
         sets: caches.replica_sets.clone(),
         pods: caches.pods.clone(),
         set_resource: Arc::new(ReplicaSet::resource()),
+        recorder: Recorder::new(client.clone(), "deployment-controller", ""),
     };
     let deployments = caches.deployments.clone();
     Engine::new(controller, client)
@@ -150,7 +154,11 @@ impl Work<'_> {
     async fn create(&self, set: &ReplicaSet) -> Result<Option<Revision>, ReconcileError> {
         let api = self.client.api::<ReplicaSet>(self.namespace);
         match api.create_with(set, &Default::default()).await {
-            Ok(written) => Ok(Some(written.document.revision())),
+            Ok(written) => {
+                let name = &written.document.meta().name;
+                self.tell_scaled(name, 0, spec_replicas(set));
+                Ok(Some(written.document.revision()))
+            }
             Err(ApiError::AlreadyExists(_)) => {
                 let existing = api.get(set.metadata.name.as_deref().unwrap_or_default()).await?;
                 match name_taken(self.deployment, &existing) {
@@ -193,15 +201,26 @@ impl Work<'_> {
         let name = meta.name.as_deref().unwrap_or_default();
         let written = api.patch_part(name, Part::Whole, &patch).await?;
         if let Some(replicas) = update.replicas {
-            tracing::info!(
-                kind = "ReplicaSet",
-                namespace = self.namespace,
-                name,
-                replicas,
-                "scaled"
-            );
+            self.tell_scaled(name, spec_replicas(&update.set), replicas);
         }
         Ok(written.document.revision())
+    }
+
+    fn tell_scaled(&self, name: &str, from: i32, to: i32) {
+        tracing::info!(
+            kind = "ReplicaSet",
+            namespace = self.namespace,
+            name,
+            from,
+            to,
+            "scaled"
+        );
+        let way = if to > from { "up" } else { "down" };
+        let message = format!("Scaled {way} replica set {name} from {from} to {to}");
+        let about = reference(self.deployment);
+        self.controller
+            .recorder
+            .normal(&about, "ScalingReplicaSet", message);
     }
 
     async fn delete(&self, set: &ReplicaSet) -> Result<Revision, ApiError> {

@@ -32,14 +32,6 @@ pub(crate) struct Collector {
     shared: Arc<Shared>,
 }
 
-impl Collector {
-    /// The kinds that are watched, by plural and group.
-    #[cfg(test)]
-    pub(crate) fn nodes(&self) -> usize {
-        self.shared.graph.lock().uids().count()
-    }
-}
-
 impl Drop for Collector {
     fn drop(&mut self) {
         self.shared.queue.close();

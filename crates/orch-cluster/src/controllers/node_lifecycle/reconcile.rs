@@ -22,7 +22,10 @@ use crate::controllers::caches::{Caches, NODE};
 use crate::controllers::part;
 use crate::controllers::pod_condition::{PodCondition, set_pod_condition};
 use crate::controllers::pod_view::PodView;
+use crate::events::{Recorder, reference};
 
+/// How often a node that is not ready is looked at (Kubernetes' `node-monitor-period`).
+const MONITOR_PERIOD: Duration = Duration::from_secs(5);
 /// Where nodes keep the leases they renew.
 const LEASES: &str = "kube-node-lease";
 
@@ -33,6 +36,7 @@ struct NodeLifecycle {
     pod_resource: Arc<ApiResource>,
     /// The last sign of life of each node, by its own name.
     health: Mutex<HashMap<ObjectKey, Health>>,
+    recorder: Recorder,
 }
 
 /// Starts the controller.
@@ -43,6 +47,7 @@ pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
         pods: caches.pods.clone(),
         pod_resource: Arc::new(Pod::resource()),
         health: Mutex::default(),
+        recorder: Recorder::new(client.clone(), "node-controller", ""),
     };
     Engine::new(controller, client)
         .cache(caches.nodes.clone())
@@ -73,6 +78,8 @@ impl Controller for NodeLifecycle {
             tracing::warn!(kind = "Node", name = key.name(), "not heard of any more");
             // The write is the node's own change: it brings us back here.
             write_conditions(cx.client(), &node, &conditions).await?;
+            let message = format!("Node {} status is now: NodeNotReady", key.name());
+            self.recorder.normal(&reference(&*node), "NodeNotReady", message);
             return Ok(Action::done());
         }
         if let Some(taints) = taints(&view, self.all_down(), now) {
@@ -84,6 +91,8 @@ impl Controller for NodeLifecycle {
             .is_some_and(|ready| ready.status != "True")
         {
             self.mark_pods(cx.client(), &key).await?;
+            // What is done about it depends on the other nodes too.
+            again = shorter(again, MONITOR_PERIOD);
         }
         if view.taints.iter().any(|taint| taint.effect == "NoExecute") {
             let next = self.evict(cx.client(), &key, &view.taints, now).await?;
@@ -171,11 +180,40 @@ impl NodeLifecycle {
             let spec: WireSpec = part(&document, "spec").unwrap_or_default();
             match eviction(taints, &spec.tolerations.unwrap_or_default(), now) {
                 Eviction::Never => {}
-                Eviction::In(left) if left.is_zero() => evict_pod(client, &target, pod, node).await?,
+                Eviction::In(left) if left.is_zero() => self.evict_pod(client, &target, pod, node).await?,
                 Eviction::In(left) => next = shorter(next, left),
             }
         }
         Ok(next)
+    }
+
+    async fn evict_pod(
+        &self,
+        client: &Client,
+        target: &Target,
+        pod: &PodView,
+        node: &ObjectKey,
+    ) -> Result<(), ApiError> {
+        let (namespace, name) = (&*pod.namespace, &*pod.name);
+        tracing::info!(
+            kind = "Pod",
+            namespace,
+            name,
+            node = node.name(),
+            "evicted: its node is tainted"
+        );
+        let message = format!("Marking for deletion Pod {namespace}/{name}");
+        self.recorder
+            .normal(&pod.reference(), "TaintManagerEviction", message);
+        let condition = PodCondition {
+            type_: "DisruptionTarget",
+            status: "True",
+            reason: "DeletionByTaintManager",
+            message: "Taint manager: deleting due to NoExecute taint".to_owned(),
+        };
+        ignore_gone(set_pod_condition(client, &target.key, &pod.uid, &condition).await)?;
+        let params = DeleteParams::default().uid(&*pod.uid);
+        ignore_gone(client.backend().delete(target, &params).await.map(drop))
     }
 }
 
@@ -186,31 +224,6 @@ struct WireSpec {
 
 fn key_of(pod: &PodView) -> ObjectKey {
     ObjectKey::new(Some(&pod.namespace), &pod.name)
-}
-
-async fn evict_pod(
-    client: &Client,
-    target: &Target,
-    pod: &PodView,
-    node: &ObjectKey,
-) -> Result<(), ApiError> {
-    let (namespace, name) = (&*pod.namespace, &*pod.name);
-    tracing::info!(
-        kind = "Pod",
-        namespace,
-        name,
-        node = node.name(),
-        "evicted: its node is tainted"
-    );
-    let condition = PodCondition {
-        type_: "DisruptionTarget",
-        status: "True",
-        reason: "DeletionByTaintManager",
-        message: "Taint manager: deleting due to NoExecute taint".to_owned(),
-    };
-    ignore_gone(set_pod_condition(client, &target.key, &pod.uid, &condition).await)?;
-    let params = DeleteParams::default().uid(&*pod.uid);
-    ignore_gone(client.backend().delete(target, &params).await.map(drop))
 }
 
 /// The pod is gone, or another has its name: either way nothing is left to do.

@@ -7,6 +7,13 @@ use orch_core::object::ObjectKey;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+/// How long a set rests after it was looked at, per pod. To look at a pod takes some tenth of this, so a set in
+/// motion takes a tenth of a processor at most, and a thousand pods that become ready one by one are some dozen
+/// writes of its status, not a thousand.
+const REST_PER_POD: Duration = Duration::from_micros(5);
+/// The longest rest: what a change of a very large set may wait.
+const LONGEST_REST: Duration = Duration::from_millis(50);
+
 /// Whether the view of pods shows all that was written for a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -19,7 +26,8 @@ pub(super) enum Standing {
 #[derive(Clone, Copy, Debug, Default)]
 struct Page {
     trusted: bool,
-    reported: Option<Instant>,
+    /// When it may be looked at again.
+    rested: Option<Instant>,
 }
 
 /// One page per set.
@@ -44,20 +52,18 @@ impl Ledger {
         self.0.lock().entry(set.clone()).or_default().trusted = true;
     }
 
-    pub(super) fn reported(&self, set: &ObjectKey, now: Instant) {
-        self.0.lock().entry(set.clone()).or_default().reported = Some(now);
+    /// The set has just been looked at, all `pods` of it.
+    pub(super) fn rest(&self, set: &ObjectKey, pods: usize, now: Instant) {
+        let rest = REST_PER_POD
+            .saturating_mul(u32::try_from(pods).unwrap_or(u32::MAX))
+            .min(LONGEST_REST);
+        self.0.lock().entry(set.clone()).or_default().rested = Some(now + rest);
     }
 
-    /// If the status was written less than `period` ago, how long until that is over.
-    pub(super) fn reported_within(
-        &self,
-        set: &ObjectKey,
-        period: Duration,
-        now: Instant,
-    ) -> Option<Duration> {
-        let reported = self.0.lock().get(set)?.reported?;
-        let wait = period.checked_sub(now.saturating_duration_since(reported))?;
-        (!wait.is_zero()).then_some(wait)
+    /// How long until the set may be looked at again, if that is not now.
+    pub(super) fn resting(&self, set: &ObjectKey, now: Instant) -> Option<Duration> {
+        let until = self.0.lock().get(set)?.rested?;
+        until.checked_duration_since(now).filter(|rest| !rest.is_zero())
     }
 
     pub(super) fn forget(&self, set: &ObjectKey) {

@@ -8,6 +8,7 @@ mod reconcile;
 mod status;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use decide::{Plan, decide};
 use rank::victims;

@@ -99,19 +99,3 @@ fn conditions(
 fn is_type(condition: &ReplicaSetCondition, type_: &str) -> bool {
     condition.type_.as_deref() == Some(type_)
 }
-
-/// Whether a new status says only that more pods have become ready or available, and not yet all: news that
-/// can wait a moment for more of its kind.
-pub(super) fn is_only_progress(set: &ReplicaSet, new: &ReplicaSetStatus) -> bool {
-    let Some(old) = &set.status else { return false };
-    let wanted = i32::try_from(super::decide::desired(set)).unwrap_or(i32::MAX);
-    let calmed = ReplicaSetStatus {
-        ready_replicas: old.ready_replicas,
-        available_replicas: old.available_replicas,
-        ..new.clone()
-    };
-    calmed == *old
-        && new.ready_replicas >= old.ready_replicas
-        && new.available_replicas >= old.available_replicas
-        && new.available_replicas < Some(wanted)
-}

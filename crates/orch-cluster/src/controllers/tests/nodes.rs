@@ -1,0 +1,67 @@
+//! Nodes are lost, come back, and are deleted.
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use orch_core::client::DeleteParams;
+use serde_json::json;
+
+use super::{Cluster, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_lost_node_move_and_those_of_a_deleted_one_too() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.apply("web", "v1", json!({})).await;
+    seconds(2).await;
+    cluster.nodes.remove("n1").unwrap().die();
+    seconds(45).await;
+    let node = cluster.client.all::<Node>().get("n1").await.unwrap();
+    let taints = node.spec.unwrap().taints.unwrap();
+    assert!(
+        taints
+            .iter()
+            .all(|taint| taint.key == "node.kubernetes.io/unreachable"),
+        "{taints:?}"
+    );
+    assert_eq!(taints.len(), 2);
+    let ready = cluster.deployment("web").await.status.unwrap().ready_replicas;
+    assert_eq!(
+        ready,
+        Some(2),
+        "its pods count as not ready, and stay while they are tolerated"
+    );
+    seconds(70).await;
+    assert_eq!(
+        cluster.deployment("web").await.status.unwrap().ready_replicas,
+        Some(4)
+    );
+    let pods = cluster.all::<Pod>().await;
+    assert_eq!(pods.len(), 6, "nobody can end those on the lost node");
+    cluster
+        .client
+        .all::<Node>()
+        .delete("n1", &DeleteParams::default())
+        .await
+        .unwrap();
+    seconds(90).await;
+    let pods = cluster.all::<Pod>().await;
+    assert_eq!(pods.len(), 4);
+    assert!(
+        pods.iter()
+            .all(|pod| pod.spec.as_ref().unwrap().node_name.as_deref() == Some("n2"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_is_freed_of_its_taints() {
+    let mut cluster = Cluster::start(2).await;
+    seconds(1).await;
+    cluster.nodes.remove("n1").unwrap().die();
+    seconds(45).await;
+    let taints = async |cluster: &Cluster| {
+        let node = cluster.client.all::<Node>().get("n1").await.unwrap();
+        node.spec.unwrap().taints.unwrap_or_default().len()
+    };
+    assert_eq!(taints(&cluster).await, 2);
+    cluster.add_node("n1").await;
+    seconds(5).await;
+    assert_eq!(taints(&cluster).await, 0);
+}
