@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use orch_core::client::{Api, ApiError, Client, DeleteParams, Deleted, ListParams, Part, Patch};
+use orch_core::client::{
+    Api, ApiError, Client, ClientBuilder, DeleteParams, Deleted, ListParams, Part, Patch,
+};
 use orch_core::object::RawObject;
 use orch_core::store::MemoryStore;
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use super::kinds;
 
 fn client() -> Client {
     let builder = Client::builder(Arc::new(MemoryStore::new()));
-    kinds().fold(builder, |builder, kind| builder.kind(kind)).build()
+    kinds().fold(builder, ClientBuilder::kind).build()
 }
 
 fn pod(name: &str) -> Pod {
