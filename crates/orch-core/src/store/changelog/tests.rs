@@ -139,7 +139,7 @@ fn trimming_goes_no_further_than_asked_and_gives_back_what_it_took() {
         |commits: Vec<Arc<Commit>>| -> Vec<u64> { commits.iter().map(|c| c.revision.get()).collect() };
     assert_eq!(revisions(log.trim(Revision::new(5), 3)), [1, 2, 3]);
     assert_eq!(revisions(log.trim(Revision::new(5), 100)), [4, 5]);
-    assert_eq!(revisions(log.trim(Revision::new(5), 100)), []);
+    assert!(revisions(log.trim(Revision::new(5), 100)).is_empty());
     assert!(log.commits(Revision::new(4), Revision::new(8)).is_none());
     assert_eq!(
         revisions(log.commits(Revision::new(6), Revision::new(8)).unwrap()),

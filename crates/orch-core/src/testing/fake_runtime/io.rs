@@ -11,10 +11,10 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::Inner;
 use super::machine::{End, Machine, Pause};
 use super::script::ExecCall;
 use super::state::State;
+use super::{Inner, NAME};
 use crate::runtime::line::LogLine;
 use crate::runtime::{
     AttachOptions, ContainerId, ContainerState, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream,
@@ -110,7 +110,7 @@ impl Inner {
     fn machine_for(&self, id: &ContainerId, request: &ExecRequest) -> Result<Machine, RuntimeError> {
         if !self.capabilities.exec {
             return Err(RuntimeError::Unsupported {
-                runtime: "fake",
+                runtime: NAME,
                 what: "exec",
             });
         }
@@ -148,7 +148,7 @@ impl Inner {
     ) -> Result<Session, RuntimeError> {
         if !self.capabilities.attach {
             return Err(RuntimeError::Unsupported {
-                runtime: "fake",
+                runtime: NAME,
                 what: "attach",
             });
         }
@@ -247,7 +247,7 @@ impl LogReader {
     /// Takes what has been written since the last time.
     fn read(&mut self, state: &State) -> Result<(), RuntimeError> {
         let record = state.container(&self.id)?;
-        let (lines, next) = record.log.from(self.next);
+        let (lines, next) = record.log.since(self.next);
         self.ready
             .extend(lines.filter(|line| line.wanted(&self.options)).cloned());
         self.next = next;

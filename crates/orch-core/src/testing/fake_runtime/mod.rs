@@ -1,6 +1,7 @@
 //! A runtime that runs nothing: containers in memory, scripted, under tokio's clock.
 
 mod calls;
+mod engine;
 mod io;
 mod machine;
 mod runtime;
@@ -26,6 +27,8 @@ use self::state::{ContainerRecord, State};
 use crate::runtime::{
     Capabilities, ContainerId, EventHub, RuntimeError, RuntimeEvent, SandboxConfig, SandboxId,
 };
+
+const NAME: &str = "fake";
 
 /// How many calls are remembered.
 const CALLS: usize = 10_000;

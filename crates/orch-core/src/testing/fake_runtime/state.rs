@@ -193,7 +193,7 @@ impl Log {
     }
 
     /// The lines from the given number on, and the number of the next one to come.
-    pub(super) fn from(&self, number: usize) -> (impl DoubleEndedIterator<Item = &LogLine>, usize) {
+    pub(super) fn since(&self, number: usize) -> (impl DoubleEndedIterator<Item = &LogLine>, usize) {
         let skip = number.saturating_sub(self.dropped);
         (self.lines.iter().skip(skip), self.dropped + self.lines.len())
     }

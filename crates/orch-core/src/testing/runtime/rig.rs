@@ -113,6 +113,7 @@ impl<'h> Rig<'h> {
     }
 
     /// Starts a program in a container and sandbox of its own.
+    #[allow(clippy::needless_pass_by_value, reason = "the callers make it on the spot")]
     pub(super) async fn run(&self, pod: &str, program: Program) -> ContainerId {
         self.start(pod, &self.config("main", &program)).await
     }

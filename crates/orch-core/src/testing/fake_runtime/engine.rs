@@ -1,0 +1,346 @@
+//! What a fake runtime's calls do to its state.
+
+use std::sync::Arc;
+
+use super::calls::{Call, CallRecord, Fault};
+use super::machine::{Answer, End, Machine};
+use super::script::{Behavior, ImageBehavior};
+use super::state::{ContainerRecord, SandboxRecord, State};
+use super::{CALLS, Inner, NAME, not_found};
+use crate::runtime::{
+    Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Image,
+    RuntimeError, Sandbox, SandboxFilter, SandboxId, SandboxState,
+};
+use crate::testing::runtime::{Program, Step};
+use crate::time;
+
+fn unavailable(reason: &str) -> RuntimeError {
+    RuntimeError::Unavailable {
+        runtime: NAME,
+        reason: reason.to_owned(),
+    }
+}
+
+impl Inner {
+    /// Records a call, and does it as the faults in its way allow.
+    pub(super) async fn call<T>(
+        &self,
+        call: Call,
+        subject: &(impl ToString + ?Sized),
+        body: impl Future<Output = Result<T, RuntimeError>>,
+    ) -> Result<T, RuntimeError> {
+        let fault = self.state.lock().take_fault(call, subject.to_string())?;
+        match fault {
+            None => body.await,
+            Some(Fault::Fails(reason)) => Err(unavailable(&reason)),
+            Some(Fault::DoneButFails(reason)) => {
+                body.await?;
+                Err(unavailable(&reason))
+            }
+            Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::DoneButHangs) => {
+                body.await?;
+                std::future::pending().await
+            }
+            Some(Fault::Slow(delay)) => {
+                tokio::time::sleep(delay).await;
+                body.await
+            }
+        }
+    }
+
+    pub(super) fn image_behavior(&self, reference: &str) -> ImageBehavior {
+        self.shared
+            .images
+            .read()
+            .get(reference)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    pub(super) fn image(&self, reference: &str) -> Option<Image> {
+        let behavior = self.image_behavior(reference);
+        let state = self.state.lock();
+        let here = state.pulled.contains_key(reference)
+            || behavior.present && !state.removed_images.contains(reference);
+        here.then(|| image(reference, behavior.user))
+    }
+
+    fn behavior(&self, sandbox: &Sandbox, config: &ContainerConfig) -> Arc<Behavior> {
+        let behaviors = self.shared.behaviors.read();
+        let found = behaviors
+            .iter()
+            .rev()
+            .find(|(which, _)| which.matches(sandbox, config));
+        found.map(|(_, behavior)| behavior.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn create(
+        &self,
+        sandbox_id: &SandboxId,
+        config: &ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError> {
+        if self.image(&config.image).is_none() {
+            return Err(RuntimeError::ImageNotFound {
+                image: config.image.clone(),
+            });
+        }
+        let mut state = self.state.lock();
+        let State {
+            sandboxes,
+            containers,
+            ..
+        } = &mut *state;
+        let record = sandboxes
+            .get_mut(sandbox_id)
+            .ok_or_else(|| not_found("sandbox", sandbox_id))?;
+        let same = |id: &&ContainerId| {
+            let container = &containers[*id].container;
+            container.name == config.name && container.attempt == config.attempt
+        };
+        if let Some(id) = record.containers.iter().find(same) {
+            return Ok(id.clone());
+        }
+        if record.sandbox.state != SandboxState::Ready {
+            return Err(RuntimeError::failed(
+                format!("creating container {}", config.name),
+                format!("sandbox {sandbox_id} is not ready"),
+            ));
+        }
+        let id = ContainerId(self.next_id("c"));
+        let container = Container {
+            id: id.clone(),
+            sandbox: sandbox_id.clone(),
+            pod_uid: record.sandbox.uid.clone(),
+            name: config.name.clone(),
+            attempt: config.attempt,
+            image: config.image.clone(),
+            image_id: image(&config.image, String::new()).id,
+            state: ContainerState::Created,
+            created_at: time::now(),
+            resources: config.resources.clone(),
+            labels: config.labels.clone(),
+            annotations: config.annotations.clone(),
+        };
+        let behavior = self.behavior(&record.sandbox, config);
+        record.containers.push(id.clone());
+        let record = ContainerRecord::new(container, config.clone(), behavior);
+        self.container_changed(&record);
+        containers.insert(id.clone(), record);
+        Ok(id)
+    }
+
+    pub(super) fn start(self: &Arc<Self>, id: &ContainerId) -> Result<(), RuntimeError> {
+        let mut state = self.state.lock();
+        let State {
+            sandboxes,
+            containers,
+            ..
+        } = &mut *state;
+        let record = containers.get_mut(id).ok_or_else(|| not_found("container", id))?;
+        match record.container.state {
+            ContainerState::Created => {}
+            ContainerState::Running { .. } => return Ok(()),
+            _ => {
+                return Err(RuntimeError::Ended {
+                    container: id.to_string(),
+                });
+            }
+        }
+        let sandbox = &sandboxes[&record.container.sandbox].sandbox;
+        if sandbox.state != SandboxState::Ready {
+            return Err(RuntimeError::failed(
+                format!("starting container {id}"),
+                format!("sandbox {} is not ready", sandbox.id),
+            ));
+        }
+        let now = time::now();
+        let program = program(&record.behavior, &record.config);
+        if program.steps().contains(&Step::CannotStart) {
+            let reason = "no such program";
+            record.container.state = ContainerState::Exited {
+                started_at: None,
+                finished_at: now,
+                exit_code: Some(127),
+                reason: ExitReason::StartError,
+                message: Some(reason.to_owned()),
+            };
+            self.container_changed(record);
+            return Err(RuntimeError::StartFailed {
+                container: record.container.name.clone(),
+                reason: reason.to_owned(),
+            });
+        }
+        record.container.state = ContainerState::Running { started_at: now };
+        record.used = (0, now);
+        record.machine = Some(Machine::new(program, record.config.clone(), record.config.tty));
+        self.container_changed(record);
+        let pause = record.proceed(|machine, emit| machine.run(emit));
+        self.settle(record, pause);
+        Ok(())
+    }
+
+    /// Asks a running container to end; says whether it will within the grace.
+    pub(super) fn signal(self: &Arc<Self>, id: &ContainerId) -> Result<(), RuntimeError> {
+        let mut state = self.state.lock();
+        let record = state
+            .containers
+            .get_mut(id)
+            .ok_or_else(|| not_found("container", id))?;
+        let Some(machine) = record.machine.as_ref().filter(|_| record.is_running()) else {
+            return Ok(());
+        };
+        match machine.answer(record.config.stop_signal.as_deref().unwrap_or("TERM")) {
+            Answer::Ignores => {}
+            Answer::Ends(end) => {
+                record.end(end);
+                self.container_changed(record);
+            }
+            Answer::EndsAfter(delay, end) => {
+                let (inner, id) = (Arc::downgrade(self), id.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    if let Some(inner) = inner.upgrade() {
+                        inner.end(&id, end);
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns once the container does not run.
+    pub(super) async fn ended(&self, id: &ContainerId) {
+        loop {
+            let changed = {
+                let mut state = self.state.lock();
+                match state.containers.get_mut(id) {
+                    Some(record) if record.is_running() => record.changed().notified_owned(),
+                    _ => return,
+                }
+            };
+            changed.await;
+        }
+    }
+
+    pub(super) fn remove_container_from(&self, state: &mut State, id: &ContainerId) {
+        let Some(mut record) = state.containers.remove(id) else {
+            return;
+        };
+        record.end(End::KILLED);
+        if let Some(sandbox) = state.sandboxes.get_mut(&record.container.sandbox) {
+            sandbox.containers.retain(|other| other != id);
+        }
+        self.container_changed(&record);
+    }
+}
+
+impl State {
+    fn take_fault(&mut self, call: Call, subject: String) -> Result<Option<Fault>, RuntimeError> {
+        if self.calls.len() == CALLS {
+            self.calls.pop_front();
+        }
+        let at = time::now();
+        self.calls.push_back(CallRecord { at, call, subject });
+        if let Some(reason) = &self.unavailable {
+            return Err(unavailable(reason));
+        }
+        let Some(index) = self.faults.iter().position(|injected| injected.call == call) else {
+            return Ok(None);
+        };
+        let injected = &mut self.faults[index];
+        let fault = injected.fault.clone();
+        injected.left = injected.left.saturating_sub(1);
+        if injected.left == 0 {
+            self.faults.remove(index);
+        }
+        Ok(Some(fault))
+    }
+
+    pub(super) fn container(&self, id: &ContainerId) -> Result<&ContainerRecord, RuntimeError> {
+        self.containers.get(id).ok_or_else(|| not_found("container", id))
+    }
+
+    pub(super) fn running(&mut self, id: &ContainerId) -> Result<&mut ContainerRecord, RuntimeError> {
+        let record = self
+            .containers
+            .get_mut(id)
+            .ok_or_else(|| not_found("container", id))?;
+        if record.is_running() {
+            Ok(record)
+        } else {
+            Err(RuntimeError::NotRunning {
+                container: id.to_string(),
+            })
+        }
+    }
+
+    pub(super) fn sandboxes_of(&self, filter: &SandboxFilter) -> Vec<&SandboxRecord> {
+        let chosen: Vec<&SandboxRecord> = match (&filter.id, &filter.pod_uid) {
+            (Some(id), _) => self.sandboxes.get(id).into_iter().collect(),
+            (None, Some(uid)) => {
+                let ids = self.pods.get(uid).into_iter().flatten();
+                ids.filter_map(|id| self.sandboxes.get(id)).collect()
+            }
+            (None, None) => self.sandboxes.values().collect(),
+        };
+        let wanted = |record: &&SandboxRecord| {
+            filter
+                .pod_uid
+                .as_ref()
+                .is_none_or(|uid| *uid == record.sandbox.uid)
+        };
+        chosen.into_iter().filter(wanted).collect()
+    }
+
+    pub(super) fn containers_of(&self, filter: &ContainerFilter) -> Vec<Container> {
+        let wanted = |container: &Container| {
+            filter.sandbox.as_ref().is_none_or(|id| *id == container.sandbox)
+                && filter
+                    .pod_uid
+                    .as_ref()
+                    .is_none_or(|uid| *uid == container.pod_uid)
+        };
+        if let Some(id) = &filter.id {
+            let found = self.containers.get(id).map(|record| &record.container);
+            return found
+                .filter(|container| wanted(container))
+                .cloned()
+                .into_iter()
+                .collect();
+        }
+        if filter.sandbox.is_none() && filter.pod_uid.is_none() {
+            return self
+                .containers
+                .values()
+                .map(|record| record.container.clone())
+                .collect();
+        }
+        let sandboxes = self.sandboxes_of(&SandboxFilter {
+            id: filter.sandbox.clone(),
+            pod_uid: filter.pod_uid.clone(),
+        });
+        let ids = sandboxes.into_iter().flat_map(|sandbox| &sandbox.containers);
+        ids.map(|id| self.containers[id].container.clone()).collect()
+    }
+}
+
+pub(super) fn image(reference: &str, user: String) -> Image {
+    Image {
+        id: format!("fake:{reference}"),
+        tags: vec![reference.to_owned()],
+        digests: Vec::new(),
+        size_bytes: 0,
+        user,
+    }
+}
+
+/// What a container runs: what its behavior says, else what its command says, else until it is stopped.
+fn program(behavior: &Behavior, config: &ContainerConfig) -> Program {
+    let command = || {
+        let words: Vec<String> = config.command.iter().chain(&config.args).cloned().collect();
+        Program::from_command(&words)
+    };
+    let scripted = behavior.program(config.attempt).cloned();
+    scripted.or_else(command).unwrap_or_else(|| Program::new().wait())
+}
