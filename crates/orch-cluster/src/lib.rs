@@ -1,6 +1,7 @@
 //! Kubernetes behaviour on orch-core.
 
 pub mod agent;
+pub mod cluster;
 pub mod controllers;
 pub mod events;
 pub mod kinds;

@@ -43,14 +43,19 @@ impl Driver {
             None
         };
         let identity = ContainerIdentity::wanted(sandbox, &pod.identity.uid, config);
+        let engine = spec::Engine {
+            protects: self.protects() == Some(true),
+            is_docker: self.engine.is_docker(),
+        };
+        let labels = identity.labels(self.scope(), &pod.identity, config);
+        let user = spec::user(config, image_user.as_deref())?;
         let body = spec::container(
             &self.options,
-            sandbox,
-            pod.identity.pids,
+            engine,
+            (sandbox, pod.identity.pids),
             config,
-            identity.labels(self.scope(), &pod.identity, config),
-            spec::user(config, image_user.as_deref())?,
-            self.protects(),
+            labels,
+            user,
         )?;
         let name = identity.engine_name(self.scope(), &pod.identity.name);
         match self.create(&name, body).await {
@@ -112,13 +117,10 @@ impl Driver {
             Err(fault) if fault.is_missing() && fault.message().contains("No such container") => {
                 Err(self.gone(id))
             }
-            Err(Fault::Refused { message, .. }) => {
-                self.gave_up_protection(&message);
-                Err(RuntimeError::StartFailed {
-                    container: known.identity.name.clone(),
-                    reason: message,
-                })
-            }
+            Err(Fault::Refused { message, .. }) => Err(RuntimeError::StartFailed {
+                container: known.identity.name.clone(),
+                reason: message,
+            }),
             Err(fault) => Err(fault.during(format!("starting container {id}"))),
         }
     }

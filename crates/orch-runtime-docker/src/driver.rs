@@ -1,7 +1,6 @@
 //! What all parts of the runtime work with.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use orch_core::runtime::{ContainerId, RuntimeError, SandboxId};
@@ -25,9 +24,10 @@ pub(crate) struct Driver {
     pub(crate) pulls: Semaphore,
     /// Held while the sandbox image is made.
     pub(crate) pause: Mutex<()>,
-    /// Whether the engine may lower a process's OOM score: not without CAP_SYS_RESOURCE. Supposed until a
-    /// start fails with it.
-    protects: AtomicBool,
+    /// Whether the engine can lower a process's OOM score, once it is known: not without CAP_SYS_RESOURCE.
+    protects: OnceLock<bool>,
+    /// Held while that is tried out.
+    pub(crate) trial: Mutex<()>,
 }
 
 impl Driver {
@@ -39,7 +39,8 @@ impl Driver {
             known: Known::default(),
             pulls: Semaphore::new(PULLS),
             pause: Mutex::new(()),
-            protects: AtomicBool::new(true),
+            protects: OnceLock::new(),
+            trial: Mutex::new(()),
         })
     }
 
@@ -51,19 +52,17 @@ impl Driver {
         self.engine.bound()
     }
 
-    pub(crate) fn protects(&self) -> bool {
-        self.protects.load(Ordering::Relaxed)
+    /// Whether the engine can lower a process's OOM score; none if nobody has tried yet.
+    pub(crate) fn protects(&self) -> Option<bool> {
+        self.protects.get().copied()
     }
 
-    /// Whether a failed start was over a lowered OOM score; if so none is lowered from now on.
-    pub(crate) fn gave_up_protection(&self, message: &str) -> bool {
-        let over_it = message.contains("oom_score_adj") && message.contains("permission denied");
-        if over_it && self.protects.swap(false, Ordering::Relaxed) {
+    pub(crate) fn learnt_protection(&self, can: bool) {
+        if self.protects.set(can).is_ok() && !can {
             tracing::warn!(
                 "the engine cannot lower OOM scores (no CAP_SYS_RESOURCE): negative oom_score_adj is ignored"
             );
         }
-        over_it
     }
 
     /// As the engine shows it, whoever made it. Takes a name as well as an id.

@@ -240,8 +240,14 @@ impl<'a> Reference<'a> {
             Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), path),
             _ => (None, name),
         };
-        let registry_fits = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
-        if registry.is_some_and(|registry| !registry.chars().all(registry_fits)) {
+        let registry_fits = |host: &str| {
+            host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+                && host
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+                && !host.contains("..")
+        };
+        if !registry.is_none_or(registry_fits) {
             return Err(refuse("its registry is no host name with an optional port"));
         }
         let ends_well = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());

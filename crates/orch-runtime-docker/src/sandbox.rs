@@ -34,15 +34,27 @@ impl Driver {
         let identity = SandboxIdentity::wanted(config, time::now());
         let what = format!("sandbox of pod {}/{}", config.namespace, config.name);
         let name = identity.engine_name(self.scope());
+        // The first tries out whether the engine can lower OOM scores; others wait to know.
+        let mut trial = None;
+        if self.protects().is_none() {
+            trial = Some(self.trial.lock().await).filter(|_| self.protects().is_none());
+        }
+        let mut protect = self.protects().unwrap_or(true);
         loop {
-            let protect = self.protects();
             let inspected = match self.create_sandbox(&name, &identity, config, protect).await {
                 Ok(Created::New(id)) => match self.start_sandbox(&id).await {
-                    Ok(inspected) => inspected,
+                    Ok(inspected) => {
+                        if trial.is_some() {
+                            self.learnt_protection(protect);
+                        }
+                        inspected
+                    }
                     Err(fault) => {
                         // Nothing is in it yet, and the same name must be free for the next try.
                         self.remove_by_id(&id).await?;
-                        if protect && self.gave_up_protection(fault.message()) {
+                        if trial.is_some() && protect && matches!(fault, Fault::Refused { .. }) {
+                            // runc dies early then, and does not say of what.
+                            protect = false;
                             continue;
                         }
                         return Err(fault.during(format!("starting {what}")));

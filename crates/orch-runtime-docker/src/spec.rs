@@ -94,17 +94,28 @@ pub(crate) fn sandbox(
     }
 }
 
+/// What an engine can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Engine {
+    /// It can lower a process's OOM score.
+    pub(crate) protects: bool,
+    /// It is Docker itself.
+    pub(crate) is_docker: bool,
+}
+
 /// A container of a pod. `user` is what [`user`] made of the configuration and the image.
 pub(crate) fn container(
     options: &DockerOptions,
-    sandbox: &SandboxId,
-    pids: Pids,
+    engine: Engine,
+    pod: (&SandboxId, Pids),
     config: &ContainerConfig,
     labels: HashMap<String, String>,
     user: Option<String>,
-    protect: bool,
 ) -> Result<ContainerCreateBody, RuntimeError> {
+    let (sandbox, pids) = pod;
     let joined = format!("container:{sandbox}");
+    // Docker's other driver for files writes JSON, which replaces bytes that are no UTF-8.
+    let log_driver = if engine.is_docker { "local" } else { "json-file" };
     let security = &config.security;
     let limits = Limits::of(&config.resources);
     let host = HostConfig {
@@ -117,7 +128,7 @@ pub(crate) fn container(
         },
         mounts: some_list(mounts(config)?),
         log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".into()),
+            typ: Some(log_driver.into()),
             config: Some(HashMap::from([
                 ("max-size".into(), options.log_max_bytes.to_string()),
                 ("max-file".into(), options.log_files.to_string()),
@@ -133,7 +144,7 @@ pub(crate) fn container(
             .resources
             .oom_score_adj
             .map(i64::from)
-            .filter(|score| protect || *score >= 0),
+            .filter(|score| engine.protects || *score >= 0),
         privileged: security.privileged.then_some(true),
         readonly_rootfs: security.read_only_root.then_some(true),
         cap_add: some_list(security.add_capabilities.iter().cloned()),
@@ -319,10 +330,23 @@ mod tests {
 
     use super::*;
 
+    const DOCKER: Engine = Engine {
+        protects: true,
+        is_docker: true,
+    };
+
     fn made(config: &ContainerConfig) -> ContainerCreateBody {
         let sandbox = SandboxId("box".into());
         let options = DockerOptions::default();
-        container(&options, &sandbox, Pids::Own, config, HashMap::new(), None, true).unwrap()
+        container(
+            &options,
+            DOCKER,
+            (&sandbox, Pids::Own),
+            config,
+            HashMap::new(),
+            None,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -335,7 +359,7 @@ mod tests {
         let sandbox = SandboxId("box".into());
         for (pids, mode) in [(Pids::Sandbox, "container:box"), (Pids::Host, "host")] {
             let options = DockerOptions::default();
-            let body = container(&options, &sandbox, pids, &config, HashMap::new(), None, true).unwrap();
+            let body = container(&options, DOCKER, (&sandbox, pids), &config, HashMap::new(), None).unwrap();
             assert_eq!(body.host_config.unwrap().pid_mode.as_deref(), Some(mode));
         }
     }

@@ -105,7 +105,8 @@ pub(crate) fn container_state(state: &wire::State, created_at: Timestamp) -> Con
 
 fn exited(state: &wire::State, created_at: Timestamp) -> ContainerState {
     let started_at = date(&state.started_at);
-    let finished_at = date(&state.finished_at).or(started_at).unwrap_or(created_at);
+    // The engine notes the start only after a short program may have ended.
+    let finished_at = date(&state.finished_at).max(started_at).unwrap_or(created_at);
     let exit_code = i32::try_from(state.exit_code).ok();
     let reason = if started_at.is_none() && !state.error.is_empty() {
         ExitReason::StartError

@@ -70,7 +70,7 @@ async fn after_a_crash(live_restore: bool) -> Option<()> {
         ..SandboxConfig::default()
     };
     let sandbox = runtime.run_sandbox(&pod).await.expect("a sandbox");
-    assert_eq!(sandbox.ips, []);
+    assert!(sandbox.ips.is_empty());
     let id = runtime
         .create_container(&sandbox.id, &shell("sleep 1000"))
         .await

@@ -100,7 +100,7 @@ async fn the_network_outlives_the_containers() {
         let wanted = format!("attempt {attempt}");
         until("an answer through the host's port", async || {
             let mut text = String::new();
-            let get = || -> std::io::Result<()> {
+            let mut get = || -> std::io::Result<()> {
                 let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
                 std::io::Write::write_all(&mut stream, b"GET /index.html HTTP/1.0\r\n\r\n")?;
                 stream.read_to_string(&mut text).map(drop)

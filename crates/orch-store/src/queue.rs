@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orch_core::store::{CommitError, Committed, Op, ReadError, Revision, Txn};
 use parking_lot::{Condvar, Mutex};
@@ -16,6 +16,8 @@ const WAITING: usize = 4096;
 const GROUP_REQUESTS: usize = 1024;
 /// A group takes no further request once it writes this many bytes.
 const GROUP_BYTES: usize = 16 << 20;
+/// How long the writer waits for those of the last group to come back; less than a sync takes.
+const LINGER: Duration = Duration::from_micros(100);
 
 pub(crate) enum Request {
     Commit {
@@ -38,6 +40,8 @@ pub(crate) struct Queue {
 struct Line {
     requests: VecDeque<(Request, OwnedSemaphorePermit)>,
     closed: bool,
+    /// The length at which the writer is to be woken.
+    wanted: usize,
 }
 
 /// What the writer finds.
@@ -72,7 +76,7 @@ impl Queue {
             return Err(Fault::Closed);
         }
         line.requests.push_back((request, permit));
-        if line.requests.len() == 1 {
+        if line.requests.len() == line.wanted {
             self.arrived.notify_one();
         }
         Ok(())
@@ -92,9 +96,19 @@ impl Queue {
         drop(left);
     }
 
-    /// Takes those in line, as many as make one group.
-    pub(crate) fn next_group(&self, patience: Option<Duration>) -> Arrival {
+    /// Takes those in line, as many as make one group; `before` is how many the last group had.
+    pub(crate) fn next_group(&self, before: usize, patience: Option<Duration>) -> Arrival {
         let mut line = self.line.lock();
+        // Those of the last group have just been answered, and often come back at once: better to share the
+        // next sync with them than to have them wait for it. One writer alone never waits.
+        line.wanted = before;
+        let until = Instant::now() + LINGER;
+        while before > 1 && line.requests.len() < before && !line.closed {
+            if self.arrived.wait_until(&mut line, until).timed_out() {
+                break;
+            }
+        }
+        line.wanted = 1;
         while line.requests.is_empty() {
             if line.closed {
                 return Arrival::Closed;

@@ -103,9 +103,13 @@ impl Writer {
             shared: self.shared.clone(),
             queue: self.queue.clone(),
         };
+        let mut before = 0;
         loop {
-            match self.queue.next_group((!self.settled).then_some(QUIET)) {
-                Arrival::Group(group) => self.serve(group),
+            match self.queue.next_group(before, (!self.settled).then_some(QUIET)) {
+                Arrival::Group(group) => {
+                    before = group.len();
+                    self.serve(group);
+                }
                 Arrival::Quiet => self.settle(),
                 Arrival::Closed => break,
             }

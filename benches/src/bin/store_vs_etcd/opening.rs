@@ -26,11 +26,15 @@ pub(crate) fn report(directory: &Path) {
     }
 }
 
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
 /// Milliseconds until the store is open and has answered.
 fn open(path: &Path) -> f64 {
     let started = Instant::now();
     let store = RedbStore::open(path).expect("the store opens");
-    let read = futures::executor::block_on(store.get(&"00000500".into())).expect("a get");
+    let read = wait(store.get(&"00000500".into())).expect("a get");
     assert!(read.value.is_some());
     started.elapsed().as_secs_f64() * 1e3
 }
@@ -41,7 +45,7 @@ fn fill(path: &Path) {
     let value = Bytes::from(vec![7; 1024]);
     for first in (0..KEYS).step_by(1000) {
         let txn = (first..first + 1000).fold(Txn::new(), |txn, n| txn.put(format!("{n:08}"), value.clone()));
-        futures::executor::block_on(store.commit(txn)).expect("a commit");
+        wait(store.commit(txn)).expect("a commit");
     }
 }
 
@@ -73,7 +77,7 @@ pub(crate) fn write_until_killed(path: &str) {
     let mut n = 0_u64;
     while !stop.is_finished() {
         let key = format!("{:08}", n.wrapping_mul(7919) % u64::from(KEYS));
-        futures::executor::block_on(store.commit(Txn::new().put(key, vec![1; 1024]))).expect("a commit");
+        wait(store.commit(Txn::new().put(key, vec![1; 1024]))).expect("a commit");
         n += 1;
     }
     println!("stopped");

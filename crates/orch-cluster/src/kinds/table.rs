@@ -13,7 +13,7 @@ use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::{self, Field};
-use super::{config_map, decode, deployment, event, lease, namespace, node, pod, replica_set, secret};
+use super::{config_map, decode, deployment, event, lease, namespace, node, pod, raw, replica_set, secret};
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub struct BuiltIn {
     validate_status: fn(&[u8], &Document) -> FieldErrors,
     grace_period_seconds: fn(&Document, Option<u64>) -> u64,
     blocks_removal: fn(&Document) -> bool,
+    warnings: fn(&RawObject) -> Vec<String>,
 }
 
 /// A write to a part of an object: undoes what it may not change (the second is the object as it is), and says what is
@@ -102,10 +103,11 @@ pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
             subresources: &[("binding", pod::bind)],
             prepare_create: pod::prepare_create,
             default: pod::default,
-            validate: |new| one::<Pod>(new, pod::validate),
+            validate: pod::validate_raw,
             validate_update: |new, old| two::<Pod>(new, old, pod::validate_update),
             validate_status: |new, old| status(new, |new: &PodStatus| pod::validate_status(new, old)),
             grace_period_seconds: pod::deletion_grace,
+            warnings: |pod| spec_warnings(raw::child(pod, "spec"), &FieldPath::new("spec")),
             ..row("", "Pod", "pods", "pod", Scope::Namespaced)
         },
         BuiltIn {
@@ -121,6 +123,7 @@ pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
             has_status: true,
             prepare_create: without_status,
             default: deployment::default,
+            warnings: template_warnings,
             validate: |new| one::<Deployment>(new, deployment::validate),
             validate_update: |new, old| two::<Deployment>(new, old, deployment::validate_update),
             validate_status: |new, old| {
@@ -143,6 +146,7 @@ pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
             fields: fields::REPLICA_SET,
             prepare_create: without_status,
             default: replica_set::default,
+            warnings: template_warnings,
             validate: |new| one::<ReplicaSet>(new, replica_set::validate),
             validate_update: |new, old| two::<ReplicaSet>(new, old, replica_set::validate_update),
             validate_status: |new, _| status(new, |new: &ReplicaSetStatus| replica_set::validate_status(new)),
@@ -192,7 +196,18 @@ fn row(
         validate_status: |_, _| FieldErrors::default(),
         grace_period_seconds: |_, _| 0,
         blocks_removal: |_| false,
+        warnings: |_| Vec::new(),
     }
+}
+
+fn spec_warnings(spec: Option<&RawObject>, at: &FieldPath) -> Vec<String> {
+    spec.map(|spec| pod::warnings(spec, at)).unwrap_or_default()
+}
+
+fn template_warnings(workload: &RawObject) -> Vec<String> {
+    let template = raw::child(workload, "spec").and_then(|spec| raw::child(spec, "template"));
+    let at = FieldPath::new("spec").child("template").child("spec");
+    spec_warnings(template.and_then(|template| raw::child(template, "spec")), &at)
 }
 
 /// Nobody sends a status with a new object.
@@ -275,6 +290,10 @@ impl KindRules for &'static BuiltIn {
 
     fn blocks_removal(&self, document: &Document) -> bool {
         (self.blocks_removal)(document)
+    }
+
+    fn warnings(&self, object: &RawObject) -> Vec<String> {
+        (self.warnings)(object)
     }
 }
 

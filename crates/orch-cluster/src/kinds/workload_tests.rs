@@ -133,3 +133,30 @@ fn selectors_of_workloads_stay() {
         assert!(kind.validate_update(&object, &object).is_empty());
     }
 }
+
+#[test]
+fn what_is_allowed_but_surely_not_meant_is_warned_of() {
+    let containers = json!([{
+        "name": "web", "image": "nginx", "env": [{"name": "A"}, {"name": "B"}, {"name": "A"}],
+        "ports": [{"containerPort": 80}, {"containerPort": 81}, {"containerPort": 80}],
+        "resources": {"limits": {"cpu": "100m", "memory": "100m"}, "requests": {"memory": "1000m"}},
+    }]);
+    let object = raw(with(deployment(), "/spec/template/spec/containers", containers));
+    let at = "spec.template.spec.containers[0]";
+    assert_eq!(
+        find_kind("apps/v1", "Deployment").unwrap().warnings(&object),
+        [
+            format!("{at}.env[2]: hides previous definition of \"A\", which may be dropped when using apply"),
+            format!("{at}.ports[2]: duplicate port definition with {at}.ports[0]"),
+            format!(
+                "{at}.resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer"
+            ),
+        ]
+    );
+    assert!(
+        find_kind("apps/v1", "Deployment")
+            .unwrap()
+            .warnings(&raw(deployment()))
+            .is_empty()
+    );
+}

@@ -77,6 +77,16 @@ impl fmt::Display for ManifestWarning {
 pub struct ManifestErrors(pub(super) Vec<ManifestError>);
 
 impl ManifestErrors {
+    /// All of them as one error, if there are any.
+    pub fn gather(errors: impl IntoIterator<Item = ManifestError>) -> Result<(), Self> {
+        let errors: Vec<_> = errors.into_iter().collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(errors))
+        }
+    }
+
     /// Looks at each, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, ManifestError> {
         self.0.iter()

@@ -17,6 +17,8 @@ pub struct Position {
 pub(super) struct Node {
     pub(super) position: Position,
     pub(super) content: Content,
+    /// How a boolean or number is written, where JSON writes it otherwise.
+    pub(super) written: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +38,14 @@ pub(super) struct Entry {
 }
 
 impl Node {
+    pub(super) fn new(position: Position, content: Content) -> Self {
+        Self {
+            position,
+            content,
+            written: None,
+        }
+    }
+
     /// The value without places.
     pub(super) fn to_value(&self) -> Value {
         match &self.content {
@@ -73,6 +83,15 @@ impl Node {
     /// Where the field is: its key, or its beginning in a list. Where it is absent, the nearest thing
     /// around it that is there.
     pub(super) fn locate(&self, path: &FieldPath) -> Position {
+        self.follow(path).0
+    }
+
+    /// How the scalar at a field is written, where that differs from what it means.
+    pub(super) fn written(&self, path: &FieldPath) -> Option<&str> {
+        self.follow(path).1.written.as_deref()
+    }
+
+    fn follow(&self, path: &FieldPath) -> (Position, &Self) {
         let mut position = self.position;
         let mut node = self;
         for segment in path.segments() {
@@ -86,7 +105,7 @@ impl Node {
             let Some((at, next)) = step else { break };
             (position, node) = (at, next);
         }
-        position
+        (position, node)
     }
 
     /// The value under a key, or under several keys joined by dots, as paths are written now and then.

@@ -139,7 +139,10 @@ impl Reading<'_> {
             }
         }
         let faulty = !faults.is_empty();
-        for Fault { path, message } in faults {
+        for Fault { path, mut message } in faults {
+            if let Some(written) = root.written(&path) {
+                message.push_str(&format!(" (it is written {written})"));
+            }
             self.error(number, name.clone(), root.locate(&path), path, message);
         }
         if let (Some(kind), false, Value::Object(object)) = (found, faulty, value) {
@@ -268,10 +271,7 @@ fn with_kind(mut item: Node, api_version: &str, kind: &str) -> Node {
                 entries.push(Entry {
                     key: key.to_owned(),
                     position,
-                    value: Node {
-                        position,
-                        content: Content::Scalar(text.into()),
-                    },
+                    value: Node::new(position, Content::Scalar(text.into())),
                 });
             }
         }

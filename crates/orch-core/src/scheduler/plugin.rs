@@ -7,13 +7,17 @@ use super::{Cause, NodeState, Requirements};
 /// The best score a [`Score`] gives.
 pub const MAX_SCORE: u32 = 10_000;
 
-/// Which part of a node a plugin looks at. What it says is remembered until that part changes.
+/// Which part of a node, and of a request, a plugin looks at. What it says is remembered until that part changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// Only what the node itself is: name, labels, taints, allocatable resources.
     Node,
-    /// Also what is placed on it.
+    /// Also what is placed on it, but not which [groups](Requirements::group) that is of, nor of which the
+    /// request is.
     Usage,
+    /// Also that. Such a score should be the best there is on a node without placements of the request's
+    /// group: then the best node is found without looking at all of them.
+    Group,
 }
 
 /// Says whether a node can take a request.
@@ -50,7 +54,8 @@ pub trait Filter: Send + Sync {
     /// What it looks at.
     fn reads(&self) -> Reads;
 
-    /// Whether it has anything to say about such a request; if not, it is never asked.
+    /// Whether it has anything to say about such a request; if not, it is never asked. It may depend on whether the
+    /// request has a group, but not on which.
     fn applies(&self, needs: &Requirements) -> bool {
         let _ = needs;
         true
@@ -80,7 +85,8 @@ pub trait Score: Send + Sync {
     /// What it looks at.
     fn reads(&self) -> Reads;
 
-    /// Whether it tells nodes apart for such a request; if not, it is never asked.
+    /// Whether it tells nodes apart for such a request; if not, it is never asked. It may depend on whether the
+    /// request has a group, but not on which.
     fn applies(&self, needs: &Requirements) -> bool {
         let _ = needs;
         true

@@ -40,9 +40,9 @@ impl Default for QueueOptions {
 ///
 /// A request is *active* (will be popped, by priority and then order), *in flight* (popped, outcome not yet
 /// reported), *parked* (refused, waits for the cluster to change), *binding* (has a place, which is being
-/// written), or *backing off* (failed, waits for its time). Every popped request must be reported, by [`placed`](Self::placed), [`refused`](Self::refused) or
-/// [`failed`](Self::failed), before the next pop for priorities to hold exactly; and
-/// [removed](Self::remove) once it is seen bound or gone.
+/// written), or *backing off* (failed, waits for its time). Every popped request must be reported, by
+/// [`placed`](Self::placed), [`refused`](Self::refused) or [`failed`](Self::failed), before the next pop for
+/// priorities to hold exactly; and [removed](Self::remove) once it is seen bound or gone.
 ///
 /// Requests of one [`Shape`] are interchangeable, so when room appears only the first parked one of each shape
 /// that fits becomes active, and the next one of its shape once that has been placed. An event thus costs

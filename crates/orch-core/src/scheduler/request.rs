@@ -63,14 +63,31 @@ impl Request {
 /// Requests with equal shapes are interchangeable to a scheduler: what it learnt for one serves them all. Make
 /// one shape and clone it for many requests where that is easy; equal shapes made apart work too.
 #[derive(Clone, Debug)]
-pub struct Shape(Arc<(u64, Requirements)>);
+pub struct Shape(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    needs: Requirements,
+    /// A hash of the whole.
+    hash: u64,
+    /// A hash that leaves out which group it is.
+    core_hash: u64,
+}
 
 impl From<Requirements> for Shape {
     fn from(mut needs: Requirements) -> Self {
         needs.resources.cut();
+        let group = needs.group.take();
         let mut hasher = DefaultHasher::new();
-        needs.hash(&mut hasher);
-        Self(Arc::new((hasher.finish(), needs)))
+        (&needs, group.is_some()).hash(&mut hasher);
+        let core_hash = hasher.finish();
+        group.hash(&mut hasher);
+        needs.group = group;
+        Self(Arc::new(Shared {
+            needs,
+            hash: hasher.finish(),
+            core_hash,
+        }))
     }
 }
 
@@ -78,13 +95,13 @@ impl Deref for Shape {
     type Target = Requirements;
 
     fn deref(&self) -> &Requirements {
-        &self.0.1
+        &self.0.needs
     }
 }
 
 impl PartialEq for Shape {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.needs == other.0.needs)
     }
 }
 
@@ -92,7 +109,26 @@ impl Eq for Shape {}
 
 impl Hash for Shape {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.0);
+        state.write_u64(self.0.hash);
+    }
+}
+
+/// A shape that equals those which differ from it only in which group they are of.
+#[derive(Clone, Debug)]
+pub(super) struct Core(pub(super) Shape);
+
+impl PartialEq for Core {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, two) = (&self.0.0, &other.0.0);
+        Arc::ptr_eq(one, two) || (one.core_hash == two.core_hash && one.needs.equal_but_for_group(&two.needs))
+    }
+}
+
+impl Eq for Core {}
+
+impl Hash for Core {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.0.core_hash);
     }
 }
 
@@ -144,6 +180,35 @@ impl Requirements {
         self.tolerations
             .iter()
             .any(|toleration| toleration.tolerates(taint))
+    }
+
+    /// Whether both require the same, except that they may be of different groups.
+    fn equal_but_for_group(&self, other: &Self) -> bool {
+        // Named one by one, so that a new field cannot be forgotten.
+        let Self {
+            profile,
+            resources,
+            node,
+            selector,
+            affinity,
+            preferences,
+            tolerations,
+            tolerates_unschedulable,
+            host_ports,
+            group,
+            attributes,
+        } = self;
+        group.is_some() == other.group.is_some()
+            && *resources == other.resources
+            && *profile == other.profile
+            && *node == other.node
+            && *selector == other.selector
+            && *affinity == other.affinity
+            && *preferences == other.preferences
+            && *tolerations == other.tolerations
+            && *tolerates_unschedulable == other.tolerates_unschedulable
+            && *host_ports == other.host_ports
+            && *attributes == other.attributes
     }
 
     /// The only nodes that can match, by name, if the requirements name them; may hold names twice.

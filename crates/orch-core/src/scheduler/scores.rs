@@ -82,7 +82,7 @@ impl Score for GroupSpreadScore {
     }
 
     fn reads(&self) -> Reads {
-        Reads::Usage
+        Reads::Group
     }
 
     fn applies(&self, needs: &Requirements) -> bool {

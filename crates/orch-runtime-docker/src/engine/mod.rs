@@ -6,6 +6,7 @@ mod version;
 pub(crate) mod wire;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -49,6 +50,8 @@ pub(crate) struct Engine {
     transport: Transport,
     docker: Docker,
     hello: Mutex<()>,
+    /// Whether it is Docker itself, as far as is known, rather than another with its API.
+    is_docker: AtomicBool,
     heavy: Semaphore,
     light: Semaphore,
     bound: Duration,
@@ -71,6 +74,7 @@ impl Engine {
             transport,
             docker,
             hello: Mutex::new(()),
+            is_docker: AtomicBool::new(true),
             heavy: Semaphore::new(options.parallelism),
             light: Semaphore::new(options.parallelism * 4),
             bound: options.request_timeout,
@@ -104,8 +108,14 @@ impl Engine {
             self.read_json::<wire::Version>(response).await
         };
         let engine = within(HELLO_TIMEOUT.min(self.bound), asked).await?;
+        self.is_docker.store(!engine.is_podman(), Ordering::Relaxed);
         *self.transport.version.write() = Some(version::negotiate(&engine)?);
         Ok(engine)
+    }
+
+    /// Whether it is Docker itself; agree on a [`version`](Self::version) first.
+    pub(crate) fn is_docker(&self) -> bool {
+        self.is_docker.load(Ordering::Relaxed)
     }
 
     /// The version agreed on, agreeing on one first if need be.

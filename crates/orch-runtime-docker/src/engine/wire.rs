@@ -33,10 +33,16 @@ pub(crate) struct Component {
 }
 
 impl Version {
+    pub(crate) fn is_podman(&self) -> bool {
+        self.components
+            .iter()
+            .any(|component| component.name.starts_with("Podman"))
+    }
+
     /// `docker 28.2.2`, as a person would say it.
     pub(crate) fn described(&self) -> String {
-        let podman = self.components.iter().any(|c| c.name.starts_with("Podman"));
-        format!("{} {}", if podman { "podman" } else { "docker" }, self.version)
+        let name = if self.is_podman() { "podman" } else { "docker" };
+        format!("{name} {}", self.version)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The engine, registry and images the tests run against, or a word on why there are none.
 #![allow(dead_code, reason = "each test file uses a part")]
-#![allow(clippy::print_stderr, reason = "a skipped test must say so")]
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says why a test did nothing.
 pub(crate) fn skipped(why: &str) {
-    eprintln!("skipped: {why}");
+    // Not by a macro, whose output the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// The words of a command's output; none if it fails.
@@ -169,7 +170,7 @@ impl Harness for Docker {
 
 /// A real registry on the loopback interface, where engines allow plain HTTP.
 pub(crate) struct Registry {
-    child: Child,
+    _service: Service,
     port: u16,
     directory: tempfile::TempDir,
 }
@@ -199,18 +200,13 @@ impl Registry {
         }
         let path = directory.path().join("config.yml");
         std::fs::write(&path, config).expect("writing");
-        let log = std::fs::File::create(directory.path().join("log")).expect("writing");
-        let started = Command::new("docker-registry")
-            .arg("serve")
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        let Ok(child) = started else {
+        if output(Command::new("docker-registry").arg("--version")).is_none() {
             skipped("there is no docker-registry on this machine (Debian's docker-registry)");
             return None;
-        };
+        }
+        let log = std::fs::File::create(directory.path().join("log")).expect("writing");
+        let path = path.display().to_string();
+        let service = Service::start(&["docker-registry", "serve", &path], log);
         let begun = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             let log = || std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
@@ -222,7 +218,7 @@ impl Registry {
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(Self {
-            child,
+            _service: service,
             port,
             directory,
         })
@@ -240,7 +236,11 @@ impl Registry {
         std::fs::create_dir_all(&home).expect("a directory");
         let login = serde_json::json!({ "auths": { registry: { "auth": base64() } } });
         std::fs::write(home.join("config.json"), login.to_string()).expect("writing");
-        config(&["tag", BUSYBOX, &name]);
+        // An image of its own: other tests use the test image itself.
+        let container = config(&["create", BUSYBOX]);
+        let label = format!("LABEL pushed={name}");
+        config(&["commit", "--change", &label, &container, &name]);
+        config(&["rm", &container]);
         config(&["push", "-q", &name]);
         config(&["rmi", &name]);
         name
@@ -252,16 +252,35 @@ fn base64() -> &'static str {
     "b3JjaDpzZWNyZXQ/Pz4+fn4="
 }
 
-impl Drop for Registry {
+/// A program that ends with the test process, however that ends.
+struct Service(Child);
+
+impl Service {
+    fn start(command: &[&str], log: std::fs::File) -> Self {
+        // The shell waits for the end of its input, which comes when nobody holds the other side any more.
+        let script = "\"$@\" & child=$!; read -r _; kill $child 2>/dev/null; wait $child";
+        let child = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("a shell");
+        Self(child)
+    }
+}
+
+impl Drop for Service {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 
 /// An engine of the test's own, to be killed and started again.
 pub(crate) struct OwnEngine {
-    child: Option<Child>,
+    service: Option<Service>,
     directory: tempfile::TempDir,
     live_restore: bool,
 }
@@ -273,8 +292,9 @@ impl OwnEngine {
             return None;
         }
         let root = output(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
-        if !root || output(Command::new("dockerd").arg("--version")).is_none() {
-            skipped("an engine of the test's own needs root and dockerd");
+        let can = |program: &str| output(Command::new(program).arg("--version")).is_some();
+        if !root || !can("dockerd") || !can("unshare") {
+            skipped("an engine of the test's own needs root, dockerd and unshare");
             return None;
         }
         let directory = tempfile::Builder::new()
@@ -282,7 +302,7 @@ impl OwnEngine {
             .tempdir()
             .expect("a directory");
         let mut engine = Self {
-            child: None,
+            service: None,
             directory,
             live_restore,
         };
@@ -307,30 +327,16 @@ impl OwnEngine {
             .append(true)
             .open(path("log"))
             .expect("a log");
-        let mut command = Command::new("dockerd");
-        command
-            // No network of its own: it would get in the way of the other engine's.
-            .args([
-                "--bridge",
-                "none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--host",
-                &self.host(),
-            ])
-            .arg("--data-root")
-            .arg(path("data"))
-            .arg("--exec-root")
-            .arg(path("run"))
-            .arg("--pidfile")
-            .arg(path("pid"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        let text = |name: &str| path(name).display().to_string();
+        let (host, data, run, pid) = (self.host(), text("data"), text("run"), text("pid"));
+        // On a network of its own: on the machine's, two engines would fight over one bridge.
+        let mut command = vec!["unshare", "--net", "dockerd", "--bridge", "none"];
+        command.extend(["--iptables=false", "--ip6tables=false", "--host", &host]);
+        command.extend(["--data-root", &data, "--exec-root", &run, "--pidfile", &pid]);
         if self.live_restore {
-            command.arg("--live-restore");
+            command.push("--live-restore");
         }
-        self.child = Some(command.spawn().expect("starting dockerd"));
+        self.service = Some(Service::start(&command, log));
         let begun = Instant::now();
         while output(Command::new("docker").args(["-H", &self.host(), "version"])).is_none() {
             let log = || std::fs::read_to_string(path("log")).unwrap_or_default();
@@ -345,26 +351,25 @@ impl OwnEngine {
 
     /// As a crash would.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-            let _ = std::fs::remove_file(self.directory.path().join("pid"));
+        if let Some(service) = self.service.take() {
+            let pid = self.directory.path().join("pid");
+            let number = std::fs::read_to_string(&pid).expect("dockerd writes its process id");
+            output(Command::new("kill").args(["-9", number.trim()])).expect("killing dockerd");
+            drop(service);
+            std::fs::remove_file(pid).expect("the file is there");
         }
     }
 }
 
 impl Drop for OwnEngine {
     fn drop(&mut self) {
-        if self.child.is_none() {
+        if self.service.is_none() {
             self.up();
         }
         let host = self.host();
         let remove = format!("docker -H {host} ps -aq | xargs -r docker -H {host} rm -f");
         output(Command::new("sh").args(["-c", &remove]));
-        if let Some(mut child) = self.child.take() {
-            output(Command::new("kill").arg(child.id().to_string()));
-            let _ = child.wait();
-        }
+        self.service = None;
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         let under = self.directory.path().display().to_string();
         for mount in mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)) {

@@ -1,5 +1,6 @@
 //! Pods: their defaults, what Kubernetes refuses of them, and what controllers and the node agent ask of them.
 
+mod accepted;
 mod affinity;
 mod container;
 mod default;
@@ -19,7 +20,10 @@ mod update;
 mod validate;
 mod volume;
 mod volume_default;
+mod warnings;
 
+#[cfg(test)]
+mod accepted_tests;
 #[cfg(test)]
 mod container_tests;
 #[cfg(test)]
@@ -33,6 +37,7 @@ mod update_tests;
 #[cfg(test)]
 mod validate_tests;
 
+pub use accepted::validate_raw;
 pub use default::{
     DEFAULT_TOLERATION_SECONDS, TAINT_NOT_READY, TAINT_UNREACHABLE, default, default_template,
 };
@@ -42,3 +47,4 @@ pub use strategy::{bind, deletion_grace, prepare_create};
 pub use update::validate_update;
 pub use validate::validate;
 pub(crate) use validate::validate_template;
+pub(crate) use warnings::warnings;

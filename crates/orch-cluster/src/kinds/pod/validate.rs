@@ -12,7 +12,7 @@ use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 
 /// Marks a pod that mirrors one which a node runs by itself.
-const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+pub(super) const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// Validates a new pod, its defaults filled.
 pub fn validate(pod: &Pod) -> FieldErrors {

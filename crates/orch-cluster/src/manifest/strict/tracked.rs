@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Error, Value};
 
 use super::expected::{Want, mismatch, unknown_field};
-use super::{Fault, Notes};
+use super::{Fault, MAX_FAULTS, Notes};
 
 /// A value at its place.
 #[derive(Clone)]
@@ -213,9 +213,12 @@ impl<'de> Deserializer<'de> for Tracked<'de, '_> {
     /// Only fields that the type does not have are ignored.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if let Some((name, known)) = self.among {
-            let message = unknown_field(name, known);
-            let path = self.path;
-            self.notes.borrow_mut().unknown.push(Fault { path, message });
+            let mut notes = self.notes.borrow_mut();
+            if notes.unknown.len() < MAX_FAULTS {
+                let message = unknown_field(name, known);
+                let path = self.path;
+                notes.unknown.push(Fault { path, message });
+            }
         }
         visitor.visit_unit()
     }

@@ -51,7 +51,7 @@ metadata: {}
         format!("web.yaml:17 {web}.template.spec.containers[0].ports[1].containerPort: expected an integer from -2147483648 to 2147483647, got 99999999999"),
         format!("web.yaml:18 {web}.template.spec.containers[0].env: expected a list, got an object"),
         format!(r#"web.yaml:19 {web}.template.spec.containers[0].resources.limits.memory: quantity "1GB": unknown suffix "GB""#),
-        "web.yaml:24 (document 2, Pod default/broken): metadata.name: not valid YAML: ".to_owned(),
+        "web.yaml:23 (document 2, Pod default/broken): metadata: not valid YAML: ".to_owned(),
         r#"web.yaml:25 (document 3, Deployment old): apiVersion: kind "Deployment" is not known in "extensions/v1beta1"; allowed is apps/v1"#.to_owned(),
         r#"web.yaml:29 (document 4, Deploymnt): kind: unknown kind "Deploymnt"; did you mean "Deployment"?"#.to_owned(),
         "web.yaml:31 (document 4, Deploymnt): metadata.name: required, but not given; name or generateName must be given".to_owned(),
@@ -145,6 +145,20 @@ fn what_is_no_object_is_refused_with_what_is_needed() {
 }
 
 #[test]
+fn a_scalar_that_means_something_else_is_told_as_it_is_written() {
+    let told =
+        errors("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  a: y\n  b: 0644\n  c: 5\n");
+    let start = "(document 1, ConfigMap default/c): data";
+    let end = "put it in quotes to make it one";
+    let expected = [
+        format!("web.yaml:5 {start}.a: expected a string, got true; {end} (it is written y)"),
+        format!("web.yaml:6 {start}.b: expected a string, got 420; {end} (it is written 0644)"),
+        format!("web.yaml:7 {start}.c: expected a string, got 5; {end}"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_name_may_be_generated() {
     let manifest = read("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n");
     assert_eq!(
@@ -188,7 +202,7 @@ fn a_file_past_a_limit_is_refused() {
         ),
         (
             [namespace; 3].join("---\n"),
-            "web.yaml:7 (document 3): more than 2 documents",
+            "web.yaml:9 (document 3): more than 2 documents",
         ),
         (
             "a: [[[[[]]]]]".to_owned(),
@@ -213,7 +227,8 @@ fn a_file_past_a_limit_is_refused() {
             "{told}"
         );
     }
-    assert!(Manifest::read_within("web.yaml", namespace, &kinds, &limits).is_ok());
+    let just_fits = format!("{namespace}---\n{namespace}---\n---\n");
+    assert!(Manifest::read_within("web.yaml", &just_fits, &kinds, &limits).is_ok());
 }
 
 #[test]

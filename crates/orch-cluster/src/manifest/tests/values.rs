@@ -36,11 +36,11 @@ fn windows_lines_and_a_byte_order_mark_change_nothing() {
 fn json_is_read_too() {
     let manifest = read(
         "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"ConfigMap\",\n\t\"metadata\": {\"name\": \"c\"},\n\
-         \t\"data\": {\"a\": \"\\u00e9\\n\\/\", \"b\": \"yes\"}\n}\n",
+         \t\"data\": {\"a\": \"\\u00e9\\ud83d\\ude00\\n\\/\", \"b\": \"yes\"}\n}\n",
     );
     assert_eq!(
         manifest.items[0].object()["data"],
-        json!({"a": "é\n/", "b": "yes"})
+        json!({"a": "é😀\n/", "b": "yes"})
     );
 }
 
@@ -58,8 +58,8 @@ fn lists_stand_for_their_items() {
 
 #[test]
 fn anchors_aliases_and_merge_keys_are_resolved() {
-    let values = data("data: &d\n  a: x\n  b: y\nbinaryData: {}\nimmutable: false\n");
-    assert_eq!(values, json!({"a": "x", "b": "y"}));
+    let values = data("data: &d\n  a: x\n  b: z\nbinaryData: {}\nimmutable: false\n");
+    assert_eq!(values, json!({"a": "x", "b": "z"}));
     let manifest = read(
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - &one\n    name: one\n    image: i\n\
          \x20   env: [{name: A, value: &v 'x'}, {name: B, value: *v}]\n\
@@ -105,7 +105,7 @@ fn a_quantity_given_as_a_number_becomes_a_string() {
 fn a_field_is_found_by_its_path_or_by_the_nearest_around_it() {
     let manifest = read(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    a.b/c: d\nspec:\n  containers:\n  - name: x\n\
-         \x20   image: i\n  - name: y\n",
+         \x20   image: i\n  - name: z\n",
     );
     let at = |path: FieldPath| {
         let Position { line, column } = manifest.items[0].locate(&path);

@@ -1,34 +1,44 @@
 //! The shipped scheduler: exact, indexed by the shape of requests.
 
+mod applied;
 mod class;
 mod ledger;
+mod ranking;
+mod recent;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::request::Core;
 use super::{Key, Node, NodeState, Placement, Profile, Refusal, Request, Scheduler, Shape};
-use class::{Choice, Class};
+use applied::score_of;
+use class::{Choice, Class, Groups, Search};
 use ledger::Ledger;
+use ranking::Ranking;
+use recent::Recent;
+use tree::Descent;
 
-/// Most shapes remembered at once; beyond that the half used longest ago is forgotten.
+/// Most shapes, and most groups, remembered at once; beyond that the half used longest ago is forgotten.
 const CLASSES: usize = 4096;
 
-/// Most shapes that have an index at once (200 KB each for 5,000 nodes).
-const INDEXES: usize = 64;
+/// Most shapes, and most groups, that have a ranking of all nodes at once (200 KB each for 5,000 nodes).
+const RANKINGS: usize = 64;
+
+/// Most nodes looked at, from the best down, for one without placements of the request's group.
+const PEEKS: usize = 32;
 
 /// The shipped [`Scheduler`].
 ///
-/// It remembers, for each [`Shape`] of requests it meets often, how well every node suits it, and asks again
-/// only about nodes that changed since the last request of that shape. Placing then takes time logarithmic in
-/// the number of nodes. A shape met seldom is placed on the best of the first
-/// [`sample`](EngineBuilder::sample) nodes that fit, counted from where the last such search ended, as
-/// kube-scheduler does with `percentageOfNodesToScore`. Which of the two is done follows from what each has
-/// cost so far.
+/// For each [`Shape`] of requests that it meets often it keeps a ranking of all nodes, and looks again only at
+/// nodes that changed since the last request of that shape. Placing then takes time logarithmic in the number of
+/// nodes. Shapes that differ only in their group share one; a group that is on most nodes gets its own. A shape
+/// met seldom is placed on the best of the first [`sample`](EngineBuilder::sample) nodes that fit, counted from where
+/// the last such search ended, as kube-scheduler does with `percentageOfNodesToScore`. Which of the two is done
+/// follows from what each has cost so far.
 ///
 /// What remains guaranteed:
 /// - A request is refused only if no node fits: without a fitting node in the sample all are searched.
@@ -41,17 +51,17 @@ pub struct Engine {
     profiles: Vec<Profile>,
     seed: u64,
     sample: usize,
+    peeks: usize,
     state: Mutex<State>,
 }
 
 struct State {
     ledger: Ledger,
-    classes: HashMap<Shape, Class>,
-    indexes: usize,
-    /// Counts calls, to know which class was used longest ago.
-    calls: u64,
+    classes: Recent<Core, Class>,
+    groups: Groups,
     /// Where the next sample starts.
     start: usize,
+    descent: Descent,
 }
 
 /// Builds an [`Engine`].
@@ -107,15 +117,16 @@ impl EngineBuilder {
         }
         let state = State {
             ledger: Ledger::new(),
-            classes: HashMap::new(),
-            indexes: 0,
-            calls: 0,
+            classes: Recent::new(CLASSES),
+            groups: Recent::new(CLASSES),
             start: 0,
+            descent: Descent::default(),
         };
         Engine {
             profiles: self.profiles,
             seed: self.seed,
             sample: self.sample,
+            peeks: PEEKS,
             state: Mutex::new(state),
         }
     }
@@ -182,8 +193,8 @@ impl Engine {
     /// that changed.
     pub fn invalidate(&self) {
         let mut state = self.state.lock();
-        state.classes.values_mut().for_each(Class::invalidate);
-        state.indexes = 0;
+        state.classes.values_mut().for_each(Class::clear);
+        state.groups.clear();
     }
 
     fn profile(&self, name: &str) -> Option<&Profile> {
@@ -194,68 +205,45 @@ impl Engine {
     }
 
     fn choose(&self, state: &mut State, shape: &Shape) -> Result<Choice, Refusal> {
-        state.make_room(shape);
         let State {
             ledger,
             classes,
-            indexes,
-            calls,
+            groups,
             start,
+            descent,
         } = state;
-        let class = match classes.get_mut(shape) {
-            Some(class) => class,
-            None => classes
-                .entry(shape.clone())
-                .or_insert_with(|| Class::new(shape.clone(), self.profile(&shape.profile))),
-        };
-        *calls += 1;
-        class.used_at = *calls;
-        if let Some(refusal) = class.known_refusal(ledger) {
+        let class = classes.get_or_insert(Core(shape.clone()), || {
+            Class::new(shape.clone(), self.profile(&shape.profile))
+        });
+        if let Some(refusal) = class.known_refusal(shape, ledger) {
             return Err(refusal);
         }
-        let had_index = class.has_index();
-        let choice = class.choose(ledger, self.seed, self.sample, start);
-        let outcome = match choice {
+        let mut search = Search {
+            ledger,
+            seed: self.seed,
+            sample: self.sample,
+            peeks: self.peeks,
+            start,
+            descent,
+            built: false,
+        };
+        let choice = class.choose(shape, &mut search, groups);
+        let built = search.built;
+        let choice = match choice {
             Some(choice) => Ok(choice),
-            None => class.explain(ledger).map_or_else(
+            None => class.explain(shape, ledger).map_or_else(
                 |position| {
-                    class.invalidate();
-                    Ok((position, 1 << 32))
+                    class.clear();
+                    Ok((position, 0))
                 },
                 Err,
             ),
         };
-        match (had_index, class.has_index()) {
-            (false, true) => *indexes += 1,
-            (true, false) => *indexes -= 1,
-            _ => {}
+        if built {
+            classes.lighten(RANKINGS, |class| class.ranking.is_built(), Class::clear);
+            groups.lighten(RANKINGS, Ranking::is_built, Ranking::clear);
         }
-        if *indexes > INDEXES {
-            state.drop_oldest_index();
-        }
-        outcome
-    }
-}
-
-impl State {
-    /// Makes room for one more class if `shape` has none.
-    fn make_room(&mut self, shape: &Shape) {
-        if self.classes.len() < CLASSES || self.classes.contains_key(shape) {
-            return;
-        }
-        let mut ages: Vec<u64> = self.classes.values().map(|class| class.used_at).collect();
-        let (_, median, _) = ages.select_nth_unstable(CLASSES / 2);
-        let median = *median;
-        self.classes.retain(|_, class| class.used_at > median);
-        self.indexes = self.classes.values().filter(|class| class.has_index()).count();
-    }
-
-    fn drop_oldest_index(&mut self) {
-        let indexed = self.classes.values_mut().filter(|class| class.has_index());
-        if let Some(class) = indexed.min_by_key(|class| class.used_at) {
-            class.invalidate();
-            self.indexes -= 1;
-        }
+        choice
     }
 }
 
@@ -292,7 +280,7 @@ impl Scheduler for Engine {
             .hold(request.key.clone(), slot, request.shape.clone(), false);
         Ok(Placement {
             node: state.ledger.slots()[slot].state.shared_name(),
-            score: (key >> 32) as u32 - 1,
+            score: score_of(key),
         })
     }
 
@@ -308,9 +296,10 @@ impl Scheduler for Engine {
             return false;
         };
         let slot = &state.ledger.slots()[slot];
-        match state.classes.get(&request.shape) {
-            Some(class) => class.fits(slot),
-            None => Class::new(request.shape.clone(), self.profile(&request.shape.profile)).fits(slot),
+        let shape = &request.shape;
+        match state.classes.peek(&Core(shape.clone())) {
+            Some(class) => class.fits(shape, slot),
+            None => Class::new(shape.clone(), self.profile(&shape.profile)).fits(shape, slot),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! A tournament tree: the largest of many keys at hand, one key changed in logarithmic time.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 /// Keys by position; 0 means none. Of equal keys the one at the lower position wins.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -62,6 +65,39 @@ impl Tree {
     }
 }
 
+/// The keys from the largest down, one at a time: a search from the root by largest key first.
+#[derive(Debug, Default)]
+pub(super) struct Descent {
+    /// Entries whose children were not looked at yet; of equal keys the one nearer the root comes first.
+    open: BinaryHeap<(u64, Reverse<usize>)>,
+}
+
+impl Descent {
+    /// Starts anew, at the top of `tree`.
+    pub(super) fn start(&mut self, tree: &Tree) {
+        self.open.clear();
+        self.open(tree, 1);
+    }
+
+    /// The next largest key and its position. `tree` is the one it was started on, unchanged.
+    pub(super) fn next(&mut self, tree: &Tree) -> Option<(usize, u64)> {
+        loop {
+            let (key, Reverse(index)) = self.open.pop()?;
+            if index >= tree.positions {
+                return Some((index - tree.positions, key));
+            }
+            self.open(tree, 2 * index);
+            self.open(tree, 2 * index + 1);
+        }
+    }
+
+    fn open(&mut self, tree: &Tree, index: usize) {
+        if tree.keys[index] > 0 {
+            self.open.push((tree.keys[index], Reverse(index)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,6 +119,14 @@ mod tests {
                 let largest = keys.iter().copied().max().unwrap_or(0);
                 let expected = keys.iter().position(|key| *key == largest).filter(|_| largest > 0);
                 prop_assert_eq!(tree.best(), expected.map(|position| (position, largest)));
+
+                let mut descent = Descent::default();
+                descent.start(&tree);
+                let mut down: Vec<_> = std::iter::from_fn(|| descent.next(&tree)).collect();
+                prop_assert!(down.is_sorted_by_key(|(_, key)| std::cmp::Reverse(*key)));
+                down.sort();
+                let positive = keys.iter().copied().enumerate().filter(|(_, key)| *key > 0);
+                prop_assert_eq!(down, positive.collect::<Vec<_>>());
             }
         }
     }

@@ -170,6 +170,7 @@ impl Program {
 
 impl Step {
     // Whatever takes time runs in the background and is waited for: a shell runs its traps between commands only.
+    // What it says of a background job that a signal ended is not the program's output.
     fn write_shell(&self, script: &mut String) -> std::fmt::Result {
         match self {
             Self::Out(bytes) => writeln!(script, "printf '{}'", octal(bytes)),
@@ -189,9 +190,13 @@ impl Step {
                 )
             }
             // The job's own standard input would be /dev/null.
-            Self::Cat => writeln!(script, "exec 3<&0; cat <&3 3<&- & wait $!"),
-            Self::Sleep(duration) => writeln!(script, "sleep {} & wait $!", duration.as_secs_f64()),
-            Self::Wait => writeln!(script, "while :; do sleep 3600 & wait $!; done"),
+            Self::Cat => writeln!(script, "exec 3<&0; {{ cat <&3 3<&- & wait $!; }} 2>/dev/null"),
+            Self::Sleep(duration) => writeln!(
+                script,
+                "{{ sleep {} & wait $!; }} 2>/dev/null",
+                duration.as_secs_f64()
+            ),
+            Self::Wait => writeln!(script, "while :; do sleep 3600 & wait $!; done 2>/dev/null"),
             Self::OnSignal { signal, after, code } => {
                 writeln!(
                     script,

@@ -1,0 +1,212 @@
+//! A whole orchestrator, put together: store, kinds, controllers, scheduler and nodes.
+
+mod apply;
+mod builder;
+#[cfg(test)]
+mod tests;
+
+use orch_core::client::{ApiError, Client};
+use orch_core::controller::MetricsSnapshot;
+use orch_core::runtime::LogChunk;
+use tokio::task::AbortHandle;
+
+pub use apply::{Applied, Outcome, apply};
+pub use builder::ClusterBuilder;
+
+use crate::agent::{AccessError, Agent, ContainerAt};
+use crate::controllers::RunningControllers;
+use crate::manifest::{Item, Manifest, ManifestErrors};
+
+/// A running orchestrator in this process.
+///
+/// What it holds is in its store, and what it started goes on when it is dropped or the process dies: a cluster
+/// started anew over the same store and runtimes takes everything over as it is.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use k8s_openapi::api::apps::v1::Deployment;
+/// use orch_cluster::cluster::Cluster;
+/// use orch_cluster::manifest::{Manifest, ManifestKinds};
+/// use orch_core::store::MemoryStore;
+/// use orch_core::testing::FakeRuntime;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = Cluster::builder(Arc::new(MemoryStore::new()))
+///     .node("node-1", Arc::new(FakeRuntime::new()))
+///     .start()
+///     .await?;
+///
+/// let text = "
+/// apiVersion: apps/v1
+/// kind: Deployment
+/// metadata: {name: web}
+/// spec:
+///   replicas: 2
+///   selector: {matchLabels: {app: web}}
+///   template:
+///     metadata: {labels: {app: web}}
+///     spec: {containers: [{name: web, image: web}]}
+/// ";
+/// cluster.apply(&Manifest::read("web.yaml", text, &ManifestKinds::builtin())?).await?;
+///
+/// let deployments = cluster.client().api::<Deployment>("default");
+/// while deployments.get("web").await?.status.and_then(|status| status.ready_replicas) != Some(2) {
+///     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// }
+/// cluster.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Cluster {
+    client: Client,
+    agents: Vec<Agent>,
+    controllers: Option<RunningControllers>,
+    /// The loops that end when the cluster does.
+    tasks: Vec<Task>,
+}
+
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why a manifest was not applied, or not whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// Objects break rules; all that is wrong, with lines. Nothing was applied.
+    #[error(transparent)]
+    Invalid(#[from] ManifestErrors),
+    /// An object was refused for another reason. Those before it in the file have been applied.
+    #[error("{place}: {source}")]
+    Refused {
+        /// File, line, document and object.
+        place: String,
+        /// Why.
+        source: ApiError,
+    },
+}
+
+impl Cluster {
+    /// A cluster whose state is in `store`.
+    pub fn builder(store: std::sync::Arc<dyn orch_core::store::Store>) -> ClusterBuilder {
+        ClusterBuilder::new(store)
+    }
+
+    /// The way to all objects.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The agents of the nodes in this process.
+    pub fn agents(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// The agent of a node in this process.
+    pub fn agent(&self, node: &str) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.config().node_name == node)
+    }
+
+    /// What the controllers have done so far, by name.
+    pub fn metrics(&self) -> Vec<(String, MetricsSnapshot)> {
+        self.controllers
+            .iter()
+            .flat_map(RunningControllers::metrics)
+            .collect()
+    }
+
+    /// Makes the cluster hold what the manifest says, as `kubectl apply` does: creates what is missing, and
+    /// changes of the rest what the manifest says and what it said before.
+    ///
+    /// First everything is checked against its kind's rules, so that all errors are told at once and nothing is
+    /// applied of a file that has any.
+    pub async fn apply(&self, manifest: &Manifest) -> Result<Vec<Applied>, ApplyError> {
+        let mut errors = Vec::new();
+        for item in &manifest.items {
+            if let Err(ApiError::Invalid { errors: found, .. }) = self.apply_item(item, true).await {
+                errors.extend(item.errors(&found));
+            }
+        }
+        ManifestErrors::gather(errors)?;
+        let mut applied = Vec::with_capacity(manifest.items.len());
+        for item in &manifest.items {
+            match self.apply_item(item, false).await {
+                Ok(one) => applied.push(one),
+                Err(ApiError::Invalid { errors, .. }) => return Err(item.errors(&errors).into()),
+                Err(source) => {
+                    let place = item.place(&orch_core::object::FieldPath::root()).to_string();
+                    return Err(ApplyError::Refused { place, source });
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    async fn apply_item(&self, item: &Item, dry_run: bool) -> Result<Applied, ApiError> {
+        apply(&self.client, item.resource(), item.object().clone(), dry_run).await
+    }
+
+    /// The last lines of a container on a node of this process.
+    pub async fn tail(&self, at: &ContainerAt, lines: usize) -> Result<Vec<u8>, AccessError> {
+        use futures::StreamExt;
+
+        let options = orch_core::runtime::LogOptions {
+            tail: Some(lines),
+            ..Default::default()
+        };
+        let mut missing = None;
+        for agent in &self.agents {
+            match agent.logs(at, false, &options).await {
+                Ok(mut chunks) => {
+                    let mut out = Vec::new();
+                    while let Some(chunk) = chunks.next().await {
+                        let LogChunk { data, .. } = chunk?;
+                        out.extend_from_slice(&data);
+                    }
+                    return Ok(out);
+                }
+                Err(error @ AccessError::NoPod { .. }) => missing = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(missing.unwrap_or_else(|| AccessError::NoPod {
+            namespace: at.namespace.clone(),
+            name: at.pod.clone(),
+            node: String::new(),
+        }))
+    }
+
+    /// Lets the controllers finish what they have in hand and stops. Containers go on running.
+    pub async fn stop(self) {
+        let Self {
+            agents,
+            controllers,
+            tasks,
+            ..
+        } = self;
+        drop(tasks);
+        if let Some(controllers) = controllers {
+            controllers.stop().await;
+        }
+        drop(agents);
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nodes: Vec<_> = self
+            .agents
+            .iter()
+            .map(|agent| &agent.config().node_name)
+            .collect();
+        f.debug_struct("Cluster")
+            .field("nodes", &nodes)
+            .finish_non_exhaustive()
+    }
+}

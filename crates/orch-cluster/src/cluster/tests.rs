@@ -1,0 +1,207 @@
+//! Whole clusters on the fake runtime, in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use orch_core::client::{DeleteParams, ListParams};
+use orch_core::store::MemoryStore;
+use orch_core::testing::FakeRuntime;
+
+use super::*;
+use crate::manifest::ManifestKinds;
+
+const WEB: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web}
+data: {greeting: hello}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {tier: front}}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: web:1
+";
+
+fn read(text: &str) -> Manifest {
+    Manifest::read("web.yaml", text, &ManifestKinds::builtin()).unwrap()
+}
+
+async fn cluster(store: &Arc<MemoryStore>, runtime: &Arc<FakeRuntime>) -> Cluster {
+    Cluster::builder(store.clone())
+        .node("node-1", runtime.clone())
+        .start()
+        .await
+        .unwrap()
+}
+
+async fn until(cluster: &Cluster, what: impl Fn(&Deployment) -> bool) -> Deployment {
+    let api = cluster.client().api::<Deployment>("default");
+    let waited = tokio::time::timeout(Duration::from_secs(120), async {
+        loop {
+            let deployment = api.get("web").await.unwrap();
+            if what(&deployment) {
+                return deployment;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    match waited.await {
+        Ok(deployment) => deployment,
+        Err(_) => panic!("{:#?}", api.get("web").await.unwrap().status),
+    }
+}
+
+fn all_ready(deployment: &Deployment) -> bool {
+    let spec = &deployment.spec;
+    let Some(status) = &deployment.status else {
+        return false;
+    };
+    status.observed_generation == deployment.metadata.generation
+        && status.updated_replicas == spec.replicas
+        && status.ready_replicas == spec.replicas
+        && status.replicas == spec.replicas
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_becomes_ready_pods_and_applying_it_again_changes_nothing() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    let applied = cluster.apply(&read(WEB)).await.unwrap();
+    assert!(applied.iter().all(|one| one.outcome == Outcome::Created));
+    until(&cluster, all_ready).await;
+    let again = cluster.apply(&read(WEB)).await.unwrap();
+    assert!(
+        again.iter().all(|one| one.outcome == Outcome::Unchanged),
+        "{again:?}"
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_manifest_drops_is_dropped_and_what_others_set_is_kept() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    cluster.apply(&read(WEB)).await.unwrap();
+    let maps = cluster.client().api::<ConfigMap>("default");
+    let mut map = maps.get("web").await.unwrap();
+    map.data
+        .get_or_insert_default()
+        .insert("other".into(), "theirs".into());
+    maps.update(&map).await.unwrap();
+    let changed = WEB
+        .replace("{greeting: hello}", "{farewell: bye}")
+        .replace("tier: front", "level: top");
+    let applied = cluster.apply(&read(&changed)).await.unwrap();
+    assert!(applied.iter().all(|one| one.outcome == Outcome::Configured));
+    let data = maps.get("web").await.unwrap().data.unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["farewell", "other"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_applied_of_a_file_with_errors_and_each_has_its_line() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    let bad = WEB
+        .replace("replicas: 3", "replicas: -3")
+        .replace("name: web\n        image", "name: Web\n        image");
+    let error = cluster.apply(&read(&bad)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("web.yaml:11 (document 2, Deployment default/web): spec.replicas: Invalid value: -3"),
+        "{error}"
+    );
+    assert!(
+        error.contains("web.yaml:17") && error.contains("spec.template.spec.containers[0].name"),
+        "{error}"
+    );
+    assert!(
+        cluster
+            .client()
+            .api::<ConfigMap>("default")
+            .get("web")
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_started_anew_takes_over_what_runs() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let first = cluster(&store, &runtime).await;
+    first.apply(&read(WEB)).await.unwrap();
+    until(&first, all_ready).await;
+    let names = async |cluster: &Cluster| {
+        let pods = cluster
+            .client()
+            .api::<Pod>("default")
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items;
+        pods.into_iter()
+            .map(|pod| (pod.metadata.uid, pod.status.unwrap().container_statuses))
+            .collect::<Vec<_>>()
+    };
+    let before = names(&first).await;
+    // Dropped in the middle of things, as when the process is killed.
+    drop(first);
+    let second = cluster(&store, &runtime).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        names(&second).await,
+        before,
+        "no container was restarted, none was added"
+    );
+    second
+        .client()
+        .api::<Deployment>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(names(&second).await.is_empty());
+    assert!(runtime.leaks().is_empty(), "{:?}", runtime.leaks());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_image_is_rolled_out_within_the_bounds() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    cluster.apply(&read(WEB)).await.unwrap();
+    until(&cluster, all_ready).await;
+    cluster
+        .apply(&read(&WEB.replace("web:1", "web:2")))
+        .await
+        .unwrap();
+    let rolled = until(&cluster, all_ready).await;
+    assert_eq!(
+        rolled.metadata.annotations.unwrap()["deployment.kubernetes.io/revision"],
+        "2"
+    );
+    let pods = cluster
+        .client()
+        .api::<Pod>("default")
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items;
+    let images = pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    for pod in images {
+        assert_eq!(
+            pod.spec.as_ref().unwrap().containers[0].image.as_deref(),
+            Some("web:2")
+        );
+    }
+}

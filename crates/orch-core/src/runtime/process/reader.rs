@@ -1,0 +1,213 @@
+//! Reads a container's log back, as lines.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::log::{self, Progress, STREAMS};
+use crate::runtime::line::LogLine;
+use crate::runtime::{LogChunk, LogOptions, LogStream, RuntimeError};
+
+/// A line longer than this is handed out in parts, for the reader's memory.
+const LONGEST: usize = 1 << 20;
+
+/// How many lines are read before others get their turn.
+const BATCH: usize = 256;
+
+/// The lines of a log from its beginning, across its files.
+struct Reader {
+    dir: PathBuf,
+    file: Option<(u64, BufReader<File>)>,
+    /// A line of the file of which the writer has written only a part.
+    cut: Vec<u8>,
+    /// Lines of which only pieces came so far.
+    pieces: [Option<(Timestamp, Vec<u8>)>; 2],
+}
+
+impl Reader {
+    fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            file: None,
+            cut: Vec::new(),
+            pieces: [None, None],
+        }
+    }
+
+    /// The next line, none if there is none yet.
+    fn next(&mut self) -> io::Result<Option<LogLine>> {
+        loop {
+            let Some(text) = self.next_text()? else {
+                return Ok(None);
+            };
+            let Some((at, stream, ends, data)) = log::parse_line(&text) else {
+                continue;
+            };
+            let (at, mut line) = self.pieces[stream as usize].take().unwrap_or((at, Vec::new()));
+            line.extend_from_slice(data);
+            if ends {
+                line.push(b'\n');
+            } else if line.len() < LONGEST {
+                self.pieces[stream as usize] = Some((at, line));
+                continue;
+            }
+            return Ok(Some(LogLine {
+                at,
+                stream,
+                data: line.into(),
+            }));
+        }
+    }
+
+    /// The next line of the files, without its end.
+    fn next_text(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if self.read_to_end_of_line()? {
+                return Ok(Some(std::mem::take(&mut self.cut)));
+            }
+            let number = self.file.as_ref().map(|(number, _)| *number);
+            let next = log::files(&self.dir)?
+                .into_iter()
+                .find(|(name, _)| Some(name.number) > number);
+            let Some((name, path)) = next else {
+                return Ok(None);
+            };
+            // Once there is a next file, nothing is written to this one: what was written before is all.
+            if self.read_to_end_of_line()? {
+                return Ok(Some(std::mem::take(&mut self.cut)));
+            }
+            match File::open(path) {
+                Ok(file) => self.file = Some((name.number, BufReader::new(file))),
+                // Rotated away meanwhile: so is all that is older.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
+            self.cut.clear();
+        }
+    }
+
+    fn read_to_end_of_line(&mut self) -> io::Result<bool> {
+        let Some((_, file)) = &mut self.file else {
+            return Ok(false);
+        };
+        file.read_until(b'\n', &mut self.cut)?;
+        if self.cut.last() == Some(&b'\n') {
+            self.cut.pop();
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Lines that have no end, once nothing more comes.
+    fn rest(&mut self) -> impl Iterator<Item = LogLine> {
+        let line = |stream: LogStream, piece: Option<(Timestamp, Vec<u8>)>| {
+            let (at, data) = piece?;
+            Some(LogLine {
+                at,
+                stream,
+                data: Bytes::from(data),
+            })
+        };
+        let pieces = std::mem::take(&mut self.pieces);
+        STREAMS
+            .into_iter()
+            .zip(pieces)
+            .filter_map(move |(stream, piece)| line(stream, piece))
+    }
+}
+
+/// A reader with what its caller asked for.
+struct Lines {
+    reader: Reader,
+    options: LogOptions,
+    progress: watch::Receiver<Progress>,
+    ready: VecDeque<LogLine>,
+    done: bool,
+}
+
+impl Lines {
+    /// Reads a batch of wanted lines, at the end of the log also what has no line end.
+    fn read(&mut self, limit: usize) -> io::Result<()> {
+        // Looked at first: what is written before the log is complete is found afterwards.
+        let complete = self.progress.borrow_and_update().complete;
+        while self.ready.len() < limit {
+            match self.reader.next()? {
+                Some(line) if line.wanted(&self.options) => self.ready.push_back(line),
+                Some(_) => {}
+                None => {
+                    if complete || !self.options.follow {
+                        let rest = self.reader.rest().filter(|line| line.wanted(&self.options));
+                        self.ready.extend(rest);
+                        self.done = true;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips all but the last lines of what is there now.
+    fn skip_to_tail(&mut self, tail: usize) -> io::Result<()> {
+        loop {
+            let before = self.ready.len();
+            self.read(before + BATCH)?;
+            let full = self.ready.len() >= before + BATCH;
+            self.ready.drain(..self.ready.len().saturating_sub(tail));
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<LogChunk, RuntimeError>> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Ok(line.render(&self.options)));
+            }
+            if self.done {
+                return None;
+            }
+            match self.read(BATCH) {
+                Err(error) => {
+                    self.done = true;
+                    // A container that was removed has no more log.
+                    let gone = error.kind() == io::ErrorKind::NotFound;
+                    return (!gone).then(|| Err(RuntimeError::failed("reading a log", error)));
+                }
+                Ok(()) if self.ready.is_empty() && !self.done => {
+                    // The runtime was dropped: nobody would tell of more.
+                    self.done = self.progress.changed().await.is_err();
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+/// The log in a directory, as its caller asked for.
+pub(super) fn read(
+    dir: PathBuf,
+    options: &LogOptions,
+    progress: watch::Receiver<Progress>,
+) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
+    let mut lines = Lines {
+        reader: Reader::new(dir),
+        options: options.clone(),
+        progress,
+        ready: VecDeque::new(),
+        done: false,
+    };
+    if let Some(tail) = options.tail {
+        let skipped = lines.skip_to_tail(tail);
+        skipped.map_err(|error| RuntimeError::failed("reading a log", error))?;
+    }
+    let next = |mut lines: Lines| async move { lines.next().await.map(|chunk| (chunk, lines)) };
+    Ok(stream::unfold(lines, next).boxed())
+}

@@ -1,0 +1,148 @@
+//! Logs under load.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::runtime::process::log;
+
+fn assert_counts(lines: &[String], from: usize, to: usize) {
+    assert_eq!(lines.len(), to + 1 - from, "as many lines as were written");
+    for (line, number) in lines.iter().zip(from..) {
+        assert_eq!(*line, number.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotation_under_load_loses_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = ProcessRuntime::builder(dir.path()).log_limits(64 << 10, 10_000);
+    let runtime = builder.open().await.unwrap();
+    let id = started(&runtime, &shell("main", "seq 1 100000; seq 100001 200000")).await;
+    assert_counts(&lines(&runtime, &id).await, 1, 200_000);
+    assert_counts(&lines(&runtime, &id).await, 1, 200_000);
+    let files = log::files(&runtime.inner.dir.container(&id)).unwrap();
+    assert!(files.len() > 50, "it was rotated: {} files", files.len());
+}
+
+#[tokio::test]
+async fn a_log_is_bounded_and_keeps_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let limit = 64 << 10;
+    let runtime = ProcessRuntime::builder(dir.path())
+        .log_limits(limit, 3)
+        .open()
+        .await
+        .unwrap();
+    let id = started(&runtime, &shell("main", "seq 1 200000")).await;
+    exit_code(&runtime, &id).await;
+    let kept = lines(&runtime, &id).await;
+    assert_counts(&kept, 200_001 - kept.len(), 200_000);
+    let files = log::files(&runtime.inner.dir.container(&id)).unwrap();
+    assert_eq!(files.len(), 3);
+    for (_, path) in &files {
+        // One read's worth beyond the limit, each line longer by its time.
+        let length = path.metadata().unwrap().len();
+        assert!(length < limit + (1 << 20), "{length}");
+    }
+    let cell = runtime.inner.cell(&id).unwrap();
+    assert!(
+        cell.log.raw_paths().iter().all(|path| !path.exists()),
+        "the raw output is gone with the container"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_raw_outputs_space_is_given_back_while_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = ProcessRuntime::open(dir.path()).await.unwrap();
+    let script = "head -c 30000000 /dev/zero | tr '\\0' x | fold -w 1000; echo; echo done; sleep 1000";
+    let id = started(&runtime, &shell("main", script)).await;
+    said(&runtime, &id, "done").await;
+    let [stdout, _] = runtime.inner.cell(&id).unwrap().log.raw_paths();
+    let length = stdout.metadata().unwrap().len();
+    assert!(length >= 30_000_000, "{length}");
+    assert!(
+        allocated(&stdout) < 4 << 20,
+        "{} of {length} bytes are still there",
+        allocated(&stdout)
+    );
+    runtime.remove_container(&id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_prompt_without_line_end_reaches_an_attached_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = ProcessRuntime::open(dir.path()).await.unwrap();
+    let mut config = shell(
+        "main",
+        "read go; printf 'name? '; read name; echo \"hello $name\"",
+    );
+    config.stdin = true;
+    let id = started(&runtime, &config).await;
+    let options = crate::runtime::AttachOptions { stdin: true };
+    let mut session = runtime.attach(&id, &options).await.unwrap();
+    for (input, expected) in [("\n", "name? "), ("you\n", "hello you\n")] {
+        session
+            .input
+            .send(crate::runtime::SessionInput::Stdin(input.into()))
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        while heard != expected.as_bytes() {
+            let next = tokio::time::timeout(PATIENCE, session.output.next())
+                .await
+                .expect("output in time");
+            heard.extend_from_slice(&next.expect("not the end").unwrap().data);
+        }
+    }
+    assert_eq!(session.exit.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_program_says_why_it_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = ProcessRuntime::open(dir.path().join("state")).await.unwrap();
+    let plain = dir.path().join("plain");
+    std::fs::write(&plain, "not to be executed").unwrap();
+    std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let cases = [
+        (
+            "missing",
+            "nonesuch-program".to_owned(),
+            None,
+            "No such file",
+            127,
+        ),
+        (
+            "plain",
+            plain.display().to_string(),
+            None,
+            "ermission denied",
+            126,
+        ),
+        ("directory", "/usr".to_owned(), None, "ermission denied", 126),
+        (
+            "nowhere",
+            "true".to_owned(),
+            Some("/no/such/dir".to_owned()),
+            "no such directory",
+            127,
+        ),
+    ];
+    for (name, program, working_dir, expected, code) in cases {
+        let mut config = shell(name, "");
+        (config.command, config.working_dir) = (vec![program], working_dir);
+        let id = created(&runtime, &config).await;
+        match runtime.start_container(&id).await {
+            Err(RuntimeError::StartFailed { reason, .. }) => {
+                let reason = reason.to_lowercase();
+                assert!(
+                    reason.contains(&expected.to_lowercase()) || reason.contains("not found"),
+                    "{name}: {reason}"
+                );
+            }
+            other => panic!("{name}: expected StartFailed, got {other:?}"),
+        }
+        assert_eq!(exit_code(&runtime, &id).await, Some(code), "{name}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The main job of orch, in one program: a Kubernetes manifest in, running containers out, that heal and roll.
+//!
+//!     cargo run --release --example quickstart -- --help
+
+mod manifest;
+mod options;
+mod runtime;
+mod serve;
+mod steps;
+mod watch;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use orch_cluster::cluster::Cluster;
+use orch_store::RedbStore;
+
+use manifest::Source;
+use options::{Command, Options, USAGE};
+use steps::Measured;
+use watch::Views;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match options::parse() {
+        Ok(Command::Run(options)) => run(options).await,
+        Ok(Command::Serve) => serve::serve().await,
+        Ok(Command::Check) => serve::check().await,
+        Ok(Command::Help) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Err(error) => Err(format!("{error}\n\n{USAGE}").into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Error> {
+    let source = Source::new(options.manifest.clone())?;
+    tokio::fs::create_dir_all(&options.data).await?;
+    let chosen = runtime::choose(options.runtime, &source, &options.data).await?;
+    println!("runtime: {} ({})", chosen.runtime.name(), chosen.why);
+    let manifest = source.read(chosen.runtime.name())?;
+    for warning in runtime::image_warnings(&*chosen.runtime, &source.images(chosen.runtime.name())?) {
+        println!("warning: {warning}");
+    }
+
+    let began = Instant::now();
+    let state = options.data.join("state.redb");
+    let cluster = Cluster::builder(Arc::new(RedbStore::open(&state)?)).node("local", chosen.runtime).start().await?;
+    println!("cluster up in {:.1} ms, state in {}\n", millis(began.elapsed()), state.display());
+
+    let views = Views::open(&cluster).await;
+    let result = tokio::select! {
+        result = work(&cluster, &views, &manifest, &options) => result,
+        _ = tokio::signal::ctrl_c() => {
+            println!("\nstopped; what runs goes on, start again to take it over (--clean removes it)");
+            Ok(())
+        }
+    };
+    drop(views);
+    cluster.stop().await;
+    result
+}
+
+async fn work(cluster: &Cluster, views: &Views, manifest: &orch_cluster::manifest::Manifest, options: &Options) -> Result<(), Error> {
+    if options.clean {
+        steps::clean(cluster, views, manifest).await?;
+        println!("everything the manifest made is gone");
+        return Ok(());
+    }
+    let before = views.pods.len();
+    if before > 0 {
+        println!("found {before} pods of an earlier run:\n\n{}\n", orch_examples::pod_table(&watch::all_pods(cluster).await?));
+    }
+    let mut measured = Measured::default();
+    let (deployments, ready) = steps::apply(cluster, views, manifest).await?;
+    measured.ready = Some(ready);
+    if let Some(first) = deployments.first() {
+        measured.heal = Some(steps::kill(cluster, views, first).await?);
+        measured.roll = Some(steps::roll(cluster, views, first).await?);
+        measured.back = Some(steps::roll_back(cluster, views, first).await?);
+    }
+    report(&measured);
+    if options.keep {
+        println!("going on until Ctrl-C");
+        std::future::pending::<()>().await;
+    }
+    steps::clean(cluster, views, manifest).await?;
+    println!("cleaned up; the state file stays");
+    Ok(())
+}
+
+fn report(measured: &Measured) {
+    for (what, took) in [
+        ("applied to ready", measured.ready),
+        ("killed to ready again", measured.heal),
+        ("rolled to the new version", measured.roll),
+        ("rolled back", measured.back),
+    ] {
+        if let Some(took) = took {
+            println!("{what:26} {:>8.0} ms", millis(took));
+        }
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

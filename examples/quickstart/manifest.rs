@@ -1,0 +1,53 @@
+//! Where the manifest comes from.
+
+use std::path::PathBuf;
+
+use orch_cluster::manifest::{Manifest, ManifestKinds};
+use serde_json::Value;
+
+use super::Error;
+use super::runtime::images_of;
+
+/// A file of the user's, or the manifest that ships with this, which differs by runtime.
+pub(crate) enum Source {
+    File(PathBuf, String),
+    Shipped { program: String },
+}
+
+impl Source {
+    pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, Error> {
+        match path {
+            Some(path) => {
+                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                Ok(Self::File(path, text))
+            }
+            None => Ok(Self::Shipped { program: std::env::current_exe()?.display().to_string() }),
+        }
+    }
+
+    /// The manifest for a runtime of this name.
+    pub(crate) fn read(&self, runtime: &str) -> Result<Manifest, Error> {
+        let kinds = ManifestKinds::builtin();
+        let manifest = match self {
+            Self::File(path, text) => Manifest::read(&path.display().to_string(), text, &kinds),
+            Self::Shipped { .. } if runtime == "docker" => {
+                Manifest::read("web.yaml", include_str!("web.yaml"), &kinds)
+            }
+            Self::Shipped { program } => {
+                let program = program.replace('\\', "\\\\").replace('"', "\\\"");
+                let text = include_str!("web-host.yaml").replace("\"QUICKSTART\"", &format!("\"{program}\""));
+                Manifest::read("web-host.yaml", &text, &kinds)
+            }
+        };
+        Ok(manifest?)
+    }
+
+    pub(crate) fn images(&self, runtime: &str) -> Result<Vec<String>, Error> {
+        let manifest = self.read(runtime)?;
+        let objects = manifest.items.iter().map(|item| Value::Object(item.object().clone()));
+        let mut images: Vec<_> = objects.flat_map(|object| images_of(&object)).collect();
+        images.sort();
+        images.dedup();
+        Ok(images)
+    }
+}

@@ -1,0 +1,165 @@
+//! The main job, step by step: apply, kill, roll, roll back.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
+use orch_cluster::agent::ContainerAt;
+use orch_cluster::cluster::Cluster;
+use orch_cluster::controllers::deployment::{RollbackTo, rollback_to};
+use orch_cluster::manifest::Manifest;
+use orch_core::client::{ApiError, DeleteParams, ListParams, Propagation, Target, retry_on_conflict};
+use orch_core::object::{Object, ObjectKey};
+use orch_core::runtime::ContainerFilter;
+use orch_examples::pod_table;
+
+use super::Error;
+use super::watch::{Views, all_pods};
+
+/// What was measured.
+#[derive(Default)]
+pub(crate) struct Measured {
+    pub(crate) ready: Option<Duration>,
+    pub(crate) heal: Option<Duration>,
+    pub(crate) roll: Option<Duration>,
+    pub(crate) back: Option<Duration>,
+}
+
+/// Applies the manifest and waits until its Deployments are ready.
+pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<(Vec<ObjectKey>, Duration), Error> {
+    for warning in &manifest.warnings {
+        println!("warning: {warning}");
+    }
+    let mut deployments = Vec::new();
+    for applied in cluster.apply(manifest).await? {
+        let document = &applied.document;
+        println!("{}/{} {}", document.kind().to_lowercase(), document.meta().name, applied.outcome);
+        for warning in &applied.warnings {
+            println!("warning: {warning}");
+        }
+        if document.kind() == "Deployment" {
+            deployments.push(document.key());
+        }
+    }
+    let took = views.until(&deployments, "all replicas to be ready", |views| views.complete(&deployments)).await?;
+    println!("\n{}\n", pod_table(&all_pods(cluster).await?));
+    Ok((deployments, took))
+}
+
+/// Kills a container behind the cluster's back and waits until it is ready again.
+pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Result<Duration, Error> {
+    let pod = ready_pod_of(cluster, of).await?;
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let agent = cluster.agents().first().ok_or("the cluster has no node")?;
+    let filter = ContainerFilter { pod_uid: pod.metadata.uid.clone(), ..ContainerFilter::default() };
+    let containers = agent.runtime().containers(&filter).await?;
+    let running = containers.iter().find(|container| container.state.is_running());
+    let container = running.ok_or_else(|| format!("pod {name}: no container runs"))?;
+    println!("killing container {} of pod {name}", container.name);
+    let before = restarts(&pod);
+    agent.runtime().stop_container(&container.id, Duration::ZERO).await?;
+    let key = pod.key();
+    let took = views
+        .until(&[], "the killed container to come back", |views| {
+            views.pods.get(&key).is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
+        })
+        .await?;
+    println!("\n{}\n", pod_table(&all_pods(cluster).await?));
+    Ok(took)
+}
+
+/// Gives the Deployment a new version and waits until it is rolled out.
+pub(crate) async fn roll(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
+    let api = cluster.client().api::<Deployment>(key.namespace().unwrap_or_default());
+    println!("rolling {key} to version v2");
+    retry_on_conflict(|| async {
+        let mut deployment = api.get(key.name()).await?;
+        set_version(&mut deployment, "v2");
+        api.update(&deployment).await
+    })
+    .await?;
+    settled(cluster, views, key).await
+}
+
+/// Takes the Deployment back to the version before.
+pub(crate) async fn roll_back(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
+    let namespace = key.namespace().unwrap_or_default();
+    let api = cluster.client().api::<Deployment>(namespace);
+    println!("rolling {key} back");
+    let sets = cluster.client().api::<ReplicaSet>(namespace).list(&ListParams::default()).await?.items;
+    let sets: Vec<_> = sets.into_iter().map(std::sync::Arc::new).collect();
+    let template = rollback_to(&api.get(key.name()).await?, &sets, RollbackTo::Previous)?;
+    retry_on_conflict(|| async {
+        let mut deployment = api.get(key.name()).await?;
+        deployment.spec.template = template.clone();
+        api.update(&deployment).await
+    })
+    .await?;
+    settled(cluster, views, key).await
+}
+
+async fn settled(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
+    let keys = std::slice::from_ref(key);
+    let took = views.until(keys, "the new version to be rolled out", |views| views.complete(keys)).await?;
+    let pod = ready_pod_of(cluster, key).await?;
+    let at = ContainerAt::new(key.namespace().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default());
+    let log = cluster.tail(&at, 1).await?;
+    if !log.is_empty() {
+        println!("  its log: {}", String::from_utf8_lossy(&log).trim_end());
+    }
+    println!("\n{}\n", pod_table(&all_pods(cluster).await?));
+    Ok(took)
+}
+
+/// Deletes what the manifest made, and waits until its pods are gone.
+pub(crate) async fn clean(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<(), Error> {
+    for item in manifest.items.iter().rev() {
+        let namespaced = item.resource().is_namespaced();
+        let namespace = item.namespace().unwrap_or("default");
+        let target = Target {
+            resource: std::sync::Arc::new(item.resource().clone()),
+            key: ObjectKey::new(namespaced.then_some(namespace), item.name()),
+        };
+        let params = DeleteParams::default().propagation(Propagation::Foreground);
+        match cluster.client().backend().delete(&target, &params).await {
+            Ok(_) | Err(ApiError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    views.until(&[], "the pods to be gone", |views| views.pods.is_empty()).await?;
+    Ok(())
+}
+
+/// Says the version in the first container's environment, which also is a new template.
+fn set_version(deployment: &mut Deployment, version: &str) {
+    let spec = deployment.spec.template.spec.get_or_insert_default();
+    let Some(Container { env, .. }) = spec.containers.first_mut() else { return };
+    let env = env.get_or_insert_default();
+    match env.iter_mut().find(|variable| variable.name == "VERSION") {
+        Some(variable) => variable.value = Some(version.to_owned()),
+        None => env.push(EnvVar { name: "VERSION".to_owned(), value: Some(version.to_owned()), ..EnvVar::default() }),
+    }
+}
+
+async fn ready_pod_of(cluster: &Cluster, deployment: &ObjectKey) -> Result<Pod, Error> {
+    let namespace = deployment.namespace().unwrap_or_default();
+    let object = cluster.client().api::<Deployment>(namespace).get(deployment.name()).await?;
+    let labels = object.spec.selector.match_labels.unwrap_or_default();
+    let pods = all_pods(cluster).await?;
+    let its = |pod: &Pod| {
+        let has = pod.metadata.labels.clone().unwrap_or_default();
+        pod.metadata.namespace.as_deref() == Some(namespace) && labels.iter().all(|(key, value)| has.get(key) == Some(value))
+    };
+    let found = pods.into_iter().find(|pod| its(pod) && is_ready(pod) && pod.metadata.deletion_timestamp.is_none());
+    found.ok_or_else(|| format!("deployment {deployment}: no ready pod").into())
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    statuses.map(|status| status.restart_count).sum()
+}
