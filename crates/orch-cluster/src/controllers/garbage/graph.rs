@@ -185,6 +185,7 @@ impl Graph {
     }
 
     /// All objects seen.
+    #[cfg(test)]
     pub(crate) fn uids(&self) -> impl Iterator<Item = &Uid> {
         self.nodes
             .iter()
