@@ -5,11 +5,6 @@
 //! nodes exist before the clock starts; each run begins with a fresh engine, so what it costs to learn the
 //! shapes of requests is in the figures.
 
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make an undocumented public function"
-)]
-
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
