@@ -16,7 +16,10 @@ fn key(n: u64) -> String {
 }
 
 fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_time().build().expect("a runtime")
+    Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
 }
 
 async fn fill(store: &dyn Store) {
@@ -76,7 +79,11 @@ fn operations(c: &mut Criterion, name: &str, store: &Arc<dyn Store>) {
             from: Some(key(1).into()),
             at: None,
         };
-        b.iter(|| runtime.block_on(store.list(&Prefix::default(), options.clone())).expect("a page"));
+        b.iter(|| {
+            runtime
+                .block_on(store.list(&Prefix::default(), options.clone()))
+                .expect("a page")
+        });
     });
     group.finish();
 }

@@ -56,8 +56,15 @@ async fn run(options: Options) -> Result<(), Error> {
 
     let began = Instant::now();
     let state = options.data.join("state.redb");
-    let cluster = Cluster::builder(Arc::new(RedbStore::open(&state)?)).node("local", chosen.runtime).start().await?;
-    println!("cluster up in {:.1} ms, state in {}\n", millis(began.elapsed()), state.display());
+    let cluster = Cluster::builder(Arc::new(RedbStore::open(&state)?))
+        .node("local", chosen.runtime)
+        .start()
+        .await?;
+    println!(
+        "cluster up in {:.1} ms, state in {}\n",
+        millis(began.elapsed()),
+        state.display()
+    );
 
     let views = Views::open(&cluster).await;
     let result = tokio::select! {
@@ -72,7 +79,12 @@ async fn run(options: Options) -> Result<(), Error> {
     result
 }
 
-async fn work(cluster: &Cluster, views: &Views, manifest: &orch_cluster::manifest::Manifest, options: &Options) -> Result<(), Error> {
+async fn work(
+    cluster: &Cluster,
+    views: &Views,
+    manifest: &orch_cluster::manifest::Manifest,
+    options: &Options,
+) -> Result<(), Error> {
     if options.clean {
         steps::clean(cluster, views, manifest).await?;
         println!("everything the manifest made is gone");
@@ -80,7 +92,10 @@ async fn work(cluster: &Cluster, views: &Views, manifest: &orch_cluster::manifes
     }
     let before = views.pods.len();
     if before > 0 {
-        println!("found {before} pods of an earlier run:\n\n{}\n", orch_examples::pod_table(&watch::all_pods(cluster).await?));
+        println!(
+            "found {before} pods of an earlier run:\n\n{}\n",
+            orch_examples::pod_table(&watch::all_pods(cluster).await?)
+        );
     }
     let mut measured = Measured::default();
     let (deployments, ready) = steps::apply(cluster, views, manifest).await?;

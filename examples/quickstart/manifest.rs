@@ -18,10 +18,13 @@ impl Source {
     pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, Error> {
         match path {
             Some(path) => {
-                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text =
+                    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
                 Ok(Self::File(path, text))
             }
-            None => Ok(Self::Shipped { program: std::env::current_exe()?.display().to_string() }),
+            None => Ok(Self::Shipped {
+                program: std::env::current_exe()?.display().to_string(),
+            }),
         }
     }
 
@@ -44,7 +47,10 @@ impl Source {
 
     pub(crate) fn images(&self, runtime: &str) -> Result<Vec<String>, Error> {
         let manifest = self.read(runtime)?;
-        let objects = manifest.items.iter().map(|item| Value::Object(item.object().clone()));
+        let objects = manifest
+            .items
+            .iter()
+            .map(|item| Value::Object(item.object().clone()));
         let mut images: Vec<_> = objects.flat_map(|object| images_of(&object)).collect();
         images.sort();
         images.dedup();

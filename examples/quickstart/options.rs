@@ -45,7 +45,13 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     use lexopt::prelude::*;
 
     let data = std::env::temp_dir().join("orch-quickstart");
-    let mut options = Options { manifest: None, runtime: Choice::Auto, data, keep: false, clean: false };
+    let mut options = Options {
+        manifest: None,
+        runtime: Choice::Auto,
+        data,
+        keep: false,
+        clean: false,
+    };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {

@@ -42,7 +42,10 @@ pub(crate) async fn choose(choice: Choice, source: &Source, data: &Path) -> Resu
 
 async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
     let runtime = ProcessRuntime::open(data.join("processes")).await?;
-    Ok(Chosen { runtime: Arc::new(runtime), why: why.to_owned() })
+    Ok(Chosen {
+        runtime: Arc::new(runtime),
+        why: why.to_owned(),
+    })
 }
 
 /// Docker, or why it cannot run the manifest.
@@ -50,21 +53,36 @@ async fn docker(source: &Source) -> Result<Result<Chosen, String>, Error> {
     let runtime = DockerRuntime::new(DockerOptions::default().scope("quickstart"))?;
     let status = runtime.status().await;
     if !status.ready {
-        return Ok(Err(status.message.unwrap_or_else(|| "the engine is not ready".to_owned())));
+        return Ok(Err(status
+            .message
+            .unwrap_or_else(|| "the engine is not ready".to_owned())));
     }
     for image in source.images("docker")? {
         if image == HOST {
-            return Ok(Err("image \"host\" means the machine's own programs, which Docker does not run".to_owned()));
+            return Ok(Err(
+                "image \"host\" means the machine's own programs, which Docker does not run".to_owned(),
+            ));
         }
         if runtime.image(&image).await?.is_some() {
             continue;
         }
         println!("pulling {image}");
-        if let Err(error) = runtime.pull_image(&PullRequest { image: image.clone(), credentials: None }).await {
-            return Ok(Err(format!("image {image} is not present and cannot be had ({error})")));
+        if let Err(error) = runtime
+            .pull_image(&PullRequest {
+                image: image.clone(),
+                credentials: None,
+            })
+            .await
+        {
+            return Ok(Err(format!(
+                "image {image} is not present and cannot be had ({error})"
+            )));
         }
     }
-    Ok(Ok(Chosen { why: format!("{} answers and has the images", status.version), runtime: Arc::new(runtime) }))
+    Ok(Ok(Chosen {
+        why: format!("{} answers and has the images", status.version),
+        runtime: Arc::new(runtime),
+    }))
 }
 
 /// What must be said of the images before they are run by `runtime`.
@@ -86,10 +104,15 @@ pub(crate) fn image_warnings(runtime: &dyn Runtime, images: &[String]) -> Vec<St
 /// The images of all containers in a manifest's object.
 pub(crate) fn images_of(object: &Value) -> Vec<String> {
     let mut images = Vec::new();
-    let spec = object.pointer("/spec/template/spec").or_else(|| object.pointer("/spec"));
+    let spec = object
+        .pointer("/spec/template/spec")
+        .or_else(|| object.pointer("/spec"));
     for list in ["initContainers", "containers"] {
         let containers = spec.and_then(|spec| spec.get(list)).and_then(Value::as_array);
-        let named = containers.into_iter().flatten().filter_map(|container| container["image"].as_str());
+        let named = containers
+            .into_iter()
+            .flatten()
+            .filter_map(|container| container["image"].as_str());
         images.extend(named.map(str::to_owned));
     }
     images

@@ -19,7 +19,12 @@ pub(crate) async fn serve() -> Result<(), Error> {
     let address = listener.local_addr()?;
     tokio::fs::write(&file, address.port().to_string()).await?;
     let word = |name| std::env::var(name).unwrap_or_default();
-    let page = format!("{}, {}, {}\n", word("GREETING"), word("VERSION"), word("POD_NAME"));
+    let page = format!(
+        "{}, {}, {}\n",
+        word("GREETING"),
+        word("VERSION"),
+        word("POD_NAME")
+    );
     println!("serving {:?} on http://{address}", page.trim_end());
     let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
@@ -38,7 +43,10 @@ pub(crate) async fn serve() -> Result<(), Error> {
 async fn answer(mut stream: TcpStream, page: String) -> std::io::Result<()> {
     let mut request = [0; 1024];
     let _ = stream.read(&mut request).await?;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        page.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(page.as_bytes()).await?;
     stream.shutdown().await
@@ -47,9 +55,15 @@ async fn answer(mut stream: TcpStream, page: String) -> std::io::Result<()> {
 pub(crate) async fn check() -> Result<(), Error> {
     let port: u16 = tokio::fs::read_to_string(port_file()?).await?.trim().parse()?;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await?;
     println!("{}", reply.lines().last().unwrap_or_default());
-    if reply.starts_with("HTTP/1.1 200") { Ok(()) } else { Err("no page".into()) }
+    if reply.starts_with("HTTP/1.1 200") {
+        Ok(())
+    } else {
+        Err("no page".into())
+    }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 use orch_cluster::agent::ContainerAt;
 use orch_cluster::cluster::Cluster;
-use orch_cluster::controllers::deployment::{RollbackTo, rollback_to};
+use orch_cluster::controllers::{RollbackTo, rollback_to};
 use orch_cluster::manifest::Manifest;
 use orch_core::client::{ApiError, DeleteParams, ListParams, Propagation, Target, retry_on_conflict};
 use orch_core::object::{Object, ObjectKey};
@@ -26,14 +26,23 @@ pub(crate) struct Measured {
 }
 
 /// Applies the manifest and waits until its Deployments are ready.
-pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<(Vec<ObjectKey>, Duration), Error> {
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    views: &Views,
+    manifest: &Manifest,
+) -> Result<(Vec<ObjectKey>, Duration), Error> {
     for warning in &manifest.warnings {
         println!("warning: {warning}");
     }
     let mut deployments = Vec::new();
     for applied in cluster.apply(manifest).await? {
         let document = &applied.document;
-        println!("{}/{} {}", document.kind().to_lowercase(), document.meta().name, applied.outcome);
+        println!(
+            "{}/{} {}",
+            document.kind().to_lowercase(),
+            document.meta().name,
+            applied.outcome
+        );
         for warning in &applied.warnings {
             println!("warning: {warning}");
         }
@@ -41,7 +50,11 @@ pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest)
             deployments.push(document.key());
         }
     }
-    let took = views.until(&deployments, "all replicas to be ready", |views| views.complete(&deployments)).await?;
+    let took = views
+        .until(&deployments, "all replicas to be ready", |views| {
+            views.complete(&deployments)
+        })
+        .await?;
     println!("\n{}\n", pod_table(&all_pods(cluster).await?));
     Ok((deployments, took))
 }
@@ -51,17 +64,26 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
     let pod = ready_pod_of(cluster, of).await?;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let agent = cluster.agents().first().ok_or("the cluster has no node")?;
-    let filter = ContainerFilter { pod_uid: pod.metadata.uid.clone(), ..ContainerFilter::default() };
+    let filter = ContainerFilter {
+        pod_uid: pod.metadata.uid.clone(),
+        ..ContainerFilter::default()
+    };
     let containers = agent.runtime().containers(&filter).await?;
     let running = containers.iter().find(|container| container.state.is_running());
     let container = running.ok_or_else(|| format!("pod {name}: no container runs"))?;
     println!("killing container {} of pod {name}", container.name);
     let before = restarts(&pod);
-    agent.runtime().stop_container(&container.id, Duration::ZERO).await?;
+    agent
+        .runtime()
+        .stop_container(&container.id, Duration::ZERO)
+        .await?;
     let key = pod.key();
     let took = views
         .until(&[], "the killed container to come back", |views| {
-            views.pods.get(&key).is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
+            views
+                .pods
+                .get(&key)
+                .is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
         })
         .await?;
     println!("\n{}\n", pod_table(&all_pods(cluster).await?));
@@ -70,15 +92,17 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
 
 /// Gives the Deployment a new version and waits until it is rolled out.
 pub(crate) async fn roll(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
-    let api = cluster.client().api::<Deployment>(key.namespace().unwrap_or_default());
+    let api = cluster
+        .client()
+        .api::<Deployment>(key.namespace().unwrap_or_default());
     println!("rolling {key} to version v2");
-    retry_on_conflict(|| async {
+    let updated = retry_on_conflict(|| async {
         let mut deployment = api.get(key.name()).await?;
         set_version(&mut deployment, "v2");
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key).await
+    settled(cluster, views, key, &updated).await
 }
 
 /// Takes the Deployment back to the version before.
@@ -86,23 +110,44 @@ pub(crate) async fn roll_back(cluster: &Cluster, views: &Views, key: &ObjectKey)
     let namespace = key.namespace().unwrap_or_default();
     let api = cluster.client().api::<Deployment>(namespace);
     println!("rolling {key} back");
-    let sets = cluster.client().api::<ReplicaSet>(namespace).list(&ListParams::default()).await?.items;
+    let sets = cluster
+        .client()
+        .api::<ReplicaSet>(namespace)
+        .list(&ListParams::default())
+        .await?
+        .items;
     let sets: Vec<_> = sets.into_iter().map(std::sync::Arc::new).collect();
     let template = rollback_to(&api.get(key.name()).await?, &sets, RollbackTo::Previous)?;
-    retry_on_conflict(|| async {
+    let updated = retry_on_conflict(|| async {
         let mut deployment = api.get(key.name()).await?;
         deployment.spec.template = template.clone();
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key).await
+    settled(cluster, views, key, &updated).await
 }
 
-async fn settled(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
+async fn settled(
+    cluster: &Cluster,
+    views: &Views,
+    key: &ObjectKey,
+    updated: &Deployment,
+) -> Result<Duration, Error> {
     let keys = std::slice::from_ref(key);
-    let took = views.until(keys, "the new version to be rolled out", |views| views.complete(keys)).await?;
+    // Before the view shows the update, it shows the version before as complete.
+    if let Some(revision) = Object::metadata(updated).resource_version {
+        views.deployments.wait_for(revision).await;
+    }
+    let took = views
+        .until(keys, "the new version to be rolled out", |views| {
+            views.complete(keys)
+        })
+        .await?;
     let pod = ready_pod_of(cluster, key).await?;
-    let at = ContainerAt::new(key.namespace().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default());
+    let at = ContainerAt::new(
+        key.namespace().unwrap_or_default(),
+        pod.metadata.name.clone().unwrap_or_default(),
+    );
     let log = cluster.tail(&at, 1).await?;
     if !log.is_empty() {
         println!("  its log: {}", String::from_utf8_lossy(&log).trim_end());
@@ -126,40 +171,61 @@ pub(crate) async fn clean(cluster: &Cluster, views: &Views, manifest: &Manifest)
             Err(error) => return Err(error.into()),
         }
     }
-    views.until(&[], "the pods to be gone", |views| views.pods.is_empty()).await?;
+    views
+        .until(&[], "the pods to be gone", |views| views.pods.is_empty())
+        .await?;
     Ok(())
 }
 
 /// Says the version in the first container's environment, which also is a new template.
 fn set_version(deployment: &mut Deployment, version: &str) {
     let spec = deployment.spec.template.spec.get_or_insert_default();
-    let Some(Container { env, .. }) = spec.containers.first_mut() else { return };
+    let Some(Container { env, .. }) = spec.containers.first_mut() else {
+        return;
+    };
     let env = env.get_or_insert_default();
     match env.iter_mut().find(|variable| variable.name == "VERSION") {
         Some(variable) => variable.value = Some(version.to_owned()),
-        None => env.push(EnvVar { name: "VERSION".to_owned(), value: Some(version.to_owned()), ..EnvVar::default() }),
+        None => env.push(EnvVar {
+            name: "VERSION".to_owned(),
+            value: Some(version.to_owned()),
+            ..EnvVar::default()
+        }),
     }
 }
 
 async fn ready_pod_of(cluster: &Cluster, deployment: &ObjectKey) -> Result<Pod, Error> {
     let namespace = deployment.namespace().unwrap_or_default();
-    let object = cluster.client().api::<Deployment>(namespace).get(deployment.name()).await?;
+    let object = cluster
+        .client()
+        .api::<Deployment>(namespace)
+        .get(deployment.name())
+        .await?;
     let labels = object.spec.selector.match_labels.unwrap_or_default();
     let pods = all_pods(cluster).await?;
     let its = |pod: &Pod| {
         let has = pod.metadata.labels.clone().unwrap_or_default();
-        pod.metadata.namespace.as_deref() == Some(namespace) && labels.iter().all(|(key, value)| has.get(key) == Some(value))
+        pod.metadata.namespace.as_deref() == Some(namespace)
+            && labels.iter().all(|(key, value)| has.get(key) == Some(value))
     };
-    let found = pods.into_iter().find(|pod| its(pod) && is_ready(pod) && pod.metadata.deletion_timestamp.is_none());
+    let found = pods
+        .into_iter()
+        .find(|pod| its(pod) && is_ready(pod) && pod.metadata.deletion_timestamp.is_none());
     found.ok_or_else(|| format!("deployment {deployment}: no ready pod").into())
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn restarts(pod: &Pod) -> i32 {
-    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let statuses = pod
+        .status
+        .iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
     statuses.map(|status| status.restart_count).sum()
 }

@@ -36,7 +36,11 @@ impl Views {
         pods.on_change(move |_| other.send_replace(()));
         deployments.synced().await;
         pods.synced().await;
-        Self { deployments, pods, bell }
+        Self {
+            deployments,
+            pods,
+            bell,
+        }
     }
 
     /// Waits until `done`, showing the Deployments of `keys` as they change; returns how long it took.
@@ -52,10 +56,15 @@ impl Views {
         loop {
             bell.borrow_and_update();
             for key in keys {
-                let Some(deployment) = self.deployments.get(key) else { continue };
+                let Some(deployment) = self.deployments.get(key) else {
+                    continue;
+                };
                 let line = progress(&deployment);
                 if shown.get(key) != Some(&line) {
-                    println!("  {:>6.0} ms  {key}  {line}", began.elapsed().as_secs_f64() * 1000.0);
+                    println!(
+                        "  {:>6.0} ms  {key}  {line}",
+                        began.elapsed().as_secs_f64() * 1000.0
+                    );
                     shown.insert(key.clone(), line);
                 }
             }
@@ -63,14 +72,22 @@ impl Views {
                 return Ok(began.elapsed());
             }
             if tokio::time::timeout(PATIENCE, bell.changed()).await.is_err() {
-                return Err(format!("nothing has moved for {PATIENCE:?} while waiting for {what}\n{}", self.troubles()).into());
+                return Err(format!(
+                    "nothing has moved for {PATIENCE:?} while waiting for {what}\n{}",
+                    self.troubles()
+                )
+                .into());
             }
         }
     }
 
     /// Whether every Deployment of `keys` is as it should be.
     pub(crate) fn complete(&self, keys: &[ObjectKey]) -> bool {
-        keys.iter().all(|key| self.deployments.get(key).is_some_and(|deployment| is_complete(&deployment)))
+        keys.iter().all(|key| {
+            self.deployments
+                .get(key)
+                .is_some_and(|deployment| is_complete(&deployment))
+        })
     }
 
     /// What pods have to say of why they are not ready.
@@ -78,8 +95,13 @@ impl Views {
         let pods = self.pods.list();
         let messages = pods.iter().flat_map(|pod| {
             let name = pod.metadata.name.clone().unwrap_or_default();
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            let told = conditions.filter(|condition| condition.status != "True").filter_map(|c| c.message.clone());
+            let conditions = pod
+                .status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten());
+            let told = conditions
+                .filter(|condition| condition.status != "True")
+                .filter_map(|c| c.message.clone());
             told.map(move |message| format!("  pod {name}: {message}"))
         });
         messages.collect::<Vec<_>>().join("\n")
@@ -87,7 +109,12 @@ impl Views {
 }
 
 pub(crate) async fn all_pods(cluster: &Cluster) -> Result<Vec<Pod>, Error> {
-    Ok(cluster.client().all::<Pod>().list(&ListParams::default()).await?.items)
+    Ok(cluster
+        .client()
+        .all::<Pod>()
+        .list(&ListParams::default())
+        .await?
+        .items)
 }
 
 fn is_complete(deployment: &Deployment) -> bool {
@@ -104,7 +131,10 @@ fn is_complete(deployment: &Deployment) -> bool {
 fn progress(deployment: &Deployment) -> String {
     let wanted = deployment.spec.replicas.unwrap_or(1);
     let status = deployment.status.clone().unwrap_or_default();
-    let (ready, updated) = (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
+    let (ready, updated) = (
+        status.ready_replicas.unwrap_or(0),
+        status.updated_replicas.unwrap_or(0),
+    );
     let all = status.replicas.unwrap_or(0);
     format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all")
 }

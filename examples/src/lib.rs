@@ -6,18 +6,25 @@ use k8s_openapi::api::core::v1::Pod;
 pub fn pod_table(pods: &[Pod]) -> String {
     let mut rows = vec![["NAME", "READY", "STATUS", "RESTARTS", "IP", "NODE"].map(str::to_owned)];
     rows.extend(pods.iter().map(row));
-    let widths: Vec<usize> =
-        (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..6)
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
     let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}   "));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}   "));
         cells.collect::<String>().trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
 fn row(pod: &Pod) -> [String; 6] {
-    let statuses =
-        pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_deref())
+        .unwrap_or_default();
     let containers = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
     let ready = statuses.iter().filter(|status| status.ready).count();
     let restarts: i32 = statuses.iter().map(|status| status.restart_count).sum();
@@ -38,13 +45,21 @@ fn word(pod: &Pod) -> String {
         return "Terminating".to_owned();
     }
     let status = pod.status.as_ref();
-    let trouble = status.and_then(|status| status.container_statuses.as_ref()).and_then(|statuses| {
-        statuses.iter().filter_map(|one| one.state.as_ref()).find_map(|state| {
-            let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
-            waiting.or_else(|| state.terminated.as_ref().and_then(|ended| ended.reason.clone()))
-        })
-    });
+    let trouble = status
+        .and_then(|status| status.container_statuses.as_ref())
+        .and_then(|statuses| {
+            statuses
+                .iter()
+                .filter_map(|one| one.state.as_ref())
+                .find_map(|state| {
+                    let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
+                    waiting.or_else(|| state.terminated.as_ref().and_then(|ended| ended.reason.clone()))
+                })
+        });
     let reason = status.and_then(|status| status.reason.clone());
     let phase = status.and_then(|status| status.phase.clone());
-    reason.or(trouble).or(phase).unwrap_or_else(|| "Pending".to_owned())
+    reason
+        .or(trouble)
+        .or(phase)
+        .unwrap_or_else(|| "Pending".to_owned())
 }

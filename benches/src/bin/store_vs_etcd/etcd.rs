@@ -70,9 +70,15 @@ async fn deliveries(connections: &Arc<Vec<Client>>, time: Duration) -> f64 {
     let mut watchers = Vec::new();
     for stream in 0..STREAMS {
         let mut client = connections[stream % connections.len()].watch_client();
-        let mut stream = client.watch("watched", Some(WatchOptions::new())).await.expect("a watch");
+        let mut stream = client
+            .watch("watched", Some(WatchOptions::new()))
+            .await
+            .expect("a watch");
         for _ in 1..load::WATCHERS / STREAMS {
-            stream.watch("watched", Some(WatchOptions::new())).await.expect("a watch");
+            stream
+                .watch("watched", Some(WatchOptions::new()))
+                .await
+                .expect("a watch");
         }
         let delivered = delivered.clone();
         watchers.push(tokio::spawn(async move {
@@ -100,7 +106,11 @@ async fn deliveries(connections: &Arc<Vec<Client>>, time: Duration) -> f64 {
 }
 
 async fn latency(client: &Client) -> Vec<Duration> {
-    let mut watch = client.watch_client().watch("latency", None).await.expect("a watch");
+    let mut watch = client
+        .watch_client()
+        .watch("latency", None)
+        .await
+        .expect("a watch");
     let mut times = Vec::new();
     for _ in 0..1000 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -110,7 +120,11 @@ async fn latency(client: &Client) -> Vec<Duration> {
             async move { kv.put("latency", load::value(), None).await }
         });
         loop {
-            let message = watch.message().await.expect("the stream goes on").expect("a message");
+            let message = watch
+                .message()
+                .await
+                .expect("the stream goes on")
+                .expect("a message");
             if !message.events().is_empty() {
                 break;
             }

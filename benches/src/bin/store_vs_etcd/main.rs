@@ -42,7 +42,10 @@ fn main() {
             other => panic!("{other}: --etcd URL, --dir DIR and --seconds N are known"),
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -51,7 +54,10 @@ fn main() {
         }
         ours.push(runtime.block_on(ours::figures(&settings.directory, settings.time)));
     }
-    report(&load::median(&ours), (!theirs.is_empty()).then(|| load::median(&theirs)).as_ref());
+    report(
+        &load::median(&ours),
+        (!theirs.is_empty()).then(|| load::median(&theirs)).as_ref(),
+    );
     opening::report(&settings.directory);
 }
 
@@ -70,7 +76,10 @@ async fn etcd_figures(settings: &Arguments) -> Option<Figures> {
 }
 
 fn report(ours: &Figures, theirs: Option<&Figures>) {
-    println!("{:<44} {:>12} {:>12} {:>7}", "1 KiB values, durable", "redb store", "etcd", "ratio");
+    println!(
+        "{:<44} {:>12} {:>12} {:>7}",
+        "1 KiB values, durable", "redb store", "etcd", "ratio"
+    );
     for (name, ours) in ours {
         let theirs = theirs.and_then(|theirs| theirs.get(name));
         match theirs {

@@ -20,14 +20,20 @@ pub(crate) fn report(directory: &Path) {
     let length = std::fs::metadata(&path).expect("the file is there").len();
     println!("\nopening a file of {} MiB with {KEYS} keys", length >> 20);
     println!("{:<44} {:>9.1} ms", "after an orderly close", open(&path));
-    for (name, quiet) in [("killed two seconds after its last commit", true), ("killed while it wrote", false)] {
+    for (name, quiet) in [
+        ("killed two seconds after its last commit", true),
+        ("killed while it wrote", false),
+    ] {
         run_and_kill(&path, quiet);
         println!("{name:<44} {:>9.1} ms", open(&path));
     }
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }
 
 /// Milliseconds until the store is open and has answered.
@@ -41,7 +47,10 @@ fn open(path: &Path) -> f64 {
 
 fn fill(path: &Path) {
     // Little history, so that the file is what is live.
-    let store = RedbStoreOptions::new().history_commits(1).open(path).expect("a new store");
+    let store = RedbStoreOptions::new()
+        .history_commits(1)
+        .open(path)
+        .expect("a new store");
     let value = Bytes::from(vec![7; 1024]);
     for first in (0..KEYS).step_by(1000) {
         let txn = (first..first + 1000).fold(Txn::new(), |txn, n| txn.put(format!("{n:08}"), value.clone()));

@@ -18,7 +18,10 @@ pub(crate) async fn figures(directory: &Path, time: Duration) -> Figures {
         load::rate(clients, time, move |client, n| {
             let (store, value) = (store.clone(), value.clone());
             async move {
-                store.commit(Txn::new().put(load::key(client, n), value)).await.expect("a put");
+                store
+                    .commit(Txn::new().put(load::key(client, n), value))
+                    .await
+                    .expect("a put");
             }
         })
     };
@@ -60,7 +63,10 @@ async fn deliveries(store: &Arc<RedbStore>, time: Duration) -> f64 {
         load::rate(load::WATCHED_WRITERS, time + time / 2, move |_, _| {
             let (store, value) = (store.clone(), value.clone());
             async move {
-                store.commit(Txn::new().put("watched", value)).await.expect("a put");
+                store
+                    .commit(Txn::new().put("watched", value))
+                    .await
+                    .expect("a put");
             }
         })
     });
