@@ -112,10 +112,10 @@ async fn read(driver: &Driver, mut body: Incoming, outbox: &mut Outbox) -> Resul
             tokio::select! {
                 bytes = driver.engine.next_bytes(&mut body) => bytes?,
                 room = hints.reserve() => {
-                    if let Ok(room) = room {
-                        room.send(RuntimeEvent::Relist);
-                        outbox.missed = false;
-                    }
+                    // None is left to tell; nothing here would ever wait again.
+                    let Ok(room) = room else { return Ok(()) };
+                    room.send(RuntimeEvent::Relist);
+                    outbox.missed = false;
                     continue;
                 }
             }

@@ -40,13 +40,15 @@ impl Driver {
             let mut output = collect(connection, request.tty)
                 .await
                 .map_err(|error| RuntimeError::failed("reading a command's output", error))?;
-            let ended = self.exec_ended(&command).await?;
-            output.exit_code = ended.code;
-            if !ended.ran {
-                // The engine writes why it could not start the command where the command would have written.
+            output.exit_code = self.exec_ended(&command).await?;
+            if matches!(output.exit_code, 126 | 127) && output.stdout.starts_with(b"OCI runtime ") {
+                // The engine writes why it could not start the command where the command would have written,
+                // and takes any reason for 126.
                 output.stderr = [std::mem::take(&mut output.stdout), output.stderr]
                     .concat()
                     .into();
+                let why = String::from_utf8_lossy(&output.stderr);
+                output.exit_code = could_not_start(&why).unwrap_or(output.exit_code);
             }
             Ok(output)
         };
@@ -94,7 +96,7 @@ impl Driver {
         });
         let (driver, limit) = (Arc::clone(self), request.timeout);
         let (name, what) = (command.clone(), format!("command in container {id}"));
-        let exit = async move { driver.exec_ended(&name).await.map(|ended| ended.code) };
+        let exit = async move { driver.exec_ended(&name).await };
         let driver = Arc::clone(self);
         let kill = {
             let (driver, command) = (Arc::clone(self), command.clone());
@@ -234,7 +236,7 @@ impl Driver {
 
     /// How a command ended. The engine cannot be waited on for that, and is asked until it knows; its output
     /// has ended already, so the first answer is nearly always the last.
-    async fn exec_ended(&self, command: &str) -> Result<Ended, RuntimeError> {
+    async fn exec_ended(&self, command: &str) -> Result<i32, RuntimeError> {
         let mut pause = Duration::from_millis(2);
         loop {
             let exec: wire::Exec = self
@@ -243,10 +245,7 @@ impl Driver {
                 .await
                 .map_err(|fault| fault.about(format!("command {command}"), "inspecting"))?;
             if let (false, Some(code)) = (exec.running, exec.exit_code) {
-                return Ok(Ended {
-                    code: i32::try_from(code).unwrap_or(-1),
-                    ran: exec.pid != 0 || !matches!(code, 126 | 127),
-                });
+                return Ok(i32::try_from(code).unwrap_or(-1));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
@@ -307,12 +306,6 @@ impl Driver {
 enum Started {
     Running(Connection),
     Never(ExecOutput),
-}
-
-struct Ended {
-    code: i32,
-    /// Whether the program ran at all.
-    ran: bool,
 }
 
 /// The shell's code for a program that cannot be executed, if the engine's words mean that.

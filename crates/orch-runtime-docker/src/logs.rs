@@ -71,13 +71,14 @@ impl Driver {
         if tail == 0 {
             history.joiner.rest().for_each(drop);
         }
-        let (since, skip) = history.seen.resume();
+        let (since, skip) = history.seen.resume(history.began);
         let body = self
             .log_body(id, true, &[("tail", "all"), ("since", &moment(since))])
             .await?;
         let mut reader = reader(body).followed(true);
         (reader.skip_before, reader.skip) = (since, skip);
         (reader.joiner, reader.seen, reader.ready) = (history.joiner, history.seen, ready);
+        reader.began = history.began;
         Ok(reader.stream())
     }
 
@@ -117,10 +118,11 @@ impl Driver {
             let count = ask.to_string();
             let body = self.log_body(id, false, &[("tail", &count)]).await?;
             let history = self.read_history(body, known.tty).await?;
+            let began = history.began.unwrap_or_default();
             let complete = history.entries < ask
                 || shape
                     .since
-                    .is_some_and(|since| history.first.checked_add(DISORDER).is_ok_and(|at| at < since));
+                    .is_some_and(|since| began.checked_add(DISORDER).is_ok_and(|at| at < since));
             let unfinished = history.joiner.unfinished();
             let passing: Vec<&Line> = history
                 .lines
@@ -201,7 +203,8 @@ struct History {
     joiner: Joiner,
     seen: Seen,
     entries: usize,
-    first: Timestamp,
+    /// When the first entry read was written; none while there is none.
+    began: Option<Timestamp>,
 }
 
 impl History {
@@ -211,14 +214,12 @@ impl History {
             joiner,
             seen: Seen::default(),
             entries: 0,
-            first: Timestamp::UNIX_EPOCH,
+            began: None,
         }
     }
 
     fn add(&mut self, entry: Entry) {
-        if self.entries == 0 {
-            self.first = entry.at;
-        }
+        self.began.get_or_insert(entry.at);
         self.entries += 1;
         self.seen.add(entry.at);
         self.lines.extend(self.joiner.join(entry));
@@ -235,6 +236,8 @@ struct Reader {
     joiner: Joiner,
     shape: Shape,
     seen: Seen,
+    /// When the first entry read was written, if reading began amid the log.
+    began: Option<Timestamp>,
     /// Entries from `skip_before` on that were read already.
     skip: usize,
     skip_before: Timestamp,
@@ -262,6 +265,7 @@ impl Reader {
             joiner,
             shape,
             seen: Seen::default(),
+            began: None,
             skip: 0,
             skip_before: Timestamp::UNIX_EPOCH,
             ready: VecDeque::new(),
@@ -314,7 +318,7 @@ impl Reader {
     /// At the end of a body: goes on with what a follower was not sent, or ends.
     async fn look_again(&mut self) -> Result<(), RuntimeError> {
         if std::mem::take(&mut self.again) {
-            let (since, skip) = self.seen.resume();
+            let (since, skip) = self.seen.resume(self.began);
             let query = [("tail", "all"), ("since", &moment(since))];
             match self.driver.log_body(&self.id, false, &query).await {
                 Ok(body) => {

@@ -37,9 +37,11 @@ impl Seen {
     }
 
     /// From when on to read, and how many entries since then were read already. Entries are only ever added to
-    /// a log, so those are its first since then.
-    pub(super) fn resume(&self) -> (Timestamp, usize) {
-        let since = self.since();
+    /// a log, so those are its first since then; `from` is when reading began, if not at the log's beginning.
+    pub(super) fn resume(&self, from: Option<Timestamp>) -> (Timestamp, usize) {
+        // The first entry read may be a later piece of a line, and the earlier ones have its time.
+        let after = |from: Timestamp| from.checked_add(SignedDuration::from_nanos(1)).unwrap_or(from);
+        let since = self.since().max(from.map_or(Timestamp::UNIX_EPOCH, after));
         (since, self.recent.iter().filter(|at| **at >= since).count())
     }
 
@@ -62,7 +64,7 @@ mod tests {
         for read in 0..log.len() {
             let mut seen = Seen::default();
             log[..read].iter().for_each(|millis| seen.add(at(*millis)));
-            let (since, skip) = seen.resume();
+            let (since, skip) = seen.resume(None);
             let rest: Vec<i64> = log
                 .into_iter()
                 .filter(|millis| at(*millis) >= since)
@@ -70,6 +72,21 @@ mod tests {
                 .collect();
             assert_eq!(rest, log[read..], "after {read}");
         }
+    }
+
+    #[test]
+    fn what_was_written_before_reading_began_is_not_read_then() {
+        let at = |millis| Timestamp::from_millisecond(10_000 + millis).unwrap();
+        let log = [0, 10, 20, 30, 40];
+        let mut seen = Seen::default();
+        log[2..4].iter().for_each(|millis| seen.add(at(*millis)));
+        let (since, skip) = seen.resume(Some(at(20)));
+        let rest: Vec<i64> = log
+            .into_iter()
+            .filter(|millis| at(*millis) >= since)
+            .skip(skip)
+            .collect();
+        assert_eq!(rest, [40]);
     }
 
     #[test]
