@@ -9,7 +9,7 @@ use crate::store::Revision;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorSubject {
     /// Its kind.
-    pub resource: ApiResource,
+    pub resource: Box<ApiResource>,
     /// Its namespace and name; an empty name where none is known.
     pub key: ObjectKey,
 }
@@ -17,7 +17,7 @@ pub struct ErrorSubject {
 impl ErrorSubject {
     pub(crate) fn new(resource: &ApiResource, key: &ObjectKey) -> Self {
         Self {
-            resource: resource.clone(),
+            resource: Box::new(resource.clone()),
             key: key.clone(),
         }
     }

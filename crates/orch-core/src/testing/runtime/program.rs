@@ -218,7 +218,7 @@ fn octal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'.' | b':' | b'-' => {
-                text.push(char::from(*byte))
+                text.push(char::from(*byte));
             }
             _ => write!(text, "\\{byte:03o}").expect("a String takes all that is written"),
         }
