@@ -20,6 +20,8 @@ use crate::events::reference;
 impl Worker {
     pub(super) fn absorb(&mut self, done: Done) {
         let now = time::now();
+        // What an inspection found may be known already; all else changes something, if only what is under way.
+        self.changed |= !matches!(done, Done::Inspected { .. });
         if !matches!(
             done,
             Done::Inspected { .. }
@@ -219,8 +221,11 @@ impl Worker {
     ) {
         match self.succeeded(result, now) {
             Some(Some(container)) => self.merge(container),
-            Some(None) => self.observed.containers.retain(|container| container.id != *id),
-            None => {}
+            Some(None) => {
+                self.observed.containers.retain(|container| container.id != *id);
+                self.changed = true;
+            }
+            None => self.changed = true,
         }
     }
 
@@ -231,16 +236,19 @@ impl Worker {
             ContainerState::Exited { .. } => 2,
             _ => 1,
         };
-        match self
+        let known = self
             .observed
             .containers
-            .iter_mut()
-            .find(|known| known.id == container.id)
-        {
-            Some(known) if age(&known.state) > age(&container.state) => {}
+            .iter()
+            .position(|known| known.id == container.id);
+        match known.map(|at| &mut self.observed.containers[at]) {
+            Some(known) if age(&known.state) > age(&container.state) || *known == container => return,
             Some(known) => *known = container,
             None => self.observed.containers.push(container),
         }
+        // A listing that began before this must not undo it.
+        self.last_change = self.shared.tick();
+        self.changed = true;
     }
 
     fn sandbox_ended(&mut self, id: &SandboxId) {

@@ -25,7 +25,7 @@ use super::probe::Probes;
 use super::restart::{Next, next};
 use super::shared::Shared;
 use super::status::{status, status_wake};
-use super::support::support;
+use super::support::{Support, support};
 use crate::events::reference;
 
 pub(crate) struct Worker {
@@ -58,6 +58,10 @@ pub(crate) struct Worker {
     /// When a status that could wait no longer waits.
     report_at: Option<Timestamp>,
     write_retry_at: Option<Timestamp>,
+    /// Something is known that was not when the last decision was made.
+    changed: bool,
+    /// When to decide again even if nothing changes.
+    wake: Option<Timestamp>,
     /// Nothing is done before this: the runtime or the store failed.
     paused: Option<(Timestamp, Duration)>,
 }
@@ -89,6 +93,8 @@ impl Worker {
             listing: false,
             report_at: None,
             write_retry_at: None,
+            changed: true,
+            wake: None,
             paused: None,
             shared,
             mailbox,
@@ -105,6 +111,9 @@ impl Worker {
             return;
         }
         let found = support(&self.pod, self.shared.runtime.name(), &self.shared.capabilities);
+        if found == Support::default() {
+            return;
+        }
         let about = reference(&*self.pod);
         for warning in &found.warnings {
             self.shared
@@ -124,10 +133,14 @@ impl Worker {
         loop {
             let letters = self.mailbox.take();
             self.read(letters);
-            let wake = self.step();
+            if self.changed || self.wake.is_some_and(|wake| wake <= time::now()) {
+                self.changed = false;
+                self.wake = self.step();
+            }
             if self.is_over() {
                 break;
             }
+            let wake = self.wake;
             let mailbox = self.mailbox.clone();
             tokio::select! {
                 () = mailbox.wait() => {}
@@ -167,6 +180,7 @@ impl Worker {
         if let Some(pod) = letters.pod {
             self.read_pod(pod);
         }
+        self.changed |= letters.gone;
         self.observed.gone |= letters.gone;
         if let Some(snapshot) = letters.snapshot {
             self.read_snapshot(snapshot);
@@ -198,6 +212,7 @@ impl Worker {
         if revision <= self.revision {
             return;
         }
+        self.changed = true;
         self.revision = revision;
         self.stored = pod.status.clone().unwrap_or_default();
         self.pod = pod;
@@ -206,9 +221,15 @@ impl Worker {
     pub(super) fn read_snapshot(&mut self, snapshot: Snapshot) {
         if self.changing > 0 || snapshot.begun <= self.last_change {
             // It may lack what was done meanwhile.
+            self.changed = true;
             self.needs_list = true;
             return;
         }
+        let news = self.needs_list
+            || self.paused.is_some()
+            || !same(&snapshot.sandboxes, &self.observed.sandboxes)
+            || !same(&snapshot.containers, &self.observed.containers);
+        self.changed |= news;
         self.needs_list = false;
         self.paused = None;
         self.observed.sandboxes = snapshot.sandboxes;
@@ -387,4 +408,9 @@ fn revision(pod: &Pod) -> u64 {
         .as_deref()
         .and_then(|version| version.parse().ok())
         .unwrap_or(0)
+}
+
+/// Whether two lists hold the same, in whatever order.
+fn same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.len() == other.len() && one.iter().all(|item| other.contains(item))
 }
