@@ -3,11 +3,6 @@
 //! Each pod is created through the client (defaulted, validated, admitted), seen by the scheduling loop's watch, placed,
 //! and bound by a write of its own. The clock runs from the first create to the last binding seen by a watch.
 
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make an undocumented public function"
-)]
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -3,11 +3,6 @@
 //! Everything is the real thing but the containers: client with defaulting, validation and admission, controllers,
 //! scheduling, and nodes that report each pod's status through the client as soon as it is bound.
 
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make an undocumented public function"
-)]
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

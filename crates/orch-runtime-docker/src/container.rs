@@ -153,7 +153,10 @@ impl Driver {
         };
         match stopped {
             Ok(()) => Ok(()),
-            Err(fault) if fault.is_missing() => Ok(self.known.forget(&id.0)),
+            Err(fault) if fault.is_missing() => {
+                self.known.forget(&id.0);
+                Ok(())
+            }
             Err(fault) => Err(fault.during(format!("stopping container {id}"))),
         }
     }

@@ -20,6 +20,9 @@ pub(crate) struct Snapshot {
     transaction: ReadTransaction,
 }
 
+/// A row of the history as the file has it.
+pub(crate) type Row = (RowKey, redb::AccessGuard<'static, &'static [u8]>);
+
 impl Snapshot {
     /// The newest state, of which the caller knows where its history stands.
     pub(crate) fn take(database: &Database, revision: Revision, compacted: Revision) -> Result<Self, Fault> {
@@ -43,8 +46,7 @@ impl Snapshot {
     pub(crate) fn rows_after(
         &self,
         after: Revision,
-    ) -> Result<impl Iterator<Item = Result<(RowKey, redb::AccessGuard<'static, &'static [u8]>), Fault>>, Fault>
-    {
+    ) -> Result<impl Iterator<Item = Result<Row, Fault>>, Fault> {
         let history = self.transaction.open_table(HISTORY)?;
         let rows = history.range((after.next().get(), 0)..)?;
         Ok(rows.map(|row| row.map(|(key, row)| (key.value(), row)).map_err(Fault::from)))

@@ -46,14 +46,14 @@ struct State {
     garbage: bool,
 }
 
+/// Who waits, and for which answer.
+type Answer<T> = (oneshot::Sender<T>, T);
+
 /// Answers to give once what they rest on is durable.
 #[derive(Default)]
 struct Answers {
-    commits: Vec<(
-        oneshot::Sender<Result<Committed, CommitError>>,
-        Result<Committed, CommitError>,
-    )>,
-    compactions: Vec<(oneshot::Sender<Result<(), ReadError>>, Result<(), ReadError>)>,
+    commits: Vec<Answer<Result<Committed, CommitError>>>,
+    compactions: Vec<Answer<Result<(), ReadError>>>,
     permits: Vec<OwnedSemaphorePermit>,
 }
 

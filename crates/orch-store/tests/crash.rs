@@ -89,9 +89,9 @@ fn writes_until_killed() {
                 })
             })
             .collect();
-        for writer in writers {
-            writer.await.expect("writers go on until killed");
-        }
+        // They go on until the process is killed, or one of them fails.
+        let (ended, ..) = futures::future::select_all(writers).await;
+        ended.expect("writers go on until killed");
     });
 }
 

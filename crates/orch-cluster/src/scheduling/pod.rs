@@ -67,7 +67,7 @@ impl PodEntry {
 
 /// Older pods go first among those of equal priority.
 fn age_order(meta: &ObjectMeta) -> u64 {
-    let created = meta.creation_timestamp.map_or(0, |time| time.as_second());
+    let created = meta.creation_timestamp.map_or(0, jiff::Timestamp::as_second);
     u64::try_from(created).unwrap_or(0)
 }
 

@@ -182,7 +182,7 @@ impl Shared {
                 }
             }
             Action::RemoveFinalizer { object, finalizer } => {
-                self.remove_finalizer(&object, finalizer).await?
+                self.remove_finalizer(&object, finalizer).await?;
             }
         }
         Ok(())

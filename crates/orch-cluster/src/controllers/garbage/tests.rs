@@ -22,7 +22,7 @@ struct World {
 }
 
 enum Event {
-    Written(ObjectMeta),
+    Written(Box<ObjectMeta>),
     Gone(String),
 }
 
@@ -59,7 +59,7 @@ impl World {
             self.unseen.push_back(Event::Gone(meta.uid));
         } else {
             self.objects.insert(meta.uid.clone(), meta.clone());
-            self.unseen.push_back(Event::Written(meta));
+            self.unseen.push_back(Event::Written(Box::new(meta)));
         }
     }
 

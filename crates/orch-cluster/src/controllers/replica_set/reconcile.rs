@@ -120,7 +120,7 @@ impl Controller for ReplicaSetController {
         self.ledger.trust(&key);
         self.ledger.rest(&key, plan.claimed.len(), Instant::now());
         let action = self
-            .report(&set, &plan, managed.as_ref().map(|()| ()), cx.client())
+            .report(&set, &plan, managed.as_ref().copied(), cx.client())
             .await?;
         match managed {
             Ok(()) if plan.create > 0 || plan.delete > 0 => Ok(Action::requeue_after(Duration::ZERO)),

@@ -108,17 +108,6 @@ macro_rules! store_conformance {
     };
 }
 
-#[cfg(test)]
-mod memory {
-    use crate::store::{MemoryStore, Store};
-
-    async fn open() -> impl Store {
-        MemoryStore::new()
-    }
-
-    crate::store_conformance!(open);
-}
-
 /// Long enough for the slowest machine: a case that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -229,4 +218,15 @@ where
         results.push(result.expect("a task succeeds"));
     }
     results
+}
+
+#[cfg(test)]
+mod memory {
+    use crate::store::{MemoryStore, Store};
+
+    async fn open() -> impl Store {
+        MemoryStore::new()
+    }
+
+    crate::store_conformance!(open);
 }
