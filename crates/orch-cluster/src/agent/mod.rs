@@ -71,14 +71,16 @@ const HINTS_MAX: usize = 256;
 /// ```
 /// # use std::sync::Arc;
 /// use orch_cluster::agent::{Agent, AgentConfig};
-/// use orch_core::client::Client;
+/// use orch_cluster::kinds::kinds;
+/// use orch_core::client::{Client, ClientBuilder};
 /// use orch_core::store::MemoryStore;
 /// use orch_core::testing::fake_runtime::FakeRuntime;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// # use k8s_openapi::api::core::v1::Node;
-/// let client = Client::new(Arc::new(MemoryStore::new()));
+/// let builder = Client::builder(Arc::new(MemoryStore::new()));
+/// let client = kinds().fold(builder, ClientBuilder::kind).build();
 /// let agent = Agent::start(client.clone(), Arc::new(FakeRuntime::new()), AgentConfig::new("node-1"));
 /// agent.ready().await;
 /// # tokio::time::sleep(std::time::Duration::from_secs(1)).await;
