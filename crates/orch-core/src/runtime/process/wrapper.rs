@@ -126,7 +126,13 @@ pub(super) fn spawn(
         .stderr(stderr);
     let child = command.spawn().map_err(|error| error.to_string())?;
     // Waited for by its number: an adopted wrapper has no `Child` either.
-    Ok(os::pid(child.id()))
+    let pid = os::pid(child.id());
+    // The kernel reports a successful exec a moment before the new arguments can be read. Until then nobody would
+    // recognise the wrapper, and a signal meant for it would not be sent.
+    while !os::is_wrapper(pid, id) && !os::waitable(pid) {
+        std::thread::yield_now();
+    }
+    Ok(pid)
 }
 
 fn is_identifier(name: &str) -> bool {
