@@ -1,4 +1,4 @@
-//! The conformance suite for [`Runtime`](crate::runtime::Runtime)s, for ours and third parties' alike.
+//! The conformance suite for [`Runtime`]s, for ours and third parties' alike.
 //!
 //! A runtime's author writes a [`Harness`], which opens the runtime and says what can run in it, and one line
 //! for `cargo test`:
