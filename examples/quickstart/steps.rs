@@ -158,6 +158,7 @@ async fn settled(
 
 /// Deletes what the manifest made, and waits until its pods are gone.
 pub(crate) async fn clean(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<(), Error> {
+    let mut keys = Vec::new();
     for item in manifest.items.iter().rev() {
         let namespaced = item.resource().is_namespaced();
         let namespace = item.namespace().unwrap_or("default");
@@ -165,14 +166,18 @@ pub(crate) async fn clean(cluster: &Cluster, views: &Views, manifest: &Manifest)
             resource: std::sync::Arc::new(item.resource().clone()),
             key: ObjectKey::new(namespaced.then_some(namespace), item.name()),
         };
+        keys.push(target.key.clone());
         let params = DeleteParams::default().propagation(Propagation::Foreground);
         match cluster.client().backend().delete(&target, &params).await {
             Ok(_) | Err(ApiError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    // The Deployments go last: they wait for what they own.
+    let gone =
+        |views: &Views| views.pods.is_empty() && keys.iter().all(|key| views.deployments.get(key).is_none());
     views
-        .until(&[], "the pods to be gone", |views| views.pods.is_empty())
+        .until(&[], "the pods and Deployments to be gone", gone)
         .await?;
     Ok(())
 }
