@@ -1,5 +1,10 @@
 //! The tables of the file and the bytes of a current value. `docs/format.md` is the description.
 
+#[cfg(unix)]
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use bytes::Bytes;
 use orch_core::store::Revision;
 use orch_core::store::changelog::Version;
@@ -10,9 +15,10 @@ use crate::error::Fault;
 /// The version of what this crate puts into the file; redb's own format has another.
 pub(crate) const FORMAT: u32 = 1;
 
-/// `format` and `compacted`.
+/// `format`, `identity` and `compacted`.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 pub(crate) const META_FORMAT: &str = "format";
+pub(crate) const META_IDENTITY: &str = "identity";
 pub(crate) const META_COMPACTED: &str = "compacted";
 
 /// What each key holds now.
@@ -60,4 +66,18 @@ pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a 
         .ok_or(Fault::Damaged("bytes are cut short"))?;
     *bytes = rest;
     Ok(taken)
+}
+
+/// Makes a new file's name durable: without this a crash could lose the file with all that was acknowledged.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(parent) = path.parent() {
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ mod error;
 mod format;
 mod group;
 mod history;
+mod journal;
 mod list;
 mod open;
 mod options;

@@ -4,17 +4,23 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use orch_core::random::Random;
 use orch_core::store::Revision;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableHandle};
 
 use crate::error::Fault;
-use crate::format::{CURRENT, FORMAT, HISTORY, META, META_COMPACTED, META_FORMAT};
+use crate::format::{
+    CURRENT, FORMAT, HISTORY, META, META_COMPACTED, META_FORMAT, META_IDENTITY, sync_parent,
+};
+use crate::group::Group;
 use crate::history::RowReader;
+use crate::journal::{Journal, Logged};
 use crate::{OpenError, RedbStoreOptions};
 
 /// An open file and where its history stands.
 pub(crate) struct Opened {
     pub(crate) database: Database,
+    pub(crate) journal: Journal,
     pub(crate) revision: Revision,
     pub(crate) compacted: Revision,
     /// Offsets of the first byte of history that is held, and of the end, in all rows ever written.
@@ -36,7 +42,59 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
         path: path.to_owned(),
         reason: fault.to_string(),
     };
-    read_state(database).map_err(damaged)
+    let mut state = read_state(&database).map_err(damaged)?;
+    let (mut journal, logged) =
+        Journal::open(path, state.identity, options.journal_bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => OpenError::Damaged {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
+            _ => io(error),
+        })?;
+    if !logged.is_empty() {
+        replay(&database, &mut state, logged).map_err(damaged)?;
+        journal.restart().map_err(io)?;
+    }
+    Ok(Opened {
+        database,
+        journal,
+        revision: state.revision,
+        compacted: state.compacted,
+        history: state.history,
+    })
+}
+
+/// Writes into the file what only the journal had.
+fn replay(database: &Database, state: &mut FileState, logged: Vec<Logged>) -> Result<(), Fault> {
+    if logged.first().is_some_and(|first| first.after > state.revision) {
+        return Err(Fault::Damaged(
+            "its journal continues a newer file: put that file back, or remove the journal to lose what was written since",
+        ));
+    }
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    let mut group = Group::begin(&txn, state.revision, state.history.end)?;
+    for record in logged {
+        state.compacted = state.compacted.max(record.compacted);
+        let held = state.revision.get().saturating_sub(record.after.get());
+        for logged in record
+            .txns
+            .into_iter()
+            .skip(usize::try_from(held).unwrap_or(usize::MAX))
+        {
+            if !group.apply(logged)?.is_ok_and(|committed| committed.changed) {
+                return Err(Fault::Damaged("a commit in its journal changes nothing"));
+            }
+        }
+    }
+    state.revision = group.revision();
+    let (_, end) = group.finish(&txn)?;
+    state.history.end = end;
+    let compacted = state.compacted.get().to_le_bytes();
+    txn.open_table(META)?
+        .insert(META_COMPACTED, compacted.as_slice())?;
+    txn.commit()?;
+    Ok(())
 }
 
 /// The file, readable by its owner alone since it holds secrets, and its length before it was opened.
@@ -54,16 +112,7 @@ fn open_file(path: &Path) -> io::Result<(File, u64)> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.create(true).truncate(false).open(path)?;
-    // Without this a crash could lose the file with all that was acknowledged.
-    #[cfg(unix)]
-    if let Some(parent) = path.parent() {
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        File::open(parent)?.sync_all()?;
-    }
+    sync_parent(path)?;
     Ok((file, 0))
 }
 
@@ -121,9 +170,12 @@ fn format_of(database: &Database) -> Result<Found, Fault> {
     let tables: Vec<String> = read.list_tables()?.map(|table| table.name().to_owned()).collect();
     if tables.is_empty() {
         let write = database.begin_write()?;
-        write
-            .open_table(META)?
-            .insert(META_FORMAT, FORMAT.to_le_bytes().as_slice())?;
+        {
+            let mut meta = write.open_table(META)?;
+            meta.insert(META_FORMAT, FORMAT.to_le_bytes().as_slice())?;
+            let identity = Random::from_os().below(u64::MAX);
+            meta.insert(META_IDENTITY, identity.to_le_bytes().as_slice())?;
+        }
         write.open_table(CURRENT)?;
         write.open_table(HISTORY)?;
         write.commit()?;
@@ -146,14 +198,25 @@ fn format_of(database: &Database) -> Result<Found, Fault> {
     })
 }
 
-fn read_state(database: Database) -> Result<Opened, Fault> {
+/// Where the file itself stands, without its journal.
+struct FileState {
+    identity: u64,
+    revision: Revision,
+    compacted: Revision,
+    history: std::ops::Range<u64>,
+}
+
+fn read_state(database: &Database) -> Result<FileState, Fault> {
     let read = database.begin_read()?;
-    let compacted = match read.open_table(META)?.get(META_COMPACTED)? {
-        None => 0,
-        Some(stated) => {
-            let stated = stated.value().try_into();
-            u64::from_le_bytes(stated.map_err(|_| Fault::Damaged("the compacted revision is not 8 bytes"))?)
-        }
+    let meta = read.open_table(META)?;
+    let number = |name| -> Result<Option<u64>, Fault> {
+        let Some(stated) = meta.get(name)? else {
+            return Ok(None);
+        };
+        let stated = stated.value().try_into();
+        let stated =
+            stated.map_err(|_| Fault::Damaged("its identity or compacted revision is not 8 bytes"))?;
+        Ok(Some(u64::from_le_bytes(stated)))
     };
     let history = read.open_table(HISTORY)?;
     let offset = |row: &[u8]| RowReader::new(row).map(|(_, end)| end);
@@ -165,12 +228,10 @@ fn read_state(database: Database) -> Result<Opened, Fault> {
         None => (0, 0),
         Some((key, row)) => (key.value().0, offset(row.value())?),
     };
-    drop(history);
-    drop(read);
-    Ok(Opened {
-        database,
+    Ok(FileState {
+        identity: number(META_IDENTITY)?.ok_or(Fault::Damaged("it has no identity"))?,
         revision: Revision::new(revision),
-        compacted: Revision::new(compacted),
+        compacted: Revision::new(number(META_COMPACTED)?.unwrap_or(0)),
         history: start..end,
     })
 }

@@ -1,11 +1,11 @@
-//! The thread that writes: takes who waits as one group, syncs once, publishes, answers.
+//! The thread that writes: takes who waits as one group, syncs the journal once, publishes, answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use orch_core::store::changelog::{Appended, Commit};
 use orch_core::store::{CommitError, Committed, ReadError, Revision};
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::RedbStoreOptions;
@@ -13,23 +13,25 @@ use crate::error::Fault;
 use crate::format::{HISTORY, META, META_COMPACTED};
 use crate::group::Group;
 use crate::history::RowKey;
+use crate::journal::Journal;
 use crate::open::Opened;
 use crate::queue::{Arrival, Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
 
-/// After this long without a commit the file is prepared for a quick start after a crash.
+/// After this long without a commit the file takes over what is in the journal.
 const QUIET: Duration = Duration::from_secs(1);
 /// Most rows of compacted history that one group removes, so that compaction delays nobody for long.
 const ROWS_REMOVED: usize = 256;
 
 pub(crate) struct Writer {
     database: Database,
+    journal: Journal,
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     state: State,
     keep_commits: u64,
     keep_bytes: u64,
-    /// Whether a crash now would be followed by a quick start.
+    /// Whether the file holds everything and compaction has left nothing to remove.
     settled: bool,
     failed: Option<Fault>,
 }
@@ -80,6 +82,7 @@ impl Writer {
     ) -> Self {
         Self {
             database: opened.database,
+            journal: opened.journal,
             shared,
             queue,
             state: State {
@@ -115,6 +118,27 @@ impl Writer {
             }
         }
         *self.shared.snapshot.write() = None;
+        self.close();
+    }
+
+    /// Leaves one file. Where that fails, the journal stays to be replayed.
+    fn close(self) {
+        if self.failed.is_none() {
+            let checkpoint = || -> Result<(), Fault> {
+                let mut txn = self.database.begin_write()?;
+                txn.set_quick_repair(true);
+                Ok(txn.commit()?)
+            };
+            let closed = checkpoint().map_err(|fault| fault.to_string());
+            // While the lock is held: afterwards it could be another's.
+            let removed = closed.and_then(|()| self.journal.remove().map_err(|error| error.to_string()));
+            if let Err(error) = removed {
+                tracing::warn!(
+                    error,
+                    "store: closed with its journal left, which the next opening replays"
+                );
+            }
+        }
         drop(self.database);
     }
 
@@ -195,9 +219,30 @@ impl Writer {
             txn.abort()?;
             return Ok(Vec::new());
         }
-        txn.commit().map_err(|error| Failure::During(error.into()))?;
+        self.make_durable(txn, state, &commits).map_err(Failure::During)?;
         self.settled = false;
         self.publish(state, commits).map_err(Failure::During)
+    }
+
+    /// Through the journal, or where that is full, by a checkpoint.
+    fn make_durable(
+        &mut self,
+        mut txn: WriteTransaction,
+        state: State,
+        commits: &[Commit],
+    ) -> Result<(), Fault> {
+        if self
+            .journal
+            .append(self.state.revision, state.compacted, commits)?
+        {
+            txn.set_durability(Durability::None)?;
+            txn.commit()?;
+        } else {
+            txn.set_quick_repair(true);
+            txn.commit()?;
+            self.journal.restart()?;
+        }
+        Ok(())
     }
 
     /// Advances compaction as the bounds ask, and removes some of the rows that are past it.
@@ -254,20 +299,9 @@ impl Writer {
         Ok(appended)
     }
 
-    /// Removes garbage, and saves what redb would otherwise work out by walking the whole file after a crash.
+    /// Removes garbage, and has the file hold everything, so that a crash is followed by a quick start.
     fn settle(&mut self) {
-        let settled = self
-            .database
-            .begin_write()
-            .map_err(Fault::from)
-            .and_then(|mut txn| {
-                let mut state = self.state;
-                self.compact(&txn, &mut state)?;
-                txn.set_quick_repair(!state.garbage);
-                txn.commit()?;
-                Ok(state)
-            });
-        match settled {
+        match self.checkpoint() {
             Ok(state) => {
                 self.state = state;
                 self.settled = !state.garbage;
@@ -277,6 +311,16 @@ impl Writer {
                 self.settled = true;
             }
         }
+    }
+
+    fn checkpoint(&mut self) -> Result<State, Fault> {
+        let mut state = self.state;
+        let mut txn = self.database.begin_write()?;
+        self.compact(&txn, &mut state)?;
+        txn.set_quick_repair(true);
+        txn.commit()?;
+        self.journal.restart()?;
+        Ok(state)
     }
 }
 

@@ -20,10 +20,11 @@ const WRITERS: u64 = 6;
 const WINDOW: u64 = 15;
 const FILE: &str = "ORCH_CRASH_FILE";
 
-/// Short, so that compaction is under way at most kills.
+/// Short history, so that compaction is under way at most kills; a small journal, so that it begins anew often.
 fn open(path: &Path) -> RedbStore {
     RedbStoreOptions::new()
         .history_commits(200)
+        .journal_bytes(100_000)
         .open(path)
         .expect("the store opens")
 }
@@ -143,7 +144,7 @@ fn a_killed_writer_leaves_every_acknowledged_commit_whole() {
     let mut acknowledged: BTreeMap<u64, (u64, Revision)> = BTreeMap::new();
     let (mut acks, mut idle, mut open_times) = (0, 0, Vec::new());
     for kill in 0..kills {
-        let said = run_and_kill(&path, Duration::from_micros(500 + random.below(60_000)));
+        let said = run_and_kill(&path, Duration::from_micros(500 + random.below(90_000)));
         acks += said.len();
         idle += usize::from(said.is_empty());
         for (writer, n, revision) in said {
