@@ -1,11 +1,10 @@
 //! Namespaces: their defaults, and what Kubernetes refuses of them.
 
 use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
-use orch_core::object::Document;
-use orch_core::object::{FieldError, FieldErrors, FieldPath};
+use orch_core::client::{SubresourceWrite, Wanted};
+use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, with_member};
 use serde_json::Value;
 
-use super::decode;
 use super::meta::{self, NameRule};
 use super::raw::{self, Raw, child_mut, child_or_new, default_value, text};
 
@@ -90,14 +89,24 @@ pub fn blocks_removal(namespace: &Document) -> bool {
 }
 
 /// Writes the subresource `finalize`: `spec.finalizers`, and nothing else.
-pub fn finalize(namespace: &mut Raw, old: &Raw) -> FieldErrors {
-    raw::restore_all_but(namespace, old, "spec");
-    let none = Raw::new();
-    if let Some(spec) = child_or_new(namespace, "spec") {
-        raw::restore_all_but(spec, raw::child(old, "spec").unwrap_or(&none), "finalizers");
+pub fn finalize(wanted: Wanted<'_>, old: &Document) -> SubresourceWrite {
+    let finalizers = wanted.value("spec.finalizers", old);
+    let at = FieldPath::new("spec").child("finalizers");
+    let names: Option<Vec<String>> = serde_json::from_value(finalizers.clone()).map_err(|error| {
+        FieldErrors::from(FieldError::invalid(
+            &at,
+            finalizers.to_string(),
+            error.to_string(),
+        ))
+    })?;
+    let mut errors = FieldErrors::default();
+    for finalizer in names.unwrap_or_default() {
+        meta::finalizer_name(&mut errors, &at, &finalizer);
     }
-    match decode::decode(namespace) {
-        Ok(namespace) => validate(&namespace),
-        Err(error) => error.into(),
+    if !errors.is_empty() {
+        return Err(errors);
     }
+    let spec = with_member(old.field("spec").unwrap_or("{}"), "finalizers", &finalizers);
+    let spec = spec.map_err(|error| FieldError::invalid(&FieldPath::new("spec"), "", error.to_string()))?;
+    Ok(vec![("spec", spec)])
 }

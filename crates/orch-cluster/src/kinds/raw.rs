@@ -105,13 +105,3 @@ pub(crate) fn keep(new: &mut Raw, old: &Raw, key: &str) {
         }
     }
 }
-
-/// Takes everything but `key` from `old`: a part that this writer alone owns.
-pub(crate) fn restore_all_but(new: &mut Raw, old: &Raw, key: &str) {
-    new.retain(|name, _| name == key || old.contains_key(name));
-    for (name, value) in old {
-        if name != key && new.get(name) != Some(value) {
-            new.insert(name.clone(), value.clone());
-        }
-    }
-}

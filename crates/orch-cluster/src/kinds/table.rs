@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, NamespaceStatus, Node, NodeStatus, Pod, PodStatus, Secret,
 };
-use orch_core::client::{Kind, KindRules};
+use orch_core::client::{Kind, KindRules, SubresourceWrite, Wanted};
 use orch_core::object::{ApiResource, Document, RawObject, Scope};
 use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
@@ -44,9 +44,8 @@ pub struct BuiltIn {
     warnings: fn(&RawObject) -> Vec<String>,
 }
 
-/// A write to a part of an object: undoes what it may not change (the second is the object as it is), and says what is
-/// wrong.
-pub type Write = fn(&mut RawObject, &RawObject) -> FieldErrors;
+/// A write to a subresource: what changes of the object as it is, or what is wrong.
+pub type Write = fn(Wanted<'_>, &Document) -> SubresourceWrite;
 
 /// The kinds of Kubernetes that are known here.
 ///
@@ -270,9 +269,9 @@ impl KindRules for &'static BuiltIn {
         (self.validate_status)(status, old)
     }
 
-    fn subresource(&self, name: &str, object: &mut RawObject, old: &RawObject) -> Option<FieldErrors> {
+    fn subresource(&self, name: &str, wanted: Wanted<'_>, old: &Document) -> Option<SubresourceWrite> {
         let (_, write) = self.subresources.iter().find(|(own, _)| *own == name)?;
-        Some(write(object, old))
+        Some(write(wanted, old))
     }
 
     fn selectable_field(&self, document: &Document, path: &str) -> Option<String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use serde_json::Value;
 
 use crate::object::{ApiResource, Document, FieldErrors, RawObject};
 
@@ -45,12 +46,12 @@ pub trait KindRules: Send + Sync + 'static {
         FieldErrors::default()
     }
 
-    /// Everything that is wrong with a write to a subresource other than status (`binding`, `finalize`…), and
-    /// the place to undo what that subresource may not change.
+    /// Writes a subresource other than status (`binding`, `finalize`…): gives the top-level fields that change, as
+    /// JSON, or what is wrong. It reads of `wanted` only what the subresource is there to write.
     ///
-    /// A subresource that the kind does not have is refused with [`None`].
-    fn subresource(&self, name: &str, object: &mut RawObject, old: &RawObject) -> Option<FieldErrors> {
-        let _ = (name, object, old);
+    /// A subresource that the kind does not have is [`None`].
+    fn subresource(&self, name: &str, wanted: Wanted<'_>, old: &Document) -> Option<SubresourceWrite> {
+        let _ = (name, wanted, old);
         None
     }
 
@@ -85,6 +86,44 @@ pub trait KindRules: Send + Sync + 'static {
     fn warnings(&self, object: &RawObject) -> Vec<String> {
         let _ = object;
         Vec::new()
+    }
+}
+
+/// Top-level fields and the JSON that they are to hold, or why not.
+pub type SubresourceWrite = Result<Vec<(&'static str, Vec<u8>)>, FieldErrors>;
+
+/// What the writer of a subresource sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// The object as it is to be.
+    Whole(&'a RawObject),
+    /// A merge patch of it.
+    Merge(&'a Value),
+}
+
+impl Wanted<'_> {
+    /// The value that the field at a dotted path is to have; null if none.
+    pub fn value(&self, path: &str, old: &Document) -> Value {
+        let mut names = path.split('.');
+        match self {
+            Self::Whole(object) => {
+                let top = names.next().and_then(|name| object.get(name));
+                let found = top.and_then(|top| names.try_fold(top, |at, name| at.get(name)));
+                found.cloned().unwrap_or_default()
+            }
+            Self::Merge(patch) => {
+                let change = names.try_fold(*patch, |at, name| match at {
+                    Value::Object(map) => map.get(name),
+                    // What is above it goes, and it with that.
+                    _ => Some(&Value::Null),
+                });
+                let mut value = old.lookup(path).unwrap_or_default();
+                if let Some(change) = change {
+                    json_patch::merge(&mut value, change);
+                }
+                value
+            }
+        }
     }
 }
 

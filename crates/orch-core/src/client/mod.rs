@@ -23,7 +23,7 @@ pub use admission::{Admission, AdmissionRequest, Operation, Refusal};
 pub use api::{Api, List};
 pub use backend::{Backend, Collection, Deleted, DocumentList, Fences, Part, Target, Written};
 pub use error::{ApiError, ErrorSubject};
-pub use kinds::{Kind, KindRules, NoRules};
+pub use kinds::{Kind, KindRules, NoRules, SubresourceWrite, Wanted};
 pub use local::{ClientBuilder, Fence};
 pub use params::{DeleteParams, ListParams, Propagation, WatchParams, WriteParams};
 pub use patch::Patch;

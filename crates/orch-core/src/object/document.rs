@@ -34,6 +34,7 @@ pub type RawObject = Map<String, Value>;
 #[derive(Clone)]
 pub struct Document(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     json: Bytes,
     meta: ObjectMeta,
@@ -92,7 +93,7 @@ impl Document {
         let revision = document.0.meta.resource_version;
         let mut meta = document.0.meta.clone();
         meta.resource_version = None;
-        let mut stored = Self::scan(document.rebuild(Some(&meta), None)?)?;
+        let mut stored = Self::scan(document.rebuild(Some(&meta), &[])?)?;
         if let Some(inner) = Arc::get_mut(&mut stored.0) {
             inner.meta.resource_version = revision;
         }
@@ -101,11 +102,13 @@ impl Document {
 
     /// Reads an object from the store's bytes, last written at `revision`.
     pub fn from_stored(json: Bytes, revision: Revision) -> Result<Self, DocumentError> {
-        let mut document = Self::scan(json)?;
-        if let Some(inner) = Arc::get_mut(&mut document.0) {
-            inner.meta.resource_version = Some(revision);
-        }
-        Ok(document)
+        Ok(Self::scan(json)?.at(revision))
+    }
+
+    /// The same object, last written at `revision`.
+    pub(crate) fn at(mut self, revision: Revision) -> Self {
+        Arc::make_mut(&mut self.0).meta.resource_version = Some(revision);
+        self
     }
 
     /// Reads an object from a JSON map.
@@ -261,14 +264,17 @@ impl Document {
         Ok(serde_json::from_slice(&self.to_json())?)
     }
 
-    /// The bytes of this object with other metadata, or one top-level field replaced (or added).
+    /// The bytes of this object with other metadata, or other top-level fields replaced (or added).
     pub(crate) fn rebuild(
         &self,
         meta: Option<&ObjectMeta>,
-        replace: Option<(&str, &[u8])>,
+        replace: &[(&str, &[u8])],
     ) -> Result<Bytes, DocumentError> {
-        let mut out =
-            Vec::with_capacity(self.0.json.len() + replace.map_or(64, |(_, value)| value.len() + 16));
+        let more: usize = replace
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 4)
+            .sum();
+        let mut out = Vec::with_capacity(self.0.json.len() + more + 64);
         out.extend_from_slice(b"{\"apiVersion\":\"");
         out.extend_from_slice(self.api_version().as_bytes());
         out.extend_from_slice(b"\",\"kind\":\"");
@@ -284,24 +290,72 @@ impl Document {
             out.extend_from_slice(b"\":");
             out.extend_from_slice(value);
         };
-        let mut replaced = false;
         for (name, value) in &self.0.fields {
             let name = self.text(*name);
-            match replace {
-                Some((other, new)) if other == name => {
-                    replaced = true;
-                    put(name, new);
-                }
-                _ => put(name, &self.0.json[value.range()]),
-            }
+            let replaced = replace.iter().find(|(other, _)| *other == name);
+            put(name, replaced.map_or(&self.0.json[value.range()], |(_, new)| new));
         }
-        if let Some((name, new)) = replace
-            && !replaced
-        {
+        for (name, new) in replace.iter().filter(|(name, _)| self.field(name).is_none()) {
             put(name, new);
         }
         out.push(b'}');
         Ok(out.into())
+    }
+}
+
+/// A JSON map with one member set, or taken out for null; all else is copied, not parsed.
+///
+/// ```
+/// use orch_core::object::with_member;
+///
+/// let spec = with_member(r#"{"restartPolicy":"Always"}"#, "nodeName", &"n1".into())?;
+/// assert_eq!(spec, br#"{"restartPolicy":"Always","nodeName":"n1"}"#);
+/// # Ok::<(), orch_core::object::DocumentError>(())
+/// ```
+pub fn with_member(map: &str, name: &str, value: &Value) -> Result<Vec<u8>, DocumentError> {
+    let Members(members) = serde_json::from_str(map)?;
+    let value = serde_json::to_string(value)?;
+    let mut out = Vec::with_capacity(map.len() + name.len() + value.len() + 4);
+    let others = members.iter().filter(|(other, _)| other != name);
+    let others = others.map(|(name, value)| (name.as_ref(), value.get()));
+    let own = (value != "null").then_some((name, value.as_str()));
+    for (name, value) in others.chain(own) {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        serde_json::to_writer(&mut out, name)?;
+        out.push(b':');
+        out.extend_from_slice(value.as_bytes());
+    }
+    if out.is_empty() {
+        out.push(b'{');
+    }
+    out.push(b'}');
+    Ok(out)
+}
+
+/// The members of a JSON map, their values not parsed.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 

@@ -47,14 +47,14 @@ fn lookups_reach_into_maps_only() {
 #[test]
 fn a_rebuilt_document_differs_only_where_it_was_told_to() {
     let rebuilt = pod()
-        .rebuild(None, Some(("status", br#"{"phase":"Failed"}"#)))
+        .rebuild(None, &[("status", br#"{"phase":"Failed"}"#)])
         .unwrap();
     let rebuilt: Value = serde_json::from_slice(&rebuilt).unwrap();
     let mut expected: Value = serde_json::from_str(POD).unwrap();
     expected["status"]["phase"] = "Failed".into();
     assert_eq!(rebuilt, expected);
 
-    let added = pod().rebuild(None, Some(("extra", b"1"))).unwrap();
+    let added = pod().rebuild(None, &[("extra", b"1")]).unwrap();
     assert_eq!(
         Document::from_stored(added, Revision::ZERO)
             .unwrap()

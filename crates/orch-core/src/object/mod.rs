@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
 pub(crate) use document::raw_object;
-pub use document::{Document, DocumentError, RawObject};
+pub use document::{Document, DocumentError, RawObject, with_member};
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};
 pub use key::ObjectKey;
 pub use meta::{ObjectMeta, OwnerReference};

@@ -1,11 +1,11 @@
 //! What a pod's writer may not write: its status, its node, and how fast it goes.
 
-use orch_core::object::Document;
+use orch_core::client::{SubresourceWrite, Wanted};
 use orch_core::object::names;
-use orch_core::object::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{Document, DocumentError, FieldError, FieldErrors, FieldPath, with_member};
 use serde_json::{Value, json};
 
-use crate::kinds::raw::{self, Raw, child, child_or_new, default_value, is_unset, text};
+use crate::kinds::raw::Raw;
 
 /// Makes a new pod Pending; a status that was sent is dropped.
 pub fn prepare_create(pod: &mut Raw) {
@@ -15,26 +15,24 @@ pub fn prepare_create(pod: &mut Raw) {
 /// Writes the subresource `binding`: the pod's node, and with it the condition PodScheduled.
 ///
 /// Once bound, a pod stays where it is; binding it again to the same node changes nothing.
-pub fn bind(pod: &mut Raw, old: &Raw) -> FieldErrors {
-    raw::restore_all_but(pod, old, "spec");
-    let none = Raw::new();
-    let old_spec = child(old, "spec").unwrap_or(&none);
+pub fn bind(wanted: Wanted<'_>, old: &Document) -> SubresourceWrite {
     let at = FieldPath::new("spec").child("nodeName");
-    let Some(spec) = child_or_new(pod, "spec") else {
-        return FieldError::required(&at, "").into();
-    };
-    raw::restore_all_but(spec, old_spec, "nodeName");
-    let (node, bound) = (text(spec, "nodeName"), text(old_spec, "nodeName"));
-    if let Err(error) = check_binding(&at, node, bound, old) {
-        return error;
+    let node = wanted.value("spec.nodeName", old);
+    let bound = old.lookup("spec.nodeName").unwrap_or_default();
+    let bound = bound.as_str().unwrap_or_default();
+    check_binding(&at, node.as_str().unwrap_or_default(), bound, old)?;
+    if !bound.is_empty() {
+        return Ok(Vec::new());
     }
-    if bound.is_empty() {
-        set_scheduled(pod);
-    }
-    FieldErrors::default()
+    let broken = |error: DocumentError| FieldError::invalid(&at, "", error.to_string());
+    let spec = with_member(old.field("spec").unwrap_or("{}"), "nodeName", &node).map_err(broken)?;
+    let status = old.field("status").unwrap_or("{}");
+    let conditions = Value::Array(scheduled(old.lookup("status.conditions")));
+    let status = with_member(status, "conditions", &conditions).map_err(broken)?;
+    Ok(vec![("spec", spec), ("status", status)])
 }
 
-fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Raw) -> Result<(), FieldErrors> {
+fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Document) -> Result<(), FieldErrors> {
     if node.is_empty() {
         return Err(FieldError::required(at, "").into());
     }
@@ -48,14 +46,15 @@ fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Raw) -> Result<(
     if bound == node {
         return Ok(());
     }
-    let is_deleting = child(old, "metadata").is_some_and(|metadata| !is_unset(metadata, "deletionTimestamp"));
-    let is_gated =
-        child(old, "spec").is_some_and(|spec| raw::items(spec, "schedulingGates").next().is_some());
+    let is_gated = || {
+        let gates = old.lookup("spec.schedulingGates");
+        gates.is_some_and(|gates| gates.as_array().is_some_and(|gates| !gates.is_empty()))
+    };
     let detail = if !bound.is_empty() {
         format!("pod is already assigned to node {bound:?}")
-    } else if is_deleting {
+    } else if old.meta().is_deleting() {
         "pod is being deleted, cannot be assigned to a host".to_owned()
-    } else if is_gated {
+    } else if is_gated() {
         "pod has non-empty .spec.schedulingGates".to_owned()
     } else {
         return Ok(());
@@ -63,18 +62,17 @@ fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Raw) -> Result<(
     Err(FieldError::forbidden(at, detail).into())
 }
 
-fn set_scheduled(pod: &mut Raw) {
+/// A pod's conditions with PodScheduled true.
+fn scheduled(conditions: Option<Value>) -> Vec<Value> {
     let now = orch_core::time::now().as_second();
     let now = jiff::Timestamp::from_second(now).map_or(Value::Null, |now| now.to_string().into());
-    let condition = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now});
-    let Some(status) = child_or_new(pod, "status") else {
-        return;
+    let mut conditions = match conditions {
+        Some(Value::Array(conditions)) => conditions,
+        _ => Vec::new(),
     };
-    default_value(status, "conditions", Vec::<Value>::new());
-    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
-        conditions.retain(|condition| condition["type"] != "PodScheduled");
-        conditions.push(condition);
-    }
+    conditions.retain(|condition| condition["type"] != "PodScheduled");
+    conditions.push(json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now}));
+    conditions
 }
 
 /// How many seconds a pod gets to end, when its deletion asks for `requested` or says nothing.

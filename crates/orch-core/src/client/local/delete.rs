@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::write::bad;
+use super::raw::bad;
 use super::{Failure, LocalBackend, store_key, subject};
 use crate::client::error::MODIFIED;
 use crate::client::{ApiError, DeleteParams, Deleted, Kind, Propagation, Target, WriteParams};
@@ -52,8 +52,8 @@ impl LocalBackend {
         }
         let mut stored = meta;
         stored.resource_version = None;
-        let json = old.rebuild(Some(&stored), None).map_err(api)?;
-        let document = Document::from_stored(json.clone(), old.revision()).map_err(api)?;
+        let json = old.rebuild(Some(&stored), &[]).map_err(api)?;
+        let document = Document::from_stored(json, old.revision()).map_err(api)?;
         if self.is_finished(kind, &document) {
             if params.dry_run {
                 return Ok(Deleted::Gone(document));
@@ -64,7 +64,9 @@ impl LocalBackend {
             dry_run: params.dry_run,
         };
         Ok(Deleted::Pending(
-            self.put(target, old, json, &write, Vec::new()).await?.document,
+            self.put(kind, target, old, document, &write, Vec::new())
+                .await?
+                .document,
         ))
     }
 
@@ -86,8 +88,7 @@ impl LocalBackend {
     ) -> Result<Document, Failure> {
         let txn = Txn::new().remove(store_key(&target.resource, &target.key), old.revision());
         let committed = self.commit(target, txn).await?;
-        Document::from_stored(last.stored().clone(), committed.revision)
-            .map_err(|error| Failure::Api(bad(error)))
+        Ok(last.clone().at(committed.revision))
     }
 }
 

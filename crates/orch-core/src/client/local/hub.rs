@@ -15,6 +15,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::documents::Documents;
 use super::read::{matches_fields, selectable};
 use super::{collection_prefix, watch_error};
 use crate::client::{ApiError, DocumentWatch, Kind, WatchBatch, WatchEvent, WatchParams};
@@ -31,13 +32,15 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// The hubs of all kinds.
 pub(super) struct Hubs {
     store: Arc<dyn Store>,
+    documents: Arc<Documents>,
     hubs: Mutex<HashMap<String, Arc<Hub>>>,
 }
 
 impl Hubs {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, documents: Arc<Documents>) -> Self {
         Self {
             store,
+            documents,
             hubs: Mutex::default(),
         }
     }
@@ -57,7 +60,7 @@ impl Hubs {
         let hub = {
             let mut hubs = self.hubs.lock();
             hubs.entry(kind.resource.group_resource())
-                .or_insert_with(|| Arc::new(Hub::new(kind)))
+                .or_insert_with(|| Arc::new(Hub::new(kind, self.documents.clone())))
                 .clone()
         };
         match hub.subscribe(&filter, params.after) {
@@ -88,9 +91,9 @@ impl Hubs {
     ) -> Result<DocumentWatch, ApiError> {
         let watch = self.store.watch(&hub.prefix, after).await.map_err(watch_error)?;
         Ok(DocumentWatch::new(futures::stream::unfold(
-            Some((watch, filter)),
+            Some((watch, filter, self.documents.clone())),
             |state| async {
-                let (mut watch, filter) = state?;
+                let (mut watch, filter, documents) = state?;
                 loop {
                     match watch.next().await? {
                         Ok(batch) => {
@@ -98,7 +101,7 @@ impl Hubs {
                                 .changes
                                 .into_iter()
                                 .filter_map(|(revision, change)| {
-                                    filter.event(&HubChange::new(revision, change))
+                                    filter.event(&HubChange::new(revision, change, documents.clone()))
                                 })
                                 .collect();
                             if !events.is_empty() {
@@ -106,7 +109,7 @@ impl Hubs {
                                     revision: batch.revision,
                                     events,
                                 };
-                                return Some((Ok(batch), Some((watch, filter))));
+                                return Some((Ok(batch), Some((watch, filter, documents))));
                             }
                         }
                         Err(error) => return Some((Err(watch_error(error)), None)),
@@ -156,7 +159,7 @@ impl Filter {
             // As it was, at the revision at which it went.
             None if had => change
                 .previous()
-                .map(|previous| WatchEvent::Deleted(previous.clone())),
+                .map(|previous| WatchEvent::Deleted(previous.clone().at(change.revision))),
             None => None,
         }
     }
@@ -174,54 +177,47 @@ impl Filter {
 struct HubChange {
     revision: Revision,
     change: Change,
+    documents: Arc<Documents>,
     current: OnceLock<Option<Document>>,
     previous: OnceLock<Option<Document>>,
 }
 
 impl HubChange {
-    fn new(revision: Revision, change: Change) -> Self {
+    fn new(revision: Revision, change: Change, documents: Arc<Documents>) -> Self {
         Self {
             revision,
             change,
+            documents,
             current: OnceLock::new(),
             previous: OnceLock::new(),
         }
     }
 
     fn current(&self) -> Option<&Document> {
-        let decode = || {
-            self.change
-                .current
-                .as_ref()
-                .and_then(|entry| decode(entry, self.revision))
-        };
+        let decode = || self.decode(self.change.current.as_ref()?);
         self.current.get_or_init(decode).as_ref()
     }
 
     fn previous(&self) -> Option<&Document> {
-        let decode = || {
-            self.change
-                .previous
-                .as_ref()
-                .and_then(|entry| decode(entry, self.revision))
-        };
+        let decode = || self.decode(self.change.previous.as_ref()?);
         self.previous.get_or_init(decode).as_ref()
     }
-}
 
-fn decode(entry: &Entry, revision: Revision) -> Option<Document> {
-    match Document::from_stored(entry.value.clone(), revision) {
-        Ok(document) => Some(document),
-        Err(error) => {
-            // Not ours to repair; reads of the object itself report it.
-            tracing::error!(key = %entry.key, %error, "stored object cannot be read, watchers do not see it");
-            None
+    fn decode(&self, entry: &Entry) -> Option<Document> {
+        match self.documents.decode(entry) {
+            Ok(document) => Some(document),
+            Err(error) => {
+                // Not ours to repair; reads of the object itself report it.
+                tracing::error!(key = %entry.key, %error, "stored object cannot be read, watchers do not see it");
+                None
+            }
         }
     }
 }
 
 struct Hub {
     kind: Arc<Kind>,
+    documents: Arc<Documents>,
     prefix: Prefix,
     state: Mutex<State>,
     /// Rung when the last watcher leaves.
@@ -253,10 +249,11 @@ enum Subscribed {
 }
 
 impl Hub {
-    fn new(kind: Arc<Kind>) -> Self {
+    fn new(kind: Arc<Kind>, documents: Arc<Documents>) -> Self {
         let prefix = collection_prefix(&kind.resource, None);
         Self {
             kind,
+            documents,
             prefix,
             state: Mutex::default(),
             deserted: Notify::new(),
@@ -330,7 +327,7 @@ impl Hub {
     fn deliver(&self, changes: Vec<(Revision, Change)>, revision: Revision) {
         let mut state = self.state.lock();
         for (at, change) in changes {
-            let change = Arc::new(HubChange::new(at, change));
+            let change = Arc::new(HubChange::new(at, change, self.documents.clone()));
             self.dispatch(&state, &change);
             if state.recent.len() == RECENT
                 && let Some(oldest) = state.recent.pop_front()

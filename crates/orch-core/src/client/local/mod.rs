@@ -1,10 +1,15 @@
 //! The backend in this process: objects as documents in a [`Store`].
 
+mod admit;
+mod create;
 mod delete;
+mod documents;
 mod fence;
 mod hub;
+mod part;
+mod raw;
 mod read;
-mod write;
+mod update;
 
 use std::sync::Arc;
 
@@ -15,10 +20,11 @@ use super::{
     Admission, ApiError, Backend, Client, Collection, DeleteParams, Deleted, DocumentList, DocumentWatch,
     ErrorSubject, Kind, ListParams, Part, Patch, Target, WatchParams, WriteParams, Written,
 };
-use crate::object::{ApiResource, Document, ObjectKey, RawObject};
+use crate::object::{ApiResource, Document, DocumentError, ObjectKey, RawObject};
 use crate::random::Random;
-use crate::store::{CommitError, Committed, Entry, Key, Prefix, ReadError, Store, Txn, WatchError};
+use crate::store::{CommitError, Committed, Entry, Key, Prefix, ReadError, Revision, Store, Txn, WatchError};
 
+use documents::Documents;
 pub use fence::Fence;
 
 /// Puts a client together.
@@ -63,8 +69,10 @@ impl ClientBuilder {
 
     /// The client.
     pub fn build(self) -> Client {
+        let documents = Arc::new(Documents::new());
         let shared = Shared {
-            hubs: hub::Hubs::new(self.store.clone()),
+            hubs: hub::Hubs::new(self.store.clone(), documents.clone()),
+            documents,
             store: self.store,
             kinds: self.kinds,
             admission: self.admission,
@@ -85,6 +93,7 @@ struct Shared {
     admission: Vec<Arc<dyn Admission>>,
     random: Random,
     hubs: hub::Hubs,
+    documents: Arc<Documents>,
 }
 
 /// Objects in a store; with a fence, writes only as long as the fence stands.
@@ -119,6 +128,17 @@ impl LocalBackend {
         }
     }
 
+    fn document(&self, resource: &ApiResource, entry: &Entry) -> Result<Document, ApiError> {
+        undecoded(resource, &entry.key, self.shared.documents.decode(entry))
+    }
+
+    /// The document that was written at `revision`.
+    fn wrote(&self, key: Key, document: Document, revision: Revision) -> Document {
+        let document = document.at(revision);
+        self.shared.documents.keep(key, &document);
+        document
+    }
+
     /// Commits for `target`; a compare that fails is [`Failure::Raced`], a fallen fence is an error.
     async fn commit(&self, target: &Target, mut txn: Txn) -> Result<Committed, Failure> {
         if let Some(fence) = &self.fence {
@@ -151,9 +171,14 @@ fn subject(target: &Target) -> ErrorSubject {
     ErrorSubject::new(&target.resource, &target.key)
 }
 
-fn document(resource: &ApiResource, entry: Entry) -> Result<Document, ApiError> {
-    Document::from_stored(entry.value, entry.modified).map_err(|source| ApiError::Decode {
-        subject: ErrorSubject::new(resource, &ObjectKey::new(None, &entry.key.to_string())),
+/// Names the object that could not be decoded.
+fn undecoded(
+    resource: &ApiResource,
+    key: &Key,
+    decoded: Result<Document, DocumentError>,
+) -> Result<Document, ApiError> {
+    decoded.map_err(|source| ApiError::Decode {
+        subject: ErrorSubject::new(resource, &ObjectKey::new(None, &key.to_string())),
         source,
     })
 }

@@ -1,6 +1,6 @@
 //! Gets and lists.
 
-use super::{LocalBackend, collection_prefix, document, read_error, store_key, subject};
+use super::{LocalBackend, collection_prefix, read_error, store_key, subject, undecoded};
 use crate::client::{ApiError, Collection, DocumentList, Kind, ListParams, Target};
 use crate::object::{Document, FieldSelector};
 use crate::store::{Key, ListOptions, Revision};
@@ -12,7 +12,7 @@ impl LocalBackend {
     pub(super) async fn read(&self, target: &Target) -> Result<Document, ApiError> {
         let key = store_key(&target.resource, &target.key);
         match self.shared.store.get(&key).await.map_err(read_error)?.value {
-            Some(entry) => document(&target.resource, entry),
+            Some(entry) => self.document(&target.resource, &entry),
             None => Err(ApiError::NotFound(subject(target))),
         }
     }
@@ -50,7 +50,11 @@ impl LocalBackend {
                     // Selection made this page longer than the caller's: go on from here next time.
                     return Ok(list(items, page.revision, Some(&key)));
                 }
-                let document = document(&collection.resource, entry)?;
+                let document = undecoded(
+                    &collection.resource,
+                    &key,
+                    Document::from_stored(entry.value, entry.modified),
+                )?;
                 if params.labels.matches(&document.meta().labels)
                     && matches_fields(&kind, &params.fields, &document)
                 {

@@ -1,0 +1,185 @@
+//! Creates.
+
+use serde_json::{Map, Value};
+
+use super::raw::{KEPT, bad, identify, metadata, text, to_json};
+use super::{Failure, LocalBackend, store_key, subject};
+use crate::client::{ApiError, Collection, Kind, Operation, Target, WriteParams, Written};
+use crate::object::{Document, FieldError, FieldErrors, FieldPath, ObjectKey, RawObject};
+use crate::store::{Revision, Txn};
+use crate::time;
+
+/// How often a generated name is drawn anew because it is taken.
+const NAME_ATTEMPTS: usize = 8;
+/// Length of the random end of a generated name, and of the longest beginning (Kubernetes' `names.go`).
+const SUFFIX: usize = 5;
+const LONGEST_BASE: usize = 63 - SUFFIX;
+
+impl LocalBackend {
+    pub(super) async fn write_new(
+        &self,
+        collection: &Collection,
+        mut object: RawObject,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        let kind = self.kind(&collection.resource);
+        let mut target = Target {
+            resource: collection.resource.clone(),
+            key: ObjectKey::new(None, ""),
+        };
+        identify(&target, &mut object)?;
+        let meta = metadata(&mut object)?;
+        let namespace = namespace_for(collection, meta)?;
+        if text(meta, "resourceVersion").is_some_and(|version| !version.is_empty()) {
+            return Err(ApiError::BadRequest(
+                "metadata.resourceVersion: must not be set on objects to be created".to_owned(),
+            ));
+        }
+        for field in KEPT {
+            meta.remove(field);
+        }
+        meta.remove("resourceVersion");
+        let named = text(meta, "name")
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned);
+        let base = text(meta, "generateName").unwrap_or_default().to_owned();
+        let Some(first_name) = named.clone().or_else(|| self.generate_name(&base)) else {
+            target.key = ObjectKey::new(namespace.as_deref(), "");
+            let path = FieldPath::new("metadata").child("name");
+            let error = FieldError::required(&path, "name or generateName is required");
+            return Err(ApiError::Invalid {
+                subject: subject(&target),
+                errors: FieldErrors::from(error),
+            });
+        };
+        meta.insert("uid".to_owned(), self.shared.random.uuid().into());
+        meta.insert("creationTimestamp".to_owned(), now_in_seconds());
+        meta.insert("generation".to_owned(), 1.into());
+
+        let mut name = first_name;
+        for _ in 0..NAME_ATTEMPTS {
+            check_name(&name).map_err(ApiError::BadRequest)?;
+            metadata(&mut object)?.insert("name".to_owned(), name.as_str().into());
+            target.key = ObjectKey::new(namespace.as_deref(), &name);
+            // Only a generated name is tried again, so only then is the object needed twice.
+            let candidate = if named.is_some() {
+                std::mem::take(&mut object)
+            } else {
+                object.clone()
+            };
+            let made = self.make(&kind, &target, candidate, params).await;
+            match (made, &named) {
+                (Err(ApiError::AlreadyExists(_)), None) => {
+                    name = self.generate_name(&base).unwrap_or_default();
+                }
+                (made, _) => return made,
+            }
+        }
+        Err(ApiError::AlreadyExists(subject(&target)))
+    }
+
+    async fn make(
+        &self,
+        kind: &Kind,
+        target: &Target,
+        mut object: RawObject,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        kind.rules.prepare_create(&mut object);
+        kind.rules.default(&mut object);
+        let mut warnings = Vec::new();
+        self.admit(
+            Operation::Create,
+            target,
+            &mut object,
+            None,
+            params,
+            &mut warnings,
+            |object| kind.rules.validate(object),
+        )
+        .await?;
+        warnings.extend(kind.rules.warnings(&object));
+        let json = to_json(&object)?;
+        // Also checks the metadata's own types before anything is written.
+        let document = Document::from_stored(json.clone(), Revision::ZERO).map_err(bad)?;
+        let written = |document, changed| Written {
+            document,
+            changed,
+            warnings,
+        };
+        if params.dry_run {
+            return match self.read(target).await {
+                Ok(_) => Err(ApiError::AlreadyExists(subject(target))),
+                Err(ApiError::NotFound(_)) => Ok(written(document, false)),
+                Err(error) => Err(error),
+            };
+        }
+        let key = store_key(&target.resource, &target.key);
+        match self.commit(target, Txn::new().create(key.clone(), json)).await {
+            Ok(committed) => Ok(written(self.wrote(key, document, committed.revision), true)),
+            Err(Failure::Raced) => Err(ApiError::AlreadyExists(subject(target))),
+            Err(Failure::Api(error)) => Err(error),
+        }
+    }
+
+    fn generate_name(&self, base: &str) -> Option<String> {
+        if base.is_empty() {
+            return None;
+        }
+        let end = (0..=LONGEST_BASE.min(base.len()))
+            .rev()
+            .find(|end| base.is_char_boundary(*end))?;
+        Some(format!(
+            "{}{}",
+            &base[..end],
+            self.shared.random.name_suffix(SUFFIX)
+        ))
+    }
+}
+
+/// The namespace a new object goes to.
+fn namespace_for(collection: &Collection, meta: &mut Map<String, Value>) -> Result<Option<String>, ApiError> {
+    let given = text(meta, "namespace")
+        .filter(|n| !n.is_empty())
+        .map(str::to_owned);
+    if !collection.resource.is_namespaced() {
+        meta.remove("namespace");
+        return Ok(None);
+    }
+    match (given, collection.namespace.as_ref()) {
+        (Some(given), Some(asked)) if given != *asked => Err(ApiError::BadRequest(format!(
+            "metadata.namespace: {given:?} does not match the namespace of the request, {asked:?}"
+        ))),
+        (Some(namespace), _) => {
+            check_name(&namespace).map_err(ApiError::BadRequest)?;
+            Ok(Some(namespace))
+        }
+        (None, Some(asked)) => {
+            check_name(asked).map_err(ApiError::BadRequest)?;
+            meta.insert("namespace".to_owned(), asked.as_str().into());
+            Ok(Some(asked.clone()))
+        }
+        (None, None) => Err(ApiError::BadRequest(format!(
+            "metadata.namespace: required, for {} live in namespaces",
+            collection.resource.group_resource()
+        ))),
+    }
+}
+
+/// What any name must be to have a place in a path (apimachinery `path.IsValidPathSegmentName`); kinds ask more.
+fn check_name(name: &str) -> Result<(), String> {
+    const LONGEST: usize = 253;
+    let reason = match name {
+        "" => "must not be empty".to_owned(),
+        "." | ".." => "may not be '.' or '..'".to_owned(),
+        name if name.contains(['/', '%']) => "may not contain '/' or '%'".to_owned(),
+        name if name.len() > LONGEST => format!("must be no more than {LONGEST} characters"),
+        _ => return Ok(()),
+    };
+    Err(format!("metadata.name: Invalid value: {name:?}: {reason}"))
+}
+
+/// Now, to the second, as Kubernetes writes times.
+fn now_in_seconds() -> Value {
+    super::delete::in_seconds(time::now()).to_string().into()
+}

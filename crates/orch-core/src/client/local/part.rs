@@ -1,0 +1,156 @@
+//! Writes to a part of an object: its status, or a subresource of its kind. The rest is copied, not parsed.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::admit::invalid_if_any;
+use super::raw::{bad, to_json};
+use super::update::{ATTEMPTS, Expectation};
+use super::{Failure, LocalBackend, subject};
+use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
+use crate::object::Document;
+
+impl LocalBackend {
+    /// Writes the status that `make` gives, again if another writer comes between.
+    pub(super) async fn write_status(
+        &self,
+        target: &Target,
+        read: &Expectation,
+        params: &WriteParams,
+        make: impl Fn(&Document) -> Result<Bytes, ApiError>,
+    ) -> Result<Written, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let old = self.read(target).await?;
+            read.check(target, &old)?;
+            match self.replace_status(target, &old, &make(&old)?, params).await {
+                Ok(written) => return Ok(written),
+                Err(Failure::Raced) if read.revision.is_none() => {}
+                Err(Failure::Raced) => break,
+                Err(Failure::Api(error)) => return Err(error),
+            }
+        }
+        Err(ApiError::stale(subject(target)))
+    }
+
+    /// Merges a change into the status, again if another writer comes between.
+    pub(super) async fn merge_status(
+        &self,
+        target: &Target,
+        read: &Expectation,
+        change: Option<&Value>,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        self.write_status(target, read, params, |old| {
+            let mut status = match old.field("status") {
+                Some(json) => serde_json::from_str(json).map_err(|error| bad(error.into()))?,
+                None => Value::Null,
+            };
+            if let Some(change) = change {
+                json_patch::merge(&mut status, change);
+            }
+            to_json(&status)
+        })
+        .await
+    }
+
+    /// Replaces the status.
+    pub(super) async fn replace_status(
+        &self,
+        target: &Target,
+        old: &Document,
+        status: &Bytes,
+        params: &WriteParams,
+    ) -> Result<Written, Failure> {
+        let old_status = old.field("status").unwrap_or("null");
+        if same_json(old_status.as_bytes(), status) {
+            return Ok(unchanged(old));
+        }
+        let kind = self.kind(&target.resource);
+        invalid_if_any(target, kind.rules.validate_status(status, old)).map_err(Failure::Api)?;
+        let document = old
+            .rebuild(None, &[("status", status)])
+            .and_then(|json| Document::from_stored(json, old.revision()))
+            .map_err(|error| Failure::Api(bad(error)))?;
+        self.put(&kind, target, old, document, params, Vec::new()).await
+    }
+
+    /// Writes a subresource, again if another writer comes between.
+    pub(super) async fn write_subresource(
+        &self,
+        target: &Target,
+        name: &str,
+        read: &Expectation,
+        wanted: Wanted<'_>,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let old = self.read(target).await?;
+            read.check(target, &old)?;
+            match self.replace_subresource(target, name, &old, wanted, params).await {
+                Ok(written) => return Ok(written),
+                Err(Failure::Raced) if read.revision.is_none() => {}
+                Err(Failure::Raced) => break,
+                Err(Failure::Api(error)) => return Err(error),
+            }
+        }
+        Err(ApiError::stale(subject(target)))
+    }
+
+    /// Replaces what a subresource writes.
+    pub(super) async fn replace_subresource(
+        &self,
+        target: &Target,
+        name: &str,
+        old: &Document,
+        wanted: Wanted<'_>,
+        params: &WriteParams,
+    ) -> Result<Written, Failure> {
+        let kind = self.kind(&target.resource);
+        let fields = kind.rules.subresource(name, wanted, old).ok_or_else(|| {
+            Failure::Api(ApiError::BadRequest(format!(
+                "{} have no subresource {name:?}",
+                target.resource.group_resource()
+            )))
+        })?;
+        let fields = fields.map_err(|errors| {
+            Failure::Api(ApiError::Invalid {
+                subject: subject(target),
+                errors,
+            })
+        })?;
+        let is_as_it_was = |(name, json): &(&str, Vec<u8>)| {
+            let was = old.field(name).unwrap_or("null");
+            same_json(was.as_bytes(), json)
+        };
+        if fields.iter().all(is_as_it_was) {
+            return Ok(unchanged(old));
+        }
+        let fields: Vec<_> = fields.iter().map(|(name, json)| (*name, &json[..])).collect();
+        let document = old
+            .rebuild(None, &fields)
+            .and_then(|json| Document::from_stored(json, old.revision()))
+            .map_err(|error| Failure::Api(bad(error)))?;
+        self.put(&kind, target, old, document, params, Vec::new()).await
+    }
+}
+
+fn unchanged(old: &Document) -> Written {
+    Written {
+        document: old.clone(),
+        changed: false,
+        warnings: Vec::new(),
+    }
+}
+
+fn same_json(one: &[u8], other: &[u8]) -> bool {
+    if one == other {
+        return true;
+    }
+    match (
+        serde_json::from_slice::<Value>(one),
+        serde_json::from_slice::<Value>(other),
+    ) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}

@@ -1,0 +1,82 @@
+//! Objects as JSON maps, on their way in.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::client::{ApiError, Target};
+use crate::object::{DocumentError, RawObject};
+
+/// Metadata that belongs to the store: an update takes it from the object as it is.
+pub(super) const KEPT: [&str; 6] = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+];
+
+/// Fills in `apiVersion` and `kind`, and refuses an object of another kind or name.
+pub(super) fn identify(target: &Target, object: &mut RawObject) -> Result<(), ApiError> {
+    let resource = &target.resource;
+    for (field, expected) in [
+        ("apiVersion", resource.api_version()),
+        ("kind", (&*resource.kind).into()),
+    ] {
+        match object.get(field) {
+            None | Some(Value::Null) => {
+                object.insert(field.to_owned(), expected.into());
+            }
+            Some(Value::String(given)) if *given == expected => {}
+            Some(given) => {
+                return Err(ApiError::BadRequest(format!(
+                    "{field}: expected {expected:?}, got {given}"
+                )));
+            }
+        }
+    }
+    check_names(target, Some(metadata(object)?))
+}
+
+/// Refuses metadata of another object than the one that is written.
+pub(super) fn check_names(target: &Target, meta: Option<&Map<String, Value>>) -> Result<(), ApiError> {
+    for (field, expected) in [
+        ("name", target.key.name()),
+        ("namespace", target.key.namespace().unwrap_or_default()),
+    ] {
+        let given = meta.and_then(|meta| text(meta, field)).unwrap_or_default();
+        if !given.is_empty() && !target.key.name().is_empty() && given != expected {
+            return Err(ApiError::BadRequest(format!(
+                "metadata.{field}: {given:?} does not match the {field} of the request, {expected:?}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn metadata(object: &mut RawObject) -> Result<&mut Map<String, Value>, ApiError> {
+    let entry = object.entry("metadata").or_insert_with(|| json!({}));
+    if entry.is_null() {
+        *entry = json!({});
+    }
+    match entry {
+        Value::Object(meta) => Ok(meta),
+        other => Err(ApiError::BadRequest(format!(
+            "metadata: expected a map, got {other}"
+        ))),
+    }
+}
+
+pub(super) fn text<'m>(meta: &'m Map<String, Value>, field: &str) -> Option<&'m str> {
+    meta.get(field).and_then(Value::as_str)
+}
+
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<Bytes, ApiError> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| bad(error.into()))
+}
+
+pub(super) fn bad(error: DocumentError) -> ApiError {
+    ApiError::BadRequest(error.to_string())
+}

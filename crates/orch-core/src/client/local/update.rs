@@ -1,0 +1,280 @@
+//! Updates and patches of whole objects.
+
+use serde_json::{Map, Value};
+
+use super::raw::{KEPT, bad, check_names, identify, metadata, text, to_json};
+use super::{Failure, LocalBackend, store_key, subject};
+use crate::client::error::MODIFIED;
+use crate::client::{ApiError, Kind, Operation, Part, Patch, Target, Wanted, WriteParams, Written};
+use crate::object::{Document, FieldError, FieldPath, RawObject};
+use crate::store::{Revision, Txn};
+
+/// How often a write that no resource version makes conditional is tried against other writers.
+pub(super) const ATTEMPTS: usize = 32;
+
+impl LocalBackend {
+    pub(super) async fn write_update(
+        &self,
+        target: &Target,
+        part: Part<'_>,
+        mut object: RawObject,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        let meta = object.get("metadata").and_then(Value::as_object);
+        let read = Expectation::of(meta)?;
+        match part {
+            Part::Whole => {}
+            Part::Status => {
+                let status = to_json(object.get("status").unwrap_or(&Value::Null))?;
+                return self
+                    .write_status(target, &read, params, |_| Ok(status.clone()))
+                    .await;
+            }
+            Part::Subresource(name) => {
+                check_names(target, meta)?;
+                let wanted = Wanted::Whole(&object);
+                return self.write_subresource(target, name, &read, wanted, params).await;
+            }
+        }
+        identify(target, &mut object)?;
+        let kind = self.kind(&target.resource);
+        for _ in 0..ATTEMPTS {
+            let old = self.read(target).await?;
+            read.check(target, &old)?;
+            // An unconditional write may have to be tried again.
+            let new = if read.revision.is_some() {
+                std::mem::take(&mut object)
+            } else {
+                object.clone()
+            };
+            match self.replace(&kind, target, &old, new, params).await {
+                Ok(written) => return Ok(written),
+                Err(Failure::Raced) if read.revision.is_none() => {}
+                Err(Failure::Raced) => return Err(ApiError::stale(subject(target))),
+                Err(Failure::Api(error)) => return Err(error),
+            }
+        }
+        Err(ApiError::stale(subject(target)))
+    }
+
+    pub(super) async fn write_patch(
+        &self,
+        target: &Target,
+        part: Part<'_>,
+        patch: &Patch,
+        params: &WriteParams,
+    ) -> Result<Written, ApiError> {
+        if let Patch::Merge(merge) = patch {
+            let meta = merge.get("metadata").and_then(Value::as_object);
+            match part {
+                Part::Whole => {}
+                Part::Status => {
+                    let read = Expectation::of(meta)?;
+                    return self
+                        .merge_status(target, &read, merge.get("status"), params)
+                        .await;
+                }
+                Part::Subresource(name) => {
+                    let read = Expectation::of(meta)?;
+                    check_names(target, meta)?;
+                    let wanted = Wanted::Merge(merge);
+                    return self.write_subresource(target, name, &read, wanted, params).await;
+                }
+            }
+        }
+        let kind = self.kind(&target.resource);
+        for _ in 0..ATTEMPTS {
+            let old = self.read(target).await?;
+            let mut new = patch.apply(old.to_raw().map_err(bad)?)?;
+            // The patched object carries the version that was read unless the patch names one.
+            Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, &old)?;
+            identify(target, &mut new)?;
+            let outcome = match part {
+                Part::Whole => self.replace(&kind, target, &old, new, params).await,
+                Part::Status => {
+                    let status = to_json(new.get("status").unwrap_or(&Value::Null))?;
+                    self.replace_status(target, &old, &status, params).await
+                }
+                Part::Subresource(name) => {
+                    self.replace_subresource(target, name, &old, Wanted::Whole(&new), params)
+                        .await
+                }
+            };
+            match outcome {
+                Ok(written) => return Ok(written),
+                Err(Failure::Raced) => {}
+                Err(Failure::Api(error)) => return Err(error),
+            }
+        }
+        Err(ApiError::stale(subject(target)))
+    }
+
+    /// Replaces an object, its status apart.
+    async fn replace(
+        &self,
+        kind: &Kind,
+        target: &Target,
+        old: &Document,
+        mut new: RawObject,
+        params: &WriteParams,
+    ) -> Result<Written, Failure> {
+        let api = Failure::Api;
+        let mut old_raw = old.to_raw().map_err(|e| api(bad(e)))?;
+        let old_meta = metadata(&mut old_raw).map_err(api)?;
+        old_meta.remove("resourceVersion");
+        let meta = metadata(&mut new).map_err(api)?;
+        meta.remove("resourceVersion");
+        for field in KEPT {
+            match old_meta.get(field) {
+                Some(value) => meta.insert(field.to_owned(), value.clone()),
+                None => meta.remove(field),
+            };
+        }
+        meta.insert("name".to_owned(), target.key.name().into());
+        if let Some(namespace) = target.key.namespace() {
+            meta.insert("namespace".to_owned(), namespace.into());
+        }
+        let mut warnings = Vec::new();
+        match old_raw.get("status") {
+            Some(status) => new.insert("status".to_owned(), status.clone()),
+            None => new.remove("status"),
+        };
+        kind.rules.prepare_update(&mut new, &old_raw);
+        kind.rules.default(&mut new);
+        let validate = |object: &RawObject| {
+            let mut errors = kind.rules.validate_update(object, &old_raw);
+            errors.extend(check_finalizers(object, old));
+            errors
+        };
+        self.admit(
+            Operation::Update,
+            target,
+            &mut new,
+            Some(old),
+            params,
+            &mut warnings,
+            validate,
+        )
+        .await
+        .map_err(api)?;
+        warnings.extend(kind.rules.warnings(&new));
+        if desired_differs(&new, &old_raw) {
+            let generation = old.meta().generation + 1;
+            metadata(&mut new)
+                .map_err(api)?
+                .insert("generation".to_owned(), generation.into());
+        }
+        if new == old_raw {
+            return Ok(Written {
+                document: old.clone(),
+                changed: false,
+                warnings,
+            });
+        }
+        let json = to_json(&new).map_err(api)?;
+        let document = Document::from_stored(json, old.revision()).map_err(|e| api(bad(e)))?;
+        self.put(kind, target, old, document, params, warnings).await
+    }
+
+    /// Writes `document` in place of `old`, or removes the object if nothing holds it any longer.
+    pub(super) async fn put(
+        &self,
+        kind: &Kind,
+        target: &Target,
+        old: &Document,
+        document: Document,
+        params: &WriteParams,
+        warnings: Vec<String>,
+    ) -> Result<Written, Failure> {
+        let written = |document, changed| Written {
+            document,
+            changed,
+            warnings,
+        };
+        if params.dry_run {
+            return Ok(written(document, false));
+        }
+        if self.is_finished(kind, &document) {
+            let gone = self.erase(target, old, &document).await?;
+            return Ok(written(gone, true));
+        }
+        let key = store_key(&target.resource, &target.key);
+        let txn = Txn::new().update(key.clone(), old.revision(), document.stored().clone());
+        let committed = self.commit(target, txn).await?;
+        Ok(written(self.wrote(key, document, committed.revision), true))
+    }
+}
+
+/// What a writer assumes of the object it changes.
+pub(super) struct Expectation {
+    pub(super) revision: Option<Revision>,
+    uid: Option<String>,
+}
+
+impl Expectation {
+    pub(super) fn of(meta: Option<&Map<String, Value>>) -> Result<Self, ApiError> {
+        let field = |name| {
+            meta.and_then(|meta| text(meta, name))
+                .filter(|value| !value.is_empty())
+        };
+        let revision = match field("resourceVersion") {
+            None | Some("0") => None,
+            Some(version) => Some(version.parse().map(Revision::new).map_err(|_| {
+                ApiError::BadRequest(format!(
+                    "metadata.resourceVersion: {version:?} is not a decimal number"
+                ))
+            })?),
+        };
+        Ok(Self {
+            revision,
+            uid: field("uid").map(str::to_owned),
+        })
+    }
+
+    pub(super) fn check(&self, target: &Target, old: &Document) -> Result<(), ApiError> {
+        let uid = &old.meta().uid;
+        if let Some(expected) = self.uid.as_ref().filter(|expected| *expected != uid) {
+            let reason =
+                format!("Precondition failed: UID in precondition: {expected}, UID in object meta: {uid}");
+            return Err(ApiError::conflict(subject(target), reason));
+        }
+        match self.revision {
+            Some(revision) if revision != old.revision() => {
+                Err(ApiError::conflict(subject(target), MODIFIED))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An object being deleted takes no new finalizers.
+fn check_finalizers(object: &RawObject, old: &Document) -> Option<FieldError> {
+    if !old.meta().is_deleting() {
+        return None;
+    }
+    let now = object.get("metadata")?.get("finalizers")?.as_array()?;
+    let added: Vec<_> = now
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|name| !old.meta().finalizers.iter().any(|had| had == name))
+        .collect();
+    let path = FieldPath::new("metadata").child("finalizers");
+    let detail = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+    );
+    (!added.is_empty()).then(|| FieldError::forbidden(&path, detail))
+}
+
+/// Whether desired state differs: anything but metadata and status.
+fn desired_differs(new: &RawObject, old: &RawObject) -> bool {
+    let desired = |object: &RawObject| -> usize {
+        object
+            .keys()
+            .filter(|key| !matches!(key.as_str(), "metadata" | "status"))
+            .count()
+    };
+    desired(new) != desired(old)
+        || new
+            .iter()
+            .any(|(key, value)| !matches!(key.as_str(), "metadata" | "status") && old.get(key) != Some(value))
+}
