@@ -6,7 +6,7 @@ use orch_cluster::manifest::{Manifest, ManifestKinds};
 use serde_json::Value;
 
 use super::Error;
-use super::runtime::images_of;
+use super::runtime::{Image, images_of};
 
 /// A file of the user's, or the manifest that ships with this, which differs by runtime.
 pub(crate) enum Source {
@@ -45,7 +45,7 @@ impl Source {
         Ok(manifest?)
     }
 
-    pub(crate) fn images(&self, runtime: &str) -> Result<Vec<String>, Error> {
+    pub(crate) fn images(&self, runtime: &str) -> Result<Vec<Image>, Error> {
         let manifest = self.read(runtime)?;
         let objects = manifest
             .items

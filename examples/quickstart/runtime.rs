@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use orch_cluster::kinds::pod::default_pull_policy;
 use orch_core::runtime::process::ProcessRuntime;
 use orch_core::runtime::{PullRequest, Runtime};
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
@@ -57,26 +58,30 @@ async fn docker(source: &Source) -> Result<Result<Chosen, String>, Error> {
             .message
             .unwrap_or_else(|| "the engine is not ready".to_owned())));
     }
-    for image in source.images("docker")? {
-        if image == HOST {
+    for Image { name, policy } in source.images("docker")? {
+        if name == HOST {
             return Ok(Err(
                 "image \"host\" means the machine's own programs, which Docker does not run".to_owned(),
             ));
         }
-        if runtime.image(&image).await?.is_some() {
+        let is_present = runtime.image(&name).await?.is_some();
+        if policy != "Always" && is_present {
             continue;
         }
-        println!("pulling {image}");
-        if let Err(error) = runtime
-            .pull_image(&PullRequest {
-                image: image.clone(),
-                credentials: None,
-            })
-            .await
-        {
-            return Ok(Err(format!(
-                "image {image} is not present and cannot be had ({error})"
-            )));
+        println!("pulling {name}");
+        let request = PullRequest {
+            image: name.clone(),
+            credentials: None,
+        };
+        if let Err(error) = runtime.pull_image(&request).await {
+            return Ok(Err(if is_present {
+                format!(
+                    "image {name} is here, but is to be pulled before each start (imagePullPolicy: Always, the default \
+                     for the tag latest) and cannot be ({error}); imagePullPolicy: IfNotPresent would run it as it is"
+                )
+            } else {
+                format!("image {name} is not present and cannot be had ({error})")
+            }));
         }
     }
     Ok(Ok(Chosen {
@@ -86,34 +91,45 @@ async fn docker(source: &Source) -> Result<Result<Chosen, String>, Error> {
 }
 
 /// What must be said of the images before they are run by `runtime`.
-pub(crate) fn image_warnings(runtime: &dyn Runtime, images: &[String]) -> Vec<String> {
+pub(crate) fn image_warnings(runtime: &dyn Runtime, images: &[Image]) -> Vec<String> {
     if runtime.capabilities().images {
         return Vec::new();
     }
-    let foreign = images.iter().filter(|image| *image != HOST);
+    let foreign = images.iter().filter(|image| image.name != HOST);
     foreign
         .map(|image| {
             format!(
-                "image {image}: the {} runtime has no images; the command runs with the machine's own programs",
+                "image {}: the {} runtime has no images; the command runs with the machine's own programs",
+                image.name,
                 runtime.name()
             )
         })
         .collect()
 }
 
+/// An image that a manifest names.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Image {
+    pub(crate) name: String,
+    /// The `imagePullPolicy`, given or by default.
+    policy: String,
+}
+
 /// The images of all containers in a manifest's object.
-pub(crate) fn images_of(object: &Value) -> Vec<String> {
-    let mut images = Vec::new();
+pub(crate) fn images_of(object: &Value) -> Vec<Image> {
     let spec = object
         .pointer("/spec/template/spec")
         .or_else(|| object.pointer("/spec"));
-    for list in ["initContainers", "containers"] {
-        let containers = spec.and_then(|spec| spec.get(list)).and_then(Value::as_array);
-        let named = containers
-            .into_iter()
-            .flatten()
-            .filter_map(|container| container["image"].as_str());
-        images.extend(named.map(str::to_owned));
-    }
-    images
+    let lists = ["initContainers", "containers"];
+    let lists = lists.map(|list| spec.and_then(|spec| spec.get(list)).and_then(Value::as_array));
+    let containers = lists.into_iter().flatten().flatten();
+    let images = containers.filter_map(|container| {
+        let name = container["image"].as_str()?;
+        let policy = container["imagePullPolicy"].as_str();
+        Some(Image {
+            name: name.to_owned(),
+            policy: policy.unwrap_or_else(|| default_pull_policy(name)).to_owned(),
+        })
+    });
+    images.collect()
 }

@@ -14,7 +14,7 @@ use orch_core::runtime::ContainerFilter;
 use orch_examples::pod_table;
 
 use super::Error;
-use super::watch::{Views, all_pods};
+use super::watch::{Views, all_pods, is_ready, is_settled};
 
 /// What was measured.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(crate) struct Measured {
     pub(crate) back: Option<Duration>,
 }
 
-/// Applies the manifest and waits until its Deployments are ready.
+/// Applies the manifest and waits until its Deployments and pods are ready.
 pub(crate) async fn apply(
     cluster: &Cluster,
     views: &Views,
@@ -34,7 +34,7 @@ pub(crate) async fn apply(
     for warning in &manifest.warnings {
         println!("warning: {warning}");
     }
-    let mut deployments = Vec::new();
+    let (mut deployments, mut pods) = (Vec::new(), Vec::new());
     for applied in cluster.apply(manifest).await? {
         let document = &applied.document;
         println!(
@@ -46,13 +46,22 @@ pub(crate) async fn apply(
         for warning in &applied.warnings {
             println!("warning: {warning}");
         }
-        if document.kind() == "Deployment" {
-            deployments.push(document.key());
+        match document.kind() {
+            "Deployment" => deployments.push(document.key()),
+            "Pod" => pods.push(document.key()),
+            _ => {}
+        }
+        if document.meta().is_deleting() {
+            println!("warning: it is being deleted since an earlier run: apply it again when it is gone");
         }
     }
+    let settled = |views: &Views| {
+        pods.iter()
+            .all(|key| views.pods.get(key).is_some_and(|pod| is_settled(&pod)))
+    };
     let took = views
         .until(&deployments, "all replicas to be ready", |views| {
-            views.complete(&deployments)
+            views.complete(&deployments) && settled(views)
         })
         .await?;
     println!("\n{}\n", pod_table(&all_pods(cluster).await?));
@@ -173,9 +182,11 @@ pub(crate) async fn clean(cluster: &Cluster, views: &Views, manifest: &Manifest)
             Err(error) => return Err(error.into()),
         }
     }
-    // The Deployments go last: they wait for what they own.
-    let gone =
-        |views: &Views| views.pods.is_empty() && keys.iter().all(|key| views.deployments.get(key).is_none());
+    // A Deployment goes last: it waits for what it owns.
+    let gone = |views: &Views| {
+        let is_gone = |key| views.deployments.get(key).is_none() && views.pods.get(key).is_none();
+        keys.iter().all(is_gone)
+    };
     views
         .until(&[], "the pods and Deployments to be gone", gone)
         .await?;
@@ -217,14 +228,6 @@ async fn ready_pod_of(cluster: &Cluster, deployment: &ObjectKey) -> Result<Pod, 
         .into_iter()
         .find(|pod| its(pod) && is_ready(pod) && pod.metadata.deletion_timestamp.is_none());
     found.ok_or_else(|| format!("deployment {deployment}: no ready pod").into())
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let mut conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn restarts(pod: &Pod) -> i32 {

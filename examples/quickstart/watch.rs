@@ -43,7 +43,8 @@ impl Views {
         }
     }
 
-    /// Waits until `done`, showing the Deployments of `keys` as they change; returns how long it took.
+    /// Waits until `done`, showing the Deployments of `keys` as they change, and what keeps pods from running;
+    /// returns how long it took.
     pub(crate) async fn until(
         &self,
         keys: &[ObjectKey],
@@ -55,28 +56,22 @@ impl Views {
         let mut shown = BTreeMap::new();
         loop {
             bell.borrow_and_update();
-            for key in keys {
-                let Some(deployment) = self.deployments.get(key) else {
-                    continue;
-                };
-                let line = progress(&deployment);
-                if shown.get(key) != Some(&line) {
-                    println!(
-                        "  {:>6.0} ms  {key}  {line}",
-                        began.elapsed().as_secs_f64() * 1000.0
-                    );
-                    shown.insert(key.clone(), line);
+            let deployments = keys.iter().filter_map(|key| {
+                let deployment = self.deployments.get(key)?;
+                Some((key.to_string(), progress(&deployment)))
+            });
+            for (what, line) in deployments.chain(self.troubles()) {
+                if shown.get(&what) != Some(&line) {
+                    let passed = began.elapsed().as_secs_f64() * 1000.0;
+                    println!("  {passed:>6.0} ms  {what}  {line}");
+                    shown.insert(what, line);
                 }
             }
             if done(self) {
                 return Ok(began.elapsed());
             }
             if tokio::time::timeout(PATIENCE, bell.changed()).await.is_err() {
-                return Err(format!(
-                    "nothing has moved for {PATIENCE:?} while waiting for {what}\n{}",
-                    self.troubles()
-                )
-                .into());
+                return Err(format!("nothing has moved for {PATIENCE:?} while waiting for {what}").into());
             }
         }
     }
@@ -90,22 +85,56 @@ impl Views {
         })
     }
 
-    /// What pods have to say of why they are not ready.
-    fn troubles(&self) -> String {
+    /// Pods that something keeps from running, and what.
+    fn troubles(&self) -> Vec<(String, String)> {
         let pods = self.pods.list();
-        let messages = pods.iter().flat_map(|pod| {
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            let conditions = pod
-                .status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten());
-            let told = conditions
-                .filter(|condition| condition.status != "True")
-                .filter_map(|c| c.message.clone());
-            told.map(move |message| format!("  pod {name}: {message}"))
+        let troubled = pods.iter().filter_map(|pod| {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            Some((format!("pod {name}"), trouble(pod)?))
         });
-        messages.collect::<Vec<_>>().join("\n")
+        troubled.collect()
     }
+}
+
+/// Why a pod does not run, where it is more than that it is on its way.
+fn trouble(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let containers = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses);
+    let mut waiting = containers
+        .flatten()
+        .filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+    let on_its_way = ["ContainerCreating", "PodInitializing"];
+    if let Some(waiting) = waiting.find(|waiting| {
+        let reason = waiting.reason.as_deref();
+        reason.is_some_and(|reason| !on_its_way.contains(&reason))
+    }) {
+        let message = waiting.message.as_deref().unwrap_or_default();
+        return Some(format!(
+            "{}: {message}",
+            waiting.reason.as_deref().unwrap_or_default()
+        ));
+    }
+    let conditions = status.conditions.iter().flatten();
+    let mut refused =
+        conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    refused.find_map(|condition| condition.message.clone())
+}
+
+/// Whether a pod is ready, or has run to its end.
+pub(crate) fn is_settled(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed")) || is_ready(pod)
+}
+
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 pub(crate) async fn all_pods(cluster: &Cluster) -> Result<Vec<Pod>, Error> {

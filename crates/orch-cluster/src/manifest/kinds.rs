@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps, core};
+use k8s_openapi::api::{apps, coordination, core};
 use k8s_openapi::apimachinery::pkg::apis::meta;
-use orch_core::object::{ApiResource, FieldPath, Object};
+use orch_core::client::KindRules;
+use orch_core::object::{ApiResource, FieldPath, Object, Segment};
 use serde_json::Value;
 
 use super::strict::{self, Checked, Fault};
 use super::unimplemented::{self, Unimplemented};
+use crate::kinds::{self, BuiltIn};
 
 /// The kinds that a manifest may hold: for each, the type it must decode as and the fields that have no
 /// effect here.
@@ -34,6 +36,8 @@ pub struct ManifestKinds(BTreeMap<(String, String), Kind>);
 pub(super) struct Kind {
     pub(super) resource: ApiResource,
     check: Option<fn(&Value) -> Checked>,
+    /// Of a built-in kind.
+    rules: Option<&'static BuiltIn>,
     pub(super) unimplemented: Vec<Unimplemented>,
 }
 
@@ -54,6 +58,7 @@ impl ManifestKinds {
             .with::<core::v1::Pod>()
             .with::<apps::v1::ReplicaSet>()
             .with::<apps::v1::Deployment>()
+            .with::<coordination::v1::Lease>()
             .with_unimplemented::<core::v1::Node>(unimplemented::node())
             .with_unimplemented::<core::v1::Pod>(unimplemented::pod(""))
             .with_unimplemented::<apps::v1::ReplicaSet>(unimplemented::pod("spec.template."))
@@ -135,6 +140,7 @@ impl ManifestKinds {
     fn insert(mut self, resource: ApiResource, check: Option<fn(&Value) -> Checked>) -> Self {
         let kind = Kind {
             check,
+            rules: kinds::find_kind(&resource.api_version(), &resource.kind),
             unimplemented: Vec::new(),
             resource,
         };
@@ -176,6 +182,90 @@ impl Kind {
         checked.faults.retain(|fault| !names.contains(&fault.path));
         checked
     }
+}
+
+impl Kind {
+    /// What the kind's own rules find wrong with the object, apart from what does not fit its type.
+    ///
+    /// What depends on the objects there are is found when it is applied.
+    pub(super) fn validate(&self, object: &Value, checked: &Checked) -> Vec<Fault> {
+        let (Some(rules), true) = (self.rules, object.is_object()) else {
+            return Vec::new();
+        };
+        let unfit: Vec<FieldPath> = checked.faults.iter().map(|fault| fault.path.clone()).collect();
+        let mut value = object.clone();
+        for (path, rewritten) in &checked.rewrites {
+            if let Some(slot) = slot(&mut value, path) {
+                *slot = rewritten.clone();
+            }
+        }
+        for path in &unfit {
+            take_out(&mut value, path);
+        }
+        let Value::Object(mut object) = value else {
+            return Vec::new();
+        };
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            // As the client does before it validates.
+            if self.resource.is_namespaced() {
+                metadata.entry("namespace").or_insert_with(|| "default".into());
+            }
+            if let Some(base) = metadata.get("generateName").and_then(Value::as_str) {
+                let name = format!("{base}x");
+                metadata.entry("name").or_insert_with(|| name.into());
+            }
+        }
+        rules.prepare_create(&mut object);
+        rules.default(&mut object);
+        let is_told = |path: &FieldPath| {
+            unfit
+                .iter()
+                .any(|known| is_within(path, known) || is_within(known, path))
+        };
+        let errors = rules.validate(&object);
+        let errors = errors.iter().filter(|error| !is_told(&error.path));
+        errors
+            .map(|error| Fault {
+                path: error.path.clone(),
+                message: error.body(),
+            })
+            .collect()
+    }
+}
+
+fn is_within(path: &FieldPath, outer: &FieldPath) -> bool {
+    path.segments().starts_with(&outer.segments())
+}
+
+/// Removes a field; an element of a list leaves a null, so that the others keep their places.
+fn take_out(value: &mut Value, path: &FieldPath) {
+    let segments = path.segments();
+    let Some((last, above)) = segments.split_last() else {
+        return;
+    };
+    match (walk(value, above), last) {
+        (Some(Value::Object(map)), Segment::Field(name) | Segment::Key(name)) => {
+            map.remove(name.as_ref());
+        }
+        (Some(Value::Array(items)), Segment::Index(index)) => {
+            if let Some(item) = items.get_mut(*index) {
+                *item = Value::Null;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The value at a path.
+pub(super) fn slot<'a>(value: &'a mut Value, path: &FieldPath) -> Option<&'a mut Value> {
+    walk(value, &path.segments())
+}
+
+fn walk<'a>(value: &'a mut Value, segments: &[&Segment]) -> Option<&'a mut Value> {
+    segments.iter().try_fold(value, |value, segment| match segment {
+        Segment::Field(name) | Segment::Key(name) => value.get_mut(name.as_ref()),
+        Segment::Index(index) => value.get_mut(*index),
+    })
 }
 
 fn id(resource: &ApiResource) -> (String, String) {

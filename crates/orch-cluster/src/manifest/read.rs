@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use orch_core::object::{ApiResource, FieldPath, Segment};
+use orch_core::object::{ApiResource, FieldPath};
 use serde_json::Value;
 
 use super::item::describe;
-use super::kinds::{Kind, ManifestKinds};
+use super::kinds::{Kind, ManifestKinds, slot};
 use super::node::{Content, Entry, Node, Position};
 use super::strict::Fault;
 use super::{Item, Limits, Manifest, ManifestError, ManifestErrors, ManifestWarning, Place, yaml};
@@ -23,6 +23,7 @@ pub(super) fn read(
         kinds,
         items: Vec::new(),
         errors: Vec::new(),
+        invalid: Vec::new(),
         warnings: Vec::new(),
         seen: HashMap::new(),
     };
@@ -51,6 +52,7 @@ pub(super) fn read(
     let Reading {
         items,
         mut errors,
+        invalid,
         mut warnings,
         ..
     } = reading;
@@ -58,6 +60,7 @@ pub(super) fn read(
         warnings.sort_by_key(|warning| warning.place.position);
         return Ok(Manifest { items, warnings });
     }
+    errors.extend(invalid);
     errors.sort_by_key(|error| error.place.position);
     Err(ManifestErrors(errors))
 }
@@ -67,6 +70,8 @@ struct Reading<'a> {
     kinds: &'a ManifestKinds,
     items: Vec<Item>,
     errors: Vec<ManifestError>,
+    /// What applying would refuse, to be told with the other errors if there are any.
+    invalid: Vec<ManifestError>,
     warnings: Vec<ManifestWarning>,
     /// Where each object was given first, by what it is and its name.
     seen: HashMap<(String, String), Position>,
@@ -125,6 +130,12 @@ impl Reading<'_> {
             Some(Err(fault)) => faults.push(fault),
             Some(Ok(kind)) => {
                 let checked = kind.check(&value);
+                for Fault { path, message } in kind.validate(&value, &checked) {
+                    if !faults.iter().any(|known| known.path == path) {
+                        let error = self.fault(number, name.clone(), root.locate(&path), path, message);
+                        self.invalid.push(error);
+                    }
+                }
                 for fault in checked.faults {
                     if !faults.iter().any(|known| known.path == fault.path) {
                         faults.push(fault);
@@ -203,7 +214,19 @@ impl Reading<'_> {
         path: FieldPath,
         message: String,
     ) {
-        self.errors.push(ManifestError {
+        let error = self.fault(document, object, position, path, message);
+        self.errors.push(error);
+    }
+
+    fn fault(
+        &self,
+        document: usize,
+        object: String,
+        position: Position,
+        path: FieldPath,
+        message: String,
+    ) -> ManifestError {
+        ManifestError {
             place: Place {
                 file: self.file.clone(),
                 document,
@@ -212,7 +235,7 @@ impl Reading<'_> {
                 path,
             },
             message,
-        });
+        }
     }
 
     fn name(&self, root: &Node) -> String {
@@ -277,13 +300,4 @@ fn with_kind(mut item: Node, api_version: &str, kind: &str) -> Node {
         }
     }
     item
-}
-
-fn slot<'a>(value: &'a mut Value, path: &FieldPath) -> Option<&'a mut Value> {
-    path.segments()
-        .into_iter()
-        .try_fold(value, |value, segment| match segment {
-            Segment::Field(name) | Segment::Key(name) => value.get_mut(name.as_ref()),
-            Segment::Index(index) => value.get_mut(index),
-        })
 }

@@ -43,8 +43,10 @@ metadata: {}
     );
     let web = "(document 1, Deployment default/web): spec";
     let expected = [
+        format!("web.yaml:5 {web}.selector: Required value"),
         format!(r#"web.yaml:6 {web}.replicas: expected an integer, got "three""#),
         format!(r#"web.yaml:7 {web}.selektor: unknown field; did you mean "selector"?"#),
+        format!("web.yaml:9 {web}.template.metadata.labels: Invalid value: {{}}: `selector` does not match"),
         format!("web.yaml:12 {web}.template.spec.containers[0].name: expected a string, got 5; put it in quotes to make it one"),
         format!("web.yaml:14 {web}.template.spec.containers[0].image: given twice, first on line 13"),
         format!(r#"web.yaml:16 {web}.template.spec.containers[0].ports[0].containerPort: expected an integer, got the string "80"; leave the quotes out to make it one"#),
@@ -108,7 +110,7 @@ fn what_is_no_object_is_refused_with_what_is_needed() {
         ),
         (
             "apiVersion: a/v1\nkind: Cat\nmetadata: {name: a}\n",
-            "web.yaml:2 (document 1, Cat a): kind: unknown kind \"Cat\" in \"a/v1\"; known are Deployment (apps/v1), ReplicaSet (apps/v1), ConfigMap (v1)",
+            "web.yaml:2 (document 1, Cat a): kind: unknown kind \"Cat\" in \"a/v1\"; known are Deployment (apps/v1), ReplicaSet (apps/v1), Lease (coordination.k8s.io/v1), ConfigMap (v1)",
         ),
         (
             "a: &x [*x]\n",
