@@ -7,9 +7,60 @@ use orch_cluster::controllers::{NamespaceLifecycle, ensure_namespaces};
 use orch_cluster::kinds::kinds;
 use orch_core::cache::Cache;
 use orch_core::client::{Client, ClientBuilder, Patch};
-use orch_core::object::Object;
+use orch_core::object::{Object, ObjectMeta};
 use orch_core::store::Store;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+/// A small kind of one's own.
+#[derive(Clone, Debug, Serialize, Deserialize, Object)]
+#[object(group = "example.com")]
+pub struct Counter {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    pub spec: u64,
+    /// What is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u64>,
+}
+
+impl Counter {
+    /// The `n`th.
+    pub fn new(n: u64) -> Self {
+        Self {
+            metadata: ObjectMeta::named(format!("counter-{n:07}")),
+            spec: n,
+            status: None,
+        }
+    }
+}
+
+/// Creates so many [`Counter`]s.
+///
+/// # Panics
+///
+/// If the store refuses a write.
+pub async fn fill(client: &Client, objects: usize) {
+    let api = client.api::<Counter>("default");
+    for n in 0..objects as u64 {
+        api.create(&Counter::new(n)).await.expect("created");
+    }
+}
+
+/// A size in KiB that the kernel states of a process (`VmRSS`, `VmHWM`, ...).
+///
+/// # Panics
+///
+/// If there is no such process, or no such size.
+pub fn status_of(pid: &str, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let size = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    size.expect("a size in KiB")
+}
 
 /// A client with every rule that a cluster has, and `nodes` nodes of 8 processors, 16 GiB and 110 pods.
 ///
