@@ -1,6 +1,21 @@
-//! What the examples share: pods as a table.
+//! What the examples share: pods as a table, and waiting for a cache to show something.
+
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
+use orch_core::cache::Cache;
+use tokio::sync::Notify;
+
+/// Waits until `done`, which is asked again at each change of `cache`.
+pub async fn until<V: Send + Sync + 'static>(cache: &Cache<V>, done: impl Fn() -> bool) {
+    let bell = Arc::new(Notify::new());
+    let ring = bell.clone();
+    // One permit is kept, so a change between asking and waiting is not missed.
+    cache.on_change(move |_| ring.notify_one());
+    while !done() {
+        bell.notified().await;
+    }
+}
 
 /// Pods as `kubectl get pods -o wide` shows them.
 pub fn pod_table(pods: &[Pod]) -> String {

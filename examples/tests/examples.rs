@@ -1,0 +1,67 @@
+//! The examples run as their reader runs them: they end by themselves, with success, and say what they promise.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Runs an example that `cargo test -p orch-examples` has built beside this test.
+fn run(name: &str, arguments: &[&str]) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let built: PathBuf = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    let output = Command::new(&built).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("{}: {error}; cargo build --examples makes it", built.display()))
+}
+
+fn assert_says(output: &Output, wanted: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    for line in wanted {
+        assert!(said.contains(line), "{line:?} is missing in:\n{said}");
+    }
+}
+
+#[test]
+fn custom_controller_retries_heals_and_cleans_up_with_either_store() {
+    let data = std::env::temp_dir().join(format!("orch-examples-{}.redb", std::process::id()));
+    for arguments in [&[][..], &["--data", data.to_str().unwrap()]] {
+        assert_says(
+            &run("custom_controller", arguments),
+            &[
+                "demo: failed:",
+                "demo: ready after a retry",
+                "demo: its badge was deleted and made again",
+                "demo: directory and badge removed",
+                "stopped:",
+            ],
+        );
+    }
+    for entry in std::env::temp_dir().read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .to_string_lossy()
+            .contains(&format!("orch-examples-{}", std::process::id()))
+        {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn custom_controller_refuses_an_option_it_does_not_know() {
+    let output = run("custom_controller", &["--frobnicate"]);
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("frobnicate"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn test_a_controller_finds_the_wrong_one_out() {
+    assert_says(
+        &run("test_a_controller", &[]),
+        &[
+            "wrong controller, due in 3600 s: never fired (7200 s virtual",
+            "right controller, due in 3600 s: fired after 3",
+        ],
+    );
+}
