@@ -9,7 +9,8 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::engine::fault::Fault;
 use crate::engine::{Engine, path, wire};
 use crate::known::{Entry, Known, KnownContainer, KnownSandbox};
-use crate::labels::{KIND, Kind, SCOPE};
+use crate::labels::{Kind, SCOPE};
+use crate::listing::Listing;
 use crate::options::DockerOptions;
 
 /// Pulls at one time; each loads several layers at once by itself.
@@ -21,6 +22,7 @@ pub(crate) struct Driver {
     pub(crate) options: DockerOptions,
     pub(crate) engine: Engine,
     pub(crate) known: Known,
+    listing: Listing,
     pub(crate) pulls: Semaphore,
     /// Held while the sandbox image is made.
     pub(crate) pause: Mutex<()>,
@@ -37,6 +39,7 @@ impl Driver {
             engine: Engine::new(&options)?,
             options,
             known: Known::default(),
+            listing: Listing::default(),
             pulls: Semaphore::new(PULLS),
             pause: Mutex::new(()),
             protects: OnceLock::new(),
@@ -83,18 +86,19 @@ impl Driver {
         kind: Kind,
         labels: &[(&str, &str)],
     ) -> Result<Vec<wire::Listed>, RuntimeError> {
-        let ours = [(SCOPE, self.scope()), (KIND, kind.as_str())];
-        let labels: Vec<String> = ours
-            .iter()
-            .chain(labels)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let filters = serde_json::json!({ "label": labels }).to_string();
-        let query = path("/containers/json", &[("all", "true"), ("filters", &filters)]);
-        self.engine
-            .get(&query)
-            .await
-            .map_err(|fault| fault.during(format!("listing {}s", kind.as_str())))
+        let list = async || {
+            let ours = format!("{SCOPE}={}", self.scope());
+            let filters = serde_json::json!({ "label": [ours] }).to_string();
+            let query = path("/containers/json", &[("all", "true"), ("filters", &filters)]);
+            self.engine.get::<Vec<wire::Listed>>(&query).await
+        };
+        let told = self.listing.get(list).await;
+        let all = told.map_err(|fault| fault.during(format!("listing {}s", kind.as_str())))?;
+        let wanted = |one: &&wire::Listed| {
+            let has = |(name, value): &(&str, &str)| one.labels.get(*name).is_some_and(|own| own == value);
+            Kind::of(&one.labels, self.scope()) == Some(kind) && labels.iter().all(has)
+        };
+        Ok(all.iter().filter(wanted).cloned().collect())
     }
 
     /// The container of this id if it is ours, asking the engine only about one that is not known.

@@ -11,7 +11,7 @@ use orch_core::runtime::{ContainerConfig, SandboxConfig, SandboxId};
 use crate::engine::wire::Labels;
 
 pub(crate) const SCOPE: &str = "orch.scope";
-pub(crate) const KIND: &str = "orch.kind";
+const KIND: &str = "orch.kind";
 pub(crate) const POD_UID: &str = "orch.pod.uid";
 pub(crate) const SANDBOX: &str = "orch.sandbox";
 pub(crate) const CONTAINER_NAME: &str = "orch.container.name";

@@ -20,6 +20,7 @@ mod frames;
 mod image;
 mod known;
 mod labels;
+mod listing;
 mod logs;
 mod options;
 mod pause;

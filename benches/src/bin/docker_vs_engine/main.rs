@@ -25,10 +25,10 @@ async fn main() {
         <(Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
     // The first round warms up: images are laid out, and the sandbox's is made.
     for round in 0..=ROUNDS {
-        let (ready, healed) = ours::measure().await;
-        let engine = raw::measure(&docker).await;
+        let (ready, healed, settings) = ours::measure(&docker).await;
+        let engine = raw::measure(&docker, &settings).await;
         let service = swarm::measure();
-        let started = raw::one_start(&docker).await;
+        let started = raw::one_start(&docker, &settings).await;
         if round > 0 {
             ours.push(ready);
             heal.extend(healed);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bollard::Docker;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::agent::AgentConfig;
@@ -10,16 +11,18 @@ use orch_cluster::cluster::Cluster;
 use orch_core::cache::Cache;
 use orch_core::client::{DeleteParams, ListParams, Propagation};
 use orch_core::object::Object;
-use orch_core::runtime::{ContainerFilter, Runtime};
+use orch_core::runtime::{ContainerFilter, Runtime, SandboxFilter};
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 use orch_store::RedbStore;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::raw::Settings;
 use crate::{COMMAND, IMAGE, PARALLELISM, REPLICAS};
 
-/// How long from apply to all Ready, and how long killed containers took to be Ready again.
-pub(crate) async fn measure() -> (Duration, Vec<Duration>) {
+/// How long from apply to all Ready, how long killed containers took to be Ready again, and what a pod's containers
+/// are like.
+pub(crate) async fn measure(docker: &Docker) -> (Duration, Vec<Duration>, Settings) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = RedbStore::open(directory.path().join("state.redb")).expect("a store");
     let options = DockerOptions::default().scope("bench").parallelism(PARALLELISM);
@@ -55,16 +58,12 @@ pub(crate) async fn measure() -> (Duration, Vec<Duration>) {
         .expect("watched");
     let took = began.elapsed();
 
+    let list = client.all::<Pod>().list(&ListParams::default()).await;
+    let listed = list.expect("pods").items;
+    let uid = listed[0].metadata.uid.as_deref().expect("a uid");
+    let settings = Settings::of_pod(docker, uid).await;
     let mut healed = Vec::new();
-    for pod in client
-        .all::<Pod>()
-        .list(&ListParams::default())
-        .await
-        .expect("pods")
-        .items
-        .iter()
-        .take(5)
-    {
+    for pod in listed.iter().take(5) {
         healed.push(kill(&*runtime, &pods, pod).await);
     }
     let params = DeleteParams::default().propagation(Propagation::Foreground);
@@ -74,8 +73,17 @@ pub(crate) async fn measure() -> (Duration, Vec<Duration>) {
     while !pods.is_empty() {
         all_left.changed().await.expect("watched");
     }
+    // What a deleted pod leaves is removed after it: none of that may be in the next measurement.
+    while !runtime
+        .sandboxes(&SandboxFilter::default())
+        .await
+        .expect("sandboxes")
+        .is_empty()
+    {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     cluster.stop().await;
-    (took, healed)
+    (took, healed, settings)
 }
 
 /// Kills the pod's container behind the cluster's back; how long until it is Ready again.

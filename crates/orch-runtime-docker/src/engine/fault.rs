@@ -8,7 +8,7 @@ use orch_core::runtime::RuntimeError;
 use crate::NAME;
 
 /// Why a call to the engine failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Fault {
     /// The engine answered with an error status.
     #[error("{message} (status {status})")]
