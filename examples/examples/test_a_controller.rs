@@ -1,7 +1,7 @@
 //! How to test a controller in milliseconds: a wrong one and the right one, and an hour that passes at once.
 //!
 //!     cargo run --example test_a_controller
-//!     cargo test -p orch-examples --example test_a_controller
+//!     cargo test -p orch-examples test_a_controller
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+/// Its own tests run here: with `test = true` cargo would build it as a test only, and not as a program.
+#[allow(dead_code)]
+#[path = "../examples/test_a_controller.rs"]
+mod test_a_controller;
+
 /// Runs an example that `cargo test -p orch-examples` has built beside this test.
 fn run(name: &str, arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
