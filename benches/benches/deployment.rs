@@ -13,6 +13,7 @@ use orch_cluster::controllers::Controllers;
 use orch_cluster::scheduling::Scheduling;
 use orch_core::cache::Cache;
 use orch_core::store::{MemoryStore, Store};
+use orch_store::RedbStore;
 use serde_json::json;
 
 const REPLICAS: i32 = 1_000;
@@ -66,6 +67,16 @@ fn deployment(criterion: &mut Criterion) {
             (0..rounds)
                 .map(|_| runtime.block_on(apply_to_ready(Arc::new(MemoryStore::new()))))
                 .sum()
+        });
+    });
+    group.bench_function("1000 replicas ready, redb store", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let durable = |_| {
+                let directory = tempfile::tempdir().expect("a directory");
+                let store = RedbStore::open(directory.path().join("state.redb")).expect("a store");
+                runtime.block_on(apply_to_ready(Arc::new(store)))
+            };
+            (0..rounds).map(durable).sum()
         });
     });
     group.finish();

@@ -18,6 +18,59 @@ pub enum Patch {
     Json(json_patch::Patch),
 }
 
+/// Bounds of a JSON patch, the first two as in Kubernetes (`jsonpatch.go`): few bytes can ask for much.
+const OPERATIONS: usize = 10_000;
+const COPIED_BYTES: usize = 3 << 20;
+const DEPTH: usize = 128;
+
+/// Refuses an operation that would make the object too large or too deep.
+fn check_growth(
+    object: &Value,
+    operation: &json_patch::PatchOperation,
+    copied: &mut usize,
+) -> Result<(), ApiError> {
+    use json_patch::PatchOperation;
+
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, Some(&add.value)),
+        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
+        PatchOperation::Move(moved) => (&moved.path, object.pointer(moved.from.as_str())),
+        PatchOperation::Copy(copy) => {
+            let source = object.pointer(copy.from.as_str());
+            *copied += source.map_or(0, |source| source.to_string().len());
+            if *copied > COPIED_BYTES {
+                return Err(ApiError::BadRequest(format!(
+                    "JSON patch: copies {copied} bytes, at most {COPIED_BYTES} allowed"
+                )));
+            }
+            (&copy.path, source)
+        }
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
+    };
+    let above = path.as_str().matches('/').count();
+    let depth = above + value.map_or(0, |value| depth(value, DEPTH + 1));
+    if depth > DEPTH {
+        return Err(ApiError::BadRequest(format!(
+            "JSON patch: {path}: more than {DEPTH} levels deep"
+        )));
+    }
+    Ok(())
+}
+
+/// How many levels of maps and lists a value has, looking no deeper than `bound`.
+fn depth(value: &Value, bound: usize) -> usize {
+    if bound == 0 {
+        return 0;
+    }
+    let deepest =
+        |below: &mut dyn Iterator<Item = &Value>| below.map(|v| depth(v, bound - 1)).max().unwrap_or(0);
+    match value {
+        Value::Array(items) => 1 + deepest(&mut items.iter()),
+        Value::Object(map) => 1 + deepest(&mut map.values()),
+        _ => 0,
+    }
+}
+
 impl Patch {
     pub(crate) fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
         let mut object = Value::Object(object);
@@ -31,7 +84,15 @@ impl Patch {
                 json_patch::merge(&mut object, patch);
             }
             Self::Json(operations) => {
+                if operations.0.len() > OPERATIONS {
+                    let count = operations.0.len();
+                    return Err(ApiError::BadRequest(format!(
+                        "JSON patch: {count} operations, at most {OPERATIONS} allowed"
+                    )));
+                }
+                let mut copied = 0;
                 for operation in &operations.0 {
+                    check_growth(&object, operation, &mut copied)?;
                     if let json_patch::PatchOperation::Test(test) = operation
                         && test.value.is_null()
                         && object.pointer(test.path.as_str()).is_none()
@@ -49,5 +110,36 @@ impl Patch {
                 "the patch leaves no object but {other}"
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(operations: Value) -> String {
+        let Value::Object(object) = json!({"x": {"text": "a".repeat(1000)}, "y": {}}) else {
+            unreachable!("it is a map")
+        };
+        let patch = Patch::Json(serde_json::from_value(operations).unwrap());
+        patch.apply(object).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn a_patch_that_asks_for_too_much_is_refused() {
+        let doubling: Vec<_> = (0..40)
+            .map(|n| json!({"op": "copy", "from": "", "path": format!("/copy-{n}")}))
+            .collect();
+        assert!(refusal(doubling.into()).contains("copies"));
+        let nesting: Vec<_> = (0..200)
+            .map(|_| json!({"op": "copy", "from": "/y", "path": "/y/y"}))
+            .collect();
+        assert!(refusal(nesting.into()).contains("levels deep"));
+        let many: Vec<_> = (0..10_001)
+            .map(|_| json!({"op": "remove", "path": "/x"}))
+            .collect();
+        assert!(refusal(many.into()).contains("10001 operations"));
     }
 }

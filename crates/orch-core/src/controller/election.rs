@@ -55,11 +55,15 @@ pub struct Leadership {
     state: watch::Receiver<Option<Reign>>,
     resign: watch::Sender<bool>,
     task: JoinHandle<()>,
+    /// The reign that was won last.
+    won: Option<u64>,
 }
 
 /// One time of leading.
 #[derive(Clone, Debug)]
 struct Reign {
+    /// Which of this candidate's it is: one can end and the next begin before anybody looks.
+    number: u64,
     /// None where the backend has no fences.
     fence: Option<Fence>,
 }
@@ -74,6 +78,7 @@ impl Leadership {
             client: client.clone(),
             election,
             seen: None,
+            reigns: 0,
         };
         let task = tokio::spawn(candidate.run(reign, resigned));
         Self {
@@ -81,6 +86,7 @@ impl Leadership {
             state,
             resign,
             task,
+            won: None,
         }
     }
 
@@ -88,6 +94,7 @@ impl Leadership {
     pub async fn won(&mut self) -> Client {
         loop {
             if let Some(reign) = self.state.borrow_and_update().clone() {
+                self.won = Some(reign.number);
                 return match (&reign.fence, self.client.backend().fences()) {
                     (Some(fence), Some(fences)) => fences.behind(fence),
                     _ => self.client.clone(),
@@ -100,10 +107,12 @@ impl Leadership {
         }
     }
 
-    /// Waits until this candidate no longer leads.
+    /// Waits until the lead that was [won](Self::won) last is over, also if this candidate leads anew by then.
     pub async fn lost(&mut self) {
+        let won = self.won;
+        let is_over = |now: &Option<Reign>| now.is_none() || now.as_ref().map(|reign| reign.number) != won;
         // An error means that the campaign ended, and the lead with it.
-        let _ = self.state.wait_for(Option::is_none).await;
+        let _ = self.state.wait_for(is_over).await;
     }
 
     /// Whether this candidate leads now.
@@ -132,6 +141,8 @@ struct Candidate {
     election: Election,
     /// The lease as last seen, and when it was first seen so.
     seen: Option<(LeaseSpec, Instant)>,
+    /// How often it has led.
+    reigns: u64,
 }
 
 impl Candidate {
@@ -153,15 +164,19 @@ impl Candidate {
     /// Takes the lease, leads for as long as it can be renewed, and returns when it is lost.
     async fn reign(&mut self, reign: &watch::Sender<Option<Reign>>) {
         let Some(fence) = self.acquire().await else { return };
+        self.reigns += 1;
+        let number = self.reigns;
         let (lease, holder) = (&self.election.name, &self.election.identity);
         tracing::info!(lease, holder, "leading");
-        reign.send_replace(Some(Reign { fence }));
+        reign.send_replace(Some(Reign { number, fence }));
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(self.election.retry_period).await;
             let deadline = renewed + self.election.renew_deadline;
+            // Others count from when it was written, which is after it is asked for.
+            let asked = Instant::now();
             match tokio::time::timeout_at(deadline, self.renew()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => break,
                 Ok(Err(error)) if Instant::now() < deadline => {
                     tracing::warn!(lease = self.election.name, %error, "could not renew the lease, trying again");
@@ -260,7 +275,8 @@ impl Candidate {
             return Ok(false);
         }
         lease.spec = self.claim(Some(&lease.spec));
-        won(self.api.update(&lease).await)
+        // A conflict is no loss: somebody wrote to the lease, and the next look tells whose it is.
+        self.api.update(&lease).await.map(|_| true)
     }
 
     fn claim(&self, before: Option<&LeaseSpec>) -> LeaseSpec {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -23,6 +24,8 @@ pub struct Engine<C: Controller> {
     client: Client,
     cache: Option<Cache<C::Object>>,
     watches: Vec<Watch>,
+    /// Resolve when the caches that are watched have been filled.
+    sources: Vec<BoxFuture<'static, ()>>,
     concurrency: usize,
     backoff: Backoff,
     random: Random,
@@ -40,6 +43,7 @@ impl<C: Controller> Engine<C> {
             client: client.clone(),
             cache: None,
             watches: Vec::new(),
+            sources: Vec::new(),
             concurrency: CONCURRENCY,
             backoff: Backoff::default(),
             random: Random::from_os(),
@@ -76,6 +80,8 @@ impl<C: Controller> Engine<C> {
         cache: &Cache<V>,
         keys: impl Fn(&Change<'_, V>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Self {
+        let source = cache.clone();
+        self.sources.push(Box::pin(async move { source.synced().await }));
         let cache = cache.clone();
         self.watches.push(Box::new(move |queue| {
             // The handler lives as long as the cache, the queue only as long as the controller runs.
@@ -147,6 +153,7 @@ impl<C: Controller> Engine<C> {
                 client: self.client.clone(),
                 random: self.random,
             },
+            sources: self.sources,
             concurrency: self.concurrency,
         };
         let task = match self.election {
@@ -187,13 +194,26 @@ pub(super) async fn told(stopped: &mut watch::Receiver<bool>) {
 struct Crew<C: Controller> {
     worker: Arc<Worker<C>>,
     context: Context,
+    sources: Vec<BoxFuture<'static, ()>>,
     concurrency: usize,
 }
 
 impl<C: Controller> Crew<C> {
+    /// Waits until all caches are filled: a reconciler that saw none of its children would make them again. False
+    /// if told to stop before.
+    async fn sourced(&mut self, stopped: &mut watch::Receiver<bool>) -> bool {
+        let sources = futures::future::join_all(self.sources.drain(..));
+        tokio::select! {
+            _ = futures::future::join(self.worker.cache.synced(), sources) => true,
+            () = told(stopped) => false,
+        }
+    }
+
     /// Works until told to stop, then finishes what is in hand.
-    async fn work(self, mut stopped: watch::Receiver<bool>) {
-        self.worker.cache.synced().await;
+    async fn work(mut self, mut stopped: watch::Receiver<bool>) {
+        if !self.sourced(&mut stopped).await {
+            return;
+        }
         let mut workers = self.hire(self.context.clone());
         told(&mut stopped).await;
         self.worker.queue.close();
@@ -201,8 +221,10 @@ impl<C: Controller> Crew<C> {
     }
 
     /// Works while leading; drops what is in hand when leadership is lost.
-    async fn campaign(self, election: Election, mut stopped: watch::Receiver<bool>) {
-        self.worker.cache.synced().await;
+    async fn campaign(mut self, election: Election, mut stopped: watch::Receiver<bool>) {
+        if !self.sourced(&mut stopped).await {
+            return;
+        }
         let mut leadership = Leadership::campaign(self.context.client.clone(), election);
         loop {
             let won = tokio::select! {
@@ -223,7 +245,10 @@ impl<C: Controller> Crew<C> {
                 self.worker.recall();
             } else {
                 self.worker.queue.close();
-                while workers.join_next().await.is_some() {}
+                tokio::select! {
+                    () = async { while workers.join_next().await.is_some() {} } => {}
+                    () = leadership.lost() => workers.shutdown().await,
+                }
                 break;
             }
         }

@@ -68,6 +68,7 @@ impl WorkQueue {
         state.sequence += 1;
         state.due.insert(key.clone(), due);
         state.later.push(Reverse((due, sequence, key)));
+        state.forget_outdated();
         drop(state);
         // A worker that sleeps until a later moment must look again.
         self.ready.notify_one();
@@ -167,23 +168,28 @@ impl State {
 
     /// Queues what has become due.
     fn promote(&mut self, now: Instant) {
-        while let Some(Reverse((due, ..))) = self.later.peek() {
-            let outdated = |state: &Self, due: Instant, key: &ObjectKey| state.due.get(key) != Some(&due);
-            let due = *due;
-            if due > now
-                && !self
-                    .later
-                    .peek()
-                    .is_some_and(|Reverse((due, _, key))| outdated(self, *due, key))
-            {
+        while let Some(Reverse((due, _, key))) = self.later.peek() {
+            let counts = self.due.get(key) == Some(due);
+            if counts && *due > now {
                 return;
             }
-            if let Some(Reverse((due, _, key))) = self.later.pop()
-                && !outdated(self, due, &key)
-            {
+            let Some(Reverse((_, _, key))) = self.later.pop() else {
+                return;
+            };
+            if counts {
                 self.due.remove(&key);
                 self.add(key, now);
             }
+        }
+    }
+
+    /// Keeps `later` in proportion to the keys in it, however often each was put off.
+    fn forget_outdated(&mut self) {
+        const SPARE: usize = 64;
+        if self.later.len() > 2 * self.due.len() + SPARE {
+            let due = &self.due;
+            self.later
+                .retain(|Reverse((at, _, key))| due.get(key) == Some(at));
         }
     }
 
@@ -193,5 +199,24 @@ impl State {
         let entry = self.keys.get_mut(&key)?;
         entry.wanted = false;
         Some((key, now.saturating_duration_since(entry.queued_at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_put_off_ever_again_takes_no_more_room_and_comes_once() {
+        let queue = WorkQueue::new();
+        let key = ObjectKey::new(None, "one");
+        for seconds in 0..10_000 {
+            queue.add_after(key.clone(), Duration::from_secs(300 + seconds % 7));
+        }
+        assert!(queue.state.lock().later.len() < 100);
+        let (next, _) = queue.next().await.unwrap();
+        assert_eq!(next, key);
+        queue.done(&key);
+        assert_eq!((queue.depth(), queue.delayed()), (0, 0));
     }
 }

@@ -420,6 +420,45 @@ async fn a_leader_whose_lease_is_taken_stops_and_its_late_writes_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_loses_the_lease_and_has_it_again_at_once_is_told_of_the_loss() {
+    let client = client();
+    client.api("default").create(&cat("tom")).await.unwrap();
+    let mut leader = Leadership::campaign(client.clone(), Election::new("default", "cats", "one"));
+    let before = leader.won().await;
+    let leases = client.api::<Lease>("default");
+    leases.delete("cats", &DeleteParams::default()).await.unwrap();
+    // The memory store answers at once, so nothing is seen of the time in between.
+    tokio::time::timeout(Duration::from_secs(20), leader.lost())
+        .await
+        .unwrap();
+    let again = leader.won().await;
+    let cats = |client: &Client| client.api::<Cat>("default");
+    cats(&again).put_status("tom", None, &1).await.unwrap();
+    let late = cats(&before).put_status("tom", None, &2).await;
+    assert!(late.is_err(), "the old fence has fallen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_somebody_else_to_the_lease_does_not_depose_its_holder() {
+    let client = client();
+    let mut leader = Leadership::campaign(client.clone(), Election::new("default", "cats", "one"));
+    leader.won().await;
+    let leases = client.api::<Lease>("default");
+    for round in 0..20 {
+        tokio::time::sleep(Duration::from_millis(1_900)).await;
+        let mut lease = leases.get("cats").await.unwrap();
+        lease
+            .metadata
+            .labels
+            .insert("round".to_owned(), round.to_string());
+        // A conflict here is one for the leader's renewal elsewhere.
+        let _ = leases.update(&lease).await;
+        assert!(leader.is_leader());
+    }
+    assert_eq!(leases.get("cats").await.unwrap().spec.lease_transitions, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_is_not_renewed_runs_out_by_the_candidates_own_clock() {
     let client = client();
     let mut first = Leadership::campaign(client.clone(), Election::new("default", "cats", "one"));

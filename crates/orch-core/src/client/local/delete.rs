@@ -41,10 +41,16 @@ impl LocalBackend {
         old: &Document,
         params: &DeleteParams,
     ) -> Result<Deleted, Failure> {
-        let grace = kind
-            .rules
-            .grace_period_seconds(old, params.grace_period_seconds)
-            .min(LONGEST_GRACE_SECONDS);
+        // Who asks again and names no period leaves the one that runs (apimachinery's BeforeDelete).
+        let pending = old.meta().deletion_grace_period_seconds;
+        let pending = pending.filter(|_| old.meta().is_deleting() && params.grace_period_seconds.is_none());
+        let grace = match pending.and_then(|seconds| u64::try_from(seconds).ok()) {
+            Some(pending) => pending,
+            None => kind
+                .rules
+                .grace_period_seconds(old, params.grace_period_seconds)
+                .min(LONGEST_GRACE_SECONDS),
+        };
         let meta = deleting(old.meta(), grace, params.propagation, time::now());
         let api = |error| Failure::Api(bad(error));
         if meta == *old.meta() {

@@ -226,7 +226,9 @@ struct Hub {
 
 #[derive(Default)]
 struct State {
-    running: bool,
+    /// Which of the hub's tasks runs it, if one does.
+    run: Option<u64>,
+    runs: u64,
     /// Everything up to here has been handed out.
     revision: Revision,
     /// The last changes; all after `recent_after` are here.
@@ -262,7 +264,7 @@ impl Hub {
 
     fn subscribe(self: &Arc<Self>, filter: &Filter, after: Revision) -> Subscribed {
         let mut state = self.state.lock();
-        if !state.running {
+        if state.run.is_none() {
             return Subscribed::Idle;
         }
         if after < state.recent_after {
@@ -309,16 +311,18 @@ impl Hub {
         after: Revision,
     ) -> Option<Subscription> {
         let mut state = self.state.lock();
-        if state.running {
+        if state.run.is_some() {
             return (after >= state.recent_after).then(|| self.add(&mut state, filter, after));
         }
-        state.running = true;
+        state.runs += 1;
+        let run = state.runs;
+        state.run = Some(run);
         state.revision = after;
         state.recent.clear();
         state.recent_after = after;
         let subscription = self.add(&mut state, filter, after);
         drop(state);
-        let running = Running(self.clone());
+        let running = Running(self.clone(), run);
         let store = store.clone();
         tokio::spawn(async move { running.run(store, watch).await });
         Some(subscription)
@@ -376,8 +380,8 @@ impl Hub {
     }
 }
 
-/// The hub's task. However it ends, even with its tokio runtime, the hub can be started again.
-struct Running(Arc<Hub>);
+/// The hub's task, and its number. However it ends, even with its tokio runtime, the hub can be started again.
+struct Running(Arc<Hub>, u64);
 
 impl Running {
     async fn run(self, store: Arc<dyn Store>, mut watch: crate::store::Watch) {
@@ -389,7 +393,8 @@ impl Running {
                 () = hub.deserted.notified() => {
                     let mut state = hub.state.lock();
                     if state.watchers.is_empty() {
-                        state.running = false;
+                        state.run = None;
+                        state.recent.clear();
                         return;
                     }
                     continue;
@@ -429,10 +434,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        if !state.running {
+        // If it is another's by now, that one feeds the watchers.
+        if state.run != Some(self.1) {
             return;
         }
-        state.running = false;
+        state.run = None;
         for watcher in state.watchers.values() {
             watcher.fail("the hub that fed this watch ended".to_owned());
         }

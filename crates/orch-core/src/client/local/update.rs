@@ -25,6 +25,7 @@ impl LocalBackend {
         match part {
             Part::Whole => {}
             Part::Status => {
+                check_names(target, meta)?;
                 let status = to_json(object.get("status").unwrap_or(&Value::Null))?;
                 return self
                     .write_status(target, &read, params, |_| Ok(status.clone()))
@@ -69,6 +70,7 @@ impl LocalBackend {
             match part {
                 Part::Whole => {}
                 Part::Status => {
+                    check_names(target, meta)?;
                     let read = Expectation::of(meta)?;
                     return self
                         .merge_status(target, &read, merge.get("status"), params)

@@ -103,6 +103,20 @@ async fn finalizers_hold_an_object_until_the_last_is_taken_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_delete_that_names_no_period_leaves_a_longer_one() {
+    let cats = graceful();
+    cats.create(&cat("tom", 9)).await.unwrap();
+    let long = DeleteParams {
+        grace_period_seconds: Some(600),
+        ..DeleteParams::default()
+    };
+    cats.delete("tom", &long).await.unwrap();
+    cats.delete("tom", &DeleteParams::default()).await.unwrap();
+    let meta = cats.get("tom").await.unwrap().metadata;
+    assert_eq!(meta.deletion_grace_period_seconds, Some(600));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_grace_period_can_be_shortened_but_not_lengthened() {
     let cats = graceful();
     cats.create(&cat("tom", 9)).await.unwrap();
@@ -126,6 +140,9 @@ async fn a_grace_period_can_be_shortened_but_not_lengthened() {
     cats.delete("tom", &shorter).await.unwrap();
     let second = cats.get("tom").await.unwrap().metadata;
     assert_eq!(second.deletion_grace_period_seconds, Some(5));
+    // The kind's own thirty seconds are not asked for again.
+    cats.delete("tom", &DeleteParams::default()).await.unwrap();
+    assert_eq!(cats.get("tom").await.unwrap().metadata, second);
     assert!(second.deletion_timestamp < first.deletion_timestamp);
     assert!(matches!(
         cats.delete("tom", &DeleteParams::now()).await.unwrap(),
