@@ -138,11 +138,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => Arc::new(MemoryStore::new()),
     };
     let base = std::env::temp_dir().join(format!("orch-workspaces-{}", std::process::id()));
-    let result = tokio::time::timeout(Duration::from_secs(30), run(&Client::new(store), &base)).await;
+    let client = Client::new(store);
+    let result = tokio::select! {
+        result = tokio::time::timeout(Duration::from_secs(30), run(&client, &base)) => {
+            result.map_err(|_| "gave up after 30 s".into()).and_then(|done| done.map_err(Into::into))
+        }
+        _ = tokio::signal::ctrl_c() => {
+            println!("interrupted; with --data the next run goes on from here");
+            Ok(())
+        }
+    };
     if base.exists() {
         std::fs::remove_dir_all(&base)?;
     }
-    Ok(result.map_err(|_| "gave up after 30 s")??)
+    result
 }
 
 async fn run(client: &Client, base: &Path) -> Result<(), ApiError> {
@@ -162,6 +171,13 @@ async fn run(client: &Client, base: &Path) -> Result<(), ApiError> {
             .and_then(|workspace| workspace.status.clone())
     };
 
+    workspaces.synced().await;
+    if workspaces.get(&key).is_some() {
+        println!("demo: removing what an interrupted run has left");
+        let api = client.api::<Workspace>(NAMESPACE);
+        api.delete("demo", &DeleteParams::default()).await?;
+        until(&workspaces, || workspaces.get(&key).is_none()).await;
+    }
     let wanted = Workspace {
         metadata: ObjectMeta::named("demo"),
         spec: WorkspaceSpec { lifetime_seconds: 2 },
