@@ -40,6 +40,10 @@ pub use unimplemented::Unimplemented;
 /// metadata: {name: web, namespace: shop}
 /// spec:
 ///   replicas: three
+///   selector: {matchLabels: {app: web}}
+///   template:
+///     metadata: {labels: {app: web}}
+///     spec: {containers: [{name: web, image: nginx}]}
 /// ";
 /// let errors = Manifest::read("web.yaml", text, &ManifestKinds::builtin()).unwrap_err();
 /// assert_eq!(

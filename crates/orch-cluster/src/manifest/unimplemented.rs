@@ -101,20 +101,15 @@ impl Unimplemented {
 pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
     let spec = |path: &str| Unimplemented::field(format!("{prefix}spec.{path}"));
     let mut fields: Vec<Unimplemented> = [
-        "activeDeadlineSeconds",
         "affinity.podAffinity",
         "affinity.podAntiAffinity",
         "ephemeralContainers",
         "hostnameOverride",
-        "initContainers",
-        "overhead",
         "preemptionPolicy",
         "priorityClassName",
-        "readinessGates",
         "resourceClaims",
         "resources",
         "runtimeClassName",
-        "schedulingGates",
         "securityContext.appArmorProfile",
         "securityContext.fsGroup",
         "securityContext.fsGroupChangePolicy",
@@ -122,11 +117,15 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         "securityContext.seLinuxOptions",
         "securityContext.seccompProfile",
         "securityContext.supplementalGroupsPolicy",
-        "securityContext.sysctls",
         "securityContext.windowsOptions",
         "subdomain",
         "topologySpreadConstraints",
-        "volumes",
+        "volumes[*].csi",
+        "volumes[*].ephemeral",
+        "volumes[*].image",
+        "volumes[*].iscsi",
+        "volumes[*].nfs",
+        "volumes[*].persistentVolumeClaim",
     ]
     .into_iter()
     .map(spec)
@@ -141,7 +140,6 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
             .because("there is no cluster DNS, so the machine's resolver is used"),
         spec("enableServiceLinks").unless(false),
         spec("hostIPC").unless(false),
-        spec("hostPID").unless(false),
         spec("hostUsers").unless(true),
         spec("os.name").unless("linux"),
         spec("schedulerName").unless("default-scheduler"),
@@ -149,7 +147,9 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         spec("serviceAccountName").unless("default"),
         spec("setHostnameAsFQDN").unless(false),
     ]);
-    fields.extend(container(&format!("{prefix}spec.containers[*].")));
+    for list in ["containers", "initContainers"] {
+        fields.extend(container(&format!("{prefix}spec.{list}[*].")));
+    }
     fields
 }
 
@@ -157,11 +157,9 @@ fn container(prefix: &str) -> Vec<Unimplemented> {
     let field = |path: &str| Unimplemented::field(format!("{prefix}{path}"));
     let mut fields: Vec<Unimplemented> = [
         "env[*].valueFrom.fileKeyRef",
-        "lifecycle",
         "resizePolicy",
         "resources.claims",
         "resources.limits.ephemeral-storage",
-        "restartPolicy",
         "restartPolicyRules",
         "securityContext.appArmorProfile",
         "securityContext.procMount",
@@ -169,7 +167,6 @@ fn container(prefix: &str) -> Vec<Unimplemented> {
         "securityContext.seccompProfile",
         "securityContext.windowsOptions",
         "volumeDevices",
-        "volumeMounts",
     ]
     .into_iter()
     .map(field)
@@ -178,7 +175,6 @@ fn container(prefix: &str) -> Vec<Unimplemented> {
     fields.push(field("terminationMessagePolicy").unless("File"));
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         fields.push(field(&format!("{probe}.grpc")));
-        fields.push(field(&format!("{probe}.terminationGracePeriodSeconds")));
     }
     fields
 }

@@ -19,7 +19,7 @@ spec:
   template:
     spec:
       hostIPC: false
-      hostPID: true
+      hostUsers: false
       dnsPolicy: ClusterFirst
       schedulerName: default-scheduler
       initContainers: []
@@ -30,27 +30,28 @@ spec:
       - name: a
         terminationMessagePath: /dev/termination-log
       - name: b
-        lifecycle: {preStop: {sleep: {seconds: 1}}}
+        volumeDevices: [{name: v, devicePath: /dev/v}]
         livenessProbe:
           grpc: {port: 1}
         volumeMounts: [{name: v, mountPath: /v}]
       volumes:
       - name: v
         emptyDir: {}
+      - name: w
+        nfs: {server: s, path: /}
 status: {replicas: 5}
 ",
     );
     let web = "(document 1, Deployment default/web): spec.template.spec";
     let no = "not implemented in this version; it is stored but has no effect here";
     let expected = [
-        format!("web.yaml:8 {web}.hostPID: {no}"),
+        format!("web.yaml:8 {web}.hostUsers: {no}"),
         format!("web.yaml:9 {web}.dnsPolicy: not implemented in this version: there is no cluster DNS, so the machine's resolver is used; it is stored but has no effect here"),
         format!("web.yaml:13 {web}.affinity.podAffinity: {no}"),
-        format!("web.yaml:19 {web}.containers[1].lifecycle: {no}"),
+        format!("web.yaml:19 {web}.containers[1].volumeDevices: {no}"),
         format!("web.yaml:21 {web}.containers[1].livenessProbe.grpc: {no}"),
-        format!("web.yaml:22 {web}.containers[1].volumeMounts: {no}"),
-        format!("web.yaml:23 {web}.volumes: {no}"),
-        "web.yaml:26 (document 1, Deployment default/web): status: written by controllers alone; what a manifest says of it has no effect".to_owned(),
+        format!("web.yaml:27 {web}.volumes[1].nfs: {no}"),
+        "web.yaml:28 (document 1, Deployment default/web): status: written by controllers alone; what a manifest says of it has no effect".to_owned(),
     ];
     assert_eq!(told, expected);
 }
