@@ -182,5 +182,7 @@ async fn idle_containers_cost_no_processor_time() {
     holder.kill();
     let runtime = ProcessRuntime::open(dir.path()).await.unwrap();
     runtime.remove_sandbox(&sandbox(&runtime).await).await.unwrap();
-    assert!(ticks <= 1, "{ticks} hundredths of a second in three seconds");
+    // The kernel charges whole hundredths to whom they find running: on a busy machine a wake-up or two at the
+    // beginning cost as many. What polls, or goes through /proc, costs tens.
+    assert!(ticks <= 4, "{ticks} hundredths of a second in three seconds");
 }
