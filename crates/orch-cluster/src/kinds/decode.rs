@@ -1,11 +1,13 @@
-//! Decodes raw objects into types, and says where that fails.
+//! Decodes objects into types, and says where that fails.
 
-use orch_core::object::RawObject;
-use orch_core::object::{FieldError, FieldPath};
+use std::error::Error;
+use std::sync::Arc;
+
+use orch_core::object::{Document, FieldError, FieldPath, Object};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Decodes a raw object.
+/// The object as its Rust type, shared with all who read the document.
 ///
 /// # Errors
 ///
@@ -13,34 +15,35 @@ use serde_json::Value;
 ///
 /// ```
 /// # use k8s_openapi::api::core::v1::Pod;
-/// let raw = serde_json::json!({"spec": {"containers": [{"name": "web", "ports": [{"containerPort": "http"}]}]}});
-/// let error = orch_cluster::kinds::decode::decode::<Pod>(raw.as_object().unwrap()).unwrap_err();
+/// # use orch_core::object::Document;
+/// let pod = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+///     "spec": {"containers": [{"name": "web", "ports": [{"containerPort": "http"}]}]}}"#;
+/// let error = orch_cluster::kinds::decode::typed::<Pod>(&Document::parse(pod.into())?).unwrap_err();
 /// assert!(error.to_string().starts_with("spec.containers[0].ports[0].containerPort: Invalid value: \"http\""));
+/// # Ok::<(), orch_core::object::DocumentError>(())
 /// ```
-pub fn decode<K: DeserializeOwned>(object: &RawObject) -> Result<K, FieldError> {
-    // Keeping track of the path costs as much again as decoding, so it is done only to explain a failure.
-    K::deserialize(object).or_else(|_| {
-        let value = Value::Object(object.clone());
-        serde_path_to_error::deserialize(&value).map_err(|error| explain(&value, &FieldPath::root(), &error))
-    })
+pub fn typed<K: Object>(document: &Document) -> Result<Arc<K>, FieldError> {
+    let typed = document.typed();
+    typed.map_err(|error| explain::<K>(document.stored(), &FieldPath::root(), &error))
 }
 
 /// Decodes JSON text that stands at `at` of an object.
 pub(super) fn decode_json<T: DeserializeOwned>(json: &[u8], at: &FieldPath) -> Result<T, FieldError> {
-    serde_json::from_slice(json).or_else(|_| {
-        let value: Value = serde_json::from_slice(json).unwrap_or_default();
-        serde_path_to_error::deserialize(&value).map_err(|error| explain(&value, at, &error))
-    })
+    serde_json::from_slice(json).map_err(|error| explain::<T>(json, at, &error))
 }
 
-fn explain(
-    value: &Value,
-    at: &FieldPath,
-    error: &serde_path_to_error::Error<serde_json::Error>,
-) -> FieldError {
-    use serde_path_to_error::Segment;
-    let (mut path, mut found) = (at.clone(), Some(value));
-    for segment in error.path() {
+/// Says where JSON does not fit. Keeping track of the path costs as much again as decoding, so it is done only to
+/// explain a failure; through a boxed deserializer, so that no type is compiled a second time for it.
+fn explain<T: DeserializeOwned>(json: &[u8], at: &FieldPath, error: &dyn Error) -> FieldError {
+    use serde_path_to_error::{Deserializer, Segment, Track};
+    let value: Value = serde_json::from_slice(json).unwrap_or_default();
+    let mut track = Track::new();
+    let mut tracked = <dyn erased_serde::Deserializer<'_>>::erase(Deserializer::new(&value, &mut track));
+    let again = erased_serde::deserialize::<T>(&mut tracked).err();
+    drop(tracked);
+    let message = again.map_or_else(|| error.to_string(), |error| error.to_string());
+    let (mut path, mut found) = (at.clone(), Some(&value));
+    for segment in &track.path() {
         match segment {
             Segment::Seq { index } => {
                 path = path.index(*index);
@@ -53,5 +56,5 @@ fn explain(
             Segment::Enum { .. } | Segment::Unknown => break,
         }
     }
-    FieldError::type_invalid(&path, found, error.inner().to_string())
+    FieldError::type_invalid(&path, found, message)
 }

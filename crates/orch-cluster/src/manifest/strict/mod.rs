@@ -47,7 +47,9 @@ pub(super) fn check<T: DeserializeOwned>(value: &Value) -> Checked {
     });
     while wrong.len() < MAX_FAULTS {
         notes.borrow_mut().start_over();
-        let Err(error) = T::deserialize(Tracked::root(value, &notes)) else {
+        // Boxed, so that no type is compiled a second time for this.
+        let mut tracked = <dyn erased_serde::Deserializer<'_>>::erase(Tracked::root(value, &notes));
+        let Err(error) = erased_serde::deserialize::<T>(&mut tracked) else {
             break;
         };
         let mut notes = notes.borrow_mut();
