@@ -217,21 +217,21 @@ fn without_status(object: &mut RawObject) {
 fn one<K: Object>(new: &Document, rule: fn(&K) -> FieldErrors) -> FieldErrors {
     match decode::typed(new) {
         Ok(new) => rule(&new),
-        Err(error) => error.into(),
+        Err(errors) => errors,
     }
 }
 
 fn two<K: Object>(new: &Document, old: &Document, rule: fn(&K, &K) -> FieldErrors) -> FieldErrors {
     match (decode::typed(new), decode::typed(old)) {
         (Ok(new), Ok(old)) => rule(&new, &old),
-        (Err(error), _) | (_, Err(error)) => error.into(),
+        (Err(errors), _) | (_, Err(errors)) => errors,
     }
 }
 
 fn status<S: DeserializeOwned + Default>(json: &[u8], rule: impl FnOnce(&S) -> FieldErrors) -> FieldErrors {
     match decode::decode_json::<Option<S>>(json, &FieldPath::new("status")) {
         Ok(status) => rule(&status.unwrap_or_default()),
-        Err(error) => error.into(),
+        Err(errors) => errors,
     }
 }
 

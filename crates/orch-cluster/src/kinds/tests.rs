@@ -177,7 +177,7 @@ fn a_status_is_checked() {
             "po",
             json!({}),
             json!({"phase": 5}),
-            "status.phase: Invalid value: 5: invalid type: integer `5`, expected a string",
+            "status.phase: Invalid value: expected a string, got 5; put it in quotes to make it one",
         ),
         (
             "ns",

@@ -109,7 +109,7 @@ fn what_a_deployment_may_not_be_is_said_in_kubernetes_words() {
         (
             "/spec/replicas",
             json!("three"),
-            vec!["spec.replicas: Invalid value: \"three\": invalid type: string \"three\", expected i32"],
+            vec!["spec.replicas: Invalid value: expected an integer, got \"three\""],
         ),
     ] {
         let errors = created("apps/v1", with(deployment(), path, value.clone())).unwrap_err();

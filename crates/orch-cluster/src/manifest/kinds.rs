@@ -8,9 +8,9 @@ use orch_core::client::KindRules;
 use orch_core::object::{ApiResource, Document, FieldPath, Object, Segment};
 use serde_json::{Map, Value};
 
-use super::strict::{self, Checked, Fault};
 use super::unimplemented::{self, Unimplemented};
 use crate::kinds::{self, BuiltIn};
+use crate::strict::{self, Checked, Fault};
 
 /// The kinds that a manifest may hold: for each, the type it must decode as and the fields that have no
 /// effect here.

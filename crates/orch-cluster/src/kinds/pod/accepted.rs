@@ -41,7 +41,7 @@ pub fn validate_new(pod: &Document) -> FieldErrors {
     }
     let typed: Arc<Pod> = match decode::typed(pod) {
         Ok(typed) => typed,
-        Err(error) => return error.into(),
+        Err(errors) => return errors,
     };
     let errors = validate(&typed);
     if errors.is_empty()
