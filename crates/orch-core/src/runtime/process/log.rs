@@ -274,6 +274,7 @@ impl Tail {
         // Small enough that a file does not outgrow its limit by much.
         let size = usize::try_from(limits.file_bytes / 8).unwrap_or(CHUNK);
         let mut chunk = vec![0; size.clamp(512, CHUNK)];
+        self.skip(stream, dir, limits)?;
         let mut moved = 0;
         while moved < TURN {
             let raw = &self.raw[stream as usize];
@@ -315,6 +316,25 @@ impl Tail {
             }
         }
         Ok(true)
+    }
+
+    /// Leaves out what rotation would remove anyway, where a program writes faster than its output can be moved.
+    fn skip(&mut self, stream: LogStream, dir: &Path, limits: LogLimits) -> io::Result<()> {
+        let kept = limits.file_bytes.saturating_mul(limits.files as u64);
+        let raw = &mut self.raw[stream as usize];
+        let written = raw.file.metadata()?.len();
+        if written.saturating_sub(raw.read) <= kept.saturating_add(TURN) {
+            return Ok(());
+        }
+        let mut start = vec![0; PIECE];
+        let count = raw.file.read_at(&mut start, written - kept)?;
+        let line = start[..count].iter().position(|byte| *byte == b'\n');
+        raw.read = written - kept + line.map_or(0, |end| end as u64 + 1);
+        raw.pending.clear();
+        os::punch(&raw.file, raw.punched, raw.read)?;
+        raw.punched = raw.read;
+        // A file's name says where in the raw output it begins.
+        self.rotate(dir, limits)
     }
 
     /// How many bytes of each stream the log has.
