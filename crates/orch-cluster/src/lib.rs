@@ -7,3 +7,4 @@ pub mod events;
 pub mod kinds;
 pub mod manifest;
 pub mod scheduling;
+mod strict;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, NamespaceStatus, Node, NodeStatus, Pod, PodStatus, Secret,
 };
 use orch_core::client::{Kind, KindRules, SubresourceWrite, Wanted};
-use orch_core::object::{ApiResource, Document, RawObject, Scope};
+use orch_core::object::{ApiResource, Document, Object, RawObject, Scope};
 use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
@@ -36,8 +36,8 @@ pub struct BuiltIn {
     prepare_create: fn(&mut RawObject),
     prepare_update: fn(&mut RawObject, &RawObject),
     default: fn(&mut RawObject),
-    validate: fn(&RawObject) -> FieldErrors,
-    validate_update: fn(&RawObject, &RawObject) -> FieldErrors,
+    validate: fn(&Document) -> FieldErrors,
+    validate_update: fn(&Document, &Document) -> FieldErrors,
     validate_status: fn(&[u8], &Document) -> FieldErrors,
     grace_period_seconds: fn(&Document, Option<u64>) -> u64,
     blocks_removal: fn(&Document) -> bool,
@@ -102,7 +102,7 @@ pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
             subresources: &[("binding", pod::bind)],
             prepare_create: pod::prepare_create,
             default: pod::default,
-            validate: pod::validate_raw,
+            validate: pod::validate_new,
             validate_update: |new, old| two::<Pod>(new, old, pod::validate_update),
             validate_status: |new, old| status(new, |new: &PodStatus| pod::validate_status(new, old)),
             grace_period_seconds: pod::deletion_grace,
@@ -214,28 +214,24 @@ fn without_status(object: &mut RawObject) {
     object.remove("status");
 }
 
-fn one<K: DeserializeOwned>(new: &RawObject, rule: fn(&K) -> FieldErrors) -> FieldErrors {
-    match decode::decode(new) {
+fn one<K: Object>(new: &Document, rule: fn(&K) -> FieldErrors) -> FieldErrors {
+    match decode::typed(new) {
         Ok(new) => rule(&new),
-        Err(error) => error.into(),
+        Err(errors) => errors,
     }
 }
 
-fn two<K: DeserializeOwned>(
-    new: &RawObject,
-    old: &RawObject,
-    rule: fn(&K, &K) -> FieldErrors,
-) -> FieldErrors {
-    match (decode::decode(new), decode::decode(old)) {
+fn two<K: Object>(new: &Document, old: &Document, rule: fn(&K, &K) -> FieldErrors) -> FieldErrors {
+    match (decode::typed(new), decode::typed(old)) {
         (Ok(new), Ok(old)) => rule(&new, &old),
-        (Err(error), _) | (_, Err(error)) => error.into(),
+        (Err(errors), _) | (_, Err(errors)) => errors,
     }
 }
 
 fn status<S: DeserializeOwned + Default>(json: &[u8], rule: impl FnOnce(&S) -> FieldErrors) -> FieldErrors {
     match decode::decode_json::<Option<S>>(json, &FieldPath::new("status")) {
         Ok(status) => rule(&status.unwrap_or_default()),
-        Err(error) => error.into(),
+        Err(errors) => errors,
     }
 }
 
@@ -257,11 +253,11 @@ impl KindRules for &'static BuiltIn {
         (self.default)(object);
     }
 
-    fn validate(&self, object: &RawObject) -> FieldErrors {
+    fn validate(&self, object: &Document) -> FieldErrors {
         (self.validate)(object)
     }
 
-    fn validate_update(&self, object: &RawObject, old: &RawObject) -> FieldErrors {
+    fn validate_update(&self, object: &Document, old: &Document) -> FieldErrors {
         (self.validate_update)(object, old)
     }
 

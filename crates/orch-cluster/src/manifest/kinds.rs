@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{apps, coordination, core};
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
-use orch_core::object::{ApiResource, FieldPath, Object, Segment};
-use serde_json::Value;
+use orch_core::object::{ApiResource, Document, FieldPath, Object, Segment};
+use serde_json::{Map, Value};
 
-use super::strict::{self, Checked, Fault};
 use super::unimplemented::{self, Unimplemented};
 use crate::kinds::{self, BuiltIn};
+use crate::strict::{self, Checked, Fault};
 
 /// The kinds that a manifest may hold: for each, the type it must decode as and the fields that have no
 /// effect here.
@@ -222,7 +222,13 @@ impl Kind {
                 .iter()
                 .any(|known| is_within(path, known) || is_within(known, path))
         };
-        let errors = rules.validate(&object);
+        object
+            .entry("metadata")
+            .or_insert_with(|| Value::Object(Map::new()));
+        let Ok(document) = Document::from_raw(&object) else {
+            return Vec::new();
+        };
+        let errors = rules.validate(&document);
         let errors = errors.iter().filter(|error| !is_told(&error.path));
         errors
             .map(|error| Fault {

@@ -13,7 +13,6 @@ mod kinds;
 mod node;
 mod read;
 mod scalar;
-mod strict;
 #[cfg(test)]
 mod tests;
 mod unimplemented;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::item::describe;
 use super::kinds::{Kind, ManifestKinds, slot};
 use super::node::{Content, Entry, Node, Position};
-use super::strict::Fault;
 use super::{Item, Limits, Manifest, ManifestError, ManifestErrors, ManifestWarning, Place, yaml};
+use crate::strict::Fault;
 
 pub(super) fn read(
     file: &str,

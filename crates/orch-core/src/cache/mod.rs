@@ -65,7 +65,7 @@ impl<V> Drop for Handle<V> {
     }
 }
 
-type Project<V> = Box<dyn Fn(&Document) -> Result<V, DocumentError> + Send + Sync>;
+type Project<V> = Box<dyn Fn(&Document) -> Result<Arc<V>, DocumentError> + Send + Sync>;
 type Indexer<V> = Box<dyn Fn(&V, &ObjectMeta) -> Vec<String> + Send + Sync>;
 type Handler<V> = Arc<dyn Fn(&Change<'_, V>) + Send + Sync>;
 
@@ -98,7 +98,7 @@ pub struct Change<'a, V> {
 impl<K: Object> Cache<K> {
     /// A cache of objects as their Rust type.
     pub fn builder(client: &Client) -> CacheBuilder<K> {
-        CacheBuilder::new(client, K::resource(), Box::new(Document::decode))
+        CacheBuilder::new(client, K::resource(), Box::new(Document::typed))
     }
 }
 
@@ -109,7 +109,11 @@ impl<V: Send + Sync + 'static> Cache<V> {
         resource: ApiResource,
         project: impl Fn(&Document) -> Result<V, DocumentError> + Send + Sync + 'static,
     ) -> CacheBuilder<V> {
-        CacheBuilder::new(client, resource, Box::new(project))
+        CacheBuilder::new(
+            client,
+            resource,
+            Box::new(move |document| project(document).map(Arc::new)),
+        )
     }
 
     /// The kind.

@@ -25,9 +25,9 @@ impl<V> Clone for Item<V> {
 }
 
 impl<V> Item<V> {
-    pub(super) fn new(value: V, controller: Option<&OwnerReference>, filed: Vec<Vec<String>>) -> Self {
+    pub(super) fn new(value: Arc<V>, controller: Option<&OwnerReference>, filed: Vec<Vec<String>>) -> Self {
         Self {
-            value: Arc::new(value),
+            value,
             controller: controller.cloned().map(Arc::new),
             filed: (!filed.is_empty()).then(|| filed.into()),
         }

@@ -11,7 +11,7 @@ use super::{
     ApiError, Client, Collection, DeleteParams, Deleted, ErrorSubject, ListParams, Part, Patch, Target,
     WatchEvent, WatchParams, WriteParams, Written,
 };
-use crate::object::{ApiResource, Document, Object, ObjectKey};
+use crate::object::{ApiResource, Document, DocumentError, Object, ObjectKey};
 use crate::store::Revision;
 
 /// Reads and writes objects of kind `K`, in one namespace or in all.
@@ -87,11 +87,26 @@ impl<K: Object> Api<K> {
         }
     }
 
+    /// For a document that few others will read: what is decoded is not held for them.
     fn decode(&self, document: &Document) -> Result<K, ApiError> {
-        document.decode().map_err(|source| ApiError::Decode {
+        let decoded = match document.held::<K>() {
+            Some(held) => Ok(K::clone(&held)),
+            None => document.decode(),
+        };
+        decoded.map_err(|source| self.undecoded(document, source))
+    }
+
+    /// For a document that caches and watchers will read as well.
+    fn decode_shared(&self, document: &Document) -> Result<K, ApiError> {
+        let decoded = document.typed::<K>().map(|held| K::clone(&held));
+        decoded.map_err(|source| self.undecoded(document, source))
+    }
+
+    fn undecoded(&self, document: &Document, source: DocumentError) -> ApiError {
+        ApiError::Decode {
             subject: ErrorSubject::new(self.resource(), &document.key()),
             source,
-        })
+        }
     }
 
     fn written(&self, written: Written) -> Result<K, ApiError> {
@@ -99,7 +114,7 @@ impl<K: Object> Api<K> {
             let meta = written.document.meta();
             tracing::warn!(kind = %self.resource().kind, namespace = meta.namespace, name = meta.name, "{warning}");
         }
-        self.decode(&written.document)
+        self.decode_shared(&written.document)
     }
 
     fn raw(&self, object: &K) -> Result<crate::object::RawObject, ApiError> {
@@ -230,7 +245,7 @@ impl<K: Object> Api<K> {
                     Ok(batch) => batch
                         .events
                         .into_iter()
-                        .map(|event| event.try_map(|d| api.decode(&d)))
+                        .map(|event| event.try_map(|d| api.decode_shared(&d)))
                         .collect(),
                     Err(error) => vec![Err(error)],
                 };

@@ -10,8 +10,9 @@ use crate::object::{ApiResource, Document, FieldErrors, RawObject};
 
 /// The rules of a kind, run for every writer. All are pure; each has a default that allows everything.
 ///
-/// On create, in this order: [`prepare_create`](Self::prepare_create), [`default`](Self::default), admission,
-/// [`validate`](Self::validate). On update: `prepare_update`, `default`, admission, `validate_update`.
+/// On create, in this order: [`prepare_create`](Self::prepare_create), [`default`](Self::default), admission, which may change it
+/// (then `default` again), [`validate`](Self::validate), admission, which may refuse it. On update the same with
+/// `prepare_update` and `validate_update`.
 pub trait KindRules: Send + Sync + 'static {
     /// Takes out what a creator may not set.
     fn prepare_create(&self, object: &mut RawObject) {
@@ -28,14 +29,15 @@ pub trait KindRules: Send + Sync + 'static {
         let _ = object;
     }
 
-    /// Everything that is wrong with a new object.
-    fn validate(&self, object: &RawObject) -> FieldErrors {
+    /// Everything that is wrong with a new object. Rules over a Rust type take it from [`Document::typed`]: what they
+    /// decode is what the writer, caches and watchers get.
+    fn validate(&self, object: &Document) -> FieldErrors {
         let _ = object;
         FieldErrors::default()
     }
 
     /// Everything that is wrong with an object that replaces `old`.
-    fn validate_update(&self, object: &RawObject, old: &RawObject) -> FieldErrors {
+    fn validate_update(&self, object: &Document, old: &Document) -> FieldErrors {
         let _ = old;
         self.validate(object)
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::typed::Typed;
 use super::{Object, ObjectKey, ObjectMeta};
 use crate::store::Revision;
 
@@ -43,6 +44,7 @@ struct Inner {
     kind: Span,
     metadata: Span,
     fields: Box<[(Span, Span)]>,
+    typed: Typed,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -68,7 +70,7 @@ pub enum DocumentError {
     #[error("{field}: {reason}")]
     Field {
         /// The field's path.
-        field: &'static str,
+        field: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -107,7 +109,9 @@ impl Document {
 
     /// The same object, last written at `revision`.
     pub(crate) fn at(mut self, revision: Revision) -> Self {
-        Arc::make_mut(&mut self.0).meta.resource_version = Some(revision);
+        let inner = Arc::make_mut(&mut self.0);
+        inner.meta.resource_version = Some(revision);
+        inner.typed.set_revision(revision);
         self
     }
 
@@ -130,8 +134,8 @@ impl Document {
             });
         }
         let top: TopLevel<'_> = serde_json::from_slice(&json)?;
-        let missing = |field, example| DocumentError::Field {
-            field,
+        let missing = |field: &str, example| DocumentError::Field {
+            field: field.to_owned(),
             reason: format!("required, a string such as {example:?}"),
         };
         let span_of = |text: &str| {
@@ -153,15 +157,12 @@ impl Document {
         let kind = word(top.kind, "kind", "Pod")?;
         let Some(metadata) = top.metadata else {
             return Err(DocumentError::Field {
-                field: "metadata",
+                field: "metadata".to_owned(),
                 reason: "required".to_owned(),
             });
         };
         let meta: ObjectMeta =
-            serde_json::from_str(metadata.get()).map_err(|error| DocumentError::Field {
-                field: "metadata",
-                reason: error.to_string(),
-            })?;
+            serde_json::from_str(metadata.get()).map_err(|_| metadata_error(metadata.get()))?;
         let metadata = span_of(metadata.get());
         let fields = top
             .rest
@@ -175,6 +176,7 @@ impl Document {
             metadata,
             fields,
             json,
+            typed: Typed::default(),
         })))
     }
 
@@ -259,6 +261,29 @@ impl Document {
         Ok(serde_json::from_slice(&self.to_json())?)
     }
 
+    /// Decodes it into a Rust type once, and shares what was decoded with all who ask for the same type.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use orch_core::object::{Document, Object, ObjectMeta};
+    /// # #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, Object)]
+    /// # #[object(group = "example.com", kind = "Cat")]
+    /// # struct Cat { metadata: ObjectMeta }
+    /// let json = r#"{"apiVersion":"example.com/v1","kind":"Cat","metadata":{"name":"tom"}}"#;
+    /// let document = Document::parse(json.into())?;
+    /// let (one, other) = (document.typed::<Cat>()?, document.clone().typed::<Cat>()?);
+    /// assert!(Arc::ptr_eq(&one, &other));
+    /// # Ok::<(), orch_core::object::DocumentError>(())
+    /// ```
+    pub fn typed<K: Object>(&self) -> Result<Arc<K>, DocumentError> {
+        self.0.typed.get_or_try(|| self.decode())
+    }
+
+    /// What [`typed`](Self::typed) has decoded before, if that was this type.
+    pub(crate) fn held<K: Object>(&self) -> Option<Arc<K>> {
+        self.0.typed.held()
+    }
+
     /// The whole object as a JSON map, with its resource version.
     pub fn to_raw(&self) -> Result<RawObject, DocumentError> {
         Ok(serde_json::from_slice(&self.to_json())?)
@@ -300,6 +325,21 @@ impl Document {
         }
         out.push(b'}');
         Ok(out.into())
+    }
+}
+
+/// Where metadata does not fit: found by reading it again, for keeping track of the path costs as much as reading.
+fn metadata_error(json: &str) -> DocumentError {
+    let value: Value = serde_json::from_str(json).unwrap_or_default();
+    let error = serde_path_to_error::deserialize::<_, ObjectMeta>(&value).err();
+    let path = error.as_ref().map(|error| error.path());
+    let reason = error.as_ref().map(|error| error.inner().to_string());
+    DocumentError::Field {
+        field: match path.filter(|path| path.iter().next().is_some()) {
+            Some(path) => format!("metadata.{path}"),
+            None => "metadata".to_owned(),
+        },
+        reason: reason.unwrap_or_else(|| "a field is given twice".to_owned()),
     }
 }
 
@@ -363,7 +403,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 pub(crate) fn raw_object<K: Object>(object: &K) -> Result<RawObject, DocumentError> {
     let Value::Object(mut raw) = serde_json::to_value(object)? else {
         return Err(DocumentError::Field {
-            field: "",
+            field: String::new(),
             reason: "an object must be a JSON map".to_owned(),
         });
     };

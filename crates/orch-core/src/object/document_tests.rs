@@ -72,7 +72,7 @@ fn bytes_that_are_no_object_are_refused_with_the_reason() {
         (r#"{"apiVersion":"v1","kind":"Pod"}"#, "metadata: required"),
         (
             r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":"x"}}"#,
-            "metadata: invalid type",
+            "metadata.labels: invalid type",
         ),
         (
             r#"{"apiVersion":"v1","kind":"Pod","metadata":{"resourceVersion":"x"}}"#,

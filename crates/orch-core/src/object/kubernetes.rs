@@ -48,6 +48,10 @@ where
     fn set_metadata(&mut self, metadata: ObjectMeta) {
         *self.meta_mut() = into_kubernetes(metadata);
     }
+
+    fn set_resource_version(&mut self, revision: Revision) {
+        self.meta_mut().resource_version = Some(revision.to_string());
+    }
 }
 
 const MANAGED_FIELDS: &str = "managedFields";

@@ -15,10 +15,12 @@ pub mod names;
 mod quantity;
 mod resource;
 mod selector;
+mod typed;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use crate::store::Revision;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -88,6 +90,13 @@ pub trait Object: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + '
 
     /// Replaces its metadata.
     fn set_metadata(&mut self, metadata: ObjectMeta);
+
+    /// Writes the resource version into its metadata, and nothing else.
+    fn set_resource_version(&mut self, revision: Revision) {
+        let mut metadata = self.metadata().into_owned();
+        metadata.resource_version = Some(revision);
+        self.set_metadata(metadata);
+    }
 
     /// Its namespace (none if cluster-scoped or unset) and name.
     fn key(&self) -> ObjectKey {

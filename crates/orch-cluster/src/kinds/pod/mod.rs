@@ -37,7 +37,7 @@ mod update_tests;
 #[cfg(test)]
 mod validate_tests;
 
-pub use accepted::validate_raw;
+pub use accepted::validate_new;
 pub use default::{
     DEFAULT_TOLERATION_SECONDS, TAINT_NOT_READY, TAINT_UNREACHABLE, default, default_template,
 };

@@ -1,87 +1,96 @@
-//! Admission and validation.
+//! Admission: the rules that an application adds for all writers.
+
+use std::sync::Arc;
 
 use super::raw::bad;
 use super::{LocalBackend, subject};
-use crate::client::{AdmissionRequest, ApiError, Operation, Refusal, Target, WriteParams};
+use crate::client::{Admission, AdmissionRequest, ApiError, Client, Operation, Refusal, Target, WriteParams};
 use crate::object::{Document, FieldErrors, RawObject};
 
+/// The rules that want to see one write, and what they tell the writer.
+pub(super) struct Admitting<'a> {
+    operation: Operation,
+    target: &'a Target,
+    old: Option<&'a Document>,
+    dry_run: bool,
+    rules: Vec<Arc<dyn Admission>>,
+    client: Client,
+    pub(super) warnings: Vec<String>,
+}
+
 impl LocalBackend {
-    /// Runs admission around the kind's validation.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one admission request")]
-    pub(super) async fn admit(
+    pub(super) fn admission<'a>(
         &self,
         operation: Operation,
-        target: &Target,
-        object: &mut RawObject,
-        old: Option<&Document>,
+        target: &'a Target,
+        old: Option<&'a Document>,
         params: &WriteParams,
-        warnings: &mut Vec<String>,
-        validate: impl FnOnce(&RawObject) -> FieldErrors,
-    ) -> Result<(), ApiError> {
-        let rules = &self.shared.admission;
-        if !rules.iter().any(|rule| rule.handles(&target.resource, operation)) {
-            return invalid_if_any(target, validate(object));
-        }
-        let client = self.client();
-        let mut request = AdmissionRequest {
+    ) -> Admitting<'a> {
+        let rules = self.shared.admission.iter();
+        Admitting {
             operation,
-            resource: &target.resource,
-            key: &target.key,
-            object,
+            target,
             old,
             dry_run: params.dry_run,
-            warnings,
-            client: &client,
-        };
-        for rule in rules
-            .iter()
-            .filter(|rule| rule.handles(&target.resource, operation))
-        {
-            rule.mutate(&mut request)
-                .await
-                .map_err(|refusal| refused(target, rule.name(), refusal))?;
+            rules: rules
+                .filter(|rule| rule.handles(&target.resource, operation))
+                .cloned()
+                .collect(),
+            client: self.client(),
+            warnings: Vec::new(),
         }
-        invalid_if_any(target, validate(request.object))?;
-        for rule in rules
-            .iter()
-            .filter(|rule| rule.handles(&target.resource, operation))
-        {
-            rule.validate(&request)
-                .await
-                .map_err(|refusal| refused(target, rule.name(), refusal))?;
-        }
-        Ok(())
     }
 
-    /// Admission for a delete, where there is nothing to validate.
+    /// Admission for a delete, where nothing is stored that could be changed.
     pub(super) async fn admit_delete(
         &self,
         target: &Target,
         old: &Document,
         dry_run: bool,
     ) -> Result<(), ApiError> {
-        if !self
-            .shared
-            .admission
-            .iter()
-            .any(|rule| rule.handles(&target.resource, Operation::Delete))
-        {
+        let params = WriteParams { dry_run };
+        let mut admission = self.admission(Operation::Delete, target, Some(old), &params);
+        if admission.rules.is_empty() {
             return Ok(());
         }
         let mut object = old.to_raw().map_err(bad)?;
-        let params = WriteParams { dry_run };
-        let nothing = |_: &RawObject| FieldErrors::default();
-        let mut warnings = Vec::new();
-        self.admit(
-            Operation::Delete,
-            target,
-            &mut object,
-            Some(old),
-            &params,
-            &mut warnings,
-            nothing,
-        )
-        .await
+        admission.mutate(&mut object).await?;
+        admission.validate(&mut object).await
+    }
+}
+
+impl Admitting<'_> {
+    /// Lets the rules change the object; says whether any had the chance.
+    pub(super) async fn mutate(&mut self, object: &mut RawObject) -> Result<bool, ApiError> {
+        for rule in self.rules.clone() {
+            rule.mutate(&mut self.request(object))
+                .await
+                .map_err(|refusal| refused(self.target, rule.name(), refusal))?;
+        }
+        Ok(!self.rules.is_empty())
+    }
+
+    /// Lets the rules refuse the object as it will be stored.
+    pub(super) async fn validate(&mut self, object: &mut RawObject) -> Result<(), ApiError> {
+        for rule in self.rules.clone() {
+            rule.validate(&self.request(object))
+                .await
+                .map_err(|refusal| refused(self.target, rule.name(), refusal))?;
+        }
+        Ok(())
+    }
+
+    fn request<'r>(&'r mut self, object: &'r mut RawObject) -> AdmissionRequest<'r> {
+        AdmissionRequest {
+            operation: self.operation,
+            resource: &self.target.resource,
+            key: &self.target.key,
+            object,
+            old: self.old,
+            dry_run: self.dry_run,
+            warnings: &mut self.warnings,
+            client: &self.client,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::admit::invalid_if_any;
 use super::raw::{KEPT, bad, identify, metadata, text, to_json};
 use super::{Failure, LocalBackend, store_key, subject};
 use crate::client::{ApiError, Collection, Kind, Operation, Target, WriteParams, Written};
@@ -87,21 +88,17 @@ impl LocalBackend {
     ) -> Result<Written, ApiError> {
         kind.rules.prepare_create(&mut object);
         kind.rules.default(&mut object);
-        let mut warnings = Vec::new();
-        self.admit(
-            Operation::Create,
-            target,
-            &mut object,
-            None,
-            params,
-            &mut warnings,
-            |object| kind.rules.validate(object),
-        )
-        .await?;
-        warnings.extend(kind.rules.warnings(&object));
+        let mut admission = self.admission(Operation::Create, target, None, params);
+        if admission.mutate(&mut object).await? {
+            kind.rules.default(&mut object);
+        }
         let json = to_json(&object)?;
-        // Also checks the metadata's own types before anything is written.
+        // Also checks the metadata's own types.
         let document = Document::from_stored(json.clone(), Revision::ZERO).map_err(bad)?;
+        invalid_if_any(target, kind.rules.validate(&document))?;
+        admission.validate(&mut object).await?;
+        let mut warnings = admission.warnings;
+        warnings.extend(kind.rules.warnings(&object));
         let written = |document, changed| Written {
             document,
             changed,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::admit::invalid_if_any;
 use super::raw::{KEPT, bad, check_names, identify, metadata, text, to_json};
 use super::{Failure, LocalBackend, store_key, subject};
 use crate::client::error::MODIFIED;
@@ -136,45 +137,42 @@ impl LocalBackend {
         if let Some(namespace) = target.key.namespace() {
             meta.insert("namespace".to_owned(), namespace.into());
         }
-        let mut warnings = Vec::new();
         match old_raw.get("status") {
             Some(status) => new.insert("status".to_owned(), status.clone()),
             None => new.remove("status"),
         };
         kind.rules.prepare_update(&mut new, &old_raw);
         kind.rules.default(&mut new);
-        let validate = |object: &RawObject| {
-            let mut errors = kind.rules.validate_update(object, &old_raw);
-            errors.extend(check_finalizers(object, old));
-            errors
-        };
-        self.admit(
-            Operation::Update,
-            target,
-            &mut new,
-            Some(old),
-            params,
-            &mut warnings,
-            validate,
-        )
-        .await
-        .map_err(api)?;
-        warnings.extend(kind.rules.warnings(&new));
+        let mut admission = self.admission(Operation::Update, target, Some(old), params);
+        if admission.mutate(&mut new).await.map_err(api)? {
+            kind.rules.default(&mut new);
+        }
         if desired_differs(&new, &old_raw) {
             let generation = old.meta().generation + 1;
             metadata(&mut new)
                 .map_err(api)?
                 .insert("generation".to_owned(), generation.into());
         }
-        if new == old_raw {
+        let is_as_it_was = new == old_raw;
+        let document = if is_as_it_was {
+            old.clone()
+        } else {
+            let json = to_json(&new).map_err(api)?;
+            Document::from_stored(json, old.revision()).map_err(|e| api(bad(e)))?
+        };
+        let mut errors = kind.rules.validate_update(&document, old);
+        errors.extend(check_finalizers(&document, old));
+        invalid_if_any(target, errors).map_err(api)?;
+        admission.validate(&mut new).await.map_err(api)?;
+        let mut warnings = admission.warnings;
+        warnings.extend(kind.rules.warnings(&new));
+        if is_as_it_was {
             return Ok(Written {
-                document: old.clone(),
+                document,
                 changed: false,
                 warnings,
             });
         }
-        let json = to_json(&new).map_err(api)?;
-        let document = Document::from_stored(json, old.revision()).map_err(|e| api(bad(e)))?;
         self.put(kind, target, old, document, params, warnings).await
     }
 
@@ -250,16 +248,12 @@ impl Expectation {
 }
 
 /// An object being deleted takes no new finalizers.
-fn check_finalizers(object: &RawObject, old: &Document) -> Option<FieldError> {
+fn check_finalizers(object: &Document, old: &Document) -> Option<FieldError> {
     if !old.meta().is_deleting() {
         return None;
     }
-    let now = object.get("metadata")?.get("finalizers")?.as_array()?;
-    let added: Vec<_> = now
-        .iter()
-        .filter_map(Value::as_str)
-        .filter(|name| !old.meta().finalizers.iter().any(|had| had == name))
-        .collect();
+    let now = object.meta().finalizers.iter();
+    let added: Vec<_> = now.filter(|name| !old.meta().finalizers.contains(name)).collect();
     let path = FieldPath::new("metadata").child("finalizers");
     let detail = format!(
         "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"

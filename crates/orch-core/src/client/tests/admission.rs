@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::*;
-use crate::object::{FieldError, FieldErrors, FieldPath, RawObject};
+use crate::object::{Document, FieldError, FieldErrors, FieldPath, RawObject};
 
 struct CatRules;
 
@@ -20,8 +20,8 @@ impl KindRules for CatRules {
         }
     }
 
-    fn validate(&self, object: &RawObject) -> FieldErrors {
-        let lives = object["spec"]["lives"].as_u64().unwrap_or_default();
+    fn validate(&self, object: &Document) -> FieldErrors {
+        let lives = lives(object).unwrap_or_default();
         let path = FieldPath::new("spec").child("lives");
         let mut errors = FieldErrors::default();
         if lives > 9 {
@@ -30,9 +30,9 @@ impl KindRules for CatRules {
         errors
     }
 
-    fn validate_update(&self, object: &RawObject, old: &RawObject) -> FieldErrors {
+    fn validate_update(&self, object: &Document, old: &Document) -> FieldErrors {
         let mut errors = self.validate(object);
-        if object["spec"]["lives"].as_u64() > old["spec"]["lives"].as_u64() {
+        if lives(object) > lives(old) {
             errors.push(FieldError::forbidden(
                 &FieldPath::new("spec").child("lives"),
                 "lives do not come back",
@@ -48,6 +48,10 @@ impl KindRules for CatRules {
             Vec::new()
         }
     }
+}
+
+fn lives(cat: &Document) -> Option<u64> {
+    cat.lookup("spec.lives")?.as_u64()
 }
 
 struct Collar;

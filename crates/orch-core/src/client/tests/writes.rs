@@ -69,7 +69,7 @@ async fn objects_that_cannot_be_placed_are_refused_with_the_field() {
         ),
         (
             json!({"metadata": {"name": "a", "labels": {"x": 3}}}),
-            "metadata: invalid type: integer",
+            "metadata.labels.x: invalid type: integer",
         ),
         (json!({"metadata": 3}), "metadata: expected a map, got 3"),
     ] {

@@ -98,6 +98,11 @@ impl FieldError {
         Self::with(path, FieldErrorKind::TypeInvalid, Some(shown(value)), detail)
     }
 
+    /// A value of the wrong type, which `detail` itself shows as far as it may be seen.
+    pub fn malformed(path: &FieldPath, detail: impl Into<String>) -> Self {
+        Self::with(path, FieldErrorKind::TypeInvalid, None, detail)
+    }
+
     /// A missing value; `detail` may say when it is needed, or be empty.
     pub fn required(path: &FieldPath, detail: impl Into<String>) -> Self {
         Self::with(path, FieldErrorKind::Required, None, detail)

@@ -21,10 +21,10 @@ pub(super) struct Tracked<'de, 'n> {
 }
 
 impl<'de, 'n> Tracked<'de, 'n> {
-    pub(super) fn root(value: &'de Value, notes: &'n RefCell<Notes>) -> Self {
+    pub(super) fn new(value: &'de Value, path: FieldPath, notes: &'n RefCell<Notes>) -> Self {
         Self {
             value,
-            path: FieldPath::root(),
+            path,
             notes,
             among: None,
         }

@@ -16,30 +16,47 @@ use orch_core::object::{FieldPath, Segment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(super) use expected::meant;
+pub(crate) use expected::meant;
 use tracked::Tracked;
 
 /// One thing about a value that does not fit its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) path: FieldPath,
-    pub(super) message: String,
+pub(crate) struct Fault {
+    pub(crate) path: FieldPath,
+    pub(crate) message: String,
 }
 
 /// What a check found.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// What does not fit, fields of the wrong type first.
-    pub(super) faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
     /// Values that fit but are stored in another form: quantities given as numbers become strings.
-    pub(super) rewrites: Vec<(FieldPath, Value)>,
+    pub(crate) rewrites: Vec<(FieldPath, Value)>,
 }
 
 /// The most faults told of one object.
 const MAX_FAULTS: usize = 100;
 
 /// Checks a value against a type; does not change it.
-pub(super) fn check<T: DeserializeOwned>(value: &Value) -> Checked {
+pub(crate) fn check<T: DeserializeOwned>(value: &Value) -> Checked {
+    let (wrong, notes) = decode::<T>(value, &FieldPath::root());
+    let mut faults = wrong;
+    faults.extend(notes.unfit);
+    faults.extend(notes.unknown);
+    faults.truncate(MAX_FAULTS);
+    Checked {
+        faults,
+        rewrites: notes.rewrites,
+    }
+}
+
+/// What keeps a value that stands at `at` of an object from being decoded; fields that the type does not have do not.
+pub(crate) fn misfits<T: DeserializeOwned>(value: &Value, at: &FieldPath) -> Vec<Fault> {
+    decode::<T>(value, at).0
+}
+
+fn decode<T: DeserializeOwned>(value: &Value, at: &FieldPath) -> (Vec<Fault>, Notes) {
     let mut wrong = Vec::new();
     let notes = RefCell::new(Notes {
         is_secret: value.get("kind").and_then(Value::as_str) == Some("Secret"),
@@ -47,29 +64,22 @@ pub(super) fn check<T: DeserializeOwned>(value: &Value) -> Checked {
     });
     while wrong.len() < MAX_FAULTS {
         notes.borrow_mut().start_over();
-        let Err(error) = T::deserialize(Tracked::root(value, &notes)) else {
+        let Err(error) = T::deserialize(Tracked::new(value, at.clone(), &notes)) else {
             break;
         };
         let mut notes = notes.borrow_mut();
         let fault = notes.failed.take().unwrap_or_else(|| Fault {
-            path: FieldPath::root(),
+            path: at.clone(),
             message: error.to_string(),
         });
         let (skip, fault) = missing_field(fault, &notes.skipped);
         wrong.extend(fault);
         // Without the root, or without progress, there is nothing left to look at.
-        if skip.is_root() || !notes.skipped.insert(skip) {
+        if skip == *at || !notes.skipped.insert(skip) {
             break;
         }
     }
-    let notes = notes.into_inner();
-    wrong.extend(notes.unfit);
-    wrong.extend(notes.unknown);
-    wrong.truncate(MAX_FAULTS);
-    Checked {
-        faults: wrong,
-        rewrites: notes.rewrites,
-    }
+    (wrong, notes.into_inner())
 }
 
 /// A fault's path is what is left out next time. A missing field is told at the field, and what should hold

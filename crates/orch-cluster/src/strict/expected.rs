@@ -110,7 +110,7 @@ pub(super) fn unknown_field(name: &str, known: Option<&[&str]>) -> String {
 }
 
 /// The one of `known` that `name` may be a slip of.
-pub(in super::super) fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     known
         .into_iter()
