@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::Cluster;
 use orch_core::cache::Cache;
-use orch_core::client::ListParams;
-use orch_core::object::ObjectKey;
+use orch_core::client::{Client, ListParams};
+use orch_core::object::{Object, ObjectKey};
 use tokio::sync::watch;
 
 use super::Error;
 
 /// How long anything may take before the quickstart says what it waits for and gives up.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Views of what is shown, and a bell that rings when one of them changes.
 pub(crate) struct Views {
     pub(crate) deployments: Cache<Deployment>,
+    pub(crate) sets: Cache<ReplicaSet>,
     pub(crate) pods: Cache<Pod>,
     bell: watch::Receiver<()>,
 }
@@ -27,17 +28,16 @@ pub(crate) struct Views {
 impl Views {
     pub(crate) async fn open(cluster: &Cluster) -> Self {
         let client = cluster.client();
-        let views = (Cache::builder(client).start(), Cache::builder(client).start());
         let (ring, bell) = watch::channel(());
         let ring = Arc::new(ring);
-        let other = ring.clone();
-        let (deployments, pods): (Cache<Deployment>, Cache<Pod>) = views;
-        deployments.on_change(move |_| ring.send_replace(()));
-        pods.on_change(move |_| other.send_replace(()));
+        let (deployments, sets) = (view(client, &ring), view(client, &ring));
+        let pods = view(client, &ring);
         deployments.synced().await;
+        sets.synced().await;
         pods.synced().await;
         Self {
             deployments,
+            sets,
             pods,
             bell,
         }
@@ -85,6 +85,18 @@ impl Views {
         })
     }
 
+    /// Whether a ReplicaSet has the pods it wants, all ready.
+    pub(crate) fn is_filled(&self, key: &ObjectKey) -> bool {
+        self.sets.get(key).is_some_and(|set| {
+            set.status.as_ref().is_some_and(|status| {
+                let wanted = set.spec.replicas.unwrap_or(1);
+                status.observed_generation == set.metadata.generation
+                    && status.replicas == wanted
+                    && status.ready_replicas.unwrap_or(0) == wanted
+            })
+        })
+    }
+
     /// Pods that something keeps from running, and what.
     fn troubles(&self) -> Vec<(String, String)> {
         let pods = self.pods.list();
@@ -94,6 +106,13 @@ impl Views {
         });
         troubled.collect()
     }
+}
+
+/// A view of all objects of a kind that rings the bell when one changes.
+fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
+    let (cache, bell) = (Cache::builder(client).start(), bell.clone());
+    cache.on_change(move |_| bell.send_replace(()));
+    cache
 }
 
 /// Why a pod does not run, where it is more than that it is on its way.
