@@ -119,12 +119,20 @@ async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &O
         );
     }
     let mut measured = Measured::default();
-    let (deployments, ready) = steps::apply(cluster, views, manifest).await?;
-    measured.ready = Some(ready);
-    if let Some(first) = deployments.first() {
-        measured.heal = Some(steps::kill(cluster, views, first).await?);
-        measured.roll = Some(steps::roll(cluster, views, first).await?);
-        measured.back = Some(steps::roll_back(cluster, views, first).await?);
+    let ready = steps::apply(cluster, views, manifest).await?;
+    measured.ready = Some(ready.took);
+    match ready.deployments.first() {
+        // Who comes back to what was kept wants it as it is.
+        _ if options.keep && ready.unchanged => println!("everything is as it was, and left so"),
+        None => {}
+        Some(first) => match steps::is_still(views, first) {
+            Some(why) => println!("deployment {first} is not killed or rolled: {why}"),
+            None => {
+                measured.heal = Some(steps::kill(cluster, views, first).await?);
+                measured.roll = Some(steps::roll(cluster, views, first).await?);
+                measured.back = Some(steps::roll_back(cluster, views, first).await?);
+            }
+        },
     }
     report(&measured);
     if options.keep {

@@ -57,8 +57,8 @@ pub(crate) async fn choose(choice: Choice, images: &[Image], data: &Path) -> Res
         (_, Some(used)) => {
             let what = data.display();
             return Err(format!(
-                "pods in {what} run on the {used} runtime, and would be left behind: remove them with --runtime {used} \
-                 --clean, or take another --data"
+                "pods in {what} run on the {used} runtime, and would be left behind: remove them with their manifest \
+                 and --runtime {used} --clean, or take another --data"
             )
             .into());
         }

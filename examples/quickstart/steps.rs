@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 use orch_cluster::agent::ContainerAt;
-use orch_cluster::cluster::Cluster;
+use orch_cluster::cluster::{Cluster, Outcome};
 use orch_cluster::controllers::{PROTECTED, RollbackTo, rollback_to};
 use orch_cluster::manifest::Manifest;
 use orch_core::client::{
@@ -29,17 +29,23 @@ pub(crate) struct Measured {
     pub(crate) back: Option<Duration>,
 }
 
+/// What came of applying.
+pub(crate) struct Ready {
+    pub(crate) deployments: Vec<ObjectKey>,
+    /// Whether everything was there already, and as the manifest says.
+    pub(crate) unchanged: bool,
+    pub(crate) took: Duration,
+}
+
 /// Applies the manifest and waits until its Deployments, ReplicaSets and pods are ready.
-pub(crate) async fn apply(
-    cluster: &Cluster,
-    views: &Views,
-    manifest: &Manifest,
-) -> Result<(Vec<ObjectKey>, Duration), Error> {
+pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<Ready, Error> {
     for warning in &manifest.warnings {
         println!("warning: {warning}");
     }
     let (mut deployments, mut sets, mut pods) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unchanged = true;
     for applied in cluster.apply(manifest).await? {
+        unchanged &= applied.outcome == Outcome::Unchanged;
         let document = &applied.document;
         println!(
             "{}/{} {}",
@@ -70,7 +76,21 @@ pub(crate) async fn apply(
         })
         .await?;
     println!("\n{}\n", pod_table(&all_pods(cluster).await?));
-    Ok((deployments, took))
+    Ok(Ready {
+        deployments,
+        unchanged,
+        took,
+    })
+}
+
+/// Why a Deployment cannot show how it heals and rolls.
+pub(crate) fn is_still(views: &Views, key: &ObjectKey) -> Option<&'static str> {
+    let deployment = views.deployments.get(key)?;
+    match (deployment.spec.replicas, deployment.spec.paused) {
+        (Some(0), _) => Some("it wants no pods"),
+        (_, Some(true)) => Some("it is paused"),
+        _ => None,
+    }
 }
 
 /// Kills a container behind the cluster's back and waits until it is ready again.
@@ -84,7 +104,7 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
     };
     let containers = agent.runtime().containers(&filter).await?;
     let running = containers.iter().find(|container| container.state.is_running());
-    let container = running.ok_or_else(|| format!("pod {name}: no container runs"))?;
+    let container = running.ok_or_else(|| format!("pod {name}: no container runs: it ended by itself"))?;
     println!("killing container {} of pod {name}", container.name);
     let before = restarts(&pod);
     agent

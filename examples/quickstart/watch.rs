@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use orch_cluster::cluster::Cluster;
 use orch_core::cache::Cache;
 use orch_core::client::{Client, ListParams};
@@ -124,22 +124,37 @@ fn trouble(pod: &Pod) -> Option<String> {
         .chain(&status.container_statuses);
     let mut waiting = containers
         .flatten()
-        .filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+        .filter_map(|container| Some((container, container.state.as_ref()?.waiting.as_ref()?)));
     let on_its_way = ["ContainerCreating", "PodInitializing"];
-    if let Some(waiting) = waiting.find(|waiting| {
+    if let Some((container, waiting)) = waiting.find(|(_, waiting)| {
         let reason = waiting.reason.as_deref();
         reason.is_some_and(|reason| !on_its_way.contains(&reason))
     }) {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
         let message = waiting.message.as_deref().unwrap_or_default();
-        return Some(format!(
-            "{}: {message}",
-            waiting.reason.as_deref().unwrap_or_default()
-        ));
+        return Some(format!("{reason}: {message}{}", last_end(container)));
     }
     let conditions = status.conditions.iter().flatten();
     let mut refused =
         conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     refused.find_map(|condition| condition.message.clone())
+}
+
+/// How a container that waits for its next start has ended, if it has run before.
+fn last_end(container: &ContainerStatus) -> String {
+    let last = container.last_state.as_ref();
+    let Some(end) = last.and_then(|state| state.terminated.as_ref()) else {
+        return String::new();
+    };
+    let message = end
+        .message
+        .as_deref()
+        .map(|message| format!(": {}", message.trim_end()));
+    format!(
+        " (it ended with code {}{})",
+        end.exit_code,
+        message.unwrap_or_default()
+    )
 }
 
 /// Whether a pod is ready, or has run to its end.
@@ -184,5 +199,11 @@ fn progress(deployment: &Deployment) -> String {
         status.updated_replicas.unwrap_or(0),
     );
     let all = status.replicas.unwrap_or(0);
-    format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all")
+    let paused = deployment.spec.paused.unwrap_or(false);
+    let paused = if paused {
+        "; paused: nothing is rolled out"
+    } else {
+        ""
+    };
+    format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all{paused}")
 }

@@ -275,6 +275,7 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
     let mut again = Running::start(&data, &arguments, NO_ENGINE);
     let after = again.until("going on until Ctrl-C");
     assert!(after.contains("found 2 pods of an earlier run"), "{after}");
+    assert!(after.contains("everything is as it was, and left so"), "{after}");
     assert_eq!(pods(&after), pods(&before));
     assert_eq!(pods(&after).len(), 2);
     again.interrupt();
@@ -309,4 +310,40 @@ fn a_bad_manifest_is_refused_before_anything_is_made() {
         &["bad.yaml:4 (", "data.A: ", "data.B: ", "bad.yaml:5 (", "foo"],
     );
     assert!(!data.exists());
+}
+
+#[test]
+fn a_manifest_without_objects_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("empty.yaml");
+    std::fs::write(&manifest, "---\n# to be done\n---\n").unwrap();
+    let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(&output, false, &["empty.yaml: holds no objects"]);
+}
+
+#[test]
+fn a_deployment_of_no_pods_is_applied_and_not_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("zero.yaml");
+    let text = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: host, command: [sleep, \"1000\"]}]}
+";
+    std::fs::write(&manifest, text).unwrap();
+    let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(
+        &output,
+        true,
+        &[
+            "default/web is not killed or rolled: it wants no pods",
+            "cleaned up",
+        ],
+    );
 }
