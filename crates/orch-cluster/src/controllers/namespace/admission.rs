@@ -69,12 +69,7 @@ impl Admission for NamespaceLifecycle {
                 "unable to create new content in namespace {namespace} because it is being terminated"
             ))),
             Ok(_) => Ok(()),
-            Err(ApiError::NotFound(_)) => {
-                Err(Refusal::Forbidden(format!("namespaces {namespace:?} not found")))
-            }
-            Err(error) => Err(Refusal::Forbidden(format!(
-                "namespace {namespace:?} cannot be read: {error}"
-            ))),
+            Err(error) => Err(Refusal::Failed(error)),
         }
     }
 }
