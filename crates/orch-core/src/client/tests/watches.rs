@@ -4,7 +4,7 @@ use futures::{FutureExt, StreamExt};
 use serde_json::json;
 
 use super::*;
-use crate::store::{Revision, Txn};
+use crate::store::Revision;
 
 /// What a watcher has been told until now, as a word per event.
 async fn told(
@@ -141,42 +141,4 @@ async fn a_watch_from_compacted_history_has_expired() {
         cats.watch(&after).await.map(drop),
         Err(ApiError::Expired(_))
     ));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_of_several_objects_is_seen_whole_or_not_at_all() {
-    const COMMITS: usize = 2_000;
-    let store = Arc::new(MemoryStore::new());
-    let cats = Client::new(store.clone()).api::<Cat>("default");
-    let backend = cats.client().backend();
-    let mut watch = backend
-        .watch(cats.collection(), &WatchParams::default())
-        .await
-        .unwrap();
-    let writing = tokio::spawn(async move {
-        for number in 0..COMMITS {
-            let txn = ["left", "right"].into_iter().fold(Txn::new(), |txn, name| {
-                let object = json!({
-                    "apiVersion": "example.com/v1", "kind": "Cat",
-                    "metadata": {"name": name, "namespace": "default", "generation": number},
-                });
-                txn.put(
-                    format!("registry/cats.example.com/default/{name}"),
-                    object.to_string(),
-                )
-            });
-            store.commit(txn).await.unwrap();
-        }
-    });
-    let mut seen = 0;
-    while seen < 2 * COMMITS {
-        let batch = watch.next().await.unwrap().unwrap();
-        assert!(
-            batch.events.len() % 2 == 0,
-            "half a commit at revision {}",
-            batch.revision
-        );
-        seen += batch.events.len();
-    }
-    writing.await.unwrap();
 }

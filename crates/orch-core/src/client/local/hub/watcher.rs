@@ -157,3 +157,78 @@ impl Drop for Subscription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Kind;
+    use crate::client::kinds::NoRules;
+    use crate::client::local::documents::Documents;
+    use crate::object::{ApiResource, Scope};
+    use crate::store::{Change, Entry};
+
+    fn put(name: &str, revision: u64, text: &str) -> HubChange {
+        let json =
+            format!(r#"{{"apiVersion":"v1","kind":"Cat","metadata":{{"name":"{name}"}},"text":"{text}"}}"#);
+        let entry = Entry {
+            key: format!("registry/cats/{name}").into(),
+            value: json.into(),
+            created: Revision::new(revision),
+            modified: Revision::new(revision),
+        };
+        let change = Change {
+            key: entry.key.clone(),
+            current: Some(entry),
+            previous: None,
+        };
+        HubChange::new(Revision::new(revision), change, Arc::new(Documents::new()))
+    }
+
+    fn watcher() -> Watcher {
+        let resource = ApiResource::new("", "v1", "Cat", "cats", Scope::Cluster);
+        let filter = Filter {
+            prefix: None,
+            labels: Default::default(),
+            fields: Default::default(),
+            kind: Arc::new(Kind::new(resource, NoRules)),
+        };
+        Watcher::new(filter, Revision::ZERO)
+    }
+
+    fn taken(watcher: &Watcher) -> Vec<String> {
+        let events = watcher.queue.lock().take();
+        events
+            .iter()
+            .map(|event| event.object().meta().name.clone())
+            .collect()
+    }
+
+    #[test]
+    fn a_commit_of_several_objects_is_seen_whole_or_not_at_all() {
+        let watcher = watcher();
+        assert!(watcher.offer(&put("left", 1, "")), "the first since a release");
+        watcher.release();
+        assert!(watcher.offer(&put("left", 2, "")));
+        assert!(!watcher.offer(&put("right", 2, "")));
+        assert_eq!(taken(&watcher), ["left"], "half of the second commit is not seen");
+        assert!(taken(&watcher).is_empty());
+        watcher.release();
+        assert_eq!(taken(&watcher), ["left", "right"]);
+    }
+
+    #[test]
+    fn a_watcher_that_is_many_bytes_behind_is_told() {
+        let watcher = watcher();
+        let text = "x".repeat(1 << 20);
+        for revision in 1..=64 {
+            watcher.offer(&put("big", revision, &text));
+        }
+        watcher.release();
+        assert!(watcher.queue.lock().failed.is_some() && taken(&watcher).is_empty());
+        let watcher = super::tests::watcher();
+        watcher.offer(&put("big", 1, &text));
+        watcher.release();
+        assert_eq!(taken(&watcher), ["big"]);
+        assert_eq!(watcher.queue.lock().bytes, 0, "what was taken no longer counts");
+    }
+}
