@@ -207,7 +207,7 @@ async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
     view.synced().await;
     let telling = heard.clone();
     view.on_change(move |change| {
-        let colour = change.new.map(|colour| colour.to_string()).unwrap_or_default();
+        let colour = change.new.map(ToString::to_string).unwrap_or_default();
         assert_ne!(colour, "pink", "cannot be heard");
         telling.lock().push(colour);
     });
