@@ -54,6 +54,7 @@ impl Views {
         let began = Instant::now();
         let mut bell = self.bell.clone();
         let mut shown = BTreeMap::new();
+        let known: Vec<String> = self.refused().map(|(pod, _)| pod).collect();
         loop {
             bell.borrow_and_update();
             let deployments = keys.iter().filter_map(|key| {
@@ -66,6 +67,10 @@ impl Views {
                     println!("  {passed:>6.0} ms  {what}  {line}");
                     shown.insert(what, line);
                 }
+            }
+            // Its owner makes another for each that is refused, for ever.
+            if let Some((pod, why)) = self.refused().find(|(pod, _)| !known.contains(pod)) {
+                return Err(format!("pod {pod} can never run here: {why}").into());
             }
             if done(self) {
                 return Ok(began.elapsed());
@@ -94,6 +99,16 @@ impl Views {
                     && status.replicas == wanted
                     && status.ready_replicas.unwrap_or(0) == wanted
             })
+        })
+    }
+
+    /// Pods that ask for what the runtime cannot give, and what that is.
+    fn refused(&self) -> impl Iterator<Item = (String, String)> {
+        self.pods.list().into_iter().filter_map(|pod| {
+            let status = pod.status.as_ref()?;
+            let refused = status.reason.as_deref() == Some("UnsupportedByRuntime");
+            let why = status.message.clone().unwrap_or_default();
+            refused.then(|| (pod.metadata.name.clone().unwrap_or_default(), why))
         })
     }
 

@@ -347,3 +347,20 @@ spec:
         ],
     );
 }
+
+#[test]
+fn what_the_runtime_can_never_give_is_said_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = loose(dir.path(), "host, volumeMounts: [{name: v, mountPath: /v}]");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = text.replace(
+        "containers:",
+        "volumes: [{name: v, emptyDir: {}}]\n      containers:",
+    );
+    std::fs::write(&manifest, text).unwrap();
+    let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(&output, false, &["can never run here: ", "cannot mount volumes"]);
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["everything the manifest made is gone"]);
+}
