@@ -84,8 +84,6 @@ pub enum StopReason {
 pub enum End {
     /// It is being deleted, or its object is gone.
     Deleted,
-    /// It cannot run here.
-    Refused,
     /// It was active longer than `activeDeadlineSeconds`.
     Deadline,
     /// Its phase is final already.
@@ -117,9 +115,6 @@ pub fn end_of(view: &View<'_>) -> Option<End> {
     }
     if matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         return Some(End::Terminal);
-    }
-    if view.observed.refusal.is_some() {
-        return Some(End::Refused);
     }
     if deadline(view).is_some_and(|deadline| deadline <= view.now) {
         return Some(End::Deadline);
@@ -243,7 +238,10 @@ fn run(view: &View<'_>, decision: &mut Decision) {
         decision.wake(deadline);
     }
     stop_misplaced(view, decision);
-    start_next(view, decision);
+    // A pod that cannot run here waits. Were it failed, whoever wants it would make another at once, without end.
+    if view.observed.refusal.is_none() {
+        start_next(view, decision);
+    }
     stop_unwanted(view, decision);
     collect_garbage(view, decision);
 }

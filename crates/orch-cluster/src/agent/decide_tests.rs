@@ -347,20 +347,26 @@ fn the_deadline_ends_a_pod_and_is_waited_for() {
 }
 
 #[test]
-fn what_cannot_run_here_fails_without_being_tried() {
-    let mut model = Model::new(ONE);
+fn what_cannot_run_here_waits_and_says_why_without_being_tried() {
+    let mut model = Model::new(
+        r#"{"restartPolicy": "Never", "initContainers": [{"name": "i", "image": "i"}],
+            "containers": [{"name": "c", "image": "i"}]}"#,
+    );
     model.observed.refusal = Some(Refusal {
-        reason: "UnsupportedByRuntime",
+        reason: "CreateContainerConfigError",
         message: "no".into(),
     });
-    model.settle();
+    model.settle_over_time(5);
     assert!(model.observed.sandboxes.is_empty());
-    let status = &model.status;
-    assert_eq!(
-        (status.phase.as_deref(), status.reason.as_deref()),
-        (Some("Failed"), Some("UnsupportedByRuntime"))
-    );
-    assert_eq!(status.message.as_deref(), Some("Pod was rejected: no"));
+    assert_eq!(model.status.phase.as_deref(), Some("Pending"));
+    for name in ["i", "c"] {
+        assert_eq!(model.word(name), "CreateContainerConfigError");
+        let state = model.view().reported(name).unwrap().state.clone().unwrap();
+        assert_eq!(state.waiting.unwrap().message.as_deref(), Some("no"));
+    }
+    model.delete(0);
+    model.settle();
+    assert_eq!(model.status.phase.as_deref(), Some("Pending"));
 }
 
 #[test]

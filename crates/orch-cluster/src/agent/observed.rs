@@ -43,7 +43,7 @@ pub struct Observed {
     pub failures: BTreeMap<String, Failure>,
     /// Why the pod has no sandbox.
     pub sandbox_failure: Option<Failure>,
-    /// Why the pod cannot run on this node at all.
+    /// Why the pod cannot run on this node at all; nothing of it is started.
     pub refusal: Option<Refusal>,
     /// What is being done and has not come back yet.
     pub busy: Busy,

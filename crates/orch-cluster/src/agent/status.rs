@@ -28,14 +28,6 @@ pub fn status(view: &View<'_>) -> PodStatus {
     status.host_ips = Some(vec![HostIP {
         ip: view.host_ip.to_string(),
     }]);
-    if end == Some(End::Refused)
-        && let Some(refusal) = &view.observed.refusal
-    {
-        status.phase = Some("Failed".to_owned());
-        status.reason = Some(refusal.reason.to_owned());
-        status.message = Some(format!("Pod was rejected: {}", refusal.message));
-        return status;
-    }
     let initial = is_initial(view);
     let (mut init, mut main) = (Vec::new(), Vec::new());
     for (role, spec) in view.specs() {
@@ -167,6 +159,11 @@ fn state(
         Next::Start { at, .. } if end.is_none() => Some(at),
         _ => None,
     };
+    if comes.is_some()
+        && let Some(refusal) = &view.observed.refusal
+    {
+        return waiting(refusal.reason, Some(refusal.message.clone()));
+    }
     if comes.is_some()
         && let Some(failure) = view.observed.failures.get(&spec.name)
         && failure.image == spec.image.as_deref().unwrap_or_default()

@@ -6,10 +6,11 @@ use orch_core::runtime::Capabilities;
 
 use super::volumes::is_supported;
 
-/// Why a pod cannot run on a node, ever. Its phase becomes `Failed` with this reason.
+/// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
+/// Kubernetes has it of containers whose configuration is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// One word.
+    /// One word, as the containers' `waiting.reason` shows it.
     pub reason: &'static str,
     /// What is asked for, where, and what to do about it.
     pub message: String,
@@ -64,7 +65,7 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities) -> Support {
         ));
     }
     let refusal = (!complaints.is_empty()).then(|| Refusal {
-        reason: "UnsupportedByRuntime",
+        reason: "CreateContainerConfigError",
         message: complaints.join("; "),
     });
     Support { refusal, warnings }

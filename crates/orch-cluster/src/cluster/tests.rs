@@ -205,3 +205,16 @@ async fn a_new_image_is_rolled_out_within_the_bounds() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_set_whose_pods_no_node_can_run_makes_no_more_of_them() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    let probe = "image: web:1\n        readinessProbe: {grpc: {port: 80}}";
+    cluster.apply(&read(&WEB.replace("image: web:1", probe))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let pods = cluster.client().api::<Pod>("default");
+    let pods = pods.list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(pods.len(), 3, "one for each replica, and none in place of another");
+    cluster.stop().await;
+}

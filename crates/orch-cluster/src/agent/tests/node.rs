@@ -40,9 +40,14 @@ async fn what_the_runtime_cannot_do_is_refused_with_the_field() {
     let world = World::on(FakeRuntime::with_capabilities(can)).await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}"#;
     world.create("web", spec).await;
-    let pod = world.until("web", |pod| phase(pod) == "Failed").await;
-    let status = pod.status.unwrap();
-    assert_eq!(status.reason.as_deref(), Some("UnsupportedByRuntime"));
-    assert!(status.message.unwrap().contains("spec.containers[0].ports"));
+    let pod = world
+        .until("web", |pod| waiting(pod) == Some("CreateContainerConfigError"))
+        .await;
+    assert_eq!(phase(&pod), "Pending");
+    let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
+    let state = status.state.as_ref().unwrap().waiting.as_ref().unwrap();
+    let message = state.message.as_ref().unwrap();
+    assert!(message.contains("spec.containers[0].ports"), "{message}");
     assert_eq!(world.runtime.count(Call::RunSandbox), 0);
+    assert!(world.reasons().await.contains(&"Unsupported".to_owned()));
 }

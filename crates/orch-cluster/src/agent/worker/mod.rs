@@ -123,7 +123,7 @@ impl Worker {
         if let Some(refusal) = &found.refusal {
             self.shared
                 .recorder
-                .warning(&about, refusal.reason, refusal.message.as_str());
+                .warning(&about, "Unsupported", refusal.message.as_str());
         }
         self.observed.refusal = found.refusal;
     }
