@@ -23,6 +23,10 @@ use orch_core::random::Random;
 pub struct AgentConfig {
     /// The name of the Node object, which pods' `spec.nodeName` names.
     pub node_name: String,
+    /// What tells this cluster's containers from those of others on the same runtime; none: the uid of the
+    /// namespace `kube-system`, which lives as long as the store does. Give one where the store does not outlive
+    /// the process: left-over containers of a cluster that nobody knows any more are nobody's to remove.
+    pub cluster_id: Option<String>,
     /// Labels the Node gets; those others put there stay.
     pub labels: BTreeMap<String, String>,
     /// Taints the Node gets when the agent creates it.
@@ -85,6 +89,7 @@ impl AgentConfig {
                 .into(),
             volumes_dir: std::env::temp_dir().join("orch-volumes").join(&node_name),
             node_name,
+            cluster_id: None,
             taints: Vec::new(),
             capacity: BTreeMap::new(),
             reserved: BTreeMap::new(),
@@ -106,6 +111,13 @@ impl AgentConfig {
             cluster_domain: "cluster.local".to_owned(),
             random: Random::from_os(),
         }
+    }
+
+    /// Says which cluster this is, rather than let the store's namespace `kube-system` say it.
+    #[must_use]
+    pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
+        self.cluster_id = Some(id.into());
+        self
     }
 
     /// Adds a label to the Node.

@@ -21,6 +21,7 @@ mod mailbox;
 mod node;
 mod observed;
 mod ops;
+mod owner;
 mod probe;
 mod prober;
 mod qos;
@@ -57,6 +58,7 @@ pub use qos::qos_class;
 pub use support::Refusal;
 
 use mailbox::{Mailbox, Snapshot};
+use owner::Owner;
 use shared::{Listing, Shared, WorkerHandle};
 use worker::Worker;
 
@@ -163,6 +165,9 @@ impl fmt::Debug for Agent {
 
 /// Takes over what the runtime has, hands every pod to a worker, and passes on the runtime's hints.
 async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::Sender<bool>) {
+    let owner = owner(&shared).await;
+    // Workers come later, so that this is the first.
+    let _ = shared.owner.set(owner);
     // Hints are taken from before the listing, so that nothing falls between.
     let mut hints = shared.runtime.events().await.ready_chunks(HINTS_MAX);
     let found = list(&shared).await;
@@ -199,6 +204,26 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
             _ = relist.tick() => {
                 let found = list(&shared).await;
                 hand_out(&shared, &pods, found);
+            }
+        }
+    }
+}
+
+/// For whom this agent works, however long it takes the store to answer.
+async fn owner(shared: &Shared) -> Owner {
+    let node = shared.config.node_name.clone();
+    let mut delay = RETRY.0;
+    loop {
+        let cluster = match &shared.config.cluster_id {
+            Some(given) => Ok(given.clone()),
+            None => owner::cluster_id(&shared.client).await,
+        };
+        match cluster {
+            Ok(cluster) => return Owner { node, cluster },
+            Err(error) => {
+                tracing::warn!(node, %error, "the cluster's identity could not be read, trying again");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(RETRY.1);
             }
         }
     }
@@ -265,8 +290,20 @@ async fn sweep_volumes(shared: &Shared, pods: &Cache<Pod>) {
     }
 }
 
-/// Removes what belongs to no pod. Called only once the pods of the node are known.
-fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, unclaimed: HashMap<String, Snapshot>) {
+/// Removes what belongs to no pod, of what was made for this node and cluster. Called only once the pods of the
+/// node are known.
+fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, mut unclaimed: HashMap<String, Snapshot>) {
+    unclaimed.retain(|uid, found| {
+        let ours = shared.owner().made(found);
+        if !ours {
+            tracing::debug!(
+                node = shared.config.node_name,
+                uid,
+                "left alone what was made for another"
+            );
+        }
+        ours
+    });
     if unclaimed.is_empty() {
         return;
     }

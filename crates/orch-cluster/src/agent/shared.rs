@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use orch_core::client::{ApiError, Client, DeleteParams, Deleted, Part, Target, WriteParams};
@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
+use super::owner::Owner;
 use super::volumes;
 use crate::events::Recorder;
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Mutex<HashMap<String, WorkerHandle>>,
     /// Uids of what is being removed because it belongs to no pod.
     pub(crate) orphans: Mutex<HashSet<String>>,
+    /// For whom everything is made. Known before the first worker is.
+    pub(crate) owner: OnceLock<Owner>,
     operations: AtomicU64,
     pods: Arc<ApiResource>,
 }
@@ -80,12 +83,19 @@ impl Shared {
             allocatable_millis,
             workers: Mutex::default(),
             orphans: Mutex::default(),
+            owner: OnceLock::new(),
             operations: AtomicU64::new(1),
             pods: Arc::new(Pod::resource()),
             client,
             runtime,
             config,
         }
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        self.owner
+            .get()
+            .expect("the agent sets it before it makes its first worker")
     }
 
     /// A number for an event in the order of events: what began under a lower one cannot know of it.

@@ -131,7 +131,8 @@ pub(crate) fn container_reference(pod: &Pod, name: &str) -> ObjectReference {
 }
 
 pub(crate) async fn run_sandbox(shared: Arc<Shared>, pod: Arc<Pod>, attempt: u32) -> Done {
-    let config = sandbox_config(&pod, &shared.config, attempt);
+    let mut config = sandbox_config(&pod, &shared.config, attempt);
+    shared.owner().mark(&mut config.annotations);
     // The semaphore is never closed; a failure would only mean no bound.
     let _slot = shared.starts.acquire().await;
     Done::Sandbox(shared.runtime.run_sandbox(&config).await)

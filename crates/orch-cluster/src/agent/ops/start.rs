@@ -70,7 +70,8 @@ impl Start {
                 .get("memory")
                 .map(|millis| millis / 1000),
         };
-        let config = container_config(&self.pod, &self.spec, making);
+        let mut config = container_config(&self.pod, &self.spec, making);
+        self.shared.owner().mark(&mut config.annotations);
         let mut slot = self.shared.starts.acquire().await;
         let mut created = runtime.create_container(&self.sandbox.id, &config).await;
         if let Err(RuntimeError::ImageNotFound { .. }) = created {
