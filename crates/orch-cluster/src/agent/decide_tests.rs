@@ -210,6 +210,54 @@ fn an_unhealthy_container_is_replaced_with_the_probes_grace() {
 }
 
 #[test]
+fn a_container_stopped_for_its_health_starts_again_whatever_it_ended_with() {
+    let cases = [
+        ("Always", "Ready"),
+        ("OnFailure", "Ready"),
+        ("Never", "Completed"),
+    ];
+    for (policy, word) in cases {
+        let mut model = model(policy, r#"[{"name": "c", "image": "i"}]"#);
+        model.stop_code = 0;
+        let failed = Some(Unhealthy {
+            probe: "liveness",
+            grace: None,
+        });
+        let health = Health {
+            failed,
+            ..Health::default()
+        };
+        let id = model.observed.containers[0].id.clone();
+        model.observed.health.insert(id, health);
+        model.settle_over_time(3);
+        assert_eq!(model.word("c"), word, "{policy}");
+        if policy == "OnFailure" {
+            model.end_named("c", 0);
+            model.settle();
+            assert_eq!(
+                model.status.phase.as_deref(),
+                Some("Succeeded"),
+                "its own end counts"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_changed_image_is_run_under_every_policy() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        for code in [0, 143] {
+            let mut model = model(policy, r#"[{"name": "c", "image": "i"}]"#);
+            model.stop_code = code;
+            model.pod.spec.as_mut().unwrap().containers[0].image = Some("i2".into());
+            model.settle();
+            assert_eq!(model.word("c"), "Ready", "{policy} after {code}");
+            assert_eq!(model.view().latest("c").unwrap().image, "i2");
+        }
+    }
+}
+
+#[test]
 fn a_changed_image_replaces_the_container_at_once() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     for _ in 0..3 {

@@ -39,6 +39,9 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// Probe results, by container.
     pub health: BTreeMap<ContainerId, Health>,
+    /// Containers that were stopped because a probe failed. The kubelet starts such a one again whatever it ended
+    /// with, unless the policy is `Never`; and like the kubelet, an agent that is replaced forgets.
+    pub unhealthy: BTreeSet<ContainerId>,
     /// What went wrong short of a container, by container name.
     pub failures: BTreeMap<String, Failure>,
     /// Why the pod has no sandbox.
