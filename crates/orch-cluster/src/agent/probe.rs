@@ -55,6 +55,8 @@ pub(crate) enum Check {
         /// Which port.
         port: u16,
     },
+    /// Cannot be made, and this is why: it stays unknown.
+    Impossible(String),
 }
 
 /// What came of one check.
@@ -64,8 +66,8 @@ pub(crate) enum Outcome {
     Success,
     /// It failed, and this is what it said.
     Failure(String),
-    /// It could not be made; it counts for nothing.
-    Unknown,
+    /// It could not be made, for this reason; it counts for nothing.
+    Unknown(String),
 }
 
 /// One probe of one container.
@@ -144,9 +146,7 @@ impl Probes {
                 let Some(wanted) = wanted.as_ref().filter(|_| !self.all.contains_key(&key)) else {
                     continue;
                 };
-                let Some(check) = check(wanted, spec) else {
-                    continue;
-                };
+                let check = check(wanted, spec).unwrap_or_else(Check::Impossible);
                 let mut probe = Probe::new(spec, wanted, check, started_at);
                 probe.passes = match kind {
                     ProbeKind::Liveness => true,
@@ -197,7 +197,7 @@ impl Probes {
         let success = match outcome {
             Outcome::Success => true,
             Outcome::Failure(_) => false,
-            Outcome::Unknown => return false,
+            Outcome::Unknown(_) => return false,
         };
         probe.streak = if probe.streak.0 == success {
             (success, probe.streak.1.saturating_add(1))
@@ -281,26 +281,27 @@ impl Probe {
     }
 }
 
-fn check(probe: &v1::Probe, container: &v1::Container) -> Option<Check> {
+fn check(probe: &v1::Probe, container: &v1::Container) -> Result<Check, String> {
     if let Some(exec) = &probe.exec {
-        return Some(Check::Exec(exec.command.clone().unwrap_or_default()));
+        return Ok(Check::Exec(exec.command.clone().unwrap_or_default()));
     }
     if let Some(http) = &probe.http_get {
         return http_check(http, container);
     }
-    let tcp = probe.tcp_socket.as_ref()?;
-    Some(Check::Tcp {
+    let tcp = probe.tcp_socket.as_ref();
+    let tcp = tcp.ok_or_else(|| "only exec, httpGet and tcpSocket probes are supported".to_owned())?;
+    Ok(Check::Tcp {
         host: tcp.host.clone(),
         port: port(&tcp.port, container)?,
     })
 }
 
-/// The check of an `httpGet`; none if its port has a name that no port of the container has.
-pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) -> Option<Check> {
+/// The check of an `httpGet`; an error if its port has a name that no port of the container has.
+pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) -> Result<Check, String> {
     let path = http.path.as_deref().unwrap_or("/");
     let headers = http.http_headers.iter().flatten();
     let slash = if path.starts_with('/') { "" } else { "/" };
-    Some(Check::Http {
+    Ok(Check::Http {
         host: http.host.clone().filter(|host| !host.is_empty()),
         port: port(&http.port, container)?,
         path: format!("{slash}{path}"),
@@ -310,22 +311,24 @@ pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) ->
     })
 }
 
-fn port(port: &IntOrString, container: &v1::Container) -> Option<u16> {
+fn port(port: &IntOrString, container: &v1::Container) -> Result<u16, String> {
     let number = match port {
-        IntOrString::Int(number) => *number,
+        IntOrString::Int(number) => Some(*number),
         IntOrString::String(name) => {
             let mut named = container
                 .ports
                 .iter()
                 .flatten()
                 .filter(|port| port.name.as_ref() == Some(name));
-            named
-                .next()
-                .map(|port| port.container_port)
-                .or_else(|| name.parse().ok())?
+            let named = named.next().map(|port| port.container_port);
+            named.or_else(|| name.parse().ok())
         }
     };
-    u16::try_from(number).ok().filter(|port| *port > 0)
+    let number = number.and_then(|number| u16::try_from(number).ok());
+    number.filter(|port| *port > 0).ok_or_else(|| match port {
+        IntOrString::Int(number) => format!("invalid port number: {number}"),
+        IntOrString::String(name) => format!("couldn't find port: {name:?} in container {}", container.name),
+    })
 }
 
 #[cfg(test)]
@@ -354,7 +357,7 @@ mod tests {
                     .find(|(key, ..)| key.kind == *kind)
                     .map(|(key, ..)| key.clone());
                 for (other, ..) in due.iter().filter(|(other, ..)| key.as_ref() != Some(other)) {
-                    probes.record(other, &Outcome::Unknown, model.now);
+                    probes.record(other, &Outcome::Unknown(String::new()), model.now);
                 }
                 if let Some(key) = key {
                     break key;
@@ -474,8 +477,31 @@ mod tests {
                 .unwrap();
         let cases = [("web", Some(8080)), ("81", Some(81)), ("none", None)];
         for (name, number) in cases {
-            assert_eq!(port(&IntOrString::String(name.into()), &container), number);
+            assert_eq!(port(&IntOrString::String(name.into()), &container).ok(), number);
         }
-        assert_eq!(port(&IntOrString::Int(70_000), &container), None);
+        assert!(port(&IntOrString::Int(70_000), &container).is_err());
+    }
+
+    #[test]
+    fn a_probe_that_cannot_be_made_leaves_the_container_unready_and_alive() {
+        let port = r#"{"httpGet": {"port": "nowhere"}}"#;
+        let mut model = model(&format!(
+            r#""startupProbe": {port}, "readinessProbe": {port}, "livenessProbe": {port}"#
+        ));
+        let mut probes = Probes::default();
+        for _ in 0..10 {
+            probes.sync(&model.view());
+            model.now = probes.next_at().unwrap();
+            for (key, _, check, _) in probes.due(model.now) {
+                let Check::Impossible(why) = check else {
+                    panic!("{check:?}")
+                };
+                assert!(why.contains("nowhere"), "{why}");
+                probes.record(&key, &Outcome::Unknown(why), model.now);
+            }
+        }
+        let health = probes.health().into_values().next().unwrap();
+        assert_eq!((health.started, health.ready), (Some(false), Some(false)));
+        assert_eq!(health.failed, None);
     }
 }

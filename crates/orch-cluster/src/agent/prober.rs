@@ -41,6 +41,7 @@ pub(crate) async fn run(
             };
             bounded(timeout, connect).await
         }
+        Check::Impossible(why) => Outcome::Unknown(why.clone()),
     }
 }
 
@@ -71,7 +72,7 @@ async fn exec(
         Err(RuntimeError::Timeout { .. }) => {
             Outcome::Failure(format!("command {command:?} timed out after {timeout:?}"))
         }
-        Err(_) => Outcome::Unknown,
+        Err(error) => Outcome::Unknown(error.to_string()),
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn run_hook(
     }
     let check = match (&hook.exec, &hook.http_get) {
         (Some(exec), _) => Some(Check::Exec(exec.command.clone().unwrap_or_default())),
-        (None, Some(http)) => http_check(http, spec),
+        (None, Some(http)) => http_check(http, spec).ok(),
         (None, None) => None,
     };
     match check {

@@ -232,3 +232,17 @@ async fn hooks_run_around_a_containers_life() {
     world.until_gone("web").await;
     assert_eq!(begun.elapsed().as_secs(), 7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_a_port_that_has_no_such_name_keeps_the_container_unready_and_says_why() {
+    let world = World::new().await;
+    let spec = r#"{"containers": [{"name": "c", "image": "web:1",
+        "readinessProbe": {"httpGet": {"port": "nowhere"}}}]}"#;
+    world.create("web", spec).await;
+    world.until("web", |pod| phase(pod) == "Running").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let pod = world.pod("web").await;
+    assert!(!is_ready(&pod));
+    assert_eq!(restarts(&pod), 0);
+    assert!(world.reasons().await.contains(&"Unhealthy".to_owned()));
+}

@@ -263,7 +263,13 @@ impl Worker {
     }
 
     fn probed(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) {
-        if let Outcome::Failure(said) = outcome
+        let said = match outcome {
+            Outcome::Success => None,
+            Outcome::Failure(said) => Some(format!("failed: {said}")),
+            // The kubelet's words.
+            Outcome::Unknown(said) => Some(format!("errored and resulted in unknown state: {said}")),
+        };
+        if let Some(said) = said
             && let Some(container) = self
                 .observed
                 .containers
@@ -279,7 +285,7 @@ impl Worker {
             let about = container_reference(&self.pod, &container.name);
             self.shared
                 .recorder
-                .warning(&about, "Unhealthy", format!("{kind} probe failed: {said}"));
+                .warning(&about, "Unhealthy", format!("{kind} probe {said}"));
         }
         if self.probes.record(key, outcome, now) {
             self.observed.health = self.probes.health();
