@@ -68,8 +68,10 @@ pub struct AgentConfig {
     pub cluster_dns: Vec<IpAddr>,
     /// The domain under which the cluster's names live.
     pub cluster_domain: String,
-    /// Below which pods' volumes are made, in a directory for each pod.
-    pub volumes_dir: PathBuf,
+    /// Below which pods' volumes are made, in a directory for each cluster, node and pod, which nobody else may
+    /// enter; none: `/var/lib/orch/volumes` for root, `orch/volumes` in the user's state directory
+    /// (`$XDG_STATE_HOME`, `~/.local/state`) for others.
+    pub volumes_dir: Option<PathBuf>,
     /// Where jitter comes from.
     pub random: Random,
 }
@@ -87,7 +89,7 @@ impl AgentConfig {
             labels: labels
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
-            volumes_dir: std::env::temp_dir().join("orch-volumes").join(&node_name),
+            volumes_dir: None,
             node_name,
             cluster_id: None,
             taints: Vec::new(),
@@ -144,11 +146,10 @@ impl AgentConfig {
         self
     }
 
-    /// Makes pods' volumes below this directory; by default in the system's directory for temporary files,
-    /// by the node's name.
+    /// Makes pods' volumes below this directory. Several nodes, clusters and programs may share it.
     #[must_use]
     pub fn volumes_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.volumes_dir = directory.into();
+        self.volumes_dir = Some(directory.into());
         self
     }
 

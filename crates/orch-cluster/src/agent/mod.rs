@@ -49,7 +49,7 @@ use orch_core::client::Client;
 use orch_core::object::{FieldSelector, ObjectKey};
 use orch_core::runtime::{Runtime, RuntimeEvent};
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 pub use access::{AccessError, ContainerAt};
 pub use config::{AgentConfig, Backoff};
@@ -66,6 +66,9 @@ use worker::Worker;
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How many hints of the runtime are taken in at one go.
 const HINTS_MAX: usize = 256;
+
+/// How much of what belongs to no pod is removed at one time.
+const ORPHANS_MAX: usize = 16;
 
 /// A running node agent. It ends when it is dropped; what it started goes on, and the next agent for the same
 /// node and runtime takes it over.
@@ -172,6 +175,7 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     let mut hints = shared.runtime.events().await.ready_chunks(HINTS_MAX);
     let found = list(&shared).await;
     pods.synced().await;
+    let volumes = volumes_left(&shared).await;
     let found = Arc::new(Mutex::new(found));
     let router = Router {
         shared: Arc::downgrade(&shared),
@@ -179,9 +183,9 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     };
     pods.on_change(move |change| router.route(change));
     // What no worker has claimed by now belongs to no pod.
-    sweep_volumes(&shared, &pods).await;
     let unclaimed = std::mem::take(&mut *found.lock());
-    remove_orphans(&shared, &pods, unclaimed.by_uid);
+    let orphans = remove_orphans(&shared, &pods, unclaimed.by_uid);
+    tokio::spawn(sweep_volumes(shared.clone(), pods.clone(), volumes, orphans));
     ready.send_replace(true);
     let mut relist = tokio::time::interval(shared.config.relist_interval);
     relist.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -275,24 +279,57 @@ fn hand_out(shared: &Arc<Shared>, pods: &Cache<Pod>, mut found: Listing) {
     remove_orphans(shared, pods, found.by_uid);
 }
 
-/// Removes the volumes of pods that are neither known nor run.
-async fn sweep_volumes(shared: &Shared, pods: &Cache<Pod>) {
+/// Of which pods volumes are left, by the names of their directories.
+async fn volumes_left(shared: &Shared) -> Vec<String> {
+    let place = shared.place().clone();
     // Most nodes have none, and a thread for each of a thousand nodes is a thousand threads.
-    if !shared.config.volumes_dir.exists() {
+    if !place.directory().exists() {
+        return Vec::new();
+    }
+    let names = tokio::task::spawn_blocking(move || place.names()).await;
+    match names {
+        Ok(Ok(names)) => names,
+        Ok(Err(error)) => {
+            tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be looked for");
+            Vec::new()
+        }
+        // The task can only be lost with the whole runtime.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Removes those of the volumes `left` by an earlier agent whose pods are neither known nor run, once what belongs
+/// to no pod has been stopped. Volumes made since are not among `left`.
+async fn sweep_volumes(
+    shared: Arc<Shared>,
+    pods: Cache<Pod>,
+    left: Vec<String>,
+    orphans: Option<JoinHandle<()>>,
+) {
+    if left.is_empty() {
         return;
     }
-    let mut known: HashSet<String> = shared.workers.lock().keys().cloned().collect();
+    if let Some(orphans) = orphans {
+        // It cannot panic, and if it was cut off so is this.
+        let _ = orphans.await;
+    }
+    let mut known: HashSet<String> = list(&shared).await.by_uid.into_keys().collect();
+    known.extend(shared.workers.lock().keys().cloned());
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
-    let directory = shared.config.volumes_dir.clone();
-    let swept = tokio::task::spawn_blocking(move || volumes::sweep(&directory, &known)).await;
-    if let Ok(Err(error)) = swept {
+    let place = shared.place().clone();
+    let sweep = move || place.sweep(&left, known.iter().map(String::as_str));
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(sweep).await {
         tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be removed");
     }
 }
 
 /// Removes what belongs to no pod, of what was made for this node and cluster. Called only once the pods of the
 /// node are known.
-fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, mut unclaimed: HashMap<String, Snapshot>) {
+fn remove_orphans(
+    shared: &Arc<Shared>,
+    pods: &Cache<Pod>,
+    mut unclaimed: HashMap<String, Snapshot>,
+) -> Option<JoinHandle<()>> {
     unclaimed.retain(|uid, found| {
         let ours = shared.owner().made(found);
         if !ours {
@@ -305,15 +342,16 @@ fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, mut unclaimed: HashMa
         ours
     });
     if unclaimed.is_empty() {
-        return;
+        return None;
     }
     let mut known = HashSet::new();
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
-    for (uid, snapshot) in unclaimed {
-        if !known.contains(&uid) && shared.orphans.lock().insert(uid.clone()) {
-            tokio::spawn(ops::remove_orphan(shared.clone(), uid, snapshot));
-        }
-    }
+    unclaimed.retain(|uid, _| !known.contains(uid) && shared.orphans.lock().insert(uid.clone()));
+    let shared = shared.clone();
+    let each = move |(uid, found)| ops::remove_orphan(shared.clone(), uid, found);
+    Some(tokio::spawn(
+        futures::stream::iter(unclaimed).for_each_concurrent(ORPHANS_MAX, each),
+    ))
 }
 
 /// Brings changes of pods to their workers.

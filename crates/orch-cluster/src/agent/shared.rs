@@ -1,7 +1,6 @@
 //! What the parts of one agent share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +16,7 @@ use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
 use super::owner::Owner;
-use super::volumes;
+use super::volumes::Place;
 use crate::events::Recorder;
 
 pub(crate) struct Shared {
@@ -39,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) orphans: Mutex<HashSet<String>>,
     /// For whom everything is made. Known before the first worker is.
     pub(crate) owner: OnceLock<Owner>,
+    place: OnceLock<Place>,
     operations: AtomicU64,
     pods: Arc<ApiResource>,
 }
@@ -84,6 +84,7 @@ impl Shared {
             workers: Mutex::default(),
             orphans: Mutex::default(),
             owner: OnceLock::new(),
+            place: OnceLock::new(),
             operations: AtomicU64::new(1),
             pods: Arc::new(Pod::resource()),
             client,
@@ -204,17 +205,16 @@ impl Shared {
         Ok(found.filter(|found| found.metadata.uid == meta.uid).map(Arc::new))
     }
 
-    /// Where the volumes of a pod lie.
-    pub(crate) fn volumes_of(&self, uid: &str) -> PathBuf {
-        // A uid is the store's own word, but it must never be a way out.
-        let name = uid.replace(['/', '.'], "_");
-        self.config.volumes_dir.join(name)
+    /// Where volumes lie.
+    pub(crate) fn place(&self) -> &Place {
+        let given = self.config.volumes_dir.as_deref();
+        self.place.get_or_init(|| Place::new(given, self.owner()))
     }
 
     /// Removes the volumes of a pod, of which nothing runs any more.
     pub(crate) async fn remove_volumes(&self, uid: &str) {
-        let directory = self.volumes_of(uid);
-        let removed = tokio::task::spawn_blocking(move || volumes::remove(&directory)).await;
+        let (place, pod) = (self.place().clone(), uid.to_owned());
+        let removed = tokio::task::spawn_blocking(move || place.remove(&pod)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(node = self.config.node_name, uid, %error, "volumes could not be removed");
         }

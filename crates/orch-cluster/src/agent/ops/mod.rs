@@ -235,8 +235,10 @@ pub(crate) async fn remove_orphan(shared: Arc<Shared>, uid: String, snapshot: Sn
             .or(failed);
     }
     if let Some(error) = failed {
+        // The next listing finds it again; until then its volumes are in use.
         tracing::warn!(node = shared.config.node_name, uid, %error, "could not remove all that belongs to no pod");
+    } else {
+        shared.remove_volumes(&uid).await;
     }
-    shared.remove_volumes(&uid).await;
     shared.orphans.lock().remove(&uid);
 }

@@ -185,14 +185,19 @@ impl Start {
             allocatable_memory: allocatable("memory") / 1000,
         };
         let env = environment(&self.spec, &found, &facts)?;
-        let directory = self
-            .shared
-            .volumes_of(self.pod.metadata.uid.as_deref().unwrap_or_default());
+        let place = self.shared.place().clone();
+        let directory = place.of(self.pod.metadata.uid.as_deref().unwrap_or_default());
         let volumes = volumes::plan(&self.spec, &directory, &found, &env, &facts)?;
         if volumes.is_empty() {
             return Ok((env, Vec::new()));
         }
-        let made = tokio::task::spawn_blocking(move || volumes.make()).await;
+        let make = move || {
+            if volumes.need_place() {
+                place.make().map_err(|error| VolumeError::place(&error))?;
+            }
+            volumes.make()
+        };
+        let made = tokio::task::spawn_blocking(make).await;
         // The task can only be lost with the whole runtime.
         let made = made.unwrap_or_else(|_| Err(VolumeError::interrupted()));
         Ok((env, made?))

@@ -1,14 +1,15 @@
 //! A pod's volumes: directories and files of the machine, made before a container is and mounted into it.
 //!
 //! `emptyDir`, `configMap`, `secret`, `downwardAPI` and `projected` volumes are directories below one of the
-//! agent's own, named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are written
+//! agent's own ([`Place`]), named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are written
 //! when a container starts, not while it runs.
 
 mod content;
+mod place;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +18,7 @@ use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume};
 use orch_core::runtime::Mount;
 
 use self::content::{Content, content};
+pub(crate) use self::place::Place;
 use super::downward::Facts;
 use super::env::{Source, Sources, expand};
 
@@ -34,6 +36,14 @@ impl VolumeError {
         Self {
             volume: String::new(),
             reason: "interrupted".to_owned(),
+        }
+    }
+
+    /// The directory for volumes cannot be used.
+    pub(crate) fn place(error: &io::Error) -> Self {
+        Self {
+            volume: String::new(),
+            reason: error.to_string(),
         }
     }
 }
@@ -155,6 +165,12 @@ impl Volumes {
         self.steps.into_iter().map(Step::make).collect()
     }
 
+    /// Whether any of them lies in the agent's own place.
+    pub(crate) fn need_place(&self) -> bool {
+        let on_host = |step: &Step| matches!(step.content, Content::Host(_));
+        !self.steps.iter().all(on_host)
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -204,27 +220,12 @@ impl Step {
     }
 }
 
-/// Removes all volumes of a pod. Blocks; done twice it does nothing.
-pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+/// Removes a directory with all in it; a link is removed itself. Blocks; done twice it does nothing.
+fn remove(directory: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
-}
-
-/// Removes the directories of pods that are not among `known`. Blocks.
-pub(crate) fn sweep(directory: &Path, known: &HashSet<String>) -> io::Result<()> {
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|uid| !known.contains(uid)) {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn mounted<'a>(pod: &'a Pod, container: &Container) -> impl Iterator<Item = &'a Volume> {
