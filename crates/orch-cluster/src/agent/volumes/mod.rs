@@ -4,6 +4,7 @@
 //! agent's own ([`Place`]), named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are written
 //! when a container starts, not while it runs.
 
+mod beneath;
 mod content;
 mod place;
 #[cfg(test)]
@@ -150,10 +151,11 @@ pub(crate) fn plan(
         steps.push(Step {
             volume: volume.name.clone(),
             root,
-            content,
             sub_path,
             target: PathBuf::from(&mount.mount_path),
-            read_only: mount.read_only.unwrap_or_default(),
+            // As in Kubernetes: what the agent writes, containers only read.
+            read_only: matches!(content, Content::Files(_)) || mount.read_only.unwrap_or_default(),
+            content,
         });
     }
     Ok(Volumes { steps })
@@ -206,17 +208,7 @@ impl Step {
         if self.sub_path.is_empty() {
             return Ok(self.root.clone());
         }
-        let inside = self.root.join(&self.sub_path);
-        if !inside.exists() {
-            std::fs::create_dir_all(&inside)?;
-        }
-        // A container may have put a link there that leads out of the volume.
-        let (root, inside) = (self.root.canonicalize()?, inside.canonicalize()?);
-        if inside.starts_with(&root) {
-            Ok(inside)
-        } else {
-            Err(io::Error::other("subPath leads out of the volume"))
-        }
+        beneath::sub_path(&self.root, Path::new(&self.sub_path))
     }
 }
 

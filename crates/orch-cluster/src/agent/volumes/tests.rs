@@ -63,6 +63,7 @@ fn files_come_from_maps_secrets_and_the_pod_itself() {
             content,
             "{volume}"
         );
+        assert!(mounts[0].read_only, "{volume}");
         made(&own, volume, "").expect("making it again changes nothing");
     }
     let secret = directory.path().join("2/volumes/v/token");
@@ -77,6 +78,7 @@ fn an_empty_directory_keeps_what_is_in_it_until_the_pod_goes() {
     let directory = tempfile::tempdir().unwrap();
     let own = directory.path().join("u-1");
     let mounts = made(&own, r#""emptyDir": {}"#, "").unwrap();
+    assert!(!mounts[0].read_only);
     std::fs::write(mounts[0].source.join("kept"), "x").unwrap();
     assert_eq!(made(&own, r#""emptyDir": {}"#, "").unwrap(), mounts);
     assert!(mounts[0].source.join("kept").exists());
@@ -96,6 +98,11 @@ fn what_leads_out_or_is_not_there_is_refused() {
     let cases = [
         (r#""emptyDir": {}"#, r#", "subPath": "../x""#, "without '..'"),
         (r#""emptyDir": {}"#, r#", "subPath": "link/etc""#, "leads out"),
+        (
+            r#""emptyDir": {}"#,
+            r#", "subPath": "link/tmp/orch-must-not-make-this""#,
+            "leads out",
+        ),
         (
             r#""configMap": {"name": "none"}"#,
             "",
@@ -121,6 +128,7 @@ fn what_leads_out_or_is_not_there_is_refused() {
         let error = made(&own, volume, mount).unwrap_err();
         assert!(error.contains(part) && error.contains("\"v\""), "{error}");
     }
+    assert!(!Path::new("/tmp/orch-must-not-make-this").exists());
     assert!(made(&own, r#""configMap": {"name": "none", "optional": true}"#, "").is_ok());
 }
 
