@@ -322,7 +322,10 @@ fn try_start(
             .iter()
             .filter(|container| container.name == spec.name)
     };
-    if named().any(may_run) || observed.busy.start.is_some() || observed.busy.sandboxes.contains(&sandbox.id)
+    if sandbox.state != SandboxState::Ready
+        || named().any(may_run)
+        || observed.busy.start.is_some()
+        || observed.busy.sandboxes.contains(&sandbox.id)
     {
         return true;
     }

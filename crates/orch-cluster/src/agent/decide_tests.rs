@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use orch_core::runtime::SandboxState;
+
 use super::decide::{Action, End, StopReason, end_of};
 use super::observed::{Failure, Health, Unhealthy, add};
 use super::support::Refusal;
@@ -289,6 +291,35 @@ fn a_lost_sandbox_is_replaced_and_counts_go_on() {
     assert_eq!(model.observed.sandboxes.len(), 1, "the old one is removed");
     assert_eq!(model.observed.sandboxes[0].attempt, 1);
     assert_eq!(model.view().reported("a").unwrap().restart_count, 1);
+}
+
+#[test]
+fn a_sandbox_in_an_unknown_state_is_waited_for() {
+    for policy in ["Always", "Never"] {
+        let mut model = Model::running(&format!(
+            r#"{{"restartPolicy": "{policy}", "initContainers": [{{"name": "s", "image": "i", "restartPolicy": "Always"}}],
+                "containers": [{{"name": "a", "image": "i"}}, {{"name": "b", "image": "i"}}]}}"#
+        ));
+        model.observed.sandboxes[0].state = SandboxState::Unknown;
+        let before = (model.status.phase.clone(), model.observed.containers.clone());
+        model.settle();
+        assert_eq!(
+            (model.status.phase.clone(), model.observed.containers.clone()),
+            before
+        );
+        model.end_named("b", 1);
+        model.settle();
+        assert_eq!(model.status.phase.as_deref(), Some("Running"));
+        assert_eq!(model.observed.containers.len(), 3, "nothing is started in it");
+        assert_eq!(model.observed.sandboxes.len(), 1, "nor is it replaced");
+        model.observed.sandboxes[0].state = SandboxState::Ready;
+        model.settle();
+        let word = if policy == "Always" { "Ready" } else { "Error" };
+        assert_eq!(
+            (model.word("a"), model.word("b")),
+            ("Ready".into(), word.to_owned())
+        );
+    }
 }
 
 #[test]

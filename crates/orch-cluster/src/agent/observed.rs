@@ -159,14 +159,16 @@ impl<'a> View<'a> {
             .chain(main.map(|main| (Role::Main, main)))
     }
 
-    /// The sandbox that containers can run in: the newest that is ready.
+    /// The sandbox that containers can run in: the newest that is ready; if none is, the newest whose state nobody
+    /// knows (somebody paused it, say). In such a one nothing is started, and what runs in it is left alone, until
+    /// it is known again.
     pub fn sandbox(&self) -> Option<&'a Sandbox> {
-        let ready = self
-            .observed
-            .sandboxes
-            .iter()
-            .filter(|sandbox| sandbox.state == SandboxState::Ready);
-        ready.max_by_key(|sandbox| sandbox.attempt)
+        let newest = |state: SandboxState| {
+            let all = self.observed.sandboxes.iter();
+            all.filter(|sandbox| sandbox.state == state)
+                .max_by_key(|sandbox| sandbox.attempt)
+        };
+        newest(SandboxState::Ready).or_else(|| newest(SandboxState::Unknown))
     }
 
     /// The newest container of that name.

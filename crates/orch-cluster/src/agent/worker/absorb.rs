@@ -84,7 +84,12 @@ impl Worker {
             }
             Done::SandboxInspected { id, result } => match result {
                 Ok(Some(sandbox)) => match self.observed.sandboxes.iter_mut().find(|known| known.id == id) {
-                    Some(known) if sandbox.state != SandboxState::Ready => *known = sandbox,
+                    // One that was ready and is again has nothing new; and an older look never brings one back.
+                    Some(known)
+                        if sandbox.state != SandboxState::Ready || known.state == SandboxState::Unknown =>
+                    {
+                        *known = sandbox;
+                    }
                     Some(_) => {}
                     None => self.needs_list = true,
                 },
