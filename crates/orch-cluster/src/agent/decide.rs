@@ -92,7 +92,8 @@ pub enum End {
     Finished,
 }
 
-/// The time a force-deleted pod's containers get (the kubelet's minimum grace period, 2 s).
+/// The least time containers get to end by themselves, that of force-deleted pods included (the kubelet's
+/// `minimumGracePeriodInSeconds`).
 const MIN_GRACE: Duration = Duration::from_secs(2);
 
 /// What to do about a pod.
@@ -158,7 +159,7 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
         decision.actions.push(Action::CancelStart);
     }
     let grace = match end {
-        _ if observed.gone => MIN_GRACE.min(view.grace()),
+        _ if observed.gone => MIN_GRACE,
         End::Deleted => view
             .pod
             .metadata
@@ -437,6 +438,8 @@ fn stop(
     reason: StopReason,
     decision: &mut Decision,
 ) {
+    // Whatever is left of the pod's time: a signal to end without a moment to obey it is a kill.
+    let grace = grace.max(MIN_GRACE);
     // A stop under way is repeated only for a clearly shorter time: someone deleted again, with less grace.
     let slack = Duration::from_secs(1);
     let by = add(view.now, grace);

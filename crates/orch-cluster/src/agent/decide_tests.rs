@@ -367,6 +367,31 @@ fn deletion_stops_reports_removes_and_deletes_in_that_order() {
 }
 
 #[test]
+fn whatever_time_is_left_a_container_is_asked_before_it_is_killed() {
+    let mut model = Model::running(
+        r#"{"initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always"}],
+            "containers": [{"name": "c", "image": "i"}]}"#,
+    );
+    let grace = |model: &Model| match &model.decide().actions[..] {
+        [Action::StopContainer { name, grace, .. }] => (name.clone(), grace.as_secs()),
+        other => panic!("{other:?}"),
+    };
+    model.delete(10);
+    assert_eq!(grace(&model), ("c".to_owned(), 10));
+    model.now = add(model.now, Duration::from_secs(11));
+    assert_eq!(grace(&model), ("c".to_owned(), 2), "no agent ran meanwhile");
+    model.end_named("c", 143);
+    assert_eq!(grace(&model), ("s".to_owned(), 2));
+    let s = model.view().latest("s").unwrap().id.clone();
+    let by = add(model.now, Duration::from_secs(2));
+    model.observed.busy.stopping.insert(s, by);
+    for _ in 0..5 {
+        model.now = add(model.now, Duration::from_secs(1));
+        assert_eq!(model.decide().actions, [], "it is asked once");
+    }
+}
+
+#[test]
 fn a_second_delete_with_less_grace_shortens_a_stop_under_way() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     let id = model.observed.containers[0].id.clone();
