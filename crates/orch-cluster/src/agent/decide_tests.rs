@@ -451,6 +451,32 @@ fn the_deadline_ends_a_pod_and_is_waited_for() {
 }
 
 #[test]
+fn no_phase_is_final_while_a_container_runs() {
+    let sidecar = r#""initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always"}]"#;
+    let mut finished = Model::running(&format!(
+        r#"{{"restartPolicy": "Never", {sidecar}, "containers": [{{"name": "c", "image": "i"}}]}}"#
+    ));
+    finished.end_named("c", 0);
+    let mut late =
+        Model::running(r#"{"activeDeadlineSeconds": 60, "containers": [{"name": "s", "image": "i"}]}"#);
+    late.now = add(late.now, Duration::from_secs(60));
+    for (mut model, phase, reason) in [
+        (finished, "Succeeded", None),
+        (late, "Failed", Some("DeadlineExceeded")),
+    ] {
+        model.report();
+        assert_eq!(model.status.phase.as_deref(), Some("Running"));
+        assert_eq!(model.status.reason, None);
+        let stop = model.decide().actions;
+        assert!(matches!(&stop[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 30));
+        model.apply(&stop[0]);
+        model.report();
+        assert_eq!(model.status.phase.as_deref(), Some(phase));
+        assert_eq!(model.status.reason.as_deref(), reason);
+    }
+}
+
+#[test]
 fn what_cannot_run_here_waits_and_says_why_without_being_tried() {
     let mut model = Model::new(
         r#"{"restartPolicy": "Never", "initContainers": [{"name": "i", "image": "i"}],

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orch_core::runtime::{Container, ContainerState, Sandbox};
 
 use super::conditions::conditions;
-use super::decide::{End, end_of};
+use super::decide::{End, end_of, may_run};
 use super::observed::{Failure, Past, Role, View, add};
 use super::qos::qos_class;
 use super::restart::{Next, next};
@@ -39,7 +39,13 @@ pub fn status(view: &View<'_>) -> PodStatus {
         }
     }
     let final_phase = matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    if !final_phase {
+    let ends = matches!(end, Some(End::Deadline | End::Finished));
+    let runs = view.observed.busy.start.is_some() || view.observed.containers.iter().any(may_run);
+    if ends && runs {
+        // A final phase frees the pod's room and ports, so it waits for the last container (the kubelet's
+        // `mergePodStatus`).
+        status.phase.get_or_insert_with(|| "Pending".to_owned());
+    } else if !final_phase {
         status.phase = Some(phase(view, end.as_ref(), &init, &main).to_owned());
         if end == Some(End::Deadline) {
             status.reason = Some("DeadlineExceeded".to_owned());
