@@ -45,7 +45,7 @@ pub enum Action {
         /// How long its successor waits, should it end soon; kept with it.
         backoff: Duration,
     },
-    /// Give up waiting for an image.
+    /// Give up waiting for an image or a `postStart` hook.
     CancelStart,
     /// Ask the container to end, kill it after the grace period.
     StopContainer {

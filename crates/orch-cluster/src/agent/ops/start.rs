@@ -32,7 +32,7 @@ pub(crate) struct Start {
     pub(crate) attempt: u32,
     pub(crate) backoff: Duration,
     pub(crate) grace: Duration,
-    /// Ends the wait for an image.
+    /// Ends the wait for an image or a hook.
     pub(crate) cancel: Arc<Notify>,
 }
 
@@ -212,7 +212,11 @@ impl Start {
             .and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return };
         let pod_ip = self.sandbox.ip().unwrap_or_else(|| self.shared.config.host_ip());
-        let outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT).await;
+        let outcome = tokio::select! {
+            outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT) => outcome,
+            // The pod ends: the container is stopped with the others, hook or not.
+            () = self.cancel.notified() => return,
+        };
         if let Outcome::Failure(said) = outcome {
             self.shared.recorder.warning(
                 about,

@@ -246,3 +246,23 @@ async fn a_probe_of_a_port_that_has_no_such_name_keeps_the_container_unready_and
     assert_eq!(restarts(&pod), 0);
     assert!(world.reasons().await.contains(&"Unhealthy".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_post_start_hook_that_hangs_does_not_hold_the_pods_deletion() {
+    let world = World::new().await;
+    let spec = r#"{"terminationGracePeriodSeconds": 5, "containers": [{"name": "c", "image": "web:1",
+        "lifecycle": {"postStart": {"sleep": {"seconds": 500}}}}]}"#;
+    world.create("web", spec).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.running("c").await.len(), 1);
+    let begun = tokio::time::Instant::now();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.until_gone("web").await;
+    assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert_eq!(world.runtime.leaks(), [] as [String; 0]);
+}
