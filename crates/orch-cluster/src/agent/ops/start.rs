@@ -217,7 +217,7 @@ impl Start {
             // The pod ends: the container is stopped with the others, hook or not.
             () = self.cancel.notified() => return,
         };
-        if let Outcome::Failure(said) = outcome {
+        if let Outcome::Failure(said) | Outcome::Unknown(said) = outcome {
             self.shared.recorder.warning(
                 about,
                 "FailedPostStartHook",

@@ -266,3 +266,39 @@ async fn a_post_start_hook_that_hangs_does_not_hold_the_pods_deletion() {
     assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
     assert_eq!(world.runtime.leaks(), [] as [String; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_cannot_be_run_has_failed() {
+    let hooks = [
+        (
+            r#""postStart": {"httpGet": {"port": "nowhere"}}"#,
+            "FailedPostStartHook",
+        ),
+        (
+            r#""postStart": {"exec": {"command": ["hello"]}}"#,
+            "FailedPostStartHook",
+        ),
+        (
+            r#""preStop": {"httpGet": {"port": "nowhere"}}"#,
+            "FailedPreStopHook",
+        ),
+    ];
+    for (hook, reason) in hooks {
+        let world = World::new().await;
+        world.runtime.inject(Call::Exec, Fault::Fails("no".into()), 1);
+        let spec = format!(
+            r#"{{"restartPolicy": "Never",
+                "containers": [{{"name": "c", "image": "web:1", "lifecycle": {{{hook}}}}}]}}"#
+        );
+        world.create("web", &spec).await;
+        if reason == "FailedPostStartHook" {
+            world.until("web", |pod| phase(pod) == "Failed").await;
+        } else {
+            world.until("web", is_ready).await;
+            let pods = world.client.api::<Pod>("default");
+            pods.delete("web", &DeleteParams::default()).await.unwrap();
+            world.until_gone("web").await;
+        }
+        assert!(world.reasons().await.contains(&reason.to_owned()), "{hook}");
+    }
+}
