@@ -194,11 +194,7 @@ impl Step {
 
     fn try_make(&self) -> io::Result<PathBuf> {
         match &self.content {
-            Content::Empty => {
-                std::fs::create_dir_all(&self.root)?;
-                // Whoever the containers run as may write, as in Kubernetes.
-                std::fs::set_permissions(&self.root, std::fs::Permissions::from_mode(0o777))?;
-            }
+            Content::Empty => self.make_empty()?,
             Content::Host(host) => check_host_path(host)?,
             Content::Files(files) => {
                 std::fs::create_dir_all(&self.root)?;
@@ -209,6 +205,19 @@ impl Step {
             return Ok(self.root.clone());
         }
         beneath::sub_path(&self.root, Path::new(&self.sub_path))
+    }
+
+    /// Makes a directory in which whoever the containers run as may write, as in Kubernetes. One that is there is
+    /// theirs, mode and all.
+    fn make_empty(&self) -> io::Result<()> {
+        if self.root.exists() {
+            return Ok(());
+        }
+        let fresh = self.root.with_file_name(format!(".new-{}", self.volume));
+        std::fs::create_dir_all(&fresh)?;
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o777))?;
+        // Under its name it is whole, wherever this was cut off.
+        std::fs::rename(&fresh, &self.root)
     }
 }
 

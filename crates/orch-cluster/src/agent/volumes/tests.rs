@@ -79,9 +79,14 @@ fn an_empty_directory_keeps_what_is_in_it_until_the_pod_goes() {
     let own = directory.path().join("u-1");
     let mounts = made(&own, r#""emptyDir": {}"#, "").unwrap();
     assert!(!mounts[0].read_only);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&mounts[0].source), 0o777);
+    let closed = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(&mounts[0].source, closed).unwrap();
     std::fs::write(mounts[0].source.join("kept"), "x").unwrap();
     assert_eq!(made(&own, r#""emptyDir": {}"#, "").unwrap(), mounts);
     assert!(mounts[0].source.join("kept").exists());
+    assert_eq!(mode(&mounts[0].source), 0o700, "a container closed it");
     let sub = made(&own, r#""emptyDir": {}"#, r#", "subPathExpr": "d/$(N)""#).unwrap();
     assert!(sub[0].source.ends_with("volumes/v/d/7"), "{sub:?}");
     remove(&own).unwrap();
