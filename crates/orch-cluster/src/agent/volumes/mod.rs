@@ -264,12 +264,14 @@ fn check_host_path(host: &HostPathVolumeSource) -> io::Result<()> {
         }
     };
     match host.type_.as_deref().unwrap_or_default() {
-        "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
+        // Kubernetes checks nothing of the type that is not named, and its runtimes make what is missing.
+        "" | "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
         "FileOrCreate" if !path.exists() => std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(path)
             .map(drop),
+        "" => Ok(()),
         "Directory" | "DirectoryOrCreate" => wants("directory", path.is_dir()),
         "File" | "FileOrCreate" => wants("file", path.is_file()),
         // Also sockets and devices, whose kind the mount does not depend on.

@@ -156,3 +156,19 @@ fn unknown_kinds_of_volumes_are_told_apart() {
         );
     }
 }
+
+#[test]
+fn a_host_path_of_no_type_is_made_if_it_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("some/where");
+    for type_ in ["", r#", "type": """#] {
+        let volume = format!(r#""hostPath": {{"path": "{}" {type_}}}"#, path.display());
+        let mounts = made(directory.path(), &volume, "").unwrap();
+        assert_eq!(mounts[0].source, path);
+        assert!(path.is_dir());
+        std::fs::remove_dir(&path).unwrap();
+    }
+    std::fs::write(&path, "a file").unwrap();
+    let volume = format!(r#""hostPath": {{"path": "{}"}}"#, path.display());
+    assert!(made(directory.path(), &volume, "").is_ok());
+}
