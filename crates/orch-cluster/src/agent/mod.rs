@@ -152,7 +152,8 @@ impl Drop for Agent {
         for task in &self.tasks {
             task.abort();
         }
-        for worker in self.shared.workers.lock().drain() {
+        // A change that is being routed finds none left, and makes none that nobody would end.
+        for worker in self.shared.workers.lock().take().into_iter().flatten() {
             worker.1.task.abort();
         }
     }
@@ -251,16 +252,17 @@ async fn list(shared: &Shared) -> Listing {
 /// Tells workers of what may have changed. Returns whether everything has to be looked at.
 fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
     let workers = shared.workers.lock();
+    let worker = |uid: &str| workers.as_ref().and_then(|workers| workers.get(uid));
     let mut relist = false;
     for hint in hints {
         match hint {
             RuntimeEvent::Container { id, pod_uid, .. } => {
-                if let Some(worker) = workers.get(&pod_uid) {
+                if let Some(worker) = worker(&pod_uid) {
                     worker.mailbox.send(|letters| letters.containers.extend([id]));
                 }
             }
             RuntimeEvent::Sandbox { id, pod_uid } => {
-                if let Some(worker) = workers.get(&pod_uid) {
+                if let Some(worker) = worker(&pod_uid) {
                     worker.mailbox.send(|letters| letters.sandboxes.extend([id]));
                 }
             }
@@ -272,7 +274,7 @@ fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
 
 /// Gives every worker what a listing found of its pod, nothing included, and removes what has no worker.
 fn hand_out(shared: &Arc<Shared>, pods: &Cache<Pod>, mut found: Listing) {
-    for (uid, worker) in shared.workers.lock().iter() {
+    for (uid, worker) in shared.workers.lock().iter().flatten() {
         let snapshot = found.take(uid);
         worker.mailbox.send(|letters| letters.snapshot = Some(snapshot));
     }
@@ -314,7 +316,7 @@ async fn sweep_volumes(
         let _ = orphans.await;
     }
     let mut known: HashSet<String> = list(&shared).await.by_uid.into_keys().collect();
-    known.extend(shared.workers.lock().keys().cloned());
+    known.extend(shared.workers.lock().iter().flat_map(HashMap::keys).cloned());
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
     let place = shared.place().clone();
     let sweep = move || place.sweep(&left, known.iter().map(String::as_str));
@@ -369,6 +371,9 @@ impl Router {
         };
         let uid = |pod: &Arc<Pod>| pod.metadata.uid.clone().unwrap_or_default();
         let mut workers = shared.workers.lock();
+        let Some(workers) = workers.as_mut() else {
+            return;
+        };
         let new = change.new.map(|pod| (uid(pod), pod));
         if let Some(old) = change.old.map(uid)
             && new.as_ref().is_none_or(|(new, _)| *new != old)

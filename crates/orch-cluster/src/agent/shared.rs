@@ -32,8 +32,8 @@ pub(crate) struct Shared {
     pub(crate) probes: Semaphore,
     /// What pods may use, by resource name, in thousandths.
     pub(crate) allocatable_millis: BTreeMap<String, u64>,
-    /// The workers, by pod uid.
-    pub(crate) workers: Mutex<HashMap<String, WorkerHandle>>,
+    /// The workers, by pod uid. None once the agent is dropped: then there are no more.
+    pub(crate) workers: Mutex<Option<HashMap<String, WorkerHandle>>>,
     /// Uids of what is being removed because it belongs to no pod.
     pub(crate) orphans: Mutex<HashSet<String>>,
     /// For whom everything is made. Known before the first worker is.
@@ -81,7 +81,7 @@ impl Shared {
             starts: Semaphore::new(config.start_parallelism.max(1)),
             probes: Semaphore::new(config.probe_parallelism.max(1)),
             allocatable_millis,
-            workers: Mutex::default(),
+            workers: Mutex::new(Some(HashMap::new())),
             orphans: Mutex::default(),
             owner: OnceLock::new(),
             place: OnceLock::new(),

@@ -260,3 +260,25 @@ async fn volumes_of_pods_that_nothing_is_left_of_go_when_an_agent_starts() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(pods_with_volumes(&world), [name]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_comes_while_an_agent_is_dropped_makes_no_worker() {
+    let mut world = World::new().await;
+    let agent = world.agent.take().unwrap();
+    let shared = agent.shared.clone();
+    drop(agent);
+    let router = crate::agent::Router {
+        shared: Arc::downgrade(&shared),
+        found: Arc::default(),
+    };
+    let pod = Arc::new(world.create("web", ONE).await);
+    router.route(&orch_core::cache::Change {
+        key: &orch_core::object::ObjectKey::new(Some("default"), "web"),
+        old: None,
+        new: Some(&pod),
+        old_controller: None,
+        controller: None,
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.containers().await, []);
+}

@@ -156,7 +156,9 @@ impl Worker {
         if let Some(uid) = self.take_volumes() {
             self.shared.remove_volumes(&uid).await;
         }
-        self.shared.workers.lock().remove(&self.uid);
+        if let Some(workers) = &mut *self.shared.workers.lock() {
+            workers.remove(&self.uid);
+        }
     }
 
     fn is_over(&self) -> bool {
