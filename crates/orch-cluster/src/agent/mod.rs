@@ -54,7 +54,6 @@ use tokio::task::{AbortHandle, JoinHandle};
 pub use access::{AccessError, ContainerAt};
 pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
-pub use qos::qos_class;
 pub use support::Refusal;
 
 use mailbox::{Mailbox, Snapshot};

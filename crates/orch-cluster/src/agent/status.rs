@@ -10,8 +10,8 @@ use orch_core::runtime::{Container, ContainerState, Sandbox};
 use super::conditions::conditions;
 use super::decide::{End, end_of, may_run};
 use super::observed::{Failure, Past, Role, View, add};
-use super::qos::qos_class;
 use super::restart::{Next, next};
+use crate::kinds::pod::resources::qos_class;
 
 /// For so long after a failed pull the reason is the failure itself, then that it is being waited out.
 const FRESH_FAILURE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -22,7 +22,11 @@ pub fn status(view: &View<'_>) -> PodStatus {
     let end = end_of(view);
     let mut status = view.status.clone();
     status.observed_generation = view.pod.metadata.generation;
-    status.qos_class = Some(qos_class(view.pod).to_owned());
+    status.qos_class = view
+        .pod
+        .spec
+        .as_ref()
+        .map(|spec| qos_class(spec).as_str().to_owned());
     status.start_time.get_or_insert_with(|| time(view.now));
     status.host_ip = Some(view.host_ip.to_string());
     status.host_ips = Some(vec![HostIP {

@@ -302,3 +302,24 @@ async fn a_hook_that_cannot_be_run_has_failed() {
         assert!(world.reasons().await.contains(&reason.to_owned()), "{hook}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_quality_of_service_stays_what_it_was_at_creation() {
+    let world = World::new().await;
+    let of = |pod: &Pod| pod.status.as_ref().and_then(|status| status.qos_class.clone());
+    let cases = [
+        (
+            r#""resources": {"limits": {"cpu": "1", "memory": "1Gi"}},"#,
+            "Guaranteed",
+        ),
+        (r#""resources": {"requests": {"cpu": "1"}},"#, "Burstable"),
+        ("", "BestEffort"),
+    ];
+    for (number, (resources, class)) in cases.into_iter().enumerate() {
+        let name = format!("web-{number}");
+        let spec = format!(r#"{{{resources} "containers": [{{"name": "c", "image": "web:1"}}]}}"#);
+        let created = world.create(&name, &spec).await;
+        assert_eq!(of(&created).as_deref(), Some(class));
+        assert_eq!(of(&world.until(&name, is_ready).await).as_deref(), Some(class));
+    }
+}
