@@ -72,7 +72,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared,
     };
     let mut delay = RETRY.0;
-    let (uid, mut reported) = loop {
+    let mut reported = loop {
         match keeper.register().await {
             Ok(registered) => break registered,
             Err(error) => {
@@ -86,10 +86,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let lease = async {
         // Many agents that start together renew apart from each other.
         let jitter = config.lease_interval.mul_f64(config.random.fraction());
-        keeper.renew_or_warn(&uid).await;
+        keeper.renew_or_warn().await;
         tokio::time::sleep(jitter).await;
         loop {
-            keeper.renew_or_warn(&uid).await;
+            keeper.renew_or_warn().await;
             tokio::time::sleep(config.lease_interval).await;
         }
     };
@@ -122,8 +122,8 @@ impl Keeper {
         &self.shared.config.node_name
     }
 
-    /// Creates the Node, or takes over the one there is. Returns its uid and the status it has.
-    async fn register(&self) -> Result<(String, NodeStatus), ApiError> {
+    /// Creates the Node, or takes over the one there is. Returns the status it has.
+    async fn register(&self) -> Result<NodeStatus, ApiError> {
         let nodes = self.shared.client.all::<Node>();
         let config = &self.shared.config;
         let node = match nodes.get_opt(self.name()).await? {
@@ -149,7 +149,7 @@ impl Keeper {
         nodes
             .put_status(self.name(), node.metadata.uid.as_deref(), &status)
             .await?;
-        Ok((node.metadata.uid.unwrap_or_default(), status))
+        Ok(status)
     }
 
     async fn adopt(&self, node: Node) -> Result<Node, ApiError> {
@@ -191,7 +191,7 @@ impl Keeper {
         retry_on_conflict(async || {
             let Some(mut node) = nodes.get_opt(self.name()).await? else {
                 // Somebody deleted it while the machine is here: it comes back.
-                return self.register().await.map(|(_, status)| Some(status));
+                return self.register().await.map(Some);
             };
             // Others write conditions of their own.
             let status = self.status(&node.status.take().unwrap_or_default(), &runtime, now);
@@ -216,13 +216,13 @@ impl Keeper {
         status
     }
 
-    async fn renew_or_warn(&self, uid: &str) {
-        if let Err(error) = self.renew(uid).await {
+    async fn renew_or_warn(&self) {
+        if let Err(error) = self.renew().await {
             tracing::warn!(node = self.name(), %error, "the node's lease could not be renewed");
         }
     }
 
-    async fn renew(&self, uid: &str) -> Result<(), ApiError> {
+    async fn renew(&self) -> Result<(), ApiError> {
         let leases = self.shared.client.api::<Lease>(LEASE_NAMESPACE);
         let now = MicroTime(time::now());
         let patch = serde_json::json!({ "spec": { "renewTime": now } });
@@ -230,6 +230,11 @@ impl Keeper {
             Err(ApiError::NotFound(_)) => {}
             renewed => return renewed.map(drop),
         }
+        // The Node may be another than when the agent started: a Lease of one that is gone would be collected. Where
+        // there is none, it waits until the node is registered again.
+        let Some(node) = self.shared.client.all::<Node>().get_opt(self.name()).await? else {
+            return Ok(());
+        };
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.name().to_owned()),
@@ -238,7 +243,7 @@ impl Keeper {
                     api_version: "v1".to_owned(),
                     kind: "Node".to_owned(),
                     name: self.name().to_owned(),
-                    uid: uid.to_owned(),
+                    uid: node.metadata.uid.unwrap_or_default(),
                     ..OwnerReference::default()
                 }]),
                 ..ObjectMeta::default()

@@ -51,3 +51,30 @@ async fn what_the_runtime_cannot_do_is_refused_with_the_field() {
     assert_eq!(world.runtime.count(Call::RunSandbox), 0);
     assert!(world.reasons().await.contains(&"Unsupported".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_deleted_and_comes_back_has_a_lease_of_its_own() {
+    let world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let nodes = world.client.all::<Node>();
+    let leases = world.client.api::<Lease>("kube-node-lease");
+    let owner = |lease: Lease| lease.metadata.owner_references.unwrap()[0].uid.clone();
+    let first = nodes.get("n1").await.unwrap().metadata.uid.unwrap();
+    assert_eq!(owner(leases.get("n1").await.unwrap()), first);
+    nodes.delete("n1", &DeleteParams::default()).await.unwrap();
+    // As garbage collection does.
+    leases.delete("n1", &DeleteParams::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(
+        nodes.get_opt("n1").await.unwrap().is_none(),
+        "the test waits for less"
+    );
+    assert!(
+        leases.get_opt("n1").await.unwrap().is_none(),
+        "whose would it be?"
+    );
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let second = nodes.get("n1").await.unwrap().metadata.uid.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(owner(leases.get("n1").await.unwrap()), second);
+}
