@@ -15,6 +15,7 @@ mod decide_lives;
 mod decide_tests;
 mod downward;
 mod env;
+mod http;
 mod images;
 mod machine;
 mod mailbox;
