@@ -285,64 +285,38 @@ fn addresses(config: &AgentConfig) -> Vec<NodeAddress> {
     ]
 }
 
-/// The kubelet's conditions, in its order, then those of others as they are.
+/// The conditions that only the node can know. Of those the kubelet writes about memory, disk and process ids
+/// nothing is said, for nothing of the kind is measured; nor is kept what somebody said for want of word from here.
+const FROM_THE_NODE: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"];
+
+/// The node's own condition, then those of others as they are.
 fn conditions(before: &NodeStatus, runtime: &RuntimeStatus, now: Timestamp) -> Vec<NodeCondition> {
-    let (ready, reason, message) = if runtime.ready {
-        (
-            "True",
-            "KubeletReady",
-            "node agent is posting ready status".to_owned(),
-        )
+    let (status, reason, message) = if runtime.ready {
+        let message = "node agent is posting ready status".to_owned();
+        ("True", "KubeletReady", message)
     } else {
-        let message = runtime
-            .message
-            .clone()
-            .unwrap_or_else(|| "the container runtime is not ready".to_owned());
+        let message = runtime.message.clone();
+        let message = message.unwrap_or_else(|| "the container runtime is not ready".to_owned());
         ("False", "ContainerRuntimeNotReady", message)
     };
-    let owned = [
-        (
-            "MemoryPressure",
-            "False",
-            "KubeletHasSufficientMemory",
-            "node has sufficient memory available".to_owned(),
-        ),
-        (
-            "DiskPressure",
-            "False",
-            "KubeletHasNoDiskPressure",
-            "node has no disk pressure".to_owned(),
-        ),
-        (
-            "PIDPressure",
-            "False",
-            "KubeletHasSufficientPID",
-            "node has sufficient PID available".to_owned(),
-        ),
-        ("Ready", ready, reason, message),
-    ];
     let old = before.conditions.as_deref().unwrap_or_default();
+    let same = old
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == status);
+    let ready = NodeCondition {
+        last_heartbeat_time: Some(object_time(now)),
+        last_transition_time: same
+            .and_then(|same| same.last_transition_time.clone())
+            .or_else(|| Some(object_time(now))),
+        message: Some(message),
+        reason: Some(reason.to_owned()),
+        status: status.to_owned(),
+        type_: "Ready".to_owned(),
+    };
     let others = old
         .iter()
-        .filter(|condition| owned.iter().all(|(type_, ..)| condition.type_ != *type_))
-        .cloned();
-    let others: Vec<_> = others.collect();
-    let owned = owned.into_iter().map(|(type_, status, reason, message)| {
-        let same = old
-            .iter()
-            .find(|condition| condition.type_ == type_ && condition.status == status);
-        NodeCondition {
-            last_heartbeat_time: Some(object_time(now)),
-            last_transition_time: same
-                .and_then(|same| same.last_transition_time.clone())
-                .or_else(|| Some(object_time(now))),
-            message: Some(message),
-            reason: Some(reason.to_owned()),
-            status: status.to_owned(),
-            type_: type_.to_owned(),
-        }
-    });
-    owned.chain(others).collect()
+        .filter(|condition| !FROM_THE_NODE.contains(&condition.type_.as_str()));
+    std::iter::once(ready).chain(others.cloned()).collect()
 }
 
 trait EqualButForHeartbeats {

@@ -78,3 +78,30 @@ async fn a_node_that_was_deleted_and_comes_back_has_a_lease_of_its_own() {
     assert_ne!(first, second);
     assert_eq!(owner(leases.get("n1").await.unwrap()), second);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_node_says_of_itself_only_what_it_looked_at() {
+    let mut world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let nodes = world.client.all::<Node>();
+    let types = async || {
+        let conditions = nodes.get("n1").await.unwrap().status.unwrap().conditions.unwrap();
+        conditions
+            .into_iter()
+            .map(|condition| condition.type_)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types().await, ["Ready"]);
+    world.agent = None;
+    // As node lifecycle writes of a node that is silent, beside a condition that somebody else looks after.
+    let mut node = nodes.get("n1").await.unwrap();
+    let conditions = node.status.as_mut().unwrap().conditions.as_mut().unwrap();
+    for type_ in ["MemoryPressure", "example.com/Cool"] {
+        let condition = serde_json::json!({"type": type_, "status": "Unknown"});
+        conditions.push(serde_json::from_value(condition).unwrap());
+    }
+    nodes.update_status(&node).await.unwrap();
+    world.start_agent().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(types().await, ["Ready", "example.com/Cool"]);
+}
