@@ -249,9 +249,11 @@ async fn a_probe_of_a_port_that_has_no_such_name_keeps_the_container_unready_and
 
 #[tokio::test(start_paused = true)]
 async fn a_post_start_hook_that_hangs_does_not_hold_the_pods_deletion() {
-    let world = World::new().await;
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().exec(|_| Program::new().wait()));
+    let world = World::on(runtime).await;
     let spec = r#"{"terminationGracePeriodSeconds": 5, "containers": [{"name": "c", "image": "web:1",
-        "lifecycle": {"postStart": {"sleep": {"seconds": 500}}}}]}"#;
+        "lifecycle": {"postStart": {"exec": {"command": ["hang"]}}}}]}"#;
     world.create("web", spec).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.running("c").await.len(), 1);

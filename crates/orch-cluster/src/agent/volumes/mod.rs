@@ -1,8 +1,8 @@
 //! A pod's volumes: directories and files of the machine, made before a container is and mounted into it.
 //!
 //! `emptyDir`, `configMap`, `secret`, `downwardAPI` and `projected` volumes are directories below one of the
-//! agent's own ([`Place`]), named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are written
-//! when a container starts, not while it runs.
+//! agent's own ([`Place`]), named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are
+//! written when a container starts, not while it runs.
 
 mod beneath;
 mod content;
