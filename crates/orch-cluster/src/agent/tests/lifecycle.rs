@@ -311,7 +311,7 @@ async fn the_quality_of_service_stays_what_it_was_at_creation() {
     let of = |pod: &Pod| pod.status.as_ref().and_then(|status| status.qos_class.clone());
     let cases = [
         (
-            r#""resources": {"limits": {"cpu": "1", "memory": "1Gi"}},"#,
+            r#""resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},"#,
             "Guaranteed",
         ),
         (r#""resources": {"requests": {"cpu": "1"}},"#, "Burstable"),
