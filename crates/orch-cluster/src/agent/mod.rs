@@ -10,6 +10,8 @@ mod conditions;
 mod config;
 pub mod decide;
 #[cfg(test)]
+mod decide_end_tests;
+#[cfg(test)]
 mod decide_lives;
 #[cfg(test)]
 mod decide_tests;
@@ -24,6 +26,8 @@ mod observed;
 mod ops;
 mod owner;
 mod probe;
+#[cfg(test)]
+mod probe_tests;
 mod prober;
 mod qos;
 mod restart;
