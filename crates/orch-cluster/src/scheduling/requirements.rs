@@ -181,6 +181,8 @@ impl Spec<'_> {
             sum.0.insert(name.to_string(), nanos(amount));
         }
         sum.add(self.overhead.as_ref());
+        // No node measures or offers it: who asks for it is warned, and placed by the rest.
+        sum.0.remove("ephemeral-storage");
         sum.resources(Rounding::Up).slots(1)
     }
 
