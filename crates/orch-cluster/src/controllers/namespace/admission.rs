@@ -27,7 +27,8 @@ pub const PROTECTED: [&str; 4] = ["default", "kube-node-lease", "kube-public", "
 /// ensure_namespaces(&client).await?;
 /// let mut map = ConfigMap::default();
 /// map.metadata.name = Some("settings".into());
-/// assert!(client.api("nowhere").create(&map).await.is_err());
+/// let refused = client.api("nowhere").create(&map).await.unwrap_err();
+/// assert_eq!(refused.to_string(), r#"namespaces "nowhere" not found"#);
 /// assert!(client.api("default").create(&map).await.is_ok());
 /// # Ok(())
 /// # }
