@@ -45,7 +45,7 @@ impl Drop for Collector {
     }
 }
 
-/// Starts the collector over every kind that the client knows or comes to know; events are passed over, as in
+/// Starts the collector over every kind that the client knows or comes to know, or the store holds; events are passed over, as in
 /// Kubernetes: nothing owns them.
 pub(crate) fn start(client: &Client) -> Collector {
     let shared = Arc::new(Shared {
@@ -64,15 +64,22 @@ pub(crate) fn start(client: &Client) -> Collector {
 }
 
 async fn run(shared: Arc<Shared>) {
-    watch_kinds(&shared).await;
+    watch_all_kinds(&shared).await;
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
         workers.spawn(work(Arc::clone(&shared)));
     }
     loop {
         tokio::time::sleep(NEW_KINDS).await;
-        watch_kinds(&shared).await;
+        watch_all_kinds(&shared).await;
     }
+}
+
+async fn watch_all_kinds(shared: &Arc<Shared>) {
+    if let Err(error) = shared.client.backend().discover().await {
+        tracing::warn!(%error, "the kinds in the store could not be read, trying again later");
+    }
+    watch_kinds(shared).await;
 }
 
 /// Watches the kinds that are not watched yet, and waits until all they hold is in the graph.
@@ -287,6 +294,7 @@ impl Shared {
     /// for the first time just now. A dependent overlooked here would be deleted although it was to be kept, or outlive
     /// an owner that was to wait for it; so the store itself is asked.
     async fn remove_finalizer(self: &Arc<Self>, uid: &Uid, finalizer: &str) -> Result<(), ApiError> {
+        self.client.backend().discover().await?;
         watch_kinds(self).await;
         let Some(item) = self.item(uid) else { return Ok(()) };
         if self.is_behind(&item).await? {

@@ -45,6 +45,8 @@ impl Controller for NamespaceController {
             return Ok(Action::done());
         };
         let name = namespace.metadata.name.as_deref().unwrap_or_default();
+        // Also what this process has never heard of must go.
+        cx.client().backend().discover().await?;
         let (mut remains, mut failures) = (Vec::new(), Vec::new());
         for resource in cx.client().resources() {
             if !resource.is_namespaced() {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Cluster, seconds};
+use crate::controllers::ensure_namespaces;
 use crate::controllers::testing::client_with;
 
 #[tokio::test(start_paused = true)]
@@ -201,4 +202,63 @@ async fn one_object_that_cannot_be_deleted_holds_up_no_other() {
         "{failure}"
     );
     assert!(message("NamespaceContentRemaining").contains("configmaps has 1 resource instances"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_only_the_store_knows_is_collected_and_goes_with_its_namespace() {
+    let store = Arc::new(MemoryStore::new());
+    let before = client_with(store.clone(), |builder| builder);
+    ensure_namespaces(&before).await.unwrap();
+    let mut team = Namespace::default();
+    team.metadata.name = Some("team".to_owned());
+    before.all::<Namespace>().create(&team).await.unwrap();
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some("owner".to_owned());
+    let owner = before.api::<ConfigMap>("default").create(&map).await.unwrap();
+    let mut metadata = ObjectMeta::named("nightly");
+    before
+        .api::<Backup>("team")
+        .create(&Backup {
+            metadata: metadata.clone(),
+        })
+        .await
+        .unwrap();
+    metadata.owner_references = vec![OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "ConfigMap".to_owned(),
+        name: "owner".to_owned(),
+        uid: owner.metadata.uid.unwrap(),
+        controller: false,
+        block_owner_deletion: false,
+    }];
+    before
+        .api::<Backup>("default")
+        .create(&Backup { metadata })
+        .await
+        .unwrap();
+
+    // Another process over the same store, in which nobody speaks of backups.
+    let cluster = Cluster::over(client_with(store, |builder| builder), 0).await;
+    let params = DeleteParams::default();
+    cluster
+        .client
+        .all::<Namespace>()
+        .delete("team", &params)
+        .await
+        .unwrap();
+    cluster
+        .client
+        .api::<ConfigMap>("default")
+        .delete("owner", &params)
+        .await
+        .unwrap();
+    seconds(15).await;
+    let left = before
+        .all::<Backup>()
+        .list(&Default::default())
+        .await
+        .unwrap()
+        .items;
+    assert!(left.is_empty(), "{left:?}");
+    assert!(before.all::<Namespace>().get_opt("team").await.unwrap().is_none());
 }
