@@ -6,9 +6,7 @@ use bollard::body_full;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, CreateImageOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
-use orch_core::runtime::{
-    ContainerState, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
-};
+use orch_core::runtime::{ContainerState, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId};
 use orch_core::time;
 
 use crate::driver::Driver;
@@ -220,13 +218,12 @@ impl Driver {
         let listed = self.list(Kind::Sandbox, &labels).await?;
         let wanted = |one: &&wire::Listed| filter.id.as_ref().is_none_or(|id| id.0 == one.id);
         let sandboxes = listed.iter().filter(wanted).map(|one| {
-            let sandbox = state::sandbox(&one.id, &one.labels, &one.state, &one.network_settings);
-            if sandbox.state == SandboxState::NotReady
+            if state::is_final(&one.state)
                 && let Some(known) = self.known.sandbox(&one.id)
             {
                 known.ended();
             }
-            sandbox
+            state::sandbox(&one.id, &one.labels, &one.state, &one.network_settings)
         });
         Ok(sandboxes.collect())
     }

@@ -1,6 +1,8 @@
 //! The engine, registry and images the tests run against, or a word on why there are none.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod script;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
