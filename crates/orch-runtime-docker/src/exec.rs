@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::engine::fault::Fault;
 use crate::engine::{Lane, path, wire, within};
 use crate::frames::Demux;
-use crate::session::{self, Connection, READ_SIZE, Resize};
+use crate::session::{self, Connection, Limit, READ_SIZE, Resize};
 
 /// What [`exec`](Driver::exec) keeps of each stream.
 const OUTPUT_LIMIT: usize = 1 << 20;
@@ -94,28 +94,18 @@ impl Driver {
                 })
                 .await
         });
-        let (driver, limit) = (Arc::clone(self), request.timeout);
-        let (name, what) = (command.clone(), format!("command in container {id}"));
+        let limit = request.timeout.map(|after| Limit {
+            after,
+            error: RuntimeError::Timeout {
+                what: format!("command {} in container {id}", request.command.join(" ")),
+                after,
+            },
+        });
+        let (driver, name) = (Arc::clone(self), command.clone());
         let exit = async move { driver.exec_ended(&name).await };
         let driver = Arc::clone(self);
-        let kill = {
-            let (driver, command) = (Arc::clone(self), command.clone());
-            async move { driver.kill_exec(&command).await }
-        };
-        let mut session = session::open(connection, request.tty, resize, exit, kill);
-        if let Some(limit) = limit {
-            let exit = session.exit;
-            session.exit = Box::pin(async move {
-                match tokio::time::timeout(limit, exit).await {
-                    Ok(code) => code,
-                    Err(_) => {
-                        driver.kill_exec(&command).await;
-                        Err(RuntimeError::Timeout { what, after: limit })
-                    }
-                }
-            });
-        }
-        Ok(session)
+        let kill = async move { driver.kill_exec(&command).await };
+        Ok(session::open(connection, request.tty, resize, limit, exit, kill))
     }
 
     pub(crate) async fn attach(
@@ -168,6 +158,7 @@ impl Driver {
             connection,
             known.tty,
             resize,
+            None,
             exit,
             std::future::ready(()),
         ))

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::StreamExt;
@@ -9,7 +10,7 @@ use futures::future::BoxFuture;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use orch_core::runtime::{LogChunk, RuntimeError, Session, SessionInput, TerminalSize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::NAME;
@@ -22,14 +23,23 @@ pub(crate) const READ_SIZE: usize = 16 << 10;
 pub(crate) type Connection = TokioIo<Upgraded>;
 pub(crate) type Resize = Arc<dyn Fn(TerminalSize) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Makes a session of a connection. `exit` is asked for the exit code once the output has ended, `abandoned`
-/// is run instead if the session is dropped before.
+/// How long a program may take.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    pub(crate) after: Duration,
+    /// What is said of its end when it took longer.
+    pub(crate) error: RuntimeError,
+}
+
+/// Makes a session of a connection. `exit` is asked for the exit code once the output has ended. If the session
+/// is dropped before, or takes longer than it may, `end` is run instead.
 pub(crate) fn open(
-    connection: Connection,
+    connection: impl AsyncRead + AsyncWrite + Send + 'static,
     tty: bool,
     resize: Resize,
+    limit: Option<Limit>,
     exit: impl Future<Output = Result<i32, RuntimeError>> + Send + 'static,
-    abandoned: impl Future<Output = ()> + Send + 'static,
+    end: impl Future<Output = ()> + Send + 'static,
 ) -> Session {
     let (input, inputs) = mpsc::channel(QUEUE);
     let (outputs, output) = mpsc::channel(QUEUE);
@@ -55,14 +65,29 @@ pub(crate) fn open(
             let _ = on_input_closed.await;
             let _ = on_output_closed.await;
         };
-        let code = tokio::select! {
-            code = work => Some(code),
-            () = dropped => None,
+        // Counted here, whether or not anybody asks for the exit code.
+        let late = async {
+            match limit {
+                Some(limit) => {
+                    tokio::time::sleep(limit.after).await;
+                    limit.error
+                }
+                None => std::future::pending().await,
+            }
         };
-        match code {
-            // Nobody may be listening any more.
-            Some(code) => drop(exited.send(code)),
-            None => abandoned.await,
+        let ended = tokio::select! {
+            code = work => Ended::Exited(code),
+            error = late => Ended::Late(error),
+            () = dropped => Ended::Dropped,
+        };
+        // Nobody may be listening any more.
+        match ended {
+            Ended::Exited(code) => drop(exited.send(code)),
+            Ended::Late(error) => {
+                end.await;
+                drop(exited.send(Err(error)));
+            }
+            Ended::Dropped => end.await,
         }
     });
     Session {
@@ -80,8 +105,14 @@ pub(crate) fn open(
     }
 }
 
+enum Ended {
+    Exited(Result<i32, RuntimeError>),
+    Late(RuntimeError),
+    Dropped,
+}
+
 async fn write_all(
-    mut write: WriteHalf<Connection>,
+    mut write: WriteHalf<impl AsyncWrite>,
     mut inputs: mpsc::Receiver<SessionInput>,
     resize: Resize,
     _closed: oneshot::Sender<()>,
@@ -102,7 +133,7 @@ async fn write_all(
 }
 
 async fn read_all(
-    mut read: ReadHalf<Connection>,
+    mut read: ReadHalf<impl AsyncRead>,
     tty: bool,
     outputs: mpsc::Sender<Result<LogChunk, RuntimeError>>,
     closed: oneshot::Sender<()>,
@@ -141,5 +172,40 @@ async fn read_all(
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    /// A session that never ends by itself, the program's side of it, and whether it was told to end.
+    fn opened(limit: Option<Limit>) -> (Session, DuplexStream, oneshot::Receiver<()>) {
+        let (ours, program) = tokio::io::duplex(64);
+        let (ending, ended) = oneshot::channel();
+        let resize: Resize = Arc::new(|_| Box::pin(std::future::ready(())));
+        let end = async { ending.send(()).unwrap_or_default() };
+        let session = open(ours, true, resize, limit, std::future::pending(), end);
+        (session, program, ended)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_time_runs_also_while_only_its_output_is_read() {
+        let error = RuntimeError::Timeout {
+            what: "a command".into(),
+            after: Duration::from_secs(1),
+        };
+        let after = Duration::from_secs(1);
+        let (session, mut program, ended) = opened(Some(Limit { after, error }));
+        program.write_all(b"begun").await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let output = tokio::time::timeout(Duration::from_secs(60), session.output.collect::<Vec<_>>());
+        assert_eq!(output.await.expect("the end of output").len(), 1);
+        ended.await.expect("it was ended");
+        assert_eq!(begun.elapsed(), after);
+        let exit = session.exit.await;
+        assert!(matches!(exit, Err(RuntimeError::Timeout { .. })), "{exit:?}");
     }
 }

@@ -208,13 +208,23 @@ async fn commands_are_killed_when_their_time_is_up_or_nobody_listens() {
             &id,
             &ExecRequest {
                 timeout: limit,
-                ..long
+                ..long.clone()
             },
         )
         .await
         .expect("a session");
     assert!(matches!(session.exit.await, Err(RuntimeError::Timeout { .. })));
     assert_eq!(running().await, 0);
+
+    let request = ExecRequest {
+        timeout: limit,
+        ..long
+    };
+    let session = runtime.open_exec(&id, &request).await.expect("a session");
+    // Its time runs also while nobody asks for its end.
+    let output = tokio::time::timeout(PATIENCE, session.output.collect::<Vec<_>>());
+    output.await.expect("the end of output");
+    until("it is killed", async || running().await == 0).await;
     clean(&runtime).await;
 }
 
