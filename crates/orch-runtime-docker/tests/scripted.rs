@@ -2,9 +2,16 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::script::{Script, inspected};
-use common::shell;
-use orch_core::runtime::{Runtime, RuntimeError, SandboxFilter, SandboxId};
+use common::{PATIENCE, shell};
+use futures::StreamExt;
+use orch_core::runtime::{ContainerId, LogOptions, Runtime, RuntimeError, SandboxFilter, SandboxId};
+use orch_runtime_docker::DockerRuntime;
+
+/// How long a call may take where a test waits for that to pass.
+const BOUND: Duration = Duration::from_millis(200);
 
 #[tokio::test]
 async fn an_old_list_does_not_end_a_sandbox_that_runs() {
@@ -36,5 +43,40 @@ async fn an_old_list_does_not_end_a_sandbox_that_runs() {
             Err(RuntimeError::Failed { .. }) => assert!(!lives, "{listed}"),
             Err(other) => panic!("{listed}: {other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_stops_halfway_is_given_up() {
+    let engine = Script::new(|asked| async move {
+        if asked.is("GET /v1.41/containers/c1/logs") {
+            let line = "2030-01-01T00:00:01.5Z half\n";
+            let length = char::from(u8::try_from(line.len()).unwrap());
+            let _open = asked.open(&format!("\x01\0\0\0\0\0\0{length}{line}")).await;
+            std::future::pending::<()>().await;
+        } else {
+            asked.answer(200, &inspected("c1", "container", "running")).await;
+        }
+    });
+    let runtime = DockerRuntime::new(engine.options().request_timeout(BOUND)).unwrap();
+    for tail in [None, Some(5)] {
+        let read = async {
+            let options = LogOptions {
+                tail,
+                ..LogOptions::default()
+            };
+            let logs = runtime.logs(&ContainerId("c1".into()), &options).await?;
+            logs.collect::<Vec<_>>()
+                .await
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let read = tokio::time::timeout(PATIENCE, read)
+            .await
+            .expect("it is given up");
+        assert!(
+            matches!(read, Err(RuntimeError::Timeout { .. })),
+            "tail {tail:?}: {read:?}"
+        );
     }
 }
