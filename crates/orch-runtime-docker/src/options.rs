@@ -67,7 +67,8 @@ impl DockerOptions {
         self
     }
 
-    /// How long one call to the engine may take (120 s), beyond what the call itself waits for.
+    /// How long one call to the engine may take (120 s), beyond what the call itself waits for. It may wait
+    /// as long again for its turn.
     #[must_use]
     pub fn request_timeout(mut self, bound: Duration) -> Self {
         self.request_timeout = bound;

@@ -2,13 +2,16 @@
 
 mod common;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use common::script::{Script, inspected};
+use common::script::{Script, inspected, serve};
 use common::{PATIENCE, shell};
 use futures::StreamExt;
+use futures::future::join_all;
 use orch_core::runtime::{ContainerId, LogOptions, Runtime, RuntimeError, SandboxFilter, SandboxId};
-use orch_runtime_docker::DockerRuntime;
+use orch_runtime_docker::{DockerOptions, DockerRuntime};
 
 /// How long a call may take where a test waits for that to pass.
 const BOUND: Duration = Duration::from_millis(200);
@@ -79,4 +82,51 @@ async fn a_log_that_stops_halfway_is_given_up() {
             "tail {tail:?}: {read:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn all_who_wait_for_an_engine_that_hangs_give_up_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("engine.sock");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    serve(&path, move |exchange| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let _kept = exchange;
+            std::future::pending().await
+        }
+    });
+    let options = DockerOptions::default().host(format!("unix://{}", path.display()));
+    let runtime = DockerRuntime::new(options.request_timeout(BOUND)).unwrap();
+    for round in 1..=2 {
+        let list = async |_| runtime.images().await;
+        for told in join_all((0..50).map(list)).await {
+            assert!(matches!(told, Err(RuntimeError::Timeout { .. })), "{told:?}");
+        }
+        // The next to come ask anew.
+        assert_eq!(asked.load(Ordering::SeqCst), round, "one question for all");
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_a_turn_has_a_bound() {
+    let engine = Script::new(|asked| async move {
+        let _kept = asked;
+        std::future::pending().await
+    });
+    let options = engine.options().request_timeout(BOUND).parallelism(1);
+    let runtime = DockerRuntime::new(options).unwrap();
+    let begun = Instant::now();
+    let remove = async |number: usize| runtime.remove_image(&format!("image-{number}")).await;
+    let calls = 40;
+    for told in join_all((0..calls).map(remove)).await {
+        assert!(matches!(told, Err(RuntimeError::Timeout { .. })), "{told:?}");
+    }
+    // One by one they would have taken all of that.
+    assert!(
+        begun.elapsed() < BOUND * calls as u32 / 2,
+        "{:?}",
+        begun.elapsed()
+    );
 }
