@@ -58,7 +58,7 @@ impl Driver {
             user,
         )?;
         let name = identity.engine_name(self.scope(), &pod.identity.name);
-        match self.create(&name, body).await {
+        match self.create(&name, &body).await {
             Ok(Created::New(id)) => {
                 let known = KnownContainer::new(identity, config.tty, config.stdin, true);
                 self.known.add_container(&id, known);

@@ -185,12 +185,8 @@ impl Driver {
             tty: Some(request.tty),
             ..ExecConfig::default()
         };
-        let made = self
-            .engine
-            .call(Lane::Light, self.bound(), |docker| {
-                docker.create_exec(&id.0, config)
-            })
-            .await;
+        let path = format!("/containers/{id}/exec");
+        let made: Result<wire::Made, Fault> = self.engine.post(Lane::Light, &path, &config).await;
         made.map(|made| made.id)
             .map_err(|fault| self.exec_fault(id, fault))
     }

@@ -15,7 +15,7 @@ use bollard::errors::Error as BollardError;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -32,7 +32,7 @@ pub(crate) use version::ApiVersion;
 
 /// The longest answer that is read whole. A list of 5,000 containers is some 20 MiB.
 const ANSWER_LIMIT: usize = 256 << 20;
-/// How long an engine may take to say who it is, where a call may take twice as long.
+/// How long an engine may take to say who it is, or half as long as a call may if that is less.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which queue a call waits in, so that many slow ones do not delay the quick ones.
@@ -163,6 +163,23 @@ impl Engine {
         .await
     }
 
+    /// `POST` of something, answered with something read whole. For what holds secrets: the client writes the
+    /// bodies it sends into the log.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        lane: Lane,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        let request = post(path, body)?;
+        let _place = self.turn(lane, self.bound).await?;
+        within(self.bound, async {
+            let response = self.exchange(request).await?;
+            self.read_json(response).await
+        })
+        .await
+    }
+
     /// The answer to a request whose body comes as it comes; only its beginning is bounded in time.
     pub(crate) async fn open(&self, method: Method, path: &str) -> Result<Response<Incoming>, Fault> {
         within(self.bound, async {
@@ -188,15 +205,10 @@ impl Engine {
         path: &str,
         body: &impl Serialize,
     ) -> Result<TokioIo<Upgraded>, Fault> {
-        let body = serde_json::to_vec(body).map_err(malformed)?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONNECTION, "Upgrade")
-            .header(UPGRADE, "tcp")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(malformed)?;
+        let mut request = post(path, body)?;
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
         within(self.bound, async {
             self.version().await?;
             let response = self.exchange(request).await?;
@@ -292,6 +304,16 @@ fn get(path: &str) -> Result<Request<Full<Bytes>>, Fault> {
     Request::builder()
         .uri(path)
         .body(Full::new(Bytes::new()))
+        .map_err(malformed)
+}
+
+fn post(path: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, Fault> {
+    let body = serde_json::to_vec(body).map_err(malformed)?;
+    Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body.into()))
         .map_err(malformed)
 }
 
