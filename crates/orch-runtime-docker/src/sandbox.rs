@@ -68,7 +68,9 @@ impl Driver {
                     }
                     // Nothing is in it yet, and the same name must be free for the next try.
                     self.remove_by_id(&id).await?;
-                    if !protected || self.protects() == Some(true) {
+                    // A taken port or a network that is gone say nothing of scores.
+                    let by_runtime = fault.message().contains("OCI");
+                    if !protected || !by_runtime || self.protects() == Some(true) {
                         return Err(fault.during(format!("starting {what}")));
                     }
                     // runc dies early where it cannot lower the score, and does not say of what.

@@ -2,15 +2,18 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::script::{Script, inspected, serve};
 use common::{PATIENCE, shell};
 use futures::StreamExt;
 use futures::future::join_all;
-use orch_core::runtime::{ContainerId, LogOptions, Runtime, RuntimeError, SandboxFilter, SandboxId};
+use orch_core::runtime::{
+    ContainerId, LogOptions, Runtime, RuntimeError, SandboxConfig, SandboxFilter, SandboxId,
+};
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 
 /// How long a call may take where a test waits for that to pass.
@@ -129,4 +132,54 @@ async fn waiting_for_a_turn_has_a_bound() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+#[tokio::test]
+async fn only_what_the_runtime_says_of_a_start_gives_up_protection() {
+    const TAKEN: &str = "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated";
+    const SCORE: &str =
+        "OCI runtime create failed: runc create failed: can't get final child's PID from pipe: EOF";
+    // How protected starts end, one after the other, and with what protection each sandbox was tried.
+    for (refusals, tried) in [
+        (vec![None, None], vec![vec![true], vec![true]]),
+        (vec![Some(TAKEN), None], vec![vec![true], vec![true]]),
+        (vec![Some(SCORE)], vec![vec![true, false], vec![false]]),
+        (
+            vec![Some(TAKEN), Some(SCORE)],
+            vec![vec![true], vec![true, false], vec![false]],
+        ),
+    ] {
+        let refusals = Mutex::new(VecDeque::from(refusals));
+        let created = Arc::new(Mutex::new(Vec::new()));
+        let state = Arc::new((refusals, Arc::clone(&created)));
+        let engine = Script::new(move |asked| {
+            let state = Arc::clone(&state);
+            async move {
+                let (refusals, created) = &*state;
+                if asked.is("POST /v1.41/containers/create") {
+                    created
+                        .lock()
+                        .unwrap()
+                        .push(asked.body.contains(r#""OomScoreAdj":-998"#));
+                    asked.answer(201, r#"{"Id":"s1"}"#).await;
+                } else if asked.is("POST /v1.41/containers/s1/start") {
+                    let protected = created.lock().unwrap().last() == Some(&true);
+                    let refusal = protected
+                        .then(|| refusals.lock().unwrap().pop_front().flatten())
+                        .flatten();
+                    match refusal {
+                        Some(message) => asked.answer(500, &format!(r#"{{"message":"{message}"}}"#)).await,
+                        None => asked.answer(204, "").await,
+                    }
+                } else {
+                    asked.answer(200, &inspected("s1", "sandbox", "running")).await;
+                }
+            }
+        });
+        let runtime = engine.runtime();
+        for tried in tried {
+            let _ = runtime.run_sandbox(&SandboxConfig::default()).await;
+            assert_eq!(std::mem::take(&mut *created.lock().unwrap()), tried);
+        }
+    }
 }
