@@ -83,7 +83,7 @@ impl DockerOptions {
     }
 
     /// How many containers are created, started or removed at once (8; at least 1). Reading has a bound of
-    /// its own, four times that.
+    /// its own, four times that, and so has stopping, 32 times that.
     #[must_use]
     pub fn parallelism(mut self, calls: usize) -> Self {
         self.parallelism = calls.max(1);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::script::{Script, inspected, serve};
-use common::{PATIENCE, shell};
+use common::{PATIENCE, shell, until};
 use futures::StreamExt;
 use futures::future::join_all;
 use orch_core::runtime::{
@@ -182,4 +182,54 @@ async fn only_what_the_runtime_says_of_a_start_gives_up_protection() {
             assert_eq!(std::mem::take(&mut *created.lock().unwrap()), tried);
         }
     }
+}
+
+#[tokio::test]
+async fn only_so_many_containers_are_stopped_at_once() {
+    const AT_ONCE: usize = 32;
+    const ALL: usize = 40;
+    let (release, released) = tokio::sync::watch::channel(false);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let engine = Script::new(move |asked| {
+        let (seen, mut released) = (Arc::clone(&seen), released.clone());
+        async move {
+            seen.lock().unwrap().push(asked.target.clone());
+            if asked.target.contains("/stop") {
+                released.wait_for(|released| *released).await.expect("a test");
+                asked.answer(204, "").await;
+            } else if asked.target.contains("/kill") {
+                asked.answer(204, "").await;
+            } else {
+                let id = asked.target.split('/').nth(3).unwrap().to_owned();
+                asked.answer(200, &inspected(&id, "container", "running")).await;
+            }
+        }
+    });
+    let runtime = DockerRuntime::new(engine.options().parallelism(1)).unwrap();
+    let count = |what: &str| {
+        asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|target| target.contains(what))
+            .count()
+    };
+    let stops = (0..ALL).map(|number| {
+        let runtime = runtime.clone();
+        tokio::spawn(async move {
+            let id = ContainerId(format!("c{number}"));
+            runtime.stop_container(&id, Duration::from_millis(100)).await
+        })
+    });
+    let stops: Vec<_> = stops.collect();
+    until("their grace is over", async || count("/kill") >= AT_ONCE).await;
+    tokio::time::sleep(BOUND).await;
+    // Whoever waits for a turn has not been told to stop, and is not killed either.
+    assert_eq!((count("/stop"), count("/kill")), (AT_ONCE, AT_ONCE));
+    release.send_replace(true);
+    for stopped in stops {
+        stopped.await.unwrap().expect("stopped");
+    }
+    assert_eq!(count("/stop"), ALL);
 }

@@ -42,8 +42,11 @@ pub(crate) enum Lane {
     Heavy,
     /// Reading and small changes.
     Light,
-    /// Waits for something else than the engine, and takes no place.
-    Waiting,
+    /// Waits for programs to end rather than for the engine: as many at once that pods hardly ever stop in turns,
+    /// and few enough for the connections a process may open.
+    Stop,
+    /// Takes no place: whoever calls holds one.
+    Held,
 }
 
 /// An engine, answering or not.
@@ -57,6 +60,7 @@ pub(crate) struct Engine {
     is_docker: AtomicBool,
     heavy: Semaphore,
     light: Semaphore,
+    stops: Semaphore,
     bound: Duration,
 }
 
@@ -80,6 +84,7 @@ impl Engine {
             is_docker: AtomicBool::new(true),
             heavy: Semaphore::new(options.parallelism),
             light: Semaphore::new(options.parallelism * 4),
+            stops: Semaphore::new(options.parallelism * 32),
             bound: options.request_timeout,
         })
     }
@@ -195,6 +200,7 @@ impl Engine {
 
     /// `POST` that waits for its answer without bound.
     pub(crate) async fn wait<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        let _place = self.turn(Lane::Stop, self.bound).await?;
         let response = self.open(Method::POST, path).await?;
         self.read_json(response).await
     }
@@ -281,13 +287,18 @@ impl Engine {
 
     /// Agrees on a version and waits for a place in the lane, both within `bound`: the call itself has its own,
     /// for one that begins late would be given up with its work half done.
-    async fn turn(&self, lane: Lane, bound: Duration) -> Result<Option<SemaphorePermit<'_>>, Fault> {
+    pub(crate) async fn turn(
+        &self,
+        lane: Lane,
+        bound: Duration,
+    ) -> Result<Option<SemaphorePermit<'_>>, Fault> {
         within(bound, async {
             self.version().await?;
             let lane = match lane {
                 Lane::Heavy => &self.heavy,
                 Lane::Light => &self.light,
-                Lane::Waiting => return Ok(None),
+                Lane::Stop => &self.stops,
+                Lane::Held => return Ok(None),
             };
             // Never closed, so an error cannot be.
             Ok(lane.acquire().await.ok())
