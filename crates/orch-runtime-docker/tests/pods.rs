@@ -467,7 +467,7 @@ async fn a_mount_that_is_not_there_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_grace_of_less_than_a_second_is_kept() {
+async fn a_grace_is_kept_to_parts_of_a_second() {
     let Some(scope) = Scope::new() else { return };
     let runtime = scope.runtime();
     let sandbox = runtime.run_sandbox(&scope.pod("web")).await.expect("a sandbox");
@@ -489,10 +489,12 @@ async fn a_grace_of_less_than_a_second_is_kept() {
         .await
         .expect("ready")
         .unwrap();
-    let grace = Duration::from_millis(1300);
+    let grace = Duration::from_millis(2100);
     let begun = std::time::Instant::now();
     runtime.stop_container(&id, grace).await.expect("stopping");
-    assert!(begun.elapsed() >= grace, "{:?}", begun.elapsed());
+    let taken = begun.elapsed();
+    // The engine counts whole seconds, and would have given it three.
+    assert!(grace <= taken && taken < Duration::from_secs(3), "{taken:?}");
     let state = runtime.container(&id).await.unwrap().state;
     assert!(
         matches!(
