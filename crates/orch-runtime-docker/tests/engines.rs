@@ -16,6 +16,13 @@ use orch_core::runtime::{
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 use tokio::net::UnixListener;
 
+#[test]
+#[should_panic(expected = "ORCH_REQUIRE_ENGINE is set, and there is none")]
+fn an_engine_that_is_required_is_not_done_without() {
+    common::skip("there is none", false);
+    common::skip("there is none", true);
+}
+
 #[tokio::test]
 async fn an_absent_engine_is_a_status_and_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
