@@ -1,8 +1,9 @@
 //! Commands run in containers, and attaching to what already runs.
 
+mod end;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::models::ExecConfig;
 use bollard::query_parameters::{ResizeContainerTTYOptionsBuilder, ResizeExecOptionsBuilder};
@@ -40,7 +41,7 @@ impl Driver {
             let mut output = collect(connection, request.tty)
                 .await
                 .map_err(|error| RuntimeError::failed("reading a command's output", error))?;
-            output.exit_code = self.exec_ended(&command).await?;
+            output.exit_code = self.exec_ended(id, &command).await?;
             if matches!(output.exit_code, 126 | 127) && output.stdout.starts_with(b"OCI runtime ") {
                 // The engine writes why it could not start the command where the command would have written,
                 // and takes any reason for 126.
@@ -101,8 +102,8 @@ impl Driver {
                 after,
             },
         });
-        let (driver, name) = (Arc::clone(self), command.clone());
-        let exit = async move { driver.exec_ended(&name).await };
+        let (driver, id, name) = (Arc::clone(self), id.clone(), command.clone());
+        let exit = async move { driver.exec_ended(&id, &name).await };
         let driver = Arc::clone(self);
         let kill = async move { driver.kill_exec(&command).await };
         Ok(session::open(connection, request.tty, resize, limit, exit, kill))
@@ -218,24 +219,6 @@ impl Driver {
                 container: id.0.clone(),
             },
             fault => fault.during(format!("running a command in container {id}")),
-        }
-    }
-
-    /// How a command ended. The engine cannot be waited on for that, and is asked until it knows; its output
-    /// has ended already, so the first answer is nearly always the last.
-    async fn exec_ended(&self, command: &str) -> Result<i32, RuntimeError> {
-        let mut pause = Duration::from_millis(2);
-        loop {
-            let exec: wire::Exec = self
-                .engine
-                .get(&format!("/exec/{command}/json"))
-                .await
-                .map_err(|fault| fault.about(format!("command {command}"), "inspecting"))?;
-            if let (false, Some(code)) = (exec.running, exec.exit_code) {
-                return Ok(i32::try_from(code).unwrap_or(-1));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(200));
         }
     }
 

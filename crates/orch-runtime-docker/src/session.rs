@@ -164,7 +164,7 @@ async fn look_ahead(
         waiting.push_back(input);
     }
     over.send_replace(true);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn read_all(

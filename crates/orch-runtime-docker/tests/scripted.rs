@@ -12,7 +12,7 @@ use common::{PATIENCE, shell, until};
 use futures::StreamExt;
 use futures::future::join_all;
 use orch_core::runtime::{
-    ContainerId, LogOptions, Runtime, RuntimeError, SandboxConfig, SandboxFilter, SandboxId,
+    ContainerId, ExecRequest, LogOptions, Runtime, RuntimeError, SandboxConfig, SandboxFilter, SandboxId,
 };
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 
@@ -232,4 +232,48 @@ async fn only_so_many_containers_are_stopped_at_once() {
         stopped.await.unwrap().expect("stopped");
     }
     assert_eq!(count("/stop"), ALL);
+}
+
+#[tokio::test]
+async fn a_commands_end_is_told_by_an_event_or_asked_for() {
+    // Whether the engine has events, and whether it ever says of itself that the command has ended.
+    for (events, admits, code) in [(true, false, 7), (true, true, 5), (false, true, 5)] {
+        let asked_about = Arc::new(AtomicUsize::new(0));
+        let engine = Script::new(move |asked| {
+            let asked_about = Arc::clone(&asked_about);
+            async move {
+                if asked.is("POST /v1.41/containers/c1/exec") {
+                    asked.answer(201, r#"{"Id":"e1"}"#).await;
+                } else if asked.is("POST /v1.41/exec/e1/start") {
+                    drop(asked.upgrade().await);
+                } else if asked.is("GET /v1.41/exec/e1/json") {
+                    let ended = asked_about.fetch_add(1, Ordering::SeqCst) > 3 && admits;
+                    let told = serde_json::json!({ "Running": !ended, "ExitCode": ended.then_some(5) });
+                    asked.answer(200, &told.to_string()).await;
+                } else if asked.is("GET /v1.41/events") && events {
+                    let end = |command: &str, code: &str| {
+                        let attributes = serde_json::json!({ "execID": command, "exitCode": code });
+                        let event = serde_json::json!({
+                            "Action": "exec_die", "Actor": { "ID": "c1", "Attributes": attributes },
+                        });
+                        format!("{event}\n")
+                    };
+                    let ours = if admits { String::new() } else { end("e1", "7") };
+                    let _open = asked.open(&format!("?\n{}{ours}", end("e2", "1"))).await;
+                    std::future::pending::<()>().await;
+                } else if asked.is("GET /v1.41/containers/c1/json") {
+                    asked.answer(200, &inspected("c1", "container", "running")).await;
+                } else {
+                    asked.answer(500, r#"{"message":"no"}"#).await;
+                }
+            }
+        });
+        let command = ExecRequest {
+            timeout: Some(Duration::from_secs(10)),
+            ..ExecRequest::new(["true"])
+        };
+        let output = engine.runtime().exec(&ContainerId("c1".into()), &command).await;
+        let output = output.unwrap_or_else(|error| panic!("events {events}, admits {admits}: {error}"));
+        assert_eq!(output.exit_code, code, "events {events}, admits {admits}");
+    }
 }
