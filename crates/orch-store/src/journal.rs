@@ -46,6 +46,15 @@ pub(crate) struct Logged {
     pub(crate) txns: Vec<Txn>,
 }
 
+/// Why a group of commits did not become durable.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// It is certain that it did not: a full disk, say. The journal goes on.
+    NotWritten(io::Error),
+    /// It may have: the journal cannot be relied on any longer.
+    Unknown(io::Error),
+}
+
 impl Logged {
     fn end(&self) -> u64 {
         self.after.get() + self.txns.len() as u64
@@ -65,18 +74,17 @@ impl Journal {
     /// Only for who holds the lock of the store's own file.
     pub(crate) fn open(store: &Path, identity: u64, bound: usize) -> io::Result<(Self, Vec<Logged>)> {
         let path = Self::path_of(store);
-        let is_new = !path.try_exists()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path)?;
         let mut held = Vec::new();
-        if is_new {
-            sync_parent(&path)?;
-        } else {
-            file.read_to_end(&mut held)?;
-        }
+        file.read_to_end(&mut held)?;
+        // What is appended comes first again: behind a record that was cut short it would never be read.
+        file.seek(SeekFrom::Start(0))?;
+        // Also if it is there already: who made it may have been killed before its name was durable.
+        sync_parent(&path)?;
         let logged = read(&held.into(), identity).map_err(|fault| invalid(&path, &fault))?;
         let journal = Self {
             path,
@@ -97,7 +105,7 @@ impl Journal {
         after: Revision,
         compacted: Revision,
         commits: &[Commit],
-    ) -> io::Result<bool> {
+    ) -> Result<bool, AppendError> {
         self.record.clear();
         self.record.shrink_to(RECORD_KEPT);
         self.record.resize(HEADER, 0);
@@ -114,8 +122,14 @@ impl Journal {
         self.record[8..HEADER].copy_from_slice(&self.identity.to_le_bytes());
         let checksum = crc32fast::hash(&self.record[4..]);
         self.record[..4].copy_from_slice(&checksum.to_le_bytes());
-        self.file.write_all(&self.record)?;
-        self.file.sync_data()?;
+        if let Err(error) = self.file.write_all(&self.record) {
+            // Part of a record is none. The next one goes in its place.
+            return Err(match self.file.seek(SeekFrom::Start(self.used as u64)) {
+                Ok(_) => AppendError::NotWritten(error),
+                Err(error) => AppendError::Unknown(error),
+            });
+        }
+        self.file.sync_data().map_err(AppendError::Unknown)?;
         self.used += self.record.len();
         Ok(true)
     }
@@ -312,6 +326,23 @@ mod tests {
             changed[at] ^= 0x10;
             std::fs::write(&file, changed).unwrap();
             assert_eq!(reopened(&path), [(0, 0, 1)], "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_appended_behind_a_record_that_was_cut_is_read_again() {
+        let (_directory, path) = store();
+        let file = Journal::path_of(&path);
+        let (mut journal, _) = Journal::open(&path, IDENTITY, BOUND).unwrap();
+        append(&mut journal, 4, &[commit(5, &[("a", Some(9))])]);
+        let whole = std::fs::read(&file).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&file, &whole[..cut]).unwrap();
+            let (mut journal, logged) = Journal::open(&path, IDENTITY, BOUND).unwrap();
+            assert!(logged.is_empty());
+            append(&mut journal, 4, &[commit(5, &[("b", Some(1))])]);
+            append(&mut journal, 5, &[commit(6, &[("c", Some(1))])]);
+            assert_eq!(reopened(&path), [(4, 2, 1), (5, 2, 1)], "cut at {cut}");
         }
     }
 

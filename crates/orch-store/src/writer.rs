@@ -13,7 +13,7 @@ use crate::error::Fault;
 use crate::format::{HISTORY, META, META_COMPACTED};
 use crate::group::Group;
 use crate::history::RowKey;
-use crate::journal::Journal;
+use crate::journal::{AppendError, Journal};
 use crate::open::Opened;
 use crate::queue::{Arrival, Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
@@ -219,7 +219,7 @@ impl Writer {
             txn.abort()?;
             return Ok(Vec::new());
         }
-        self.make_durable(txn, state, &commits).map_err(Failure::During)?;
+        self.make_durable(txn, state, &commits)?;
         self.settled = false;
         self.publish(state, commits).map_err(Failure::During)
     }
@@ -230,28 +230,33 @@ impl Writer {
         mut txn: WriteTransaction,
         state: State,
         commits: &[Commit],
-    ) -> Result<(), Fault> {
-        if self
-            .journal
-            .append(self.state.revision, state.compacted, commits)?
-        {
-            txn.set_durability(Durability::None)?;
-            txn.commit()?;
-        } else {
-            txn.set_quick_repair(true);
-            txn.commit()?;
-            self.journal.restart()?;
-        }
-        Ok(())
+    ) -> Result<(), Failure> {
+        let appended = self.journal.append(self.state.revision, state.compacted, commits);
+        let has_room = appended.map_err(|error| match error {
+            AppendError::NotWritten(error) => Failure::Before(error.into()),
+            AppendError::Unknown(error) => Failure::During(error.into()),
+        })?;
+        let commit = || -> Result<(), Fault> {
+            if has_room {
+                txn.set_durability(Durability::None)?;
+                Ok(txn.commit()?)
+            } else {
+                txn.set_quick_repair(true);
+                txn.commit()?;
+                Ok(self.journal.restart()?)
+            }
+        };
+        commit().map_err(Failure::During)
     }
 
     /// Advances compaction as the bounds ask, and removes some of the rows that are past it.
     fn compact(&self, txn: &WriteTransaction, state: &mut State) -> Result<(), Fault> {
         let held = state.revision.get() - state.compacted.get();
-        if held > self.keep_commits + self.keep_commits / 16 {
+        if held > self.keep_commits.saturating_add(self.keep_commits / 16) {
             state.compacted = Revision::new(state.revision.get() - self.keep_commits);
         }
-        let too_large = state.history_end - state.history_start > self.keep_bytes + self.keep_bytes / 16;
+        let too_large =
+            state.history_end - state.history_start > self.keep_bytes.saturating_add(self.keep_bytes / 16);
         if state.compacted > self.state.compacted {
             state.garbage = true;
         }
