@@ -5,12 +5,11 @@ mod common;
 use std::io::Read;
 use std::time::Duration;
 
-use bytes::Bytes;
 use common::{BUSYBOX, PATIENCE, Scope, clean, shell, until};
 use futures::StreamExt;
 use orch_core::runtime::{
-    AttachOptions, ContainerConfig, ContainerFilter, ContainerState, ExecRequest, HostPort, LogOptions,
-    Protocol, Runtime, RuntimeError, SandboxConfig, SandboxFilter, SandboxState, SessionInput,
+    AttachOptions, ContainerConfig, ContainerFilter, ContainerState, HostPort, LogOptions, Protocol, Runtime,
+    RuntimeError, SandboxConfig, SandboxFilter, SandboxState,
 };
 
 async fn said(runtime: &dyn Runtime, pod: &SandboxConfig, config: &ContainerConfig) -> String {
