@@ -97,7 +97,7 @@ async fn all_who_wait_for_an_engine_that_hangs_give_up_together() {
         counted.fetch_add(1, Ordering::SeqCst);
         async move {
             let _kept = exchange;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     });
     let options = DockerOptions::default().host(format!("unix://{}", path.display()));
@@ -116,7 +116,7 @@ async fn all_who_wait_for_an_engine_that_hangs_give_up_together() {
 async fn waiting_for_a_turn_has_a_bound() {
     let engine = Script::new(|asked| async move {
         let _kept = asked;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let options = engine.options().request_timeout(BOUND).parallelism(1);
     let runtime = DockerRuntime::new(options).unwrap();
