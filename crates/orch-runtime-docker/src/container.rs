@@ -58,7 +58,7 @@ impl Driver {
             user,
         )?;
         let name = identity.engine_name(self.scope(), &pod.identity.name);
-        match self.create(&name, body).await {
+        match self.create(&name, &body).await {
             Ok(Created::New(id)) => {
                 let known = KnownContainer::new(identity, config.tty, config.stdin, true);
                 self.known.add_container(&id, known);
@@ -136,7 +136,11 @@ impl Driver {
         let options = StopContainerOptionsBuilder::new()
             .t(i32::try_from(whole).unwrap_or(i32::MAX))
             .build();
-        let stopping = self.engine.call(Lane::Waiting, grace + self.bound(), |docker| {
+        let failed = |fault: Fault| fault.during(format!("stopping container {id}"));
+        let bound = grace + self.bound();
+        // The grace begins when the engine is asked, which may be later than now.
+        let _place = self.engine.turn(Lane::Stop, bound).await.map_err(failed)?;
+        let stopping = self.engine.call(Lane::Held, bound, |docker| {
             docker.stop_container(&id.0, Some(options))
         });
         tokio::pin!(stopping);
@@ -157,7 +161,7 @@ impl Driver {
                 self.known.forget(&id.0);
                 Ok(())
             }
-            Err(fault) => Err(fault.during(format!("stopping container {id}"))),
+            Err(fault) => Err(failed(fault)),
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Driver;
 use crate::engine::fault::Fault;
-use crate::engine::{path, wire};
+use crate::engine::{Engine, path, wire};
 use crate::known::Entry;
 use crate::labels::{Kind, POD_UID, SANDBOX, SCOPE};
 
@@ -53,8 +53,12 @@ async fn supervise(driver: Arc<Driver>, mut outbox: Outbox, connected: oneshot::
     loop {
         let gone = outbox.hints.clone();
         let round = async {
-            match subscribe(&driver).await {
-                Ok(body) => {
+            let filters = serde_json::json!({
+                "type": ["container"],
+                "label": [format!("{SCOPE}={}", driver.scope())],
+            });
+            match driver.subscribe(&filters).await {
+                Ok(events) => {
                     // Before anything else, for whoever reads it looks at all there is.
                     if outbox.missed {
                         outbox.send(RuntimeEvent::Relist);
@@ -63,7 +67,7 @@ async fn supervise(driver: Arc<Driver>, mut outbox: Outbox, connected: oneshot::
                         let _ = connected.send(());
                     }
                     pause = RETRY_FIRST;
-                    if let Err(fault) = read(&driver, body, &mut outbox).await {
+                    if let Err(fault) = read(&driver, events, &mut outbox).await {
                         tracing::debug!(%fault, "the engine's events ended");
                     }
                 }
@@ -86,31 +90,13 @@ async fn supervise(driver: Arc<Driver>, mut outbox: Outbox, connected: oneshot::
     }
 }
 
-async fn subscribe(driver: &Driver) -> Result<Incoming, Fault> {
-    let filters = serde_json::json!({
-        "type": ["container"],
-        "label": [format!("{SCOPE}={}", driver.scope())],
-    });
-    // The engine answers before it has subscribed; from here on it looks back as well.
-    let now = time::now();
-    let since = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
-    let query = [("filters", filters.to_string()), ("since", since)];
-    let query: Vec<(&str, &str)> = query
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let response = driver.engine.open(Method::GET, &path("/events", &query)).await?;
-    Ok(response.into_body())
-}
-
-async fn read(driver: &Driver, mut body: Incoming, outbox: &mut Outbox) -> Result<(), Fault> {
-    let mut buffer = BytesMut::new();
+async fn read(driver: &Driver, mut events: Subscription, outbox: &mut Outbox) -> Result<(), Fault> {
     loop {
-        let bytes = if outbox.missed {
+        let event = if outbox.missed {
             // A reader that has caught up is told at once that it missed something.
             let hints = outbox.hints.clone();
             tokio::select! {
-                bytes = driver.engine.next_bytes(&mut body) => bytes?,
+                event = events.next(&driver.engine) => event?,
                 room = hints.reserve() => {
                     // None is left to tell; nothing here would ever wait again.
                     let Ok(room) = room else { return Ok(()) };
@@ -120,24 +106,63 @@ async fn read(driver: &Driver, mut body: Incoming, outbox: &mut Outbox) -> Resul
                 }
             }
         } else {
-            driver.engine.next_bytes(&mut body).await?
+            events.next(&driver.engine).await?
         };
-        let Some(bytes) = bytes else { return Ok(()) };
-        buffer.extend_from_slice(&bytes);
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let line = buffer.split_to(end + 1);
-            match serde_json::from_slice::<wire::Event>(&line) {
-                Ok(event) => outbox.tell(driver, &event),
-                Err(error) => {
-                    tracing::debug!(%error, "an event cannot be read");
-                    outbox.send(RuntimeEvent::Relist);
-                }
+        match event {
+            Some(Ok(event)) => outbox.tell(driver, &event),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "an event cannot be read");
+                outbox.send(RuntimeEvent::Relist);
             }
+            None => return Ok(()),
         }
-        if buffer.len() > LINE_LIMIT {
-            return Err(Fault::Malformed(format!(
-                "an event of more than {LINE_LIMIT} bytes"
-            )));
+    }
+}
+
+/// The engine's events from now on.
+pub(crate) struct Subscription {
+    body: Incoming,
+    /// What was read of them, from the beginning of the next.
+    read: BytesMut,
+}
+
+impl Driver {
+    /// Events that pass the engine's `filters`.
+    pub(crate) async fn subscribe(&self, filters: &serde_json::Value) -> Result<Subscription, Fault> {
+        // The engine answers before it has subscribed; from here on it looks back as well.
+        let now = time::now();
+        let since = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+        let events = path("/events", &[("filters", &filters.to_string()), ("since", &since)]);
+        let response = self.engine.open(Method::GET, &events).await?;
+        Ok(Subscription {
+            body: response.into_body(),
+            read: BytesMut::new(),
+        })
+    }
+}
+
+impl Subscription {
+    /// The next event, or why it cannot be read; none at their end. To be given up and called again at any time.
+    pub(crate) async fn next(
+        &mut self,
+        engine: &Engine,
+    ) -> Result<Option<Result<wire::Event, serde_json::Error>>, Fault> {
+        let mut looked = 0;
+        loop {
+            if let Some(end) = self.read[looked..].iter().position(|byte| *byte == b'\n') {
+                let line = self.read.split_to(looked + end + 1);
+                return Ok(Some(serde_json::from_slice(&line)));
+            }
+            looked = self.read.len();
+            if looked > LINE_LIMIT {
+                return Err(Fault::Malformed(format!(
+                    "an event of more than {LINE_LIMIT} bytes"
+                )));
+            }
+            match engine.next_bytes(&mut self.body).await? {
+                Some(bytes) => self.read.extend_from_slice(&bytes),
+                None => return Ok(None),
+            }
         }
     }
 }

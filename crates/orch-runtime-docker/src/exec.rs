@@ -1,8 +1,9 @@
 //! Commands run in containers, and attaching to what already runs.
 
+mod end;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::models::ExecConfig;
 use bollard::query_parameters::{ResizeContainerTTYOptionsBuilder, ResizeExecOptionsBuilder};
@@ -18,7 +19,7 @@ use crate::driver::Driver;
 use crate::engine::fault::Fault;
 use crate::engine::{Lane, path, wire, within};
 use crate::frames::Demux;
-use crate::session::{self, Connection, READ_SIZE, Resize};
+use crate::session::{self, Connection, Limit, READ_SIZE, Resize};
 
 /// What [`exec`](Driver::exec) keeps of each stream.
 const OUTPUT_LIMIT: usize = 1 << 20;
@@ -40,7 +41,7 @@ impl Driver {
             let mut output = collect(connection, request.tty)
                 .await
                 .map_err(|error| RuntimeError::failed("reading a command's output", error))?;
-            output.exit_code = self.exec_ended(&command).await?;
+            output.exit_code = self.exec_ended(id, &command).await?;
             if matches!(output.exit_code, 126 | 127) && output.stdout.starts_with(b"OCI runtime ") {
                 // The engine writes why it could not start the command where the command would have written,
                 // and takes any reason for 126.
@@ -94,28 +95,18 @@ impl Driver {
                 })
                 .await
         });
-        let (driver, limit) = (Arc::clone(self), request.timeout);
-        let (name, what) = (command.clone(), format!("command in container {id}"));
-        let exit = async move { driver.exec_ended(&name).await };
+        let limit = request.timeout.map(|after| Limit {
+            after,
+            error: RuntimeError::Timeout {
+                what: format!("command {} in container {id}", request.command.join(" ")),
+                after,
+            },
+        });
+        let (driver, id, name) = (Arc::clone(self), id.clone(), command.clone());
+        let exit = async move { driver.exec_ended(&id, &name).await };
         let driver = Arc::clone(self);
-        let kill = {
-            let (driver, command) = (Arc::clone(self), command.clone());
-            async move { driver.kill_exec(&command).await }
-        };
-        let mut session = session::open(connection, request.tty, resize, exit, kill);
-        if let Some(limit) = limit {
-            let exit = session.exit;
-            session.exit = Box::pin(async move {
-                match tokio::time::timeout(limit, exit).await {
-                    Ok(code) => code,
-                    Err(_) => {
-                        driver.kill_exec(&command).await;
-                        Err(RuntimeError::Timeout { what, after: limit })
-                    }
-                }
-            });
-        }
-        Ok(session)
+        let kill = async move { driver.kill_exec(&command).await };
+        Ok(session::open(connection, request.tty, resize, limit, exit, kill))
     }
 
     pub(crate) async fn attach(
@@ -168,6 +159,7 @@ impl Driver {
             connection,
             known.tty,
             resize,
+            None,
             exit,
             std::future::ready(()),
         ))
@@ -194,12 +186,8 @@ impl Driver {
             tty: Some(request.tty),
             ..ExecConfig::default()
         };
-        let made = self
-            .engine
-            .call(Lane::Light, self.bound(), |docker| {
-                docker.create_exec(&id.0, config)
-            })
-            .await;
+        let path = format!("/containers/{id}/exec");
+        let made: Result<wire::Made, Fault> = self.engine.post(Lane::Light, &path, &config).await;
         made.map(|made| made.id)
             .map_err(|fault| self.exec_fault(id, fault))
     }
@@ -231,24 +219,6 @@ impl Driver {
                 container: id.0.clone(),
             },
             fault => fault.during(format!("running a command in container {id}")),
-        }
-    }
-
-    /// How a command ended. The engine cannot be waited on for that, and is asked until it knows; its output
-    /// has ended already, so the first answer is nearly always the last.
-    async fn exec_ended(&self, command: &str) -> Result<i32, RuntimeError> {
-        let mut pause = Duration::from_millis(2);
-        loop {
-            let exec: wire::Exec = self
-                .engine
-                .get(&format!("/exec/{command}/json"))
-                .await
-                .map_err(|fault| fault.about(format!("command {command}"), "inspecting"))?;
-            if let (false, Some(code)) = (exec.running, exec.exit_code) {
-                return Ok(i32::try_from(code).unwrap_or(-1));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(200));
         }
     }
 

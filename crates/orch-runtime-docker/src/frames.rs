@@ -1,7 +1,7 @@
 //! The engine's framing of two outputs on one connection.
 //!
-//! Each frame has 8 bytes in front: the stream (0 and 1 output, 2 errors), three zeros, the length in
-//! big-endian. With a terminal there is one stream and no frames. Which it is must be known: guessing from
+//! Each frame has 8 bytes in front: the stream (0 and 1 output, 2 errors, 3 the engine's own errors), three
+//! zeros, the length in big-endian. With a terminal there is one stream and no frames. Which it is must be known: guessing from
 //! the bytes goes wrong when a terminal program writes a control character first.
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -19,6 +19,8 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) struct Demux {
     raw: bool,
+    /// Whether a header was read: then there are frames, to the end.
+    framed: bool,
     frame: Option<(LogStream, usize)>,
     buffer: BytesMut,
 }
@@ -29,6 +31,7 @@ impl Demux {
     pub(crate) fn new(tty: bool) -> Self {
         Self {
             raw: tty,
+            framed: false,
             frame: None,
             buffer: BytesMut::new(),
         }
@@ -64,14 +67,15 @@ impl Demux {
             if self.buffer.len() < HEADER {
                 return None;
             }
-            let stream = match self.buffer[..4] {
-                [0 | 1, 0, 0, 0] => LogStream::Stdout,
-                [2, 0, 0, 0] => LogStream::Stderr,
+            if !self.framed && !matches!(self.buffer[..4], [0..=3, 0, 0, 0]) {
                 // An engine that does not frame; what it says is better passed on than lost.
-                _ => {
-                    self.raw = true;
-                    continue;
-                }
+                self.raw = true;
+                continue;
+            }
+            self.framed = true;
+            let stream = match self.buffer[0] {
+                0 | 1 => LogStream::Stdout,
+                _ => LogStream::Stderr,
             };
             self.buffer.advance(4);
             self.frame = Some((stream, self.buffer.get_u32() as usize));
@@ -124,6 +128,27 @@ mod tests {
         demux.push(b"\x01\x00\x00\x00\x00\x00\x00\x01abc");
         assert_eq!(demux.next().unwrap().data.len(), 11);
         assert_eq!(demux.next(), None);
+    }
+
+    #[test]
+    fn the_engines_own_errors_come_between_frames() {
+        for number in [3, 4, 255] {
+            let mut demux = Demux::new(false);
+            demux.push(&[frame(1, b"before"), frame(number, b"why"), frame(1, b"after")].concat());
+            let pieces: Vec<_> = std::iter::from_fn(|| demux.next())
+                .map(|piece| (piece.stream, piece.data))
+                .collect();
+            let want = [
+                (LogStream::Stdout, "before".into()),
+                (LogStream::Stderr, "why".into()),
+                (LogStream::Stdout, "after".into()),
+            ];
+            assert_eq!(pieces, want, "stream {number}");
+        }
+        let mut first = Demux::new(false);
+        first.push(&frame(3, b"why"));
+        let piece = first.next().unwrap();
+        assert_eq!((piece.stream, &piece.data[..]), (LogStream::Stderr, &b"why"[..]));
     }
 
     #[test]

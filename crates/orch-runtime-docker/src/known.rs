@@ -31,7 +31,7 @@ impl KnownSandbox {
         }
     }
 
-    /// Whether it was running when last seen.
+    /// Whether it had not ended for good when last seen.
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Relaxed)
     }
@@ -133,7 +133,7 @@ impl Known {
         let entry = match (kind, kept) {
             (Kind::Sandbox, _) => Entry::Sandbox(Arc::new(KnownSandbox::new(
                 SandboxIdentity::read(labels),
-                inspected.state.status == "running",
+                !state::is_final(&inspected.state.status),
             ))),
             (Kind::Container, Some(Entry::Container(known))) => {
                 known.saw(&state::container(inspected));

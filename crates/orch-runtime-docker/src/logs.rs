@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use orch_core::runtime::{ContainerId, LogChunk, LogOptions, LogStream, RuntimeError};
 
 use crate::driver::Driver;
-use crate::engine::path;
+use crate::engine::fault::Fault;
+use crate::engine::{Engine, path, within};
 use crate::known::KnownContainer;
 use lines::{Entries, Entry, Joiner, Line};
 use seen::{DISORDER, Seen};
@@ -144,7 +145,7 @@ impl Driver {
         let mut history = History::new(Joiner::new(self.engine.is_docker() && !tty));
         while let Some(bytes) = self
             .engine
-            .next_bytes(&mut body)
+            .soon_bytes(&mut body)
             .await
             .map_err(|fault| fault.during("reading logs"))?
         {
@@ -291,7 +292,14 @@ impl Reader {
             if self.ended {
                 return None;
             }
-            match self.driver.engine.next_bytes(&mut self.body).await {
+            let engine = &self.driver.engine;
+            let read = if self.again {
+                // It follows, and nothing may be written for days.
+                engine.next_bytes(&mut self.body).await
+            } else {
+                engine.soon_bytes(&mut self.body).await
+            };
+            match read {
                 Ok(Some(bytes)) => {
                     self.entries.push(&bytes);
                     while let Some(entry) = self.entries.next() {
@@ -356,12 +364,14 @@ impl Reader {
     }
 }
 
-impl crate::engine::Engine {
+impl Engine {
+    /// The next bytes of a body of which all is there already.
+    async fn soon_bytes(&self, body: &mut Incoming) -> Result<Option<bytes::Bytes>, Fault> {
+        within(self.bound(), self.next_bytes(body)).await
+    }
+
     /// The next bytes of a body; none at its end.
-    pub(crate) async fn next_bytes(
-        &self,
-        body: &mut Incoming,
-    ) -> Result<Option<bytes::Bytes>, crate::engine::fault::Fault> {
+    pub(crate) async fn next_bytes(&self, body: &mut Incoming) -> Result<Option<bytes::Bytes>, Fault> {
         loop {
             match body.frame().await {
                 Some(Ok(frame)) => {
@@ -369,7 +379,7 @@ impl crate::engine::Engine {
                         return Ok(Some(data));
                     }
                 }
-                Some(Err(error)) => return Err(crate::engine::fault::Fault::away(self.address(), &error)),
+                Some(Err(error)) => return Err(Fault::away(self.address(), &error)),
                 None => return Ok(None),
             }
         }

@@ -67,7 +67,8 @@ impl DockerOptions {
         self
     }
 
-    /// How long one call to the engine may take (120 s), beyond what the call itself waits for.
+    /// How long one call to the engine may take (120 s), beyond what the call itself waits for. It may wait
+    /// as long again for its turn.
     #[must_use]
     pub fn request_timeout(mut self, bound: Duration) -> Self {
         self.request_timeout = bound;
@@ -82,7 +83,7 @@ impl DockerOptions {
     }
 
     /// How many containers are created, started or removed at once (8; at least 1). Reading has a bound of
-    /// its own, four times that.
+    /// its own, four times that, and so has stopping, 32 times that.
     #[must_use]
     pub fn parallelism(mut self, calls: usize) -> Self {
         self.parallelism = calls.max(1);

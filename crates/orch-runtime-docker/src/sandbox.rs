@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use bollard::body_full;
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{CreateContainerOptionsBuilder, CreateImageOptionsBuilder};
+use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::{StreamExt, TryStreamExt, stream};
-use orch_core::runtime::{
-    ContainerState, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
-};
+use orch_core::runtime::{ContainerState, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId};
 use orch_core::time;
 
 use crate::driver::Driver;
 use crate::engine::fault::Fault;
-use crate::engine::{Lane, wire};
+use crate::engine::{Lane, path, wire};
 use crate::labels::{Kind, POD_UID, SANDBOX, SandboxIdentity};
 use crate::pause;
 use crate::spec;
@@ -70,7 +68,9 @@ impl Driver {
                     }
                     // Nothing is in it yet, and the same name must be free for the next try.
                     self.remove_by_id(&id).await?;
-                    if !protected || self.protects() == Some(true) {
+                    // A taken port or a network that is gone say nothing of scores.
+                    let by_runtime = fault.message().contains("OCI");
+                    if !protected || !by_runtime || self.protects() == Some(true) {
                         return Err(fault.during(format!("starting {what}")));
                     }
                     // runc dies early where it cannot lower the score, and does not say of what.
@@ -101,28 +101,22 @@ impl Driver {
         let image = self.options.sandbox_image.as_deref().unwrap_or(&own);
         let labels = identity.labels(self.scope(), config);
         let body = spec::sandbox(&self.options, config, image, labels, protect);
-        match self.create(name, body.clone()).await {
+        match self.create(name, &body).await {
             // Asked for only when missing: looking first would cost every sandbox a call.
             Err(fault) if fault.is_missing() && self.options.sandbox_image.is_none() => {
                 self.make_pause_image(&own).await?;
-                self.create(name, body).await
+                self.create(name, &body).await
             }
             done => done,
         }
     }
 
     /// Creates a container, or finds the one of that name.
-    pub(crate) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<Created, Fault> {
+    pub(crate) async fn create(&self, name: &str, body: &ContainerCreateBody) -> Result<Created, Fault> {
+        let path = path("/containers/create", &[("name", name)]);
         let mut looks = 0;
         loop {
-            let options = CreateContainerOptionsBuilder::new().name(name).build();
-            let body = body.clone();
-            let made = self
-                .engine
-                .call(Lane::Heavy, self.bound(), |docker| {
-                    docker.create_container(Some(options), body)
-                })
-                .await;
+            let made: Result<wire::Made, Fault> = self.engine.post(Lane::Heavy, &path, body).await;
             match made {
                 Ok(made) => {
                     for warning in &made.warnings {
@@ -220,13 +214,12 @@ impl Driver {
         let listed = self.list(Kind::Sandbox, &labels).await?;
         let wanted = |one: &&wire::Listed| filter.id.as_ref().is_none_or(|id| id.0 == one.id);
         let sandboxes = listed.iter().filter(wanted).map(|one| {
-            let sandbox = state::sandbox(&one.id, &one.labels, &one.state, &one.network_settings);
-            if sandbox.state == SandboxState::NotReady
+            if state::is_final(&one.state)
                 && let Some(known) = self.known.sandbox(&one.id)
             {
                 known.ended();
             }
-            sandbox
+            state::sandbox(&one.id, &one.labels, &one.state, &one.network_settings)
         });
         Ok(sandboxes.collect())
     }

@@ -45,6 +45,12 @@ fn sandbox_state(state: &str) -> SandboxState {
     }
 }
 
+/// Whether a container in this state has ended for good. One that is merely made may be running by the time an
+/// answer that calls it so is read.
+pub(crate) fn is_final(state: &str) -> bool {
+    matches!(state, "exited" | "stopped" | "dead" | "removing")
+}
+
 /// IPv4 first; in a steady order where there are several networks.
 fn addresses(network: &wire::NetworkSettings) -> Vec<IpAddr> {
     let mut endpoints: Vec<_> = network.networks.iter().collect();

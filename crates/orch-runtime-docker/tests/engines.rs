@@ -3,8 +3,10 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::script::serve;
 use common::{BUSYBOX, OwnEngine, PATIENCE, shell, until};
 use futures::StreamExt;
 use orch_core::runtime::{
@@ -12,8 +14,13 @@ use orch_core::runtime::{
     SandboxState,
 };
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+
+#[test]
+#[should_panic(expected = "ORCH_REQUIRE_ENGINE is set, and there is none")]
+fn an_engine_that_is_required_is_not_done_without() {
+    common::skip("there is none", true);
+}
 
 #[tokio::test]
 async fn an_absent_engine_is_a_status_and_says_what_to_do() {
@@ -126,31 +133,19 @@ async fn an_engines_crash_without_live_restore_ends_pods_and_says_so() {
 }
 
 /// An engine that answers each path with what it was told to.
-async fn pretend(path: &Path, answers: Vec<(&'static str, String)>) {
-    let listener = UnixListener::bind(path).unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = Vec::new();
-            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-                if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
-                    break;
+fn pretend(path: &Path, answers: Vec<(&'static str, String)>) {
+    let answers = Arc::new(answers);
+    serve(path, move |exchange| {
+        let answers = Arc::clone(&answers);
+        async move {
+            let target = exchange.target.split(' ').nth(1).unwrap_or_default();
+            match answers.iter().find(|(path, _)| target.starts_with(path)) {
+                Some((_, body)) => exchange.answer(200, body).await,
+                None => {
+                    let refusal = format!(r#"{{"message":"no answer to {target}"}}"#);
+                    exchange.answer(404, &refusal).await;
                 }
             }
-            let request = String::from_utf8_lossy(&request).into_owned();
-            let target = request.split(' ').nth(1).unwrap_or_default();
-            let answer = answers.iter().find(|(path, _)| target.starts_with(path));
-            let (status, body) = match answer {
-                Some((_, body)) => ("200 OK", body.clone()),
-                None => (
-                    "404 Not Found",
-                    format!(r#"{{"message":"no answer to {target}"}}"#),
-                ),
-            };
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-            );
-            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
         }
     });
 }
@@ -190,7 +185,7 @@ async fn states_that_docker_does_not_have_are_kept_as_they_are() {
         )));
     }
     let directory = tempfile::tempdir().unwrap();
-    pretend(&directory.path().join("engine.sock"), answers).await;
+    pretend(&directory.path().join("engine.sock"), answers);
     let runtime = pretended(directory.path());
     let status = runtime.status().await;
     assert_eq!((status.version.as_str(), status.ready), ("podman 5.4.2", true));
@@ -219,7 +214,7 @@ async fn an_engine_of_another_age_is_refused_with_what_to_do() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let version = format!(r#"{{"Version":"99","ApiVersion":"{newest}","MinAPIVersion":"{oldest}"}}"#);
-        pretend(&directory.path().join("engine.sock"), vec![("/version", version)]).await;
+        pretend(&directory.path().join("engine.sock"), vec![("/version", version)]);
         let runtime = pretended(directory.path());
         let status = runtime.status().await;
         assert!(
@@ -243,7 +238,7 @@ async fn an_engine_is_asked_in_a_version_that_it_speaks() {
         ("/version", version.to_owned()),
         ("/v1.52/images/orch-test/busybox:latest/json", image.to_owned()),
     ];
-    pretend(&directory.path().join("engine.sock"), answers).await;
+    pretend(&directory.path().join("engine.sock"), answers);
     let runtime = pretended(directory.path());
     let image = runtime
         .image(BUSYBOX)
@@ -261,7 +256,6 @@ async fn an_engine_that_comes_later_is_found() {
     pretend(
         &directory.path().join("engine.sock"),
         vec![("/version", PODMAN.to_owned())],
-    )
-    .await;
+    );
     until("it is found", async || runtime.status().await.ready).await;
 }

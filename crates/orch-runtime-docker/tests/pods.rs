@@ -5,12 +5,11 @@ mod common;
 use std::io::Read;
 use std::time::Duration;
 
-use bytes::Bytes;
 use common::{BUSYBOX, PATIENCE, Scope, clean, shell, until};
 use futures::StreamExt;
 use orch_core::runtime::{
-    AttachOptions, ContainerConfig, ContainerFilter, ContainerState, ExecRequest, HostPort, LogOptions,
-    Protocol, Runtime, RuntimeError, SandboxConfig, SandboxFilter, SandboxState, SessionInput,
+    AttachOptions, ContainerConfig, ContainerFilter, ContainerState, HostPort, LogOptions, Protocol, Runtime,
+    RuntimeError, SandboxConfig, SandboxFilter, SandboxState,
 };
 
 async fn said(runtime: &dyn Runtime, pod: &SandboxConfig, config: &ContainerConfig) -> String {
@@ -162,127 +161,6 @@ async fn another_scopes_containers_are_neither_seen_nor_touched() {
     ));
     assert!(other.container(&id).await.unwrap().state.is_running());
     clean(&other).await;
-}
-
-#[tokio::test]
-async fn commands_are_killed_when_their_time_is_up_or_nobody_listens() {
-    let Some(scope) = Scope::new() else { return };
-    let runtime = scope.runtime();
-    let sandbox = runtime.run_sandbox(&scope.pod("web")).await.expect("a sandbox");
-    let id = runtime
-        .create_container(&sandbox.id, &shell("sleep 1000"))
-        .await
-        .expect("a container");
-    runtime.start_container(&id).await.expect("starting");
-    let running = async || {
-        let ps = runtime
-            .exec(&id, &ExecRequest::new(["ps", "-o", "args"]))
-            .await
-            .expect("ps");
-        String::from_utf8_lossy(&ps.stdout)
-            .lines()
-            .filter(|line| line.contains("77777"))
-            .count()
-    };
-    let long = ExecRequest::new(["sleep", "77777"]);
-    let limit = Some(Duration::from_millis(300));
-    let late = runtime
-        .exec(
-            &id,
-            &ExecRequest {
-                timeout: limit,
-                ..long.clone()
-            },
-        )
-        .await;
-    assert!(matches!(late, Err(RuntimeError::Timeout { .. })), "{late:?}");
-    assert_eq!(running().await, 0);
-
-    let session = runtime.open_exec(&id, &long).await.expect("a session");
-    until("it runs", async || running().await == 1).await;
-    drop(session);
-    until("it is killed", async || running().await == 0).await;
-
-    let session = runtime
-        .open_exec(
-            &id,
-            &ExecRequest {
-                timeout: limit,
-                ..long
-            },
-        )
-        .await
-        .expect("a session");
-    assert!(matches!(session.exit.await, Err(RuntimeError::Timeout { .. })));
-    assert_eq!(running().await, 0);
-    clean(&runtime).await;
-}
-
-#[tokio::test]
-async fn a_command_that_is_no_program_ends_with_the_shells_code_and_says_why() {
-    let Some(scope) = Scope::new() else { return };
-    let runtime = scope.runtime();
-    let sandbox = runtime.run_sandbox(&scope.pod("web")).await.expect("a sandbox");
-    let id = runtime
-        .create_container(&sandbox.id, &shell("sleep 1000"))
-        .await
-        .expect("a container");
-    runtime.start_container(&id).await.expect("starting");
-    for (program, code) in [("/no/such/program", 127), ("/etc/passwd", 126)] {
-        let output = runtime
-            .exec(&id, &ExecRequest::new([program]))
-            .await
-            .expect("an answer");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.exit_code, code, "{program}: {stderr}");
-        assert!(output.stdout.is_empty() && stderr.contains(program), "{stderr}");
-    }
-    assert!(matches!(
-        runtime.exec(&id, &ExecRequest::default()).await,
-        Err(RuntimeError::InvalidConfig { .. })
-    ));
-    clean(&runtime).await;
-}
-
-#[tokio::test]
-async fn a_terminal_passes_bytes_through_and_can_be_resized() {
-    let Some(scope) = Scope::new() else { return };
-    let runtime = scope.runtime();
-    let sandbox = runtime.run_sandbox(&scope.pod("web")).await.expect("a sandbox");
-    let config = ContainerConfig {
-        tty: true,
-        stdin: true,
-        ..shell("printf '\\001\\002first'; exec sh")
-    };
-    let id = runtime
-        .create_container(&sandbox.id, &config)
-        .await
-        .expect("a container");
-    runtime.start_container(&id).await.expect("starting");
-    let mut session = runtime
-        .attach(&id, &AttachOptions { stdin: true })
-        .await
-        .expect("attaching");
-    let size = orch_core::runtime::TerminalSize {
-        width: 91,
-        height: 37,
-    };
-    session.input.send(SessionInput::Resize(size)).await.unwrap();
-    let ask = Bytes::from_static(b"stty size; exit 5\n");
-    session.input.send(SessionInput::Stdin(ask)).await.unwrap();
-    let chunks: Vec<_> = session
-        .output
-        .by_ref()
-        .map(|chunk| chunk.unwrap().data)
-        .collect()
-        .await;
-    let text = String::from_utf8_lossy(&chunks.concat()).into_owned();
-    assert!(text.contains("37 91"), "{text:?}");
-    assert_eq!(session.exit.await.unwrap(), 5);
-    let logs = runtime.logs(&id, &LogOptions::default()).await.unwrap();
-    let logs: Vec<_> = logs.map(|chunk| chunk.unwrap().data).collect().await;
-    assert!(logs.concat().starts_with(b"\x01\x02first"), "{logs:?}");
-    clean(&runtime).await;
 }
 
 #[tokio::test]
@@ -457,7 +335,7 @@ async fn a_mount_that_is_not_there_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_grace_of_less_than_a_second_is_kept() {
+async fn a_grace_is_kept_to_parts_of_a_second() {
     let Some(scope) = Scope::new() else { return };
     let runtime = scope.runtime();
     let sandbox = runtime.run_sandbox(&scope.pod("web")).await.expect("a sandbox");
@@ -479,10 +357,12 @@ async fn a_grace_of_less_than_a_second_is_kept() {
         .await
         .expect("ready")
         .unwrap();
-    let grace = Duration::from_millis(1300);
+    let grace = Duration::from_millis(2100);
     let begun = std::time::Instant::now();
     runtime.stop_container(&id, grace).await.expect("stopping");
-    assert!(begun.elapsed() >= grace, "{:?}", begun.elapsed());
+    let taken = begun.elapsed();
+    // The engine counts whole seconds, and would have given it three.
+    assert!(grace <= taken && taken < Duration::from_secs(3), "{taken:?}");
     let state = runtime.container(&id).await.unwrap().state;
     assert!(
         matches!(

@@ -46,7 +46,8 @@ pub struct Applied {
 /// Creates the object, or changes what the manifest says and what it said before but says no more.
 ///
 /// What others set and the manifest never mentioned stays. Lists are replaced whole (a JSON merge patch, as
-/// kubectl uses it for custom resources); what defaulting adds to their elements is added again.
+/// kubectl uses it for custom resources); what defaulting adds to their elements is added again. A Deployment's
+/// strategy, once the manifest changes it, is what the manifest says of it (`retainKeys`).
 pub async fn apply(
     client: &Client,
     resource: &ApiResource,
@@ -84,7 +85,8 @@ pub async fn apply(
             .to_raw()
             .map_err(|error| ApiError::BadRequest(error.to_string()))?;
         let original = last_applied(&current);
-        let patch = three_way(original.as_ref(), &object, &current);
+        let mut patch = three_way(original.as_ref(), &object, &current);
+        retain_keys(&target.resource, &mut patch, &object, &current);
         let patch = Patch::Merge(Value::Object(patch));
         return match backend.patch(&target, Part::Whole, &patch, &params).await {
             Ok(written) => {
@@ -195,6 +197,35 @@ fn three_way(original: Option<&RawObject>, modified: &RawObject, current: &RawOb
         }
     }
     patch
+}
+
+/// Kubernetes' `patchStrategy: retainKeys`: where a union is changed, what the manifest does not say of it goes, also if
+/// it was defaulted. Otherwise a Deployment could not become `Recreate`: the parameters of its rolling update, which
+/// no manifest ever said, would stay.
+fn retain_keys(resource: &ApiResource, patch: &mut RawObject, modified: &RawObject, current: &RawObject) {
+    const UNIONS: [(&str, &str, [&str; 2]); 1] = [("apps", "Deployment", ["spec", "strategy"])];
+    for (group, kind, path) in UNIONS {
+        if resource.group != group || resource.kind != kind {
+            continue;
+        }
+        let at = |object: &RawObject| {
+            let [outer, inner] = path;
+            object.get(outer)?.get(inner)?.as_object().cloned()
+        };
+        let (Some(modified), Some(current)) = (at(modified), at(current)) else {
+            continue;
+        };
+        let [outer, inner] = path;
+        let patch = patch.get_mut(outer).and_then(|outer| outer.get_mut(inner));
+        let Some(patch) = patch.and_then(Value::as_object_mut) else {
+            continue;
+        };
+        for (key, _) in current {
+            if !modified.contains_key(&key) {
+                patch.insert(key, Value::Null);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

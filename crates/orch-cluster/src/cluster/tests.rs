@@ -8,9 +8,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use orch_core::client::{DeleteParams, ListParams};
 use orch_core::store::MemoryStore;
 use orch_core::testing::FakeRuntime;
+use serde_json::json;
 
 use super::*;
 use crate::agent::AgentConfig;
+use crate::controllers::testing::PodWatch;
 use crate::manifest::ManifestKinds;
 
 const WEB: &str = "
@@ -180,6 +182,7 @@ async fn a_new_image_is_rolled_out_within_the_bounds() {
     let cluster = cluster(&store, &runtime).await;
     cluster.apply(&read(WEB)).await.unwrap();
     until(&cluster, all_ready).await;
+    let pods = PodWatch::start(cluster.client()).await;
     cluster
         .apply(&read(&WEB.replace("web:1", "web:2")))
         .await
@@ -189,20 +192,47 @@ async fn a_new_image_is_rolled_out_within_the_bounds() {
         rolled.metadata.annotations.unwrap()["deployment.kubernetes.io/revision"],
         "2"
     );
-    let pods = cluster
-        .client()
-        .api::<Pod>("default")
-        .list(&ListParams::default())
-        .await
-        .unwrap()
-        .items;
-    let images = pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    for pod in images {
+    let history = pods.history();
+    for pods in &history {
+        let live = || pods.iter().filter(|pod| !pod.is_deleting);
+        // A quarter of three: one more is allowed, and none less.
+        assert!(live().count() <= 4, "{pods:?}");
+        assert!(live().filter(|pod| pod.is_ready).count() >= 3, "{pods:?}");
+    }
+    assert!(history.iter().any(|pods| pods.len() > 3), "{history:?}");
+    let last = history.last().unwrap().iter().filter(|pod| !pod.is_deleting);
+    let last: Vec<_> = last.map(|pod| (pod.image.as_str(), pod.is_ready)).collect();
+    assert_eq!(last, [("web:2", true); 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_changes_its_strategy_and_back() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    let recreate = WEB.replace("replicas: 3", "strategy: {type: Recreate}\n  replicas: 3");
+    let surge = WEB.replace(
+        "replicas: 3",
+        "strategy: {rollingUpdate: {maxSurge: 2}}\n  replicas: 3",
+    );
+    // (manifest, type, maxSurge)
+    let table = [
+        (WEB, "RollingUpdate", Some(json!("25%"))),
+        (&*recreate, "Recreate", None),
+        (&*recreate, "Recreate", None),
+        (&*surge, "RollingUpdate", Some(json!(2))),
+        (&*recreate, "Recreate", None),
+        (WEB, "RollingUpdate", Some(json!("25%"))),
+    ];
+    for (manifest, type_, surge) in table {
+        cluster.apply(&read(manifest)).await.unwrap();
+        let api = cluster.client().api::<Deployment>("default");
+        let strategy = api.get("web").await.unwrap().spec.strategy.unwrap();
+        let strategy = serde_json::to_value(strategy).unwrap();
+        assert_eq!(strategy["type"], type_, "{manifest}");
         assert_eq!(
-            pod.spec.as_ref().unwrap().containers[0].image.as_deref(),
-            Some("web:2")
+            strategy["rollingUpdate"].get("maxSurge"),
+            surge.as_ref(),
+            "{manifest}"
         );
     }
 }

@@ -1,27 +1,37 @@
 //! A client with the rules that tests of controllers need, and nodes that run what they are told.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use orch_core::cache::Cache;
 use orch_core::client::{ApiError, Client, ClientBuilder, DeleteParams, Patch};
-use orch_core::object::{Document, Object};
+use orch_core::object::{Document, Object, ObjectKey};
 use orch_core::store::Store;
+use parking_lot::Mutex;
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::NamespaceLifecycle;
 
 /// A client over `store` with the rules of the built-in kinds.
 pub(crate) fn client(store: Arc<dyn Store>) -> Client {
+    client_with(store, |builder| builder)
+}
+
+/// The same, with something added.
+pub(crate) fn client_with(store: Arc<dyn Store>, add: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     let builder = Client::builder(store)
         .random(orch_core::random::Random::seeded(1))
         .admission(NamespaceLifecycle);
-    crate::kinds::kinds().fold(builder, ClientBuilder::kind).build()
+    add(crate::kinds::kinds().fold(builder, ClientBuilder::kind)).build()
 }
 
-/// A node whose pods run and are ready a moment after they are bound, and end a moment after they are to.
+/// How long the pods of a [`FakeNode`] take to end.
+pub(crate) const ENDS: Duration = Duration::from_secs(1);
+
+/// A node whose pods run and are ready a moment after they are bound, and end [`ENDS`] after they are to.
 /// Those of the image `never-ready` never are.
 pub(crate) struct FakeNode(JoinHandle<()>);
 
@@ -59,12 +69,27 @@ async fn run_node(client: Client, name: String) {
         }
     });
     let mut beat = tokio::time::interval(Duration::from_secs(10));
+    let (mut ending, mut ends) = (HashSet::new(), JoinSet::new());
     loop {
         tokio::select! {
             _ = beat.tick() => heartbeat(&client, &name).await,
-            Some(pod) = wake.recv() => run_pod(&client, &pod).await,
+            Some(pod) = wake.recv() => {
+                if !pod.meta().is_deleting() {
+                    run_pod(&client, &pod).await;
+                } else if ending.insert(pod.meta().uid.clone()) {
+                    ends.spawn(end_pod(client.clone(), pod));
+                }
+            }
         }
     }
+}
+
+async fn end_pod(client: Client, pod: Document) {
+    tokio::time::sleep(ENDS).await;
+    let meta = pod.meta();
+    let api = client.api::<Pod>(meta.namespace.as_deref().unwrap());
+    let params = DeleteParams::now().uid(meta.uid.as_str());
+    let _ = api.delete(&meta.name, &params).await;
 }
 
 async fn heartbeat(client: &Client, name: &str) {
@@ -82,11 +107,7 @@ async fn heartbeat(client: &Client, name: &str) {
 async fn run_pod(client: &Client, pod: &Document) {
     let (meta, now) = (pod.meta(), orch_core::time::now().to_string());
     let api = client.api::<Pod>(meta.namespace.as_deref().unwrap());
-    if meta.is_deleting() {
-        let _ = api
-            .delete(&meta.name, &DeleteParams::now().uid(meta.uid.as_str()))
-            .await;
-    } else if pod.lookup("status.phase") == Some("Pending".into()) {
+    if pod.lookup("status.phase") == Some("Pending".into()) {
         let ready = if pod.field("spec").unwrap().contains("never-ready") {
             "False"
         } else {
@@ -96,5 +117,64 @@ async fn run_pod(client: &Client, pod: &Document) {
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": ready, "lastTransitionTime": now}]}});
         let _ = api.patch_status(&meta.name, &Patch::Merge(status)).await;
+    }
+}
+
+/// A pod as a test sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenPod {
+    pub(crate) image: String,
+    pub(crate) is_ready: bool,
+    pub(crate) is_deleting: bool,
+}
+
+type History = Arc<Mutex<Vec<Vec<SeenPod>>>>;
+
+/// Remembers all pods as they were after every single change to one of them.
+pub(crate) struct PodWatch {
+    _cache: Cache<SeenPod>,
+    history: History,
+}
+
+impl PodWatch {
+    pub(crate) async fn start(client: &Client) -> Self {
+        let cache = Cache::projected(client, Pod::resource(), |pod| {
+            let typed = pod.typed::<Pod>()?;
+            let conditions = typed.status.as_ref().and_then(|status| status.conditions.clone());
+            Ok(SeenPod {
+                image: typed.spec.as_ref().unwrap().containers[0].image.clone().unwrap(),
+                is_ready: conditions
+                    .iter()
+                    .flatten()
+                    .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+                is_deleting: pod.meta().is_deleting(),
+            })
+        })
+        .start();
+        cache.synced().await;
+        let history = History::default();
+        let (told, pods) = (
+            Arc::clone(&history),
+            Mutex::<BTreeMap<ObjectKey, SeenPod>>::default(),
+        );
+        cache.on_change(move |change| {
+            let mut pods = pods.lock();
+            match change.new {
+                Some(pod) => drop(pods.insert(change.key.clone(), SeenPod::clone(pod))),
+                None => drop(pods.remove(change.key)),
+            }
+            told.lock().push(pods.values().cloned().collect());
+        });
+        // Those there were already came one by one.
+        let last = history.lock().pop();
+        *history.lock() = last.into_iter().collect();
+        Self {
+            _cache: cache,
+            history,
+        }
+    }
+
+    pub(crate) fn history(&self) -> Vec<Vec<SeenPod>> {
+        self.history.lock().clone()
     }
 }

@@ -1,23 +1,25 @@
-//! Fields that are stored but have no effect, so that no manifest loses something in silence.
+//! Fields that are stored but do not do what they say, so that no manifest loses something in silence.
+
+use std::borrow::Cow;
 
 use orch_core::object::FieldPath;
 use serde_json::Value;
 
-/// A field that is stored but has no effect here.
+/// A field that is stored but has no effect here, or another than it says.
 ///
 /// ```
 /// use orch_cluster::manifest::Unimplemented;
 ///
 /// Unimplemented::field("spec.containers[*].lifecycle");
 /// Unimplemented::field("spec.hostIPC").unless(false);
-/// Unimplemented::field("spec.dnsPolicy").only("ClusterFirst").because("there is no cluster DNS");
+/// Unimplemented::field("spec.backup.target").only("tape").but("the backup goes to disk");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Unimplemented {
     path: String,
     harmless: Vec<Value>,
     only: Option<Value>,
-    because: Option<String>,
+    but: Cow<'static, str>,
 }
 
 impl Unimplemented {
@@ -27,7 +29,7 @@ impl Unimplemented {
             path: path.into(),
             harmless: Vec::new(),
             only: None,
-            because: None,
+            but: Cow::Borrowed("it is stored but has no effect here"),
         }
     }
 
@@ -45,10 +47,10 @@ impl Unimplemented {
         self
     }
 
-    /// What happens instead, or why.
+    /// What happens instead, where the field is not simply without effect.
     #[must_use]
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.because = Some(reason.into());
+    pub fn but(mut self, happens: impl Into<Cow<'static, str>>) -> Self {
+        self.but = happens.into();
         self
     }
 
@@ -79,11 +81,13 @@ impl Unimplemented {
 
     /// The warning.
     pub(super) fn message(&self) -> String {
-        let because = self.because.as_ref().map(|reason| format!(": {reason}"));
-        format!(
-            "not implemented in this version{}; it is stored but has no effect here",
-            because.unwrap_or_default()
-        )
+        format!("not implemented in this version; {}", self.but)
+    }
+
+    /// The field, and whether it is without effect whatever its value.
+    #[cfg(test)]
+    pub(super) fn extent(&self) -> (&str, bool) {
+        (&self.path, self.harmless.is_empty() && self.only.is_none())
     }
 
     fn matters(&self, value: &Value) -> bool {
@@ -96,6 +100,37 @@ impl Unimplemented {
     }
 }
 
+/// What becomes of a pod that asks for what the node agent cannot do.
+const WAITS: &str = "the pod will wait with CreateContainerConfigError";
+
+/// The kinds of volume that the node agent does not have.
+const VOLUMES: [&str; 24] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "csi",
+    "ephemeral",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "gitRepo",
+    "glusterfs",
+    "image",
+    "iscsi",
+    "nfs",
+    "persistentVolumeClaim",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "vsphereVolume",
+];
+
 /// The fields of a pod, as the node agent, the scheduler and the runtimes have them today; `prefix` is where
 /// the pod lies in the object.
 pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
@@ -104,14 +139,15 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         "affinity.podAffinity",
         "affinity.podAntiAffinity",
         "ephemeralContainers",
+        "evictionResponders",
         "hostnameOverride",
         "preemptionPolicy",
         "priorityClassName",
         "resourceClaims",
-        "resources",
+        "resources.claims",
         "runtimeClassName",
+        "schedulingGroup",
         "securityContext.appArmorProfile",
-        "securityContext.fsGroup",
         "securityContext.fsGroupChangePolicy",
         "securityContext.seLinuxChangePolicy",
         "securityContext.seLinuxOptions",
@@ -120,35 +156,64 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         "securityContext.windowsOptions",
         "subdomain",
         "topologySpreadConstraints",
-        "volumes[*].csi",
-        "volumes[*].ephemeral",
-        "volumes[*].image",
-        "volumes[*].iscsi",
-        "volumes[*].nfs",
-        "volumes[*].persistentVolumeClaim",
     ]
     .into_iter()
     .map(spec)
     .collect();
+    let resolver = "where the node's agent knows of no cluster DNS (AgentConfig::cluster_dns), the machine's resolver is used";
     fields.extend([
         spec("automountServiceAccountToken").unless(false),
-        spec("dnsPolicy")
-            .only("ClusterFirst")
-            .because("there is no cluster DNS, so the machine's resolver is used"),
-        spec("dnsPolicy")
-            .only("ClusterFirstWithHostNet")
-            .because("there is no cluster DNS, so the machine's resolver is used"),
+        spec("dnsPolicy").only("ClusterFirst").but(resolver),
+        spec("dnsPolicy").only("ClusterFirstWithHostNet").but(resolver),
         spec("enableServiceLinks").unless(false),
         spec("hostIPC").unless(false),
         spec("hostUsers").unless(true),
         spec("os.name").unless("linux"),
+        spec("resources.limits").but("the quality of service counts them, but no container is held to them"),
+        spec("resources.requests")
+            .but("the scheduler and the quality of service count them, but no container is given them"),
         spec("schedulerName").unless("default-scheduler"),
+        spec("securityContext.fsGroup")
+            .but("the containers' processes are of that group, but the volumes' files do not become so"),
         spec("serviceAccount").unless("default"),
         spec("serviceAccountName").unless("default"),
         spec("setHostnameAsFQDN").unless(false),
     ]);
+    fields.extend(VOLUMES.map(|kind| spec(&format!("volumes[*].{kind}")).but(WAITS)));
+    fields.extend(volume(&format!("{prefix}spec.volumes[*].")));
     for list in ["containers", "initContainers"] {
         fields.extend(container(&format!("{prefix}spec.{list}[*].")));
+    }
+    fields
+}
+
+/// Of the volumes that there are.
+fn volume(prefix: &str) -> Vec<Unimplemented> {
+    let field = |path: &str| Unimplemented::field(format!("{prefix}{path}"));
+    let mut fields: Vec<Unimplemented> = [
+        "configMap.defaultUser",
+        "configMap.items[*].user",
+        "downwardAPI.defaultUser",
+        "downwardAPI.items[*].user",
+        "emptyDir.mode",
+        "projected.defaultUser",
+        "projected.sources[*].configMap.items[*].user",
+        "projected.sources[*].downwardAPI.items[*].user",
+        "projected.sources[*].secret.items[*].user",
+        "secret.defaultUser",
+        "secret.items[*].user",
+    ]
+    .into_iter()
+    .map(field)
+    .collect();
+    fields.push(
+        field("emptyDir.medium")
+            .unless("")
+            .but("the volume lies on the node's disk"),
+    );
+    fields.push(field("emptyDir.sizeLimit").but("the volume may grow as large as the node's disk"));
+    for source in ["clusterTrustBundle", "podCertificate", "serviceAccountToken"] {
+        fields.push(field(&format!("projected.sources[*].{source}")).but("its file is left out"));
     }
     fields
 }
@@ -160,29 +225,53 @@ fn container(prefix: &str) -> Vec<Unimplemented> {
         "resizePolicy",
         "resources.claims",
         "resources.limits.ephemeral-storage",
+        "resources.requests.ephemeral-storage",
         "restartPolicyRules",
         "securityContext.appArmorProfile",
         "securityContext.procMount",
         "securityContext.seLinuxOptions",
         "securityContext.seccompProfile",
         "securityContext.windowsOptions",
-        "volumeDevices",
+        "volumeMounts[*].bindMountOptions",
     ]
     .into_iter()
     .map(field)
     .collect();
-    fields.push(field("terminationMessagePath").unless("/dev/termination-log"));
-    fields.push(field("terminationMessagePolicy").unless("File"));
+    fields.extend([
+        field("terminationMessagePath").unless("/dev/termination-log"),
+        field("terminationMessagePolicy").unless("File"),
+        field("volumeDevices").but(WAITS),
+        field("volumeMounts[*].mountPropagation").unless("None"),
+        field("volumeMounts[*].recursiveReadOnly").unless("Disabled"),
+    ]);
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        fields.push(field(&format!("{probe}.grpc")));
+        fields.push(field(&format!("{probe}.grpc")).but(WAITS));
+        fields.push(field(&format!("{probe}.httpGet.protocol")));
+        fields.push(
+            field(&format!("{probe}.httpGet.scheme"))
+                .unless("HTTP")
+                .but(WAITS),
+        );
+    }
+    for hook in ["lifecycle.postStart", "lifecycle.preStop"] {
+        fields.push(field(&format!("{hook}.httpGet.protocol")));
+        fields.push(field(&format!("{hook}.httpGet.scheme")).unless("HTTP").but(WAITS));
+        fields.push(field(&format!("{hook}.tcpSocket")).but(WAITS));
     }
     fields
 }
 
 /// The fields of a node.
 pub(super) fn node() -> Vec<Unimplemented> {
-    ["spec.configSource", "spec.podCIDR", "spec.podCIDRs"]
-        .into_iter()
-        .map(Unimplemented::field)
-        .collect()
+    [
+        "spec.configSource",
+        "spec.externalID",
+        "spec.podCIDR",
+        "spec.podCIDRs",
+        "spec.podPreemptionPolicy",
+        "spec.providerID",
+    ]
+    .into_iter()
+    .map(Unimplemented::field)
+    .collect()
 }

@@ -6,7 +6,9 @@ mod node;
 mod pod;
 mod requirements;
 mod run;
+mod taints;
 #[cfg(test)]
 mod tests;
 
 pub use run::{Scheduling, SchedulingOptions};
+pub(crate) use taints::tolerates;

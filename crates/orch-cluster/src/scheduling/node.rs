@@ -1,11 +1,12 @@
 //! What the scheduler keeps of a node.
 
+use k8s_openapi::api::core::v1;
 use orch_core::object::{Document, DocumentError};
-use orch_core::scheduler::{Node, Taint};
+use orch_core::scheduler::Node;
 use serde::Deserialize;
 
 use super::amounts::{Amounts, offered};
-use super::requirements::effect;
+use super::taints::taint;
 use crate::controllers::part;
 
 /// A node in the scheduler's words.
@@ -13,21 +14,11 @@ pub(super) fn node(document: &Document) -> Result<Node, DocumentError> {
     let meta = document.meta();
     let spec: WireSpec = part(document, "spec")?;
     let status: WireStatus<'_> = part(document, "status")?;
-    let taints = spec.taints.unwrap_or_default();
     Ok(Node {
         name: meta.name.clone(),
         labels: meta.labels.clone(),
         allocatable: offered(&status.allocatable.or(status.capacity).unwrap_or_default()),
-        taints: taints
-            .into_iter()
-            .filter_map(|taint| {
-                Some(Taint::new(
-                    taint.key,
-                    taint.value.unwrap_or_default(),
-                    effect(&taint.effect)?,
-                ))
-            })
-            .collect(),
+        taints: spec.taints.iter().flatten().filter_map(taint).collect(),
         unschedulable: spec.unschedulable.unwrap_or(false),
     })
 }
@@ -35,14 +26,7 @@ pub(super) fn node(document: &Document) -> Result<Node, DocumentError> {
 #[derive(Default, Deserialize)]
 struct WireSpec {
     unschedulable: Option<bool>,
-    taints: Option<Vec<WireTaint>>,
-}
-
-#[derive(Deserialize)]
-struct WireTaint {
-    key: String,
-    value: Option<String>,
-    effect: String,
+    taints: Option<Vec<v1::Taint>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1;
 use orch_core::scheduler::{
     Condition, Effect, Group, HostPort, Operator, Preference, Protocol, Requirements, Resources, Taint, Term,
     Toleration,
@@ -10,6 +11,7 @@ use orch_core::scheduler::{
 use serde::Deserialize;
 
 use super::amounts::{Amounts, Rounding, Sum, nanos};
+use super::taints::toleration;
 
 /// The parts of a pod's spec that decide where it may go.
 #[derive(Default, Deserialize)]
@@ -23,7 +25,7 @@ pub(super) struct Spec<'a> {
     pub(super) scheduling_gates: Option<Vec<serde::de::IgnoredAny>>,
     node_selector: Option<BTreeMap<String, String>>,
     affinity: Option<Affinity>,
-    tolerations: Option<Vec<WireToleration>>,
+    tolerations: Option<Vec<v1::Toleration>>,
     #[serde(borrow)]
     containers: Option<Vec<Container<'a>>>,
     #[serde(borrow)]
@@ -101,15 +103,6 @@ struct Expression {
     values: Option<Vec<String>>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WireToleration {
-    key: Option<String>,
-    operator: Option<String>,
-    value: Option<String>,
-    effect: Option<String>,
-}
-
 impl Spec<'_> {
     /// The spec in the scheduler's words. `group` is whose replica the pod is.
     pub(super) fn requirements(&self, group: Option<Group>) -> Requirements {
@@ -181,6 +174,8 @@ impl Spec<'_> {
             sum.0.insert(name.to_string(), nanos(amount));
         }
         sum.add(self.overhead.as_ref());
+        // No node measures or offers it: who asks for it is warned, and placed by the rest.
+        sum.0.remove("ephemeral-storage");
         sum.resources(Rounding::Up).slots(1)
     }
 
@@ -231,32 +226,5 @@ fn operator(expression: &Expression) -> Operator {
         "Gt" => number().map_or(Operator::In(Vec::new()), Operator::Gt),
         "Lt" => number().map_or(Operator::In(Vec::new()), Operator::Lt),
         _ => Operator::In(values),
-    }
-}
-
-fn toleration(wire: &WireToleration) -> Option<Toleration> {
-    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let effect = match text(&wire.effect) {
-        None => None,
-        Some(effect) => Some(self::effect(&effect)?),
-    };
-    let value = match text(&wire.operator).as_deref() {
-        Some("Exists") => None,
-        _ => Some(wire.value.clone().unwrap_or_default()),
-    };
-    Some(Toleration {
-        key: text(&wire.key),
-        value,
-        effect,
-    })
-}
-
-/// The effect of a taint or toleration by Kubernetes' word for it.
-pub(super) fn effect(word: &str) -> Option<Effect> {
-    match word {
-        "NoSchedule" => Some(Effect::NoSchedule),
-        "PreferNoSchedule" => Some(Effect::PreferNoSchedule),
-        "NoExecute" => Some(Effect::NoExecute),
-        _ => None,
     }
 }

@@ -53,7 +53,7 @@ fn a_pod_takes_what_its_containers_take_together_or_its_largest_step() {
             Resources::new(2000, 1),
         ),
         (
-            json!({"containers": [{"resources": {"requests": {"example.com/gpu": "2", "ephemeral-storage": "0"}}}]}),
+            json!({"containers": [{"resources": {"requests": {"example.com/gpu": "2", "example.com/fpga": "0", "ephemeral-storage": "1Gi"}}}]}),
             Resources::default().with("example.com/gpu", 2),
         ),
     ];

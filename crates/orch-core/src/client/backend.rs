@@ -122,8 +122,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Deletes an object, now or in time.
     async fn delete(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError>;
 
-    /// The kinds known: those registered, and those used so far.
+    /// The kinds known: those registered, those used so far, and those [discovered](Self::discover).
     fn resources(&self) -> Vec<ApiResource>;
+
+    /// Makes known every kind that objects are stored of, in the version of one of them: also those that were used by
+    /// another process, or by this program before it was started anew.
+    async fn discover(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
 
     /// Fences, where the backend can check them in the same transaction as a write.
     fn fences(&self) -> Option<&dyn Fences> {

@@ -189,6 +189,11 @@ impl KindTable {
             .clone()
     }
 
+    /// Whether there is one of this plural and group (`deployments.apps`).
+    pub(crate) fn knows(&self, group_resource: &str) -> bool {
+        self.0.read().contains_key(group_resource)
+    }
+
     pub(crate) fn resources(&self) -> Vec<ApiResource> {
         self.0.read().values().map(|kind| kind.resource.clone()).collect()
     }

@@ -90,7 +90,7 @@ impl Client {
         &self.backend
     }
 
-    /// The kinds known: those registered, and those used so far.
+    /// The kinds known: those registered, those used so far, and those [discovered](Backend::discover).
     pub fn resources(&self) -> Vec<ApiResource> {
         self.backend.resources()
     }

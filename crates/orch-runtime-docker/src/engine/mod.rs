@@ -6,6 +6,7 @@ mod version;
 pub(crate) mod wire;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,14 +15,15 @@ use bollard::errors::Error as BollardError;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use orch_core::runtime::RuntimeError;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::options::{Address, DockerOptions};
 use fault::Fault;
@@ -30,7 +32,7 @@ pub(crate) use version::ApiVersion;
 
 /// The longest answer that is read whole. A list of 5,000 containers is some 20 MiB.
 const ANSWER_LIMIT: usize = 256 << 20;
-/// How long an engine may take to say who it is.
+/// How long an engine may take to say who it is, or half as long as a call may if that is less.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which queue a call waits in, so that many slow ones do not delay the quick ones.
@@ -40,8 +42,11 @@ pub(crate) enum Lane {
     Heavy,
     /// Reading and small changes.
     Light,
-    /// Waits for something else than the engine, and takes no place.
-    Waiting,
+    /// Waits for programs to end rather than for the engine: as many at once that pods hardly ever stop in turns,
+    /// and few enough for the connections a process may open.
+    Stop,
+    /// Takes no place: whoever calls holds one.
+    Held,
 }
 
 /// An engine, answering or not.
@@ -49,11 +54,13 @@ pub(crate) enum Lane {
 pub(crate) struct Engine {
     transport: Transport,
     docker: Docker,
-    hello: Mutex<()>,
+    /// The question that is under way, if one is.
+    hello: Mutex<Option<Arc<OnceCell<Result<wire::Version, Fault>>>>>,
     /// Whether it is Docker itself, as far as is known, rather than another with its API.
     is_docker: AtomicBool,
     heavy: Semaphore,
     light: Semaphore,
+    stops: Semaphore,
     bound: Duration,
 }
 
@@ -73,10 +80,11 @@ impl Engine {
         Ok(Self {
             transport,
             docker,
-            hello: Mutex::new(()),
+            hello: Mutex::default(),
             is_docker: AtomicBool::new(true),
             heavy: Semaphore::new(options.parallelism),
             light: Semaphore::new(options.parallelism * 4),
+            stops: Semaphore::new(options.parallelism * 32),
             bound: options.request_timeout,
         })
     }
@@ -100,14 +108,21 @@ impl Engine {
         self.bound
     }
 
-    /// Asks the engine who it is, and agrees on a version.
+    /// Asks the engine who it is, and agrees on a version. All who ask while an answer is awaited share it, a
+    /// failure too: if each waited for its own, the last would wait for all before it.
     pub(crate) async fn hello(&self) -> Result<wire::Version, Fault> {
-        let asked = async {
-            let request = get("/version")?;
-            let response = self.transport.send(request).await.map_err(|e| self.unsent(e))?;
-            self.read_json::<wire::Version>(response).await
-        };
-        let engine = within(HELLO_TIMEOUT.min(self.bound), asked).await?;
+        let cell = self.hello.lock().get_or_insert_default().clone();
+        let told = cell.get_or_init(async || {
+            let told = within(HELLO_TIMEOUT.min(self.bound / 2), self.introduce()).await;
+            self.hello.lock().take_if(|asked| Arc::ptr_eq(asked, &cell));
+            told
+        });
+        told.await.clone()
+    }
+
+    async fn introduce(&self) -> Result<wire::Version, Fault> {
+        let sent = self.transport.send(get("/version")?).await;
+        let engine: wire::Version = self.read_json(sent.map_err(|e| self.unsent(e))?).await?;
         self.is_docker.store(!engine.is_podman(), Ordering::Relaxed);
         *self.transport.version.write() = Some(version::negotiate(&engine)?);
         Ok(engine)
@@ -120,10 +135,6 @@ impl Engine {
 
     /// The version agreed on, agreeing on one first if need be.
     pub(crate) async fn version(&self) -> Result<ApiVersion, Fault> {
-        if let Some(version) = *self.transport.version.read() {
-            return Ok(version);
-        }
-        let _one_at_a_time = self.hello.lock().await;
         if let Some(version) = *self.transport.version.read() {
             return Ok(version);
         }
@@ -140,8 +151,7 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>>,
     {
-        self.version().await?;
-        let _place = self.place(lane).await;
+        let _place = self.turn(lane, bound).await?;
         within(bound, async {
             call(&self.docker).await.map_err(|error| self.sorted(error))
         })
@@ -150,8 +160,7 @@ impl Engine {
 
     /// `GET` of something read whole.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
-        self.version().await?;
-        let _place = self.place(Lane::Light).await;
+        let _place = self.turn(Lane::Light, self.bound).await?;
         within(self.bound, async {
             let response = self.exchange(get(path)?).await?;
             self.read_json(response).await
@@ -159,10 +168,27 @@ impl Engine {
         .await
     }
 
+    /// `POST` of something, answered with something read whole. For what holds secrets: the client writes the
+    /// bodies it sends into the log.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        lane: Lane,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        let request = post(path, body)?;
+        let _place = self.turn(lane, self.bound).await?;
+        within(self.bound, async {
+            let response = self.exchange(request).await?;
+            self.read_json(response).await
+        })
+        .await
+    }
+
     /// The answer to a request whose body comes as it comes; only its beginning is bounded in time.
     pub(crate) async fn open(&self, method: Method, path: &str) -> Result<Response<Incoming>, Fault> {
-        self.version().await?;
         within(self.bound, async {
+            self.version().await?;
             let request = Request::builder()
                 .method(method)
                 .uri(path)
@@ -174,6 +200,7 @@ impl Engine {
 
     /// `POST` that waits for its answer without bound.
     pub(crate) async fn wait<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        let _place = self.turn(Lane::Stop, self.bound).await?;
         let response = self.open(Method::POST, path).await?;
         self.read_json(response).await
     }
@@ -184,17 +211,12 @@ impl Engine {
         path: &str,
         body: &impl Serialize,
     ) -> Result<TokioIo<Upgraded>, Fault> {
-        self.version().await?;
-        let body = serde_json::to_vec(body).map_err(malformed)?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONNECTION, "Upgrade")
-            .header(UPGRADE, "tcp")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(malformed)?;
+        let mut request = post(path, body)?;
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
         within(self.bound, async {
+            self.version().await?;
             let response = self.exchange(request).await?;
             let upgraded = hyper::upgrade::on(response).await;
             Ok(TokioIo::new(upgraded.map_err(|error| self.unsent(error.into()))?))
@@ -263,14 +285,25 @@ impl Engine {
         fault
     }
 
-    async fn place(&self, lane: Lane) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        let lane = match lane {
-            Lane::Heavy => &self.heavy,
-            Lane::Light => &self.light,
-            Lane::Waiting => return None,
-        };
-        // Never closed, so an error cannot be.
-        lane.acquire().await.ok()
+    /// Agrees on a version and waits for a place in the lane, both within `bound`: the call itself has its own,
+    /// for one that begins late would be given up with its work half done.
+    pub(crate) async fn turn(
+        &self,
+        lane: Lane,
+        bound: Duration,
+    ) -> Result<Option<SemaphorePermit<'_>>, Fault> {
+        within(bound, async {
+            self.version().await?;
+            let lane = match lane {
+                Lane::Heavy => &self.heavy,
+                Lane::Light => &self.light,
+                Lane::Stop => &self.stops,
+                Lane::Held => return Ok(None),
+            };
+            // Never closed, so an error cannot be.
+            Ok(lane.acquire().await.ok())
+        })
+        .await
     }
 }
 
@@ -282,6 +315,16 @@ fn get(path: &str) -> Result<Request<Full<Bytes>>, Fault> {
     Request::builder()
         .uri(path)
         .body(Full::new(Bytes::new()))
+        .map_err(malformed)
+}
+
+fn post(path: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, Fault> {
+    let body = serde_json::to_vec(body).map_err(malformed)?;
+    Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body.into()))
         .map_err(malformed)
 }
 

@@ -4,6 +4,7 @@
 //! a dead connection or wait behind a stream. Here a dropped response is a closed connection, always.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::BollardRequest;
 use bollard::errors::Error as BollardError;
@@ -13,6 +14,7 @@ use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -48,6 +50,11 @@ pub(crate) struct Transport {
     pub(crate) version: Arc<RwLock<Option<ApiVersion>>>,
 }
 
+/// How long a connection over a network may be silent before the system asks the other side whether it is there,
+/// and how often it then asks. Linux gives up after nine questions: a minute after the last word.
+const SILENCE: Duration = Duration::from_secs(15);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
 static REGISTRY_AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
 
 impl Transport {
@@ -66,11 +73,7 @@ impl Transport {
         let request = self.prepare(request)?;
         match &*self.address {
             Address::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
-            Address::Tcp(authority) => {
-                let stream = TcpStream::connect(authority).await?;
-                stream.set_nodelay(true)?;
-                exchange(stream, request).await
-            }
+            Address::Tcp(authority) => exchange(connect(authority).await?, request).await,
         }
     }
 
@@ -109,6 +112,16 @@ impl Transport {
         }
         Ok(request)
     }
+}
+
+/// Connects over a network. A stream of events may say nothing for days; if the other side is gone without a
+/// word (a lost network, a machine without power) only asking the system shows that.
+async fn connect(authority: &str) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(authority).await?;
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_EVERY);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    Ok(stream)
 }
 
 async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<Response<Incoming>, SendError>
@@ -155,6 +168,18 @@ mod tests {
         );
         assert_eq!(sent(None, "http://x/containers/json", None).0, "/containers/json");
         assert_eq!(sent(version, "/version", None).0, "/version");
+    }
+
+    #[tokio::test]
+    async fn connections_over_a_network_notice_that_the_other_side_is_gone() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = connect(&listener.local_addr().unwrap().to_string())
+            .await
+            .unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), SILENCE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
     }
 
     #[test]

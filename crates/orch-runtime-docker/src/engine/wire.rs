@@ -58,6 +58,15 @@ pub(crate) struct Listed {
     pub(crate) network_settings: NetworkSettings,
 }
 
+/// The answer to `POST /containers/create` and `POST /containers/{id}/exec`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Made {
+    pub(crate) id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) warnings: Vec<String>,
+}
+
 /// `GET /containers/{id}/json`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]

@@ -1,6 +1,8 @@
 //! The engine, registry and images the tests run against, or a word on why there are none.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod script;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,8 +19,14 @@ pub(crate) const BUSYBOX: &str = "orch-test/busybox:latest";
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Says why a test did nothing.
+/// Says why a test did nothing. Where `ORCH_REQUIRE_ENGINE` is set it fails instead, so that checks on a machine
+/// that is meant to have all cannot pass for want of it.
 pub(crate) fn skipped(why: &str) {
+    skip(why, std::env::var_os("ORCH_REQUIRE_ENGINE").is_some());
+}
+
+pub(crate) fn skip(why: &str, required: bool) {
+    assert!(!required, "ORCH_REQUIRE_ENGINE is set, and {why}");
     // Not by a macro, whose output the test harness keeps to itself.
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }

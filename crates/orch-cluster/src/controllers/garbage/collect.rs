@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use orch_core::cache::{Cache, Change};
 use orch_core::client::{
-    ApiError, Client, DeleteParams, Part, Patch, Propagation as Policy, Target, WriteParams,
+    ApiError, Client, Collection, DeleteParams, ListParams, Part, Patch, Propagation as Policy, Target,
+    WriteParams,
 };
 use orch_core::controller::{Backoff, WorkQueue};
 use orch_core::object::{ApiResource, ObjectKey, OwnerReference};
 use orch_core::random::Random;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Action, Found, Graph, Item, Propagation, Uid, decide};
@@ -24,6 +26,10 @@ const WORKERS: usize = 64;
 const NEW_KINDS: Duration = Duration::from_secs(10);
 /// How long the graph may take to see an owner that was found to exist.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
+/// How soon it is looked again whether the graph has caught up with the store.
+const CATCHES_UP: Duration = Duration::from_millis(20);
+/// How many objects are read at a time.
+const PAGE: usize = 500;
 
 /// The collector at work; stops when dropped.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ impl Drop for Collector {
     }
 }
 
-/// Starts the collector over every kind that the client knows or comes to know; events are passed over, as in
+/// Starts the collector over every kind that the client knows or comes to know, or the store holds; events are passed over, as in
 /// Kubernetes: nothing owns them.
 pub(crate) fn start(client: &Client) -> Collector {
     let shared = Arc::new(Shared {
@@ -49,6 +55,7 @@ pub(crate) fn start(client: &Client) -> Collector {
         failures: Mutex::default(),
         backoff: Backoff::default(),
         random: Random::seeded(0),
+        views: AsyncMutex::default(),
     });
     Collector {
         task: tokio::spawn(run(Arc::clone(&shared))),
@@ -57,23 +64,30 @@ pub(crate) fn start(client: &Client) -> Collector {
 }
 
 async fn run(shared: Arc<Shared>) {
-    let mut views: BTreeMap<String, Cache<Item>> = BTreeMap::new();
-    watch_kinds(&shared, &mut views).await;
+    watch_all_kinds(&shared).await;
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
         workers.spawn(work(Arc::clone(&shared)));
     }
     loop {
         tokio::time::sleep(NEW_KINDS).await;
-        watch_kinds(&shared, &mut views).await;
+        watch_all_kinds(&shared).await;
     }
 }
 
+async fn watch_all_kinds(shared: &Arc<Shared>) {
+    if let Err(error) = shared.client.backend().discover().await {
+        tracing::warn!(%error, "the kinds in the store could not be read, trying again later");
+    }
+    watch_kinds(shared).await;
+}
+
 /// Watches the kinds that are not watched yet, and waits until all they hold is in the graph.
-async fn watch_kinds(shared: &Arc<Shared>, views: &mut BTreeMap<String, Cache<Item>>) {
+async fn watch_kinds(shared: &Arc<Shared>) {
+    let mut views = shared.views.lock().await;
     for resource in shared.client.resources() {
         let name = resource.group_resource();
-        if name == "events" || name == "events.events.k8s.io" || views.contains_key(&name) {
+        if is_event(&resource) || views.contains_key(&name) {
             continue;
         }
         let kind = Arc::new(resource.clone());
@@ -90,6 +104,11 @@ async fn watch_kinds(shared: &Arc<Shared>, views: &mut BTreeMap<String, Cache<It
             }
         });
     }
+}
+
+/// Nothing is done about events: nothing owns them.
+fn is_event(resource: &ApiResource) -> bool {
+    resource.kind == "Event" && matches!(&*resource.group, "" | "events.k8s.io")
 }
 
 async fn work(shared: Arc<Shared>) {
@@ -121,6 +140,8 @@ struct Shared {
     failures: Mutex<BTreeMap<Uid, u32>>,
     backoff: Backoff,
     random: Random,
+    /// What feeds the graph, by kind.
+    views: AsyncMutex<BTreeMap<String, Cache<Item>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -153,7 +174,7 @@ impl Shared {
     }
 
     /// Decides about one object, and does it.
-    async fn attend(&self, uid: &str) -> Result<(), ApiError> {
+    async fn attend(self: &Arc<Self>, uid: &str) -> Result<(), ApiError> {
         let actions = {
             let mut graph = self.graph.lock();
             // An owner that was found, and that the graph still has not seen, may be gone by now.
@@ -166,7 +187,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn apply(&self, action: Action) -> Result<(), ApiError> {
+    async fn apply(self: &Arc<Self>, action: Action) -> Result<(), ApiError> {
         match action {
             Action::Attend(uid) => self.add([uid]),
             Action::Look { dependent, owner } => self.look(&dependent, &owner).await?,
@@ -203,7 +224,7 @@ impl Shared {
     }
 
     /// Asks the store whether an owner exists that no watch has shown.
-    async fn look(&self, dependent: &Uid, owner: &OwnerReference) -> Result<(), ApiError> {
+    async fn look(self: &Arc<Self>, dependent: &Uid, owner: &OwnerReference) -> Result<(), ApiError> {
         let Some(item) = self.item(dependent) else {
             return Ok(());
         };
@@ -267,8 +288,28 @@ impl Shared {
         ignore_gone(self.client.backend().delete(&target, &params).await.map(drop))
     }
 
-    async fn remove_finalizer(&self, uid: &Uid, finalizer: &str) -> Result<(), ApiError> {
+    /// Lets an object go that no dependent holds up any more, as far as the graph knows.
+    ///
+    /// The watches that feed the graph may be behind the one that showed the deletion, and know nothing of a kind used
+    /// for the first time just now. A dependent overlooked here would be deleted although it was to be kept, or outlive
+    /// an owner that was to wait for it; so the store itself is asked.
+    async fn remove_finalizer(self: &Arc<Self>, uid: &Uid, finalizer: &str) -> Result<(), ApiError> {
+        self.client.backend().discover().await?;
+        watch_kinds(self).await;
         let Some(item) = self.item(uid) else { return Ok(()) };
+        if self.is_behind(&item).await? {
+            self.queue.add_after(ObjectKey::new(None, uid), CATCHES_UP);
+            return Ok(());
+        }
+        // What the views have shown since then counts too.
+        let again = decide(&self.graph.lock(), uid);
+        if !again
+            .iter()
+            .any(|action| matches!(action, Action::RemoveFinalizer { .. }))
+        {
+            self.add([Arc::clone(uid)]);
+            return Ok(());
+        }
         let target = self.target(&item);
         let document = match self.client.backend().get(&target).await {
             Ok(document) if document.meta().uid == *item.uid => document,
@@ -285,6 +326,47 @@ impl Shared {
             .patch(&target, Part::Whole, &patch, &WriteParams::default())
             .await;
         ignore_gone(written.map(drop))
+    }
+
+    /// Whether the store holds a dependent that the deletion of `item` has to do with. Those that the graph knows have
+    /// been dealt with.
+    async fn is_behind(&self, item: &Item) -> Result<bool, ApiError> {
+        // A view that shows a commit after the deletion has seen all that was before it, and tells the graph at once. Where
+        // objects are to be kept, "at once" is not sure enough.
+        let fresh: Vec<String> = {
+            let views = self.views.lock().await;
+            let shows = |view: &Cache<Item>| view.revision().is_some_and(|shown| shown > item.revision);
+            let fresh = views.iter().filter(|(_, view)| !item.orphan && shows(view));
+            fresh.map(|(name, _)| name.clone()).collect()
+        };
+        for resource in self.client.resources() {
+            // What is in no namespace can have no owner in one.
+            let is_out_of_reach = item.key.namespace().is_some() && !resource.is_namespaced();
+            if is_out_of_reach || is_event(&resource) || fresh.contains(&resource.group_resource()) {
+                continue;
+            }
+            let collection = Collection {
+                resource: Arc::new(resource),
+                namespace: item.key.namespace().map(str::to_owned),
+            };
+            let mut params = ListParams::default().limit(PAGE);
+            loop {
+                let page = self.client.backend().list(&collection, &params).await?;
+                let mut owners = page
+                    .items
+                    .iter()
+                    .flat_map(|document| &document.meta().owner_references);
+                if owners.any(|owner| *owner.uid == *item.uid && (item.orphan || owner.block_owner_deletion))
+                {
+                    return Ok(true);
+                }
+                match page.continue_token {
+                    Some(token) => params.continue_token = Some(token),
+                    None => break,
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn target(&self, item: &Item) -> Target {

@@ -1,5 +1,6 @@
 //! Deletes what a namespace contains, and looks again until nothing is left.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,15 +45,17 @@ impl Controller for NamespaceController {
             return Ok(Action::done());
         };
         let name = namespace.metadata.name.as_deref().unwrap_or_default();
+        // Also what this process has never heard of must go.
+        cx.client().backend().discover().await?;
         let (mut remains, mut failures) = (Vec::new(), Vec::new());
         for resource in cx.client().resources() {
             if !resource.is_namespaced() {
                 continue;
             }
-            match empty(cx.client(), &Arc::new(resource.clone()), name).await {
-                Ok(remaining) => remains.extend(remaining),
-                Err(error) => failures.push(format!("{}: {error}", resource.group_resource())),
-            }
+            let resource = Arc::new(resource);
+            let (remaining, failed) = empty(cx.client(), &resource, name).await;
+            remains.extend(remaining);
+            failures.extend(failed.map(|error| format!("{}: {error}", resource.group_resource())));
         }
         let plan = decide(&namespace, &remains, &failures, time::now());
         let finalize = plan.finalize;
@@ -68,12 +71,13 @@ impl Controller for NamespaceController {
     }
 }
 
-/// Deletes all objects of a kind in the namespace; says what is left of them.
+/// Deletes all objects of a kind in the namespace; says what is left of them, and what failed. An object that cannot be
+/// deleted (a rule refuses it) holds up none of the others.
 async fn empty(
     client: &Client,
     resource: &Arc<ApiResource>,
     namespace: &str,
-) -> Result<Option<Remaining>, ApiError> {
+) -> (Option<Remaining>, Option<Failed>) {
     let collection = Collection {
         resource: Arc::clone(resource),
         namespace: Some(namespace.to_owned()),
@@ -83,15 +87,30 @@ async fn empty(
         resource: resource.group_resource(),
         ..Remaining::default()
     };
+    let mut failed: Option<Failed> = None;
     loop {
-        let page = client.backend().list(&collection, &params).await?;
+        let page = match client.backend().list(&collection, &params).await {
+            Ok(page) => page,
+            Err(error) => {
+                failed = Some(Failed::count(failed, error));
+                break;
+            }
+        };
         let mut deletes = Vec::with_capacity(page.items.len());
         for document in page.items {
             deletes.push(delete(client.clone(), Arc::clone(resource), document));
         }
         let mut deletes = stream::iter(deletes).buffer_unordered(IN_FLIGHT);
         while let Some(left) = deletes.next().await {
-            let Some(left) = left? else { continue };
+            let left = match left {
+                Ok(left) => left,
+                Err(error) => {
+                    remaining.objects += 1;
+                    failed = Some(Failed::count(failed, error));
+                    continue;
+                }
+            };
+            let Some(left) = left else { continue };
             remaining.objects += 1;
             for finalizer in &left.meta().finalizers {
                 *remaining.finalizers.entry(finalizer.clone()).or_default() += 1;
@@ -99,7 +118,39 @@ async fn empty(
         }
         match page.continue_token {
             Some(token) => params.continue_token = Some(token),
-            None => return Ok((remaining.objects > 0).then_some(remaining)),
+            None => break,
+        }
+    }
+    ((remaining.objects > 0).then_some(remaining), failed)
+}
+
+/// What went wrong with a kind: the first error, and how many there were.
+struct Failed {
+    first: ApiError,
+    count: usize,
+}
+
+impl Failed {
+    fn count(before: Option<Self>, error: ApiError) -> Self {
+        match before {
+            Some(Self { first, count }) => Self {
+                first,
+                count: count + 1,
+            },
+            None => Self {
+                first: error,
+                count: 1,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.fmt(f)?;
+        match self.count - 1 {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more)"),
         }
     }
 }

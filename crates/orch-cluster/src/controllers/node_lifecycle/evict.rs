@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
+use crate::scheduling::tolerates;
+
 /// Whether and when a pod is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Eviction {
@@ -42,26 +44,4 @@ pub(crate) fn eviction(taints: &[Taint], tolerations: &[Toleration], now: Timest
         };
     }
     eviction
-}
-
-/// Kubernetes' rule (`Toleration.ToleratesTaint`): an empty effect or key matches all; `Exists` asks for no
-/// value.
-pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let non_empty =
-        |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
-    if non_empty(&toleration.effect).is_some_and(|effect| effect != taint.effect) {
-        return false;
-    }
-    let key = non_empty(&toleration.key);
-    if key.as_ref().is_some_and(|key| *key != taint.key) {
-        return false;
-    }
-    match non_empty(&toleration.operator).as_deref() {
-        Some("Exists") => true,
-        None | Some("Equal") => {
-            let value = toleration.value.as_deref().unwrap_or_default();
-            key.is_some() && value == taint.value.as_deref().unwrap_or_default()
-        }
-        Some(_) => false,
-    }
 }

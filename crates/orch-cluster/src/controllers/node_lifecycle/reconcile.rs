@@ -82,15 +82,15 @@ impl Controller for NodeLifecycle {
             self.recorder.normal(&reference(&*node), "NodeNotReady", message);
             return Ok(Action::done());
         }
-        if let Some(taints) = taints(&view, self.all_down(), now) {
+        if let Some(taints) = taints(&view, || self.all_down(), now) {
             write_taints(cx.client(), &node, &taints).await?;
             view.taints = taints;
         }
-        if view
-            .condition("Ready")
-            .is_some_and(|ready| ready.status != "True")
-        {
+        let ready = view.condition("Ready").map(|ready| ready.status.as_str());
+        if ready == Some("Unknown") {
             self.mark_pods(cx.client(), &key).await?;
+        }
+        if ready.is_some_and(|ready| ready != "True") {
             // What is done about it depends on the other nodes too.
             again = shorter(again, MONITOR_PERIOD);
         }
@@ -137,7 +137,8 @@ impl NodeLifecycle {
         !ready
     }
 
-    /// Says of the pods on a failed node that they are not ready: the node cannot say so itself.
+    /// Says of the pods on a silent node that they are not ready. A node that says itself that it is not ready also
+    /// says what its pods are, and would say it again: two writers of one condition never come to rest.
     async fn mark_pods(&self, client: &Client, node: &ObjectKey) -> Result<(), ApiError> {
         for pod in self
             .pods

@@ -24,11 +24,13 @@ const BY_CONDITION: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// The node's taints as they should be, if they differ: those of others stay, ours follow the conditions.
+/// The node's taints as they should be, if they differ: those of others stay, ours follow the conditions. Each
+/// that evicts says since when.
 ///
-/// `all_down` says that no node is ready: then it is more likely that this controller is cut off than that
-/// all nodes are dead, and nothing is evicted (Kubernetes' full disruption mode).
-pub(crate) fn taints(node: &NodeView, all_down: bool, now: Timestamp) -> Option<Vec<Taint>> {
+/// `all_down` says whether no node is ready: then it is more likely that this controller is cut off than that
+/// all nodes are dead, and nothing is evicted (Kubernetes' full disruption mode). It is asked of a node that is not
+/// ready alone.
+pub(crate) fn taints(node: &NodeView, all_down: impl Fn() -> bool, now: Timestamp) -> Option<Vec<Taint>> {
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     for (type_, status, key) in BY_CONDITION {
         if node
@@ -36,7 +38,7 @@ pub(crate) fn taints(node: &NodeView, all_down: bool, now: Timestamp) -> Option<
             .is_some_and(|condition| condition.status == status)
         {
             wanted.push((key, "NoSchedule"));
-            if type_ == "Ready" && !all_down {
+            if type_ == "Ready" && !all_down() {
                 wanted.push((key, "NoExecute"));
             }
         }
@@ -60,6 +62,10 @@ pub(crate) fn taints(node: &NodeView, all_down: bool, now: Timestamp) -> Option<
         value: None,
         time_added: Some(Time(now)),
     }));
+    // `tolerationSeconds` count from then, and a user's taint (`kubectl taint`, a manifest) need not say it.
+    for taint in taints.iter_mut().filter(|taint| taint.effect == "NoExecute") {
+        taint.time_added.get_or_insert(Time(now));
+    }
     (taints != node.taints).then_some(taints)
 }
 

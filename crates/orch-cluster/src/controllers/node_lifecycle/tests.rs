@@ -152,7 +152,7 @@ fn taints_follow_the_conditions() {
     ];
     for (conditions, present, cordoned, all_down, expected) in table {
         let node = node(conditions, present, cordoned);
-        let got = taints(&node, all_down, now());
+        let got = taints(&node, || all_down, now());
         let got: Option<Vec<_>> = got.as_ref().map(|taints| {
             taints
                 .iter()
@@ -167,11 +167,39 @@ fn taints_follow_the_conditions() {
 fn a_taint_that_stays_keeps_its_time() {
     let key = "node.kubernetes.io/unreachable";
     let present = json!([{"key": key, "effect": "NoExecute", "timeAdded": "2026-06-01T11:00:00Z"}]);
-    let got = taints(&node(ready("Unknown"), present, false), false, now()).unwrap();
+    let got = taints(&node(ready("Unknown"), present, false), || false, now()).unwrap();
     assert_eq!(
         got[0].time_added.as_ref().unwrap().0.to_string(),
         "2026-06-01T11:00:00Z"
     );
+}
+
+#[test]
+fn a_users_taint_that_evicts_says_since_when_and_keeps_it() {
+    let present =
+        json!([{"key": "dedicated", "effect": "NoExecute"}, {"key": "gpu", "effect": "NoSchedule"}]);
+    let mut node = node(ready("True"), present, false);
+    let got = taints(&node, || false, now()).unwrap();
+    let times: Vec<_> = got
+        .iter()
+        .map(|taint| taint.time_added.as_ref().map(|time| time.0))
+        .collect();
+    assert_eq!(times, [Some(now()), None]);
+    node.taints = got;
+    assert_eq!(taints(&node, || false, later(60)), None);
+}
+
+#[test]
+fn the_other_nodes_are_asked_after_only_when_this_one_is_not_ready() {
+    let asked = std::cell::Cell::new(0);
+    let all_down = || {
+        asked.set(asked.get() + 1);
+        false
+    };
+    taints(&node(ready("True"), json!([]), true), all_down, now());
+    assert_eq!(asked.get(), 0);
+    taints(&node(ready("False"), json!([]), true), all_down, now());
+    assert_eq!(asked.get(), 1);
 }
 
 #[test]

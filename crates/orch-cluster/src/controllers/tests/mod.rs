@@ -29,7 +29,10 @@ struct Cluster {
 
 impl Cluster {
     async fn start(nodes: usize) -> Self {
-        let client = client(Arc::new(MemoryStore::new()));
+        Self::over(client(Arc::new(MemoryStore::new())), nodes).await
+    }
+
+    async fn over(client: Client, nodes: usize) -> Self {
         ensure_namespaces(&client).await.unwrap();
         let mut cluster = Self {
             controllers: Controllers::new(&client).start(),

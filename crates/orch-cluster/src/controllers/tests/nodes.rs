@@ -1,7 +1,7 @@
 //! Nodes are lost, come back, and are deleted.
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orch_core::client::DeleteParams;
+use orch_core::client::{DeleteParams, Patch};
 use serde_json::json;
 
 use super::{Cluster, seconds};
@@ -64,4 +64,56 @@ async fn a_node_that_comes_back_is_freed_of_its_taints() {
     cluster.add_node("n1").await;
     seconds(5).await;
     assert_eq!(taints(&cluster).await, 0);
+}
+
+/// The uids of the pods on a node that nobody deletes.
+async fn on(cluster: &Cluster, node: &str) -> Vec<String> {
+    let pods = cluster.all::<Pod>().await.into_iter();
+    let here = pods.filter(|pod| {
+        pod.metadata.deletion_timestamp.is_none()
+            && pod.spec.as_ref().unwrap().node_name.as_deref() == Some(node)
+    });
+    here.map(|pod| pod.metadata.uid.unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_users_taint_is_tolerated_for_as_long_as_the_pods_say() {
+    let cluster = Cluster::start(2).await;
+    let tolerations =
+        json!([{"key": "dedicated", "effect": "NoExecute", "operator": "Exists", "tolerationSeconds": 60}]);
+    let template = json!({"template": {"spec": {"tolerations": tolerations}}});
+    cluster.apply("web", "v1", template).await;
+    seconds(2).await;
+    let before = on(&cluster, "n1").await;
+    assert_eq!(before.len(), 2);
+    // As kubectl writes it: without a time.
+    let taint = json!({"spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoExecute"}]}});
+    let nodes = cluster.client.all::<Node>();
+    nodes.patch("n1", &Patch::Merge(taint)).await.unwrap();
+    seconds(50).await;
+    assert_eq!(on(&cluster, "n1").await, before);
+    seconds(20).await;
+    let after = on(&cluster, "n1").await;
+    assert!(
+        !after.iter().any(|uid| before.contains(uid)),
+        "{before:?} {after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_node_that_speaks_for_itself_the_pods_are_as_it_says() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.apply("web", "v1", json!({})).await;
+    seconds(2).await;
+    cluster.nodes.remove("n1").unwrap().die();
+    let not_ready = json!({"status": {"conditions": [{"type": "Ready", "status": "False",
+        "lastHeartbeatTime": orch_core::time::now().to_string()}]}});
+    let nodes = cluster.client.all::<Node>();
+    nodes.patch_status("n1", &Patch::Merge(not_ready)).await.unwrap();
+    seconds(30).await;
+    let ready = async |cluster: &Cluster| cluster.deployment("web").await.status.unwrap().ready_replicas;
+    assert_eq!(ready(&cluster).await, Some(4));
+    // Now it is silent too.
+    seconds(15).await;
+    assert_eq!(ready(&cluster).await, Some(2));
 }

@@ -8,6 +8,7 @@ use orch_core::client::{DeleteParams, Patch};
 use serde_json::json;
 
 use super::{Cluster, counts, image, seconds};
+use crate::controllers::testing::PodWatch;
 use crate::controllers::{RollbackTo, rollback_to};
 
 #[tokio::test(start_paused = true)]
@@ -139,4 +140,46 @@ async fn recreate_and_pause() {
     cluster.patch("web", json!({"spec": {"paused": null}})).await;
     seconds(5).await;
     assert_eq!(cluster.images().await, counts(&[("v3", 6)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn recreate_waits_until_the_last_of_the_old_pods_has_ended() {
+    let cluster = Cluster::start(2).await;
+    let strategy = json!({"strategy": {"type": "Recreate", "rollingUpdate": null}});
+    cluster.apply("web", "v1", strategy).await;
+    seconds(2).await;
+    let pods = PodWatch::start(&cluster.client).await;
+    cluster.patch("web", image("v2")).await;
+    seconds(5).await;
+    let history = pods.history();
+    for pods in &history {
+        let old = pods.iter().filter(|pod| pod.image == "v1").count();
+        assert!(old == 0 || old == pods.len(), "{pods:?}");
+    }
+    assert!(
+        history
+            .iter()
+            .any(|pods| pods.iter().all(|pod| pod.is_deleting) && !pods.is_empty())
+    );
+    assert_eq!(cluster.images().await, counts(&[("v2", 4)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_roll_keeps_its_bounds_while_old_pods_take_their_time_to_end() {
+    let cluster = Cluster::start(3).await;
+    cluster.apply("web", "v1", json!({})).await;
+    seconds(2).await;
+    let pods = PodWatch::start(&cluster.client).await;
+    cluster.patch("web", image("v2")).await;
+    seconds(10).await;
+    let history = pods.history();
+    for pods in &history {
+        let live = || pods.iter().filter(|pod| !pod.is_deleting);
+        assert!(live().count() <= 5, "{pods:?}");
+        assert!(live().filter(|pod| pod.is_ready).count() >= 3, "{pods:?}");
+    }
+    // What ends counts no more: the roll does not wait for it.
+    assert!(history.iter().any(|pods| pods.len() > 5), "{history:?}");
+    assert_eq!(cluster.images().await, counts(&[("v2", 4)]));
+    assert_eq!(history.last().unwrap().len(), 4);
 }

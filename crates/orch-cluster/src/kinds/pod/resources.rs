@@ -1,16 +1,12 @@
-//! What a pod asks for in all, and the quality of service that gives it.
+//! The quality of service that a pod's requests and limits give it.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
 use orch_core::object::Quantity;
 
-use super::container::is_sidecar;
 use crate::kinds::raw::{Raw, child, items};
-
-/// Amounts by resource name.
-pub type ResourceList = BTreeMap<String, Quantity>;
 
 /// Kubernetes' quality of service classes: who gives way first when a node runs short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,74 +99,5 @@ fn classify(containers: impl Iterator<Item = [(Option<Quantity>, Option<Quantity
         (false, _) => QosClass::BestEffort,
         (true, true) => QosClass::Guaranteed,
         (true, false) => QosClass::Burstable,
-    }
-}
-
-/// What a node must have free for a pod: for each resource the larger of what its containers ask for together and
-/// what its largest init container asks for, sidecars counting from where they start, and the overhead of the
-/// pod's runtime class (Kubernetes' `PodRequests`). Requests of the pod as a whole come before those of its
-/// containers (KEP-2837).
-pub fn effective_requests(spec: &PodSpec) -> ResourceList {
-    effective(spec, |resources| resources.requests.as_ref())
-}
-
-/// What a pod may use at most, per resource, counted as [`effective_requests`] counts; a resource that one of the
-/// containers has no limit for is counted by the others alone.
-pub fn effective_limits(spec: &PodSpec) -> ResourceList {
-    effective(spec, |resources| resources.limits.as_ref())
-}
-
-type Pick = fn(&ResourceRequirements) -> Option<&BTreeMap<String, WireQuantity>>;
-
-fn effective(spec: &PodSpec, pick: Pick) -> ResourceList {
-    let of = |container: &Container| {
-        container
-            .resources
-            .as_ref()
-            .map(|r| read(pick(r)))
-            .unwrap_or_default()
-    };
-    let mut total = ResourceList::new();
-    for container in &spec.containers {
-        add(&mut total, &of(container));
-    }
-    let mut sidecars = ResourceList::new();
-    let mut starting = ResourceList::new();
-    for container in spec.init_containers.iter().flatten() {
-        let mut needed = of(container);
-        if is_sidecar(container) {
-            add(&mut total, &needed);
-            add(&mut sidecars, &needed);
-            needed.clone_from(&sidecars);
-        } else {
-            add(&mut needed, &sidecars);
-        }
-        at_least(&mut starting, &needed);
-    }
-    at_least(&mut total, &starting);
-    if let Some(pod) = &spec.resources {
-        total.extend(read(pick(pod)));
-    }
-    add(&mut total, &read(spec.overhead.as_ref()));
-    total
-}
-
-fn read(list: Option<&BTreeMap<String, WireQuantity>>) -> ResourceList {
-    let list = list.into_iter().flatten();
-    list.filter_map(|(name, amount)| Some((name.clone(), amount.0.parse().ok()?)))
-        .collect()
-}
-
-fn add(total: &mut ResourceList, more: &ResourceList) {
-    for (name, amount) in more {
-        let sum = total.entry(name.clone()).or_insert(Quantity::ZERO);
-        *sum = sum.checked_add(*amount).unwrap_or(Quantity::MAX);
-    }
-}
-
-fn at_least(total: &mut ResourceList, least: &ResourceList) {
-    for (name, amount) in least {
-        let largest = total.entry(name.clone()).or_insert(*amount);
-        *largest = (*largest).max(*amount);
     }
 }

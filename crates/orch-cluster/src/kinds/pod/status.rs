@@ -1,8 +1,6 @@
-//! Reads and writes the status of a pod.
+//! Reads the status of a pod.
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Every container is ready, and every readiness gate is true.
 pub const READY: &str = "Ready";
@@ -43,52 +41,10 @@ pub fn is_ready(pod: &Pod) -> bool {
     condition(pod, READY).is_some_and(|condition| condition.status == "True")
 }
 
-/// Whether it has been ready for `min_ready_seconds` at `now` (`IsPodAvailable`).
-pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) -> bool {
-    available_at(pod, min_ready_seconds).is_some_and(|at| at <= now)
-}
-
-/// When a pod that is ready has been so for `min_ready_seconds`, or will have been; `None` if it is not ready.
-pub fn available_at(pod: &Pod, min_ready_seconds: i32) -> Option<Timestamp> {
-    let ready = condition(pod, READY).filter(|condition| condition.status == "True")?;
-    if min_ready_seconds <= 0 {
-        return Some(Timestamp::MIN);
-    }
-    let since = ready.last_transition_time.as_ref()?.0;
-    since
-        .checked_add(jiff::SignedDuration::from_secs(min_ready_seconds.into()))
-        .ok()
-}
-
 /// The condition of a type.
 pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == kind)
-}
-
-/// Puts a condition into a status, in place of the one of its type; says whether anything changed.
-///
-/// `last_transition_time` becomes `now` only when `status` changes; what the caller put there is ignored.
-pub fn set_condition(status: &mut PodStatus, mut new: PodCondition, now: Timestamp) -> bool {
-    let conditions = status.conditions.get_or_insert_default();
-    let Some(old) = conditions
-        .iter_mut()
-        .find(|condition| condition.type_ == new.type_)
-    else {
-        new.last_transition_time = Some(Time(now));
-        conditions.push(new);
-        return true;
-    };
-    new.last_transition_time = if old.status == new.status {
-        old.last_transition_time.clone()
-    } else {
-        Some(Time(now))
-    };
-    if *old == new {
-        return false;
-    }
-    *old = new;
-    true
 }
 
 /// The status of a container, of whichever sort it is.

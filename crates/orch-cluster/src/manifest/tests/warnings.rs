@@ -44,13 +44,14 @@ status: {replicas: 5}
     );
     let web = "(document 1, Deployment default/web): spec.template.spec";
     let no = "not implemented in this version; it is stored but has no effect here";
+    let waits = "not implemented in this version; the pod will wait with CreateContainerConfigError";
     let expected = [
         format!("web.yaml:8 {web}.hostUsers: {no}"),
-        format!("web.yaml:9 {web}.dnsPolicy: not implemented in this version: there is no cluster DNS, so the machine's resolver is used; it is stored but has no effect here"),
+        format!("web.yaml:9 {web}.dnsPolicy: not implemented in this version; where the node's agent knows of no cluster DNS (AgentConfig::cluster_dns), the machine's resolver is used"),
         format!("web.yaml:13 {web}.affinity.podAffinity: {no}"),
-        format!("web.yaml:19 {web}.containers[1].volumeDevices: {no}"),
-        format!("web.yaml:21 {web}.containers[1].livenessProbe.grpc: {no}"),
-        format!("web.yaml:27 {web}.volumes[1].nfs: {no}"),
+        format!("web.yaml:19 {web}.containers[1].volumeDevices: {waits}"),
+        format!("web.yaml:21 {web}.containers[1].livenessProbe.grpc: {waits}"),
+        format!("web.yaml:27 {web}.volumes[1].nfs: {waits}"),
         "web.yaml:28 (document 1, Deployment default/web): status: written by controllers alone; what a manifest says of it has no effect".to_owned(),
     ];
     assert_eq!(told, expected);

@@ -3,6 +3,7 @@
 mod admit;
 mod create;
 mod delete;
+mod discover;
 mod documents;
 mod fence;
 mod hub;
@@ -103,9 +104,12 @@ struct LocalBackend {
     fence: Option<Fence>,
 }
 
+/// Where the objects of all kinds lie in the store.
+const REGISTRY: &str = "registry/";
+
 /// Where objects lie in the store: `registry/<plural>.<group>/[<namespace>/]<name>`.
 fn collection_prefix(resource: &ApiResource, namespace: Option<&str>) -> Prefix {
-    let mut prefix = format!("registry/{}/", resource.group_resource());
+    let mut prefix = format!("{REGISTRY}{}/", resource.group_resource());
     if let Some(namespace) = namespace {
         prefix.push_str(namespace);
         prefix.push('/');
@@ -114,7 +118,7 @@ fn collection_prefix(resource: &ApiResource, namespace: Option<&str>) -> Prefix 
 }
 
 fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
-    format!("registry/{}/{key}", resource.group_resource()).into()
+    format!("{REGISTRY}{}/{key}", resource.group_resource()).into()
 }
 
 impl LocalBackend {
@@ -262,6 +266,10 @@ impl Backend for LocalBackend {
 
     fn resources(&self) -> Vec<ApiResource> {
         self.shared.kinds.resources()
+    }
+
+    async fn discover(&self) -> Result<(), ApiError> {
+        self.find_kinds().await
     }
 
     fn fences(&self) -> Option<&dyn super::backend::Fences> {

@@ -108,3 +108,53 @@ async fn pages_show_one_snapshot_whatever_is_written_meanwhile() {
             .contains("continue: \"nonsense\" is no token")
     );
 }
+
+#[tokio::test]
+async fn kinds_that_only_the_store_knows_are_discovered() {
+    let store = Arc::new(MemoryStore::new());
+    let kinds = [
+        ApiResource::new("", "v1", "Thing", "things", Scope::Namespaced),
+        ApiResource::new("a.example.com", "v1", "Cat", "cats", Scope::Cluster),
+        ApiResource::new(
+            "a.example.com",
+            "v2beta1",
+            "Catalog",
+            "catalogs",
+            Scope::Namespaced,
+        ),
+        Cat::resource(),
+    ];
+    let writer = Client::new(store.clone());
+    for kind in &kinds {
+        for name in ["x", "y"] {
+            let namespace = kind.is_namespaced().then(|| "default".to_owned());
+            let collection = Collection {
+                resource: Arc::new(kind.clone()),
+                namespace,
+            };
+            let object = serde_json::json!({"metadata": {"name": name}})
+                .as_object()
+                .unwrap()
+                .clone();
+            let params = WriteParams::default();
+            writer
+                .backend()
+                .create(&collection, object, &params)
+                .await
+                .unwrap();
+        }
+    }
+    // What lies beside the objects is none.
+    let txn = crate::store::Txn::new()
+        .create("registrz/x/y", "other")
+        .create("fence", "7");
+    crate::store::Store::commit(&*store, txn).await.unwrap();
+    let reader = Client::new(store);
+    assert_eq!(reader.resources(), []);
+    reader.backend().discover().await.unwrap();
+    let found = reader.resources();
+    assert_eq!(found.len(), kinds.len());
+    for kind in &kinds {
+        assert!(found.contains(kind), "{kind:?} {found:?}");
+    }
+}
