@@ -6,26 +6,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use orch_core::store::changelog::{ChangeLog, LogBounds};
+use orch_core::store::changelog::ChangeLog;
 use orch_core::store::{
     CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
     Watch, WatchError,
 };
-use parking_lot::RwLock;
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
 use crate::error::Fault;
+use crate::layer::LIVE;
 use crate::queue::{Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
 use crate::writer::Writer;
 use crate::{OpenError, RedbStoreOptions, list, open, watch};
-
-/// How much of the newest history is also held in memory, for watchers who keep up.
-const LIVE: LogBounds = LogBounds {
-    commits: 16_384,
-    bytes: 16 << 20,
-};
 
 /// A durable store in one file.
 ///
@@ -76,17 +70,15 @@ impl RedbStore {
 
     pub(crate) fn open_with(path: &Path, options: &RedbStoreOptions) -> Result<Self, OpenError> {
         let opened = open::open(path, options)?;
-        let snapshot = Snapshot::take(&opened.database, opened.revision, opened.compacted);
-        let snapshot = snapshot.map_err(|fault| OpenError::Damaged {
+        let base = opened.file.base().map_err(|fault| OpenError::Damaged {
             path: path.to_owned(),
             reason: fault.to_string(),
         })?;
-        let shared = Arc::new(Shared {
-            snapshot: RwLock::new(Some(Arc::new(snapshot))),
-            log: ChangeLog::new(LIVE, opened.revision),
-        });
+        let snapshot = Snapshot::of(base, opened.file.state.compacted);
+        let revision = snapshot.revision;
+        let shared = Arc::new(Shared::new(snapshot, ChangeLog::new(LIVE, revision)));
         let queue = Arc::new(Queue::new());
-        tracing::info!(path = %path.display(), revision = %opened.revision, "store opened");
+        tracing::info!(path = %path.display(), %revision, "store opened");
         let writer = Writer::new(opened, shared.clone(), queue.clone(), options);
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()
