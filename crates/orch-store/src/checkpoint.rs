@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use orch_core::store::Revision;
 use redb::{Database, ReadableTable, Table, WriteTransaction};
@@ -46,6 +47,7 @@ impl File {
     ///
     /// Durable when it returns. After a fault it is not known whether the file holds them; it holds what it held.
     pub(crate) fn checkpoint(&mut self, pending: &Pending, compacted: Revision) -> Result<Arc<Base>, Fault> {
+        let started = Instant::now();
         let mut txn = self.database.begin_write()?;
         // So that an opening after a crash need not walk the file.
         txn.set_quick_repair(true);
@@ -63,6 +65,13 @@ impl File {
         }
         txn.commit()?;
         self.state = state;
+        tracing::debug!(
+            revision = %self.state.revision,
+            commits = pending.commits.len(),
+            rows,
+            elapsed = ?started.elapsed(),
+            "store: checkpoint"
+        );
         self.base()
     }
 

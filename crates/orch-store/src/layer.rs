@@ -7,17 +7,13 @@ use orch_core::store::changelog::{Commit, LogBounds, Version};
 use orch_core::store::{Key, Prefix};
 use rpds::RedBlackTreeMapSync;
 
-/// How much of the newest history is held in memory, for watchers who keep up.
+/// How much of the newest history is held in memory: for watchers who keep up, and until the file has it.
 pub(crate) const LIVE: LogBounds = LogBounds {
     commits: 16_384,
-    bytes: 16 << 20,
+    bytes: 32 << 20,
 };
 
-/// Most of a layer. The log in memory has room for two of them, the one that grows and the one that a checkpoint
-/// is bringing into the file: so it always holds all commits that the file does not.
-const LAYER_COMMITS: usize = LIVE.commits / 2;
-const LAYER_BYTES: usize = LIVE.bytes / 2;
-/// Least bytes of a layer, however little history is kept.
+/// Least bytes of a layer, however little history is kept in the file.
 const LAYER_BYTES_LEAST: u64 = 256 << 10;
 
 /// What changed keys hold; none where they were deleted. A clone is a snapshot, and costs next to nothing.
@@ -79,18 +75,20 @@ impl Pending {
 }
 
 /// How large a layer may grow.
-pub(crate) struct Room {
-    bytes: usize,
-}
+///
+/// The log in memory has room for two of them, the one that grows and the one that a checkpoint is bringing into
+/// the file: so it always holds all commits that the file does not.
+pub(crate) struct Room(LogBounds);
 
 impl Room {
-    /// As much as the log in memory allows; less if little history is kept, since what is in memory alone is
-    /// history beyond that which the file keeps.
-    pub(crate) fn new(history_bytes: u64) -> Self {
-        let bytes = (history_bytes / 16).max(LAYER_BYTES_LEAST);
-        Self {
-            bytes: usize::try_from(bytes).map_or(LAYER_BYTES, |bytes| bytes.min(LAYER_BYTES)),
-        }
+    /// Half of the log in memory; less if little history is kept, since what is in memory alone is beyond that
+    /// which the file keeps.
+    pub(crate) fn new(live: LogBounds, history_bytes: u64) -> Self {
+        let bytes = usize::try_from((history_bytes / 16).max(LAYER_BYTES_LEAST)).unwrap_or(usize::MAX);
+        Self(LogBounds {
+            commits: live.commits / 2,
+            bytes: bytes.min(live.bytes / 2),
+        })
     }
 
     /// Whether these commits fit into an empty layer.
@@ -100,12 +98,13 @@ impl Room {
 
     /// Whether these commits fit in beside those that are there.
     pub(crate) fn holds_more(&self, pending: &Pending, commits: &[Arc<Commit>]) -> bool {
-        pending.cost + cost(commits) <= self.bytes && pending.commits.len() + commits.len() <= LAYER_COMMITS
+        pending.cost + cost(commits) <= self.0.bytes
+            && pending.commits.len() + commits.len() <= self.0.commits
     }
 
     /// Whether a layer is worth a checkpoint, if none is under way.
     pub(crate) fn is_half_full(&self, pending: &Pending) -> bool {
-        pending.cost >= self.bytes / 2 || pending.commits.len() >= LAYER_COMMITS / 2
+        pending.cost >= self.0.bytes / 2 || pending.commits.len() >= self.0.commits / 2
     }
 }
 

@@ -21,6 +21,8 @@ mod options;
 mod queue;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

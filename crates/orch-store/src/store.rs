@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
 use crate::error::Fault;
-use crate::layer::LIVE;
 use crate::queue::{Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
 use crate::writer::Writer;
@@ -76,7 +75,7 @@ impl RedbStore {
         })?;
         let snapshot = Snapshot::of(base, opened.file.state.compacted);
         let revision = snapshot.revision;
-        let shared = Arc::new(Shared::new(snapshot, ChangeLog::new(LIVE, revision)));
+        let shared = Arc::new(Shared::new(snapshot, ChangeLog::new(options.live, revision)));
         let queue = Arc::new(Queue::new());
         tracing::info!(path = %path.display(), %revision, "store opened");
         let writer = Writer::new(opened, shared.clone(), queue.clone(), options);

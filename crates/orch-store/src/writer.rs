@@ -74,7 +74,7 @@ impl Writer {
             shared,
             queue,
             pending: Pending::default(),
-            room: Room::new(options.history_bytes),
+            room: Room::new(options.live, options.history_bytes),
             keep_commits: options.history_commits.max(1),
             settled: true,
             failed: None,
