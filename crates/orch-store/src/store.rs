@@ -23,14 +23,15 @@ use crate::{OpenError, RedbStoreOptions, list, open, watch};
 /// A durable store in one file.
 ///
 /// Commits are written by one thread of the store's own, so that no sync ever blocks a task; those that wait
-/// together share one sync. Gets and lists read the file's cached pages in the caller's task: a get is a
+/// together share one sync of a journal beside the file. They stay in memory until a checkpoint brings them into
+/// the file, many at once, on a thread beside that one. Gets and lists read the file's cached pages in the caller's task: a get is a
 /// microsecond, less than handing it to another thread, and a list gives way to other tasks between hundreds
 /// of entries. A page that is not in memory is read from disk there and then, as any mapped file would be.
 ///
 /// Watches follow a short log in memory; who resumes from further back, or falls behind, reads history from
 /// the file until it meets that log.
 ///
-/// Dropping the store serves the commits that already wait, writes what makes the next opening quick, and ends
+/// Dropping the store serves the commits that already wait, brings everything into the file, and ends
 /// the thread; it blocks for that moment. [`close`](Self::close) does the same without blocking. Watches end
 /// with [`WatchError::Unavailable`].
 ///
