@@ -1,5 +1,6 @@
 //! What the examples share: pods as a table, and waiting for a cache to show something.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -18,9 +19,9 @@ pub async fn until<V: Send + Sync + 'static>(cache: &Cache<V>, done: impl Fn() -
 }
 
 /// Pods as `kubectl get pods -o wide` shows them.
-pub fn pod_table(pods: &[Pod]) -> String {
+pub fn pod_table<P: Borrow<Pod>>(pods: &[P]) -> String {
     let mut rows = vec![["NAME", "READY", "STATUS", "RESTARTS", "IP", "NODE"].map(str::to_owned)];
-    rows.extend(pods.iter().map(row));
+    rows.extend(pods.iter().map(|pod| row(pod.borrow())));
     let widths: Vec<usize> = (0..6)
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
         .collect();

@@ -3,15 +3,21 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+mod service;
+
 /// Its own tests run here: with `test = true` cargo would build it as a test only, and not as a program.
 #[allow(dead_code)]
 #[path = "../examples/test_a_controller.rs"]
 mod test_a_controller;
 
-/// Runs an example that `cargo test -p orch-examples` has built beside this test.
-fn run(name: &str, arguments: &[&str]) -> Output {
+/// An example that `cargo test -p orch-examples` has built beside this test.
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let built: PathBuf = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    test.ancestors().nth(2).unwrap().join("examples").join(name)
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    let built = built(name);
     let output = Command::new(&built).args(arguments).output();
     output.unwrap_or_else(|error| panic!("{}: {error}; cargo build --examples makes it", built.display()))
 }
@@ -26,7 +32,8 @@ fn assert_says(output: &Output, wanted: &[&str]) {
 
 #[test]
 fn custom_controller_retries_heals_and_cleans_up_with_either_store() {
-    let data = std::env::temp_dir().join(format!("orch-examples-{}.redb", std::process::id()));
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("state.redb");
     for arguments in [&[][..], &["--data", data.to_str().unwrap()]] {
         assert_says(
             &run("custom_controller", arguments),
@@ -38,15 +45,6 @@ fn custom_controller_retries_heals_and_cleans_up_with_either_store() {
                 "stopped:",
             ],
         );
-    }
-    for entry in std::env::temp_dir().read_dir().unwrap() {
-        let path = entry.unwrap().path();
-        if path
-            .to_string_lossy()
-            .contains(&format!("orch-examples-{}", std::process::id()))
-        {
-            std::fs::remove_file(path).unwrap();
-        }
     }
 }
 
@@ -66,7 +64,8 @@ fn test_a_controller_finds_the_wrong_one_out() {
         &run("test_a_controller", &[]),
         &[
             "wrong controller, due in 3600 s: never fired (7200 s virtual",
-            "right controller, due in 3600 s: fired after 3",
+            "right controller, due in 3600 s: fired after 3600 s",
+            "crashing container: restarted 3 times, after [0, 10, 30] s (3",
         ],
     );
 }

@@ -78,7 +78,7 @@ impl File {
     /// Removes up to `most` rows that are past compaction, or beyond the bound on bytes.
     fn forget(&self, txn: &WriteTransaction, most: usize, state: &mut State) -> Result<(), Fault> {
         let held = state.history.end - state.history.start;
-        if !state.garbage && held <= self.keep_bytes + self.keep_bytes / 16 {
+        if !state.garbage && held <= self.keep_bytes.saturating_add(self.keep_bytes / 16) {
             return Ok(());
         }
         let mut history = txn.open_table(HISTORY)?;

@@ -1,8 +1,8 @@
 //! Opens the file: makes it, recognises it, or says what it is instead.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orch_core::random::Random;
 use orch_core::store::Revision;
@@ -31,16 +31,13 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
         path: path.to_owned(),
         source,
     };
-    let (file, length) = open_file(path).map_err(io)?;
-    let database = redb::Builder::new()
-        .set_cache_size(options.cache_bytes)
-        .create_file(file)
-        .map_err(|error| refuse(path, length, error))?;
-    check_format(path, &database)?;
-    let damaged = |fault: Fault| OpenError::Damaged {
-        path: path.to_owned(),
-        reason: fault.to_string(),
+    let database = match open_file(path).map_err(io)? {
+        Some(file) => open_database(path, file, options)?,
+        None => create(path, options)?,
     };
+    // Also if it is there already: who made it may have been killed before its name was durable.
+    sync_parent(path).map_err(io)?;
+    let damaged = |fault| failed(path, &fault);
     let (identity, state) = read_state(&database).map_err(damaged)?;
     let (journal, logged) =
         Journal::open(path, identity, state.revision, options.journal_bytes).map_err(|error| match error
@@ -98,23 +95,84 @@ fn replay(file: &mut Store, logged: Vec<Logged>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The file, readable by its owner alone since it holds secrets, and its length before it was opened.
-fn open_file(path: &Path) -> io::Result<(File, u64)> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.open(path) {
-        Ok(file) => {
-            let length = file.metadata()?.len();
-            return Ok((file, length));
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+/// The file, if there is one.
+fn open_file(path: &Path) -> io::Result<Option<File>> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+fn open_database(path: &Path, file: File, options: &RedbStoreOptions) -> Result<Database, OpenError> {
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let length = file.metadata().map_err(io)?.len();
+    let database = redb::Builder::new()
+        .set_cache_size(options.cache_bytes)
+        .create_file(file)
+        .map_err(|error| refuse(path, length, error))?;
+    check_format(path, &database)?;
+    Ok(database)
+}
+
+/// Makes the file under another name, which it has until it is a whole store: who is killed meanwhile leaves nothing
+/// that could not be opened.
+fn create(path: &Path, options: &RedbStoreOptions) -> Result<Database, OpenError> {
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    let mut how = OpenOptions::new();
+    how.read(true).write(true).create(true).truncate(false);
+    // For its owner alone, since it holds secrets.
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.create(true).truncate(false).open(path)?;
-    sync_parent(path)?;
-    Ok((file, 0))
+    std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
+    let file = how.open(&unfinished).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::Locked {
+                path: path.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    }
+    // Another may have finished the file and given it its name between the opening and the lock.
+    if let Some(finished) = open_file(path).map_err(io)? {
+        drop(file);
+        return open_database(path, finished, options);
+    }
+    file.set_len(0).map_err(io)?;
+    let database = open_database(path, file, options)?;
+    std::fs::rename(&unfinished, path).map_err(io)?;
+    Ok(database)
+}
+
+/// A fault of the disk is told as that, and not as a broken file.
+fn failed(path: &Path, fault: &Fault) -> OpenError {
+    let path = path.to_owned();
+    match fault {
+        Fault::Redb(error) => match &**error {
+            redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => OpenError::Io {
+                path,
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
+            error => OpenError::Damaged {
+                path,
+                reason: error.to_string(),
+            },
+        },
+        fault => OpenError::Damaged {
+            path,
+            reason: fault.to_string(),
+        },
+    }
 }
 
 fn refuse(path: &Path, length: u64, error: DatabaseError) -> OpenError {
@@ -142,10 +200,7 @@ fn refuse(path: &Path, length: u64, error: DatabaseError) -> OpenError {
 }
 
 fn check_format(path: &Path, database: &Database) -> Result<(), OpenError> {
-    let found = format_of(database).map_err(|fault| OpenError::Damaged {
-        path: path.to_owned(),
-        reason: fault.to_string(),
-    })?;
+    let found = format_of(database).map_err(|fault| failed(path, &fault))?;
     match found {
         Found::Version(FORMAT) => Ok(()),
         Found::Version(found) => Err(OpenError::Format {

@@ -15,7 +15,7 @@ use crate::answers::Answers;
 use crate::checkpointer::Checkpointer;
 use crate::error::Fault;
 use crate::group::Group;
-use crate::journal::Journal;
+use crate::journal::{AppendError, Journal};
 use crate::layer::{Pending, Room};
 use crate::open::Opened;
 use crate::queue::{Arrival, Queue, Request};
@@ -208,7 +208,10 @@ impl Writer {
     fn append(&mut self, outcome: &Outcome) -> Result<bool, Failure> {
         self.journal
             .append(outcome.after, outcome.compacted, &outcome.commits)
-            .map_err(|error| Failure::During(error.into()))
+            .map_err(|error| match error {
+                AppendError::NotWritten(error) => Failure::Before(error.into()),
+                AppendError::Unknown(error) => Failure::During(error.into()),
+            })
     }
 
     /// Puts a group into the file at once, with all that comes before it.
@@ -309,7 +312,7 @@ fn apply(
         return Err(Failure::Before(fault));
     }
     let revision = group.revision();
-    if revision.get() - compacted.get() > keep_commits + keep_commits / 16 {
+    if revision.get() - compacted.get() > keep_commits.saturating_add(keep_commits / 16) {
         compacted = Revision::new(revision.get() - keep_commits);
     }
     Ok(Outcome {

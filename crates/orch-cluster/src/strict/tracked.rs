@@ -32,21 +32,32 @@ impl<'de, 'n> Tracked<'de, 'n> {
 
     /// Decodes; if that fails and nothing further in failed, remembers that it failed here.
     fn here<T>(self, want: Want, decode: impl FnOnce(Self) -> Result<T, Error>) -> Result<T, Error> {
-        let (value, path, notes) = (self.value, self.path.clone(), self.notes);
+        let place = self.clone();
         let result = decode(self);
         if let Err(error) = &result {
-            let mut notes = notes.borrow_mut();
-            if notes.failed.is_none() {
-                let error = error.to_string();
-                let message = if error.starts_with("missing field `") {
-                    error
-                } else {
-                    mismatch(want, value, &error, notes.hides(&path))
-                };
-                notes.failed = Some(Fault { path, message });
-            }
+            place.failed(want, error);
         }
         result
+    }
+
+    // This and `step` below are apart from what is compiled for each type, which is much.
+    #[cold]
+    #[inline(never)]
+    fn failed(self, want: Want, error: &Error) {
+        let mut notes = self.notes.borrow_mut();
+        if notes.failed.is_some() {
+            return;
+        }
+        let error = error.to_string();
+        let message = if error.starts_with("missing field `") {
+            error
+        } else {
+            mismatch(want, self.value, &error, notes.hides(&self.path))
+        };
+        notes.failed = Some(Fault {
+            path: self.path,
+            message,
+        });
     }
 
     fn leaf<T>(self, want: Want, decode: impl FnOnce(&'de Value) -> Result<T, Error>) -> Result<T, Error> {
@@ -229,24 +240,28 @@ struct Items<'de, 'n> {
     list: Tracked<'de, 'n>,
 }
 
-impl<'de> SeqAccess<'de> for Items<'de, '_> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        for (index, value) in self.items.by_ref() {
+impl<'de, 'n> Items<'de, 'n> {
+    /// The next element that is not to be left out.
+    #[inline(never)]
+    fn step(&mut self) -> Option<Tracked<'de, 'n>> {
+        self.items.by_ref().find_map(|(index, value)| {
             let path = self.list.path.index(index);
-            if self.list.notes.borrow().skipped.contains(&path) {
-                continue;
-            }
-            let item = Tracked {
+            let is_skipped = self.list.notes.borrow().skipped.contains(&path);
+            (!is_skipped).then_some(Tracked {
                 value,
                 path,
                 notes: self.list.notes,
                 among: None,
-            };
-            return seed.deserialize(item).map(Some);
-        }
-        Ok(None)
+            })
+        })
+    }
+}
+
+impl<'de> SeqAccess<'de> for Items<'de, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.step().map(|item| seed.deserialize(item)).transpose()
     }
 }
 
@@ -257,25 +272,33 @@ struct Entries<'de, 'n> {
     next: Option<Tracked<'de, 'n>>,
 }
 
-impl<'de> MapAccess<'de> for Entries<'de, '_> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        for (key, value) in self.entries.by_ref() {
+impl<'de> Entries<'de, '_> {
+    /// Goes to the next entry that is not to be left out; gives its key.
+    #[inline(never)]
+    fn step(&mut self) -> Option<&'de str> {
+        self.entries.by_ref().find_map(|(key, value)| {
             let path = self.object.path.child(key.clone());
             if self.object.notes.borrow().skipped.contains(&path) {
-                continue;
+                return None;
             }
-            let value = Tracked {
+            self.next = Some(Tracked {
                 value,
                 path,
                 notes: self.object.notes,
                 among: Some((key, self.fields)),
-            };
-            self.next = Some(value);
-            return seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some);
-        }
-        Ok(None)
+            });
+            Some(key.as_str())
+        })
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let key = self.step();
+        key.map(|key| seed.deserialize(BorrowedStrDeserializer::new(key)))
+            .transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {

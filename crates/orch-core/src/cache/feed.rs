@@ -1,13 +1,14 @@
 //! Keeps a view current: list, then watch, and again when the watch has lost its place.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::Item;
 use super::{Change, Shared};
 use crate::client::{ApiError, Client, Collection, ListParams, WatchEvent, WatchParams};
-use crate::object::{Document, FieldSelector, ObjectKey, Selector};
+use crate::object::{Document, DocumentError, FieldSelector, ObjectKey, Selector};
 use crate::store::Revision;
 
 /// How many objects are listed at once.
@@ -28,10 +29,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
         let mut delay = RETRY.0;
         loop {
             let error = match self.fill().await {
-                Ok(revision) => {
-                    delay = RETRY.0;
-                    self.follow(revision).await
-                }
+                Ok(revision) => self.follow(revision, &mut delay).await,
                 Err(error) => error,
             };
             if matches!(error, ApiError::Expired(_)) {
@@ -79,8 +77,10 @@ impl<V: Send + Sync + 'static> Feed<V> {
     }
 
     /// Applies changes after `revision` for as long as they can be had without a gap.
-    async fn follow(&self, mut revision: Revision) -> ApiError {
-        let mut delay = RETRY.0;
+    ///
+    /// A change that came resets how long the next failure is waited for; a list alone does not, or a watch that
+    /// expires at once would have everything listed again and again.
+    async fn follow(&self, mut revision: Revision, delay: &mut Duration) -> ApiError {
         loop {
             let params = WatchParams {
                 labels: self.labels.clone(),
@@ -91,7 +91,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 Ok(mut watch) => loop {
                     match watch.next().await {
                         Some(Ok(batch)) => {
-                            delay = RETRY.0;
+                            *delay = RETRY.0;
                             revision = batch.revision;
                             let changes = batch.events.iter().map(|event| match event {
                                 WatchEvent::Added(document) | WatchEvent::Modified(document) => {
@@ -110,8 +110,8 @@ impl<V: Send + Sync + 'static> Feed<V> {
             match error {
                 ApiError::Unavailable(_) => {
                     tracing::warn!(kind = %self.shared.resource.kind, %error, "watching failed, trying again");
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(RETRY.1);
+                    tokio::time::sleep(*delay).await;
+                    *delay = (*delay * 2).min(RETRY.1);
                 }
                 error => return error,
             }
@@ -119,7 +119,9 @@ impl<V: Send + Sync + 'static> Feed<V> {
     }
 
     fn item(&self, document: &Document) -> Option<Item<V>> {
-        match (self.shared.project)(document) {
+        // A panic is the reader's, and no reason for the view to stand still.
+        let project = || (self.shared.project)(document);
+        match catch_unwind(AssertUnwindSafe(project)).unwrap_or_else(|_| Err(panicked())) {
             Ok(value) => {
                 let meta = document.meta();
                 let filed = self
@@ -161,8 +163,19 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 controller: new.as_ref().and_then(|item| item.controller.as_deref()),
             };
             for handler in handlers.iter() {
-                handler(&change);
+                if catch_unwind(AssertUnwindSafe(|| handler(&change))).is_err() {
+                    let kind = &self.shared.resource.kind;
+                    let (namespace, name) = (key.namespace(), key.name());
+                    tracing::error!(%kind, namespace, name, "a handler panicked over a change, which it has missed");
+                }
             }
         }
+    }
+}
+
+fn panicked() -> DocumentError {
+    DocumentError::Field {
+        field: String::new(),
+        reason: "what reads it panicked".to_owned(),
     }
 }

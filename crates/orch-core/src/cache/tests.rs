@@ -193,3 +193,38 @@ async fn a_dropped_cache_is_no_longer_fed() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(feed.is_finished() && shared.upgrade().is_none());
 }
+
+#[tokio::test]
+async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let view = Cache::projected(&client, Cat::resource(), |cat| {
+        let cat: Cat = cat.decode()?;
+        assert_ne!(cat.colour, "plaid", "cannot be seen");
+        Ok(cat.colour)
+    });
+    let view = view.start();
+    view.synced().await;
+    let telling = heard.clone();
+    view.on_change(move |change| {
+        let colour = change.new.map(ToString::to_string).unwrap_or_default();
+        assert_ne!(colour, "pink", "cannot be heard");
+        telling.lock().push(colour);
+    });
+    let api = client.api("default");
+    let mut newest = Revision::ZERO;
+    for (name, colour) in [
+        ("tom", "grey"),
+        ("jinx", "pink"),
+        ("bob", "plaid"),
+        ("ann", "black"),
+    ] {
+        let made = api.create(&cat(name, colour)).await.unwrap();
+        newest = made.metadata.resource_version.unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(60), view.wait_for(newest))
+        .await
+        .unwrap();
+    assert_eq!(view.len(), 3, "only what cannot be seen is not there");
+    assert_eq!(*heard.lock(), ["grey", "black"]);
+}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Client;
+use super::{ApiError, Client};
 use crate::object::{ApiResource, Document, FieldErrors, ObjectKey, RawObject};
 
 /// What a writer is about to do.
@@ -37,13 +37,16 @@ pub struct AdmissionRequest<'a> {
 }
 
 /// Why a write is not admitted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The writer may not do this.
     Forbidden(String),
     /// Fields break a rule.
     Invalid(FieldErrors),
+    /// The rule met an error of its own, which the writer gets as it is: something that the object needs is not
+    /// there, or the store cannot be read.
+    Failed(ApiError),
 }
 
 /// A rule for writes, beyond the kinds' own. Runs for every writer, inside the process or out.

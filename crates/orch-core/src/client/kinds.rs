@@ -129,11 +129,16 @@ impl Wanted<'_> {
     }
 }
 
-/// A kind without rules of its own.
+/// A kind without rules of its own: what a custom resource with a status subresource is in Kubernetes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoRules;
 
-impl KindRules for NoRules {}
+impl KindRules for NoRules {
+    /// A status is not written with the object, neither on create nor on update.
+    fn prepare_create(&self, object: &mut RawObject) {
+        object.remove("status");
+    }
+}
 
 /// A kind as the client knows it.
 #[derive(Clone)]

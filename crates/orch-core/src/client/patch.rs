@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::ApiError;
-use crate::object::RawObject;
+use json_patch::PatchErrorKind;
+
+use super::{ApiError, ErrorSubject};
+use crate::object::{FieldError, FieldPath, RawObject};
 
 /// A change to an object. Applied to its newest version, and again if another writer comes between.
 ///
@@ -57,6 +59,21 @@ fn check_growth(
     Ok(())
 }
 
+/// What a test found instead. Kubernetes answers 422 too.
+fn untrue(test: &json_patch::PatchOperation, object: &Value) -> FieldError {
+    let pointer = test.path();
+    let mut at = FieldPath::root();
+    for name in pointer.tokens() {
+        let name = name.decoded();
+        at = match name.parse() {
+            Ok(index) if !at.is_root() => at.index(index),
+            _ => at.child(name.into_owned()),
+        };
+    }
+    let found = object.pointer(pointer.as_str());
+    FieldError::invalid(&at, found, "the patch's test does not hold")
+}
+
 /// How many levels of maps and lists a value has, looking no deeper than `bound`.
 fn depth(value: &Value, bound: usize) -> usize {
     if bound == 0 {
@@ -72,7 +89,12 @@ fn depth(value: &Value, bound: usize) -> usize {
 }
 
 impl Patch {
-    pub(crate) fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
+    /// The object as changed; `subject` is what it is called where a test does not hold.
+    pub(crate) fn apply(
+        &self,
+        object: RawObject,
+        subject: impl Fn() -> ErrorSubject,
+    ) -> Result<RawObject, ApiError> {
         let mut object = Value::Object(object);
         match self {
             Self::Merge(patch) => {
@@ -99,8 +121,15 @@ impl Patch {
                     {
                         continue;
                     }
-                    json_patch::patch(&mut object, std::slice::from_ref(operation))
-                        .map_err(|error| ApiError::BadRequest(format!("JSON patch: {error}")))?;
+                    json_patch::patch(&mut object, std::slice::from_ref(operation)).map_err(|error| {
+                        match error.kind {
+                            PatchErrorKind::TestFailed => ApiError::Invalid {
+                                subject: subject(),
+                                errors: untrue(operation, &object).into(),
+                            },
+                            _ => ApiError::BadRequest(format!("JSON patch: {error}")),
+                        }
+                    })?;
                 }
             }
         }
@@ -118,13 +147,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::object::{ApiResource, ObjectKey, Scope};
 
     fn refusal(operations: Value) -> String {
-        let Value::Object(object) = json!({"x": {"text": "a".repeat(1000)}, "y": {}}) else {
+        let Value::Object(object) = json!({"x": {"text": "a".repeat(1000)}, "y": {}, "z": [{"a/b": 2}]})
+        else {
             unreachable!("it is a map")
         };
         let patch = Patch::Json(serde_json::from_value(operations).unwrap());
-        patch.apply(object).expect_err("it is refused").to_string()
+        let subject = || {
+            ErrorSubject::new(
+                &ApiResource::new("", "v1", "Cat", "cats", Scope::Cluster),
+                &ObjectKey::new(None, "tom"),
+            )
+        };
+        patch
+            .apply(object, subject)
+            .expect_err("it is refused")
+            .to_string()
+    }
+
+    #[test]
+    fn a_test_that_does_not_hold_names_the_field() {
+        let test = json!([{"op": "test", "path": "/z/0/a~1b", "value": 1}]);
+        let refused = refusal(test);
+        assert!(
+            refused.starts_with("cats \"tom\" is invalid: z[0].a/b: Invalid value: 2"),
+            "{refused}"
+        );
     }
 
     #[test]

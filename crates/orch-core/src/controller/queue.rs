@@ -110,15 +110,16 @@ impl WorkQueue {
 
     /// Ends the work on a key; if it was added meanwhile it is queued again.
     pub fn done(&self, key: &ObjectKey) {
-        let mut state = self.state.lock();
-        state.working -= 1;
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let Some(entry) = state.keys.get_mut(key) else {
             return;
         };
+        state.working = state.working.saturating_sub(1);
         if entry.wanted {
             entry.queued_at = Instant::now();
             state.ready.push_back(key.clone());
-            drop(state);
+            drop(guard);
             self.ready.notify_one();
         } else {
             state.keys.remove(key);

@@ -332,7 +332,7 @@ impl Document {
 fn metadata_error(json: &str) -> DocumentError {
     let value: Value = serde_json::from_str(json).unwrap_or_default();
     let error = serde_path_to_error::deserialize::<_, ObjectMeta>(&value).err();
-    let path = error.as_ref().map(|error| error.path());
+    let path = error.as_ref().map(serde_path_to_error::Error::path);
     let reason = error.as_ref().map(|error| error.inner().to_string());
     DocumentError::Field {
         field: match path.filter(|path| path.iter().next().is_some()) {

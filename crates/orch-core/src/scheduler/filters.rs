@@ -262,7 +262,12 @@ impl ResourceFilter {
             name => resources.named.get(name).copied().unwrap_or_default(),
         };
         let verb = verb(nodes, "lacks", "lack");
-        let (need, most) = (format_amount(resource, need), format_amount(resource, most));
+        let texts = (format_amount(resource, need), format_amount(resource, most));
+        // Rounded to the same, they would say nothing.
+        let (need, most) = match texts {
+            (need_text, most_text) if need_text == most_text => (need.to_string(), most.to_string()),
+            texts => texts,
+        };
         format!("{verb} {resource} (need {need}, most free {most})")
     }
 }

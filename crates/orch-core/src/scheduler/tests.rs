@@ -144,6 +144,11 @@ fn refusals_read_well() {
             needs(1, 2 << 30),
             "0/12 nodes fit: 8 lack memory (need 2Gi, most free 1.2Gi), 4 are cordoned",
         ),
+        (
+            vec![small("small")],
+            needs(1, 1_288_490_190),
+            "0/1 nodes fit: 1 lacks memory (need 1288490190, most free 1288490189)",
+        ),
         (vec![], needs(1, 1), "0/0 nodes fit: there are none"),
         (
             vec![node("a")],

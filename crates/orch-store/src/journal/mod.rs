@@ -44,6 +44,15 @@ struct JournalFile {
     file: File,
 }
 
+/// Why a group of commits did not become durable.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// It is certain that it did not: a full disk, say. The journal goes on.
+    NotWritten(io::Error),
+    /// It may have: the journal cannot be relied on any longer.
+    Unknown(io::Error),
+}
+
 impl Journal {
     /// Where the journal of the store at `path` lies.
     pub(crate) fn paths_of(path: &Path) -> [PathBuf; 2] {
@@ -86,14 +95,20 @@ impl Journal {
         after: Revision,
         compacted: Revision,
         commits: &[Arc<Commit>],
-    ) -> io::Result<bool> {
+    ) -> Result<bool, AppendError> {
         let room = self.bound - self.used;
         let Some(record) = self.encoder.record(after, compacted, commits, room) else {
             return Ok(false);
         };
         let file = &mut self.files[self.turn].file;
-        file.write_all(record)?;
-        file.sync_data()?;
+        if let Err(error) = file.write_all(record) {
+            // Part of a record is none. The next one goes in its place.
+            return Err(match file.seek(SeekFrom::Start(self.used as u64)) {
+                Ok(_) => AppendError::NotWritten(error),
+                Err(error) => AppendError::Unknown(error),
+            });
+        }
+        file.sync_data().map_err(AppendError::Unknown)?;
         self.used += record.len();
         Ok(true)
     }
@@ -125,19 +140,17 @@ impl Journal {
 
 impl JournalFile {
     fn open(path: PathBuf, identity: u64) -> io::Result<(Self, Vec<Logged>)> {
-        let is_new = !path.try_exists()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path)?;
         let mut held = Vec::new();
-        if is_new {
-            sync_parent(&path)?;
-        } else {
-            file.read_to_end(&mut held)?;
-            file.seek(SeekFrom::Start(0))?;
-        }
+        file.read_to_end(&mut held)?;
+        // What is appended comes first again: behind a record that was cut short it would never be read.
+        file.seek(SeekFrom::Start(0))?;
+        // Also if it is there already: who made it may have been killed before its name was durable.
+        sync_parent(&path)?;
         let logged = record::read(&held.into(), identity).map_err(|fault| invalid(&path, &fault))?;
         Ok((Self { path, file }, logged))
     }

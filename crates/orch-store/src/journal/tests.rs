@@ -94,6 +94,23 @@ fn a_record_cut_or_changed_anywhere_ends_the_journal() {
 }
 
 #[test]
+fn what_is_appended_behind_a_record_that_was_cut_is_read_again() {
+    let (_directory, path) = store();
+    let [file, _] = Journal::paths_of(&path);
+    let (mut journal, _) = open(&path, 4).unwrap();
+    append(&mut journal, 4, &[commit(5, &[("a", Some(9))])]);
+    let whole = std::fs::read(&file).unwrap();
+    for cut in 0..whole.len() {
+        std::fs::write(&file, &whole[..cut]).unwrap();
+        let (mut journal, logged) = open(&path, 4).unwrap();
+        assert!(logged.is_empty());
+        append(&mut journal, 4, &[commit(5, &[("b", Some(1))])]);
+        append(&mut journal, 5, &[commit(6, &[("c", Some(1))])]);
+        assert_eq!(reopened_at(&path, 4), [(4, 2, 1), (5, 2, 1)], "cut at {cut}");
+    }
+}
+
+#[test]
 fn records_of_an_earlier_round_are_not_read() {
     let (_directory, path) = store();
     let (mut journal, _) = open(&path, 0).unwrap();

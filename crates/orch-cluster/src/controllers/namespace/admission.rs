@@ -27,7 +27,8 @@ pub const PROTECTED: [&str; 4] = ["default", "kube-node-lease", "kube-public", "
 /// ensure_namespaces(&client).await?;
 /// let mut map = ConfigMap::default();
 /// map.metadata.name = Some("settings".into());
-/// assert!(client.api("nowhere").create(&map).await.is_err());
+/// let refused = client.api("nowhere").create(&map).await.unwrap_err();
+/// assert_eq!(refused.to_string(), r#"namespaces "nowhere" not found"#);
 /// assert!(client.api("default").create(&map).await.is_ok());
 /// # Ok(())
 /// # }
@@ -69,12 +70,7 @@ impl Admission for NamespaceLifecycle {
                 "unable to create new content in namespace {namespace} because it is being terminated"
             ))),
             Ok(_) => Ok(()),
-            Err(ApiError::NotFound(_)) => {
-                Err(Refusal::Forbidden(format!("namespaces {namespace:?} not found")))
-            }
-            Err(error) => Err(Refusal::Forbidden(format!(
-                "namespace {namespace:?} cannot be read: {error}"
-            ))),
+            Err(error) => Err(Refusal::Failed(error)),
         }
     }
 }

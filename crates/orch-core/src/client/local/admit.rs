@@ -111,6 +111,7 @@ fn refused(target: &Target, rule: &str, refusal: Refusal) -> ApiError {
             subject: subject(target),
             reason: format!("{rule}: {reason}"),
         },
+        Refusal::Failed(error) => error,
         Refusal::Invalid(errors) => ApiError::Invalid {
             subject: subject(target),
             errors,

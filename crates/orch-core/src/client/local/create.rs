@@ -59,7 +59,7 @@ impl LocalBackend {
 
         let mut name = first_name;
         for _ in 0..NAME_ATTEMPTS {
-            check_name(&name).map_err(ApiError::BadRequest)?;
+            check_name("metadata.name", &name)?;
             metadata(&mut object)?.insert("name".to_owned(), name.as_str().into());
             target.key = ObjectKey::new(namespace.as_deref(), &name);
             // Only a generated name is tried again, so only then is the object needed twice.
@@ -148,11 +148,11 @@ fn namespace_for(collection: &Collection, meta: &mut Map<String, Value>) -> Resu
             "metadata.namespace: {given:?} does not match the namespace of the request, {asked:?}"
         ))),
         (Some(namespace), _) => {
-            check_name(&namespace).map_err(ApiError::BadRequest)?;
+            check_name("metadata.namespace", &namespace)?;
             Ok(Some(namespace))
         }
         (None, Some(asked)) => {
-            check_name(asked).map_err(ApiError::BadRequest)?;
+            check_name("metadata.namespace", asked)?;
             meta.insert("namespace".to_owned(), asked.as_str().into());
             Ok(Some(asked.clone()))
         }
@@ -164,7 +164,7 @@ fn namespace_for(collection: &Collection, meta: &mut Map<String, Value>) -> Resu
 }
 
 /// What any name must be to have a place in a path (apimachinery `path.IsValidPathSegmentName`); kinds ask more.
-fn check_name(name: &str) -> Result<(), String> {
+fn check_name(field: &str, name: &str) -> Result<(), ApiError> {
     const LONGEST: usize = 253;
     let reason = match name {
         "" => "must not be empty".to_owned(),
@@ -173,7 +173,9 @@ fn check_name(name: &str) -> Result<(), String> {
         name if name.len() > LONGEST => format!("must be no more than {LONGEST} characters"),
         _ => return Ok(()),
     };
-    Err(format!("metadata.name: Invalid value: {name:?}: {reason}"))
+    Err(ApiError::BadRequest(format!(
+        "{field}: Invalid value: {name:?}: {reason}"
+    )))
 }
 
 /// Now, to the second, as Kubernetes writes times.

@@ -177,9 +177,18 @@ fn undecoded(
     key: &Key,
     decoded: Result<Document, DocumentError>,
 ) -> Result<Document, ApiError> {
-    decoded.map_err(|source| ApiError::Decode {
-        subject: ErrorSubject::new(resource, &ObjectKey::new(None, &key.to_string())),
-        source,
+    decoded.map_err(|source| {
+        let key = key.to_string();
+        let prefix = collection_prefix(resource, None).to_string();
+        let key = key.strip_prefix(&prefix).unwrap_or(&key);
+        let key = match key.split_once('/') {
+            Some((namespace, name)) => ObjectKey::new(Some(namespace), name),
+            None => ObjectKey::new(None, key),
+        };
+        ApiError::Decode {
+            subject: ErrorSubject::new(resource, &key),
+            source,
+        }
     })
 }
 

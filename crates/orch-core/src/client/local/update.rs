@@ -88,7 +88,7 @@ impl LocalBackend {
         let kind = self.kind(&target.resource);
         for _ in 0..ATTEMPTS {
             let old = self.read(target).await?;
-            let mut new = patch.apply(old.to_raw().map_err(bad)?)?;
+            let mut new = patch.apply(old.to_raw().map_err(bad)?, || subject(target))?;
             // The patched object carries the version that was read unless the patch names one.
             Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, &old)?;
             identify(target, &mut new)?;

@@ -163,3 +163,43 @@ async fn a_refusal_names_the_rule_and_the_object() {
     );
     cats.get("queen").await.unwrap();
 }
+
+/// Takes the spec away, so that there is something to be filled in again.
+struct Forgetful;
+
+#[async_trait]
+impl Admission for Forgetful {
+    fn name(&self) -> &str {
+        "Forgetful"
+    }
+
+    fn handles(&self, resource: &ApiResource, _: Operation) -> bool {
+        resource.kind == "Cat"
+    }
+
+    async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
+        request.object["spec"] = json!({});
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_admission_takes_away_is_defaulted_again() {
+    let cats = Client::builder(Arc::new(MemoryStore::new()))
+        .kind(Kind::new(Cat::resource(), CatRules))
+        .admission(Forgetful)
+        .build()
+        .api::<Cat>("default");
+    let mut tom = cats.create(&cat("tom", 3)).await.unwrap();
+    assert_eq!(tom.spec.lives, 9);
+    tom.spec.lives = 2;
+    assert_eq!(cats.update(&tom).await.unwrap().spec.lives, 9);
+}
+
+#[tokio::test]
+async fn a_kind_without_rules_is_created_without_status_too() {
+    let cats = Client::new(Arc::new(MemoryStore::new())).api::<Cat>("default");
+    let mut tom = cat("tom", 3);
+    tom.status = Some(CatStatus { asleep: true });
+    assert_eq!(cats.create(&tom).await.unwrap().status, None);
+}

@@ -214,7 +214,7 @@ async fn patches_change_what_they_name() {
             Patch::Json(
                 serde_json::from_value(json!([{"op": "test", "path": "/kind", "value": "Dog"}])).unwrap(),
             ),
-            "JSON patch",
+            "kind: Invalid value: \"Cat\": the patch's test does not hold",
         ),
     ] {
         let error = cats.patch("tom", &patch).await.unwrap_err().to_string();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::dir::{ContainerRecord, read_json, write_json};
+use super::dir::{ContainerRecord, is_cut, read_json, write_json};
 use super::log::{Log, LogLimits};
 use super::{Inner, os, wrapper};
 use crate::runtime::{Container, ContainerId, ContainerState, ExitReason, Resources, RuntimeError};
@@ -114,8 +114,11 @@ impl Cell {
 
     /// Finds out what has become of it since an earlier runtime left it.
     pub(super) fn load(self: &Arc<Self>, inner: &Arc<Inner>) -> Result<(), RuntimeError> {
-        let end: Option<End> =
-            read_json(&self.dir.join("end.json")).map_err(|error| self.failed("reading", error))?;
+        let end: Option<End> = match read_json(&self.dir.join("end.json")) {
+            // Cut by a loss of power: how it ended is found out again.
+            Err(error) if is_cut(&error) => None,
+            end => end.map_err(|error| self.failed("reading", error))?,
+        };
         let mut process = self.process.lock();
         if let Some(end) = end {
             self.log.complete();

@@ -78,17 +78,16 @@ impl Dir {
         let path = self.root.join("format");
         match fs::read_to_string(&path) {
             Ok(format) if format.trim() == FORMAT => Ok(()),
-            Ok(format) => {
+            // Emptied by a loss of power, like a file that was never written.
+            Ok(format) if !format.is_empty() => {
                 let reason = format!(
                     "format {:?} is unknown; this version reads {FORMAT}",
                     format.trim()
                 );
                 Err(failed("opening", &self.root, reason))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_atomically(&path, FORMAT.as_bytes()).map_err(|error| failed("writing", &path, error))
-            }
-            Err(error) => Err(failed("reading", &path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("reading", &path, error)),
+            _ => write_atomically(&path, FORMAT.as_bytes()).map_err(|error| failed("writing", &path, error)),
         }
     }
 
@@ -147,21 +146,35 @@ impl Dir {
         let json = paths
             .into_iter()
             .filter(|path| path.extension() == Some(OsStr::new("json")));
-        let read = json.filter_map(|path| {
-            let id = SandboxId(path.file_stem()?.to_str()?.to_owned());
-            Some((id, read_record(&path)?))
-        });
-        Ok(read.collect())
+        let mut sandboxes = BTreeMap::new();
+        for path in json {
+            let Some(name) = path.file_stem().and_then(OsStr::to_str) else {
+                continue;
+            };
+            let id = SandboxId(name.to_owned());
+            match read_record(&path)? {
+                Some(record) => drop(sandboxes.insert(id, record)),
+                None => self.remove_sandbox(&id)?,
+            }
+        }
+        Ok(sandboxes)
     }
 
     pub(super) fn containers(&self) -> Result<BTreeMap<ContainerId, ContainerRecord>, RuntimeError> {
         let dir = self.root.join("containers");
         let paths = entries(&dir).map_err(|error| failed("reading", &dir, error))?;
-        let read = paths.into_iter().filter_map(|path| {
-            let id = ContainerId(path.file_name()?.to_str()?.to_owned());
-            Some((id, read_record(&path.join("container.json"))?))
-        });
-        Ok(read.collect())
+        let mut containers = BTreeMap::new();
+        for path in paths {
+            let Some(name) = path.file_name().and_then(OsStr::to_str) else {
+                continue;
+            };
+            let id = ContainerId(name.to_owned());
+            match read_record(&path.join("container.json"))? {
+                Some(record) => drop(containers.insert(id, record)),
+                None => remove_tree(&self.discard_container(&id)?),
+            }
+        }
+        Ok(containers)
     }
 }
 
@@ -172,14 +185,24 @@ pub(super) fn remove_tree(path: &Path) {
     }
 }
 
-/// A record, none if it is unreadable: only a machine that lost power while writing leaves such, and what it
-/// described runs no longer.
-fn read_record<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let read = read_json(path);
-    if let Err(error) = &read {
-        tracing::warn!(path = %path.display(), %error, "skipping what cannot be read");
+/// A record; none if it was not written whole. Only a machine that lost power leaves such, for records are not
+/// synced, and what it described runs no longer.
+fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RuntimeError> {
+    match read_json(path) {
+        Err(error) if is_cut(&error) => {
+            tracing::warn!(path = %path.display(), %error, "removing what was not written whole");
+            Ok(None)
+        }
+        read => read.map_err(|error| failed("reading", path, error)),
     }
-    read.ok().flatten()
+}
+
+/// Whether a file could be read, but not understood.
+pub(super) fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }
 
 async fn lock(path: &Path) -> Result<File, RuntimeError> {

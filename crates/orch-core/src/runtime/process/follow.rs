@@ -1,6 +1,6 @@
 //! Notices when containers write, and moves what they wrote into their logs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,8 +24,10 @@ pub(super) struct Follower {
 
 #[derive(Default)]
 struct Shared {
-    /// By inotify watch; by any number where there is none.
-    logs: Mutex<HashMap<i32, Weak<Log>>>,
+    /// By inotify watch.
+    watched: Mutex<HashMap<i32, Weak<Log>>>,
+    /// Those that could not be watched: no inotify, or the user's watches are used up.
+    polled: Mutex<Vec<Weak<Log>>>,
     added: Notify,
     #[cfg(target_os = "linux")]
     inotify: Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>>,
@@ -42,11 +44,13 @@ impl Follower {
     /// Follows a log whose raw files exist, until it is dropped.
     pub(super) fn add(&self, log: &Arc<Log>) {
         let shared = &self.shared;
-        shared.logs.lock().retain(|_, log| log.strong_count() > 0);
+        shared.watched.lock().retain(|_, log| log.strong_count() > 0);
+        shared.polled.lock().retain(|log| log.strong_count() > 0);
         if let Err(error) = shared.watch(log) {
-            tracing::warn!(%error, "a container's log is brought up to date only when it is read");
+            tracing::debug!(%error, "cannot watch a container's log, looking at it every {POLL:?}");
+            shared.polled.lock().push(Arc::downgrade(log));
+            shared.added.notify_one();
         }
-        shared.added.notify_one();
         // What was written before it was watched.
         pump(log);
     }
@@ -83,39 +87,43 @@ impl Shared {
 
     fn watch(&self, log: &Arc<Log>) -> io::Result<()> {
         use rustix::fs::inotify::{WatchFlags, add_watch};
+        let Some(inotify) = &self.inotify else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
         for path in log.raw_paths() {
-            let Some(inotify) = &self.inotify else {
-                self.insert(log);
-                return Ok(());
-            };
             // A watch ends by itself when its file is removed.
             let watch = add_watch(inotify, path, WatchFlags::MODIFY)?;
-            self.logs.lock().insert(watch, Arc::downgrade(log));
+            self.watched.lock().insert(watch, Arc::downgrade(log));
         }
         Ok(())
     }
 
     async fn run(&self) {
-        let Some(inotify) = &self.inotify else {
-            return self.poll().await;
-        };
+        tokio::join!(self.follow(), self.poll());
+    }
+
+    async fn follow(&self) {
+        let Some(inotify) = &self.inotify else { return };
+        let mut due = BTreeSet::new();
         loop {
-            let Ok(mut ready) = inotify.readable().await else {
-                return;
-            };
-            let written = self.written();
-            if written.is_empty() {
-                ready.clear_ready();
-            }
-            drop(ready);
-            for watch in written {
-                let log = self.logs.lock().get(&watch).and_then(Weak::upgrade);
-                let Some(log) = log else {
-                    self.logs.lock().remove(&watch);
-                    continue;
+            if due.is_empty() {
+                let Ok(mut ready) = inotify.readable().await else {
+                    return;
                 };
-                while pump(&log) {
-                    tokio::task::yield_now().await;
+                due = self.written();
+                if due.is_empty() {
+                    ready.clear_ready();
+                }
+            } else {
+                due.append(&mut self.written());
+            }
+            // One turn each, so that one which never stops writing does not keep the others waiting.
+            for watch in std::mem::take(&mut due) {
+                let log = self.watched.lock().get(&watch).and_then(Weak::upgrade);
+                match log {
+                    None => drop(self.watched.lock().remove(&watch)),
+                    Some(log) if pump(&log) => drop(due.insert(watch)),
+                    Some(_) => {}
                 }
             }
             tokio::task::yield_now().await;
@@ -123,30 +131,27 @@ impl Shared {
     }
 
     /// The watches whose files were written to, each once.
-    fn written(&self) -> Vec<i32> {
+    fn written(&self) -> BTreeSet<i32> {
         use rustix::fs::inotify::{ReadFlags, Reader};
         let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
         let Some(inotify) = &self.inotify else {
-            return Vec::new();
+            return BTreeSet::new();
         };
         let mut reader = Reader::new(inotify, &mut buffer);
-        let mut written = Vec::new();
+        let mut written = BTreeSet::new();
         // Some at a time, so that the list is bounded.
         while written.len() < 256 {
             match reader.next() {
                 Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
-                    written = self.logs.lock().keys().copied().collect();
+                    written = self.watched.lock().keys().copied().collect();
                 }
                 Ok(event) if event.events().contains(ReadFlags::IGNORED) => {
-                    self.logs.lock().remove(&event.wd());
+                    self.watched.lock().remove(&event.wd());
                 }
-                Ok(event) if written.last() != Some(&event.wd()) => written.push(event.wd()),
-                Ok(_) => {}
+                Ok(event) => drop(written.insert(event.wd())),
                 Err(_) => break,
             }
         }
-        written.sort_unstable();
-        written.dedup();
         written
     }
 }
@@ -157,36 +162,33 @@ impl Shared {
         Self::default()
     }
 
-    fn watch(&self, log: &Arc<Log>) -> io::Result<()> {
-        self.insert(log);
-        Ok(())
+    fn watch(&self, _: &Arc<Log>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     async fn run(&self) {
-        self.poll().await
+        self.poll().await;
     }
 }
 
 impl Shared {
-    fn insert(&self, log: &Arc<Log>) {
-        let mut logs = self.logs.lock();
-        let free = (0..).find(|key| !logs.contains_key(key)).unwrap_or_default();
-        logs.insert(free, Arc::downgrade(log));
-    }
-
+    /// Looks, from time to time, at those of which the system does not tell.
     async fn poll(&self) {
         loop {
-            let logs: Vec<_> = self.logs.lock().values().filter_map(Weak::upgrade).collect();
+            let logs: Vec<_> = self.polled.lock().iter().filter_map(Weak::upgrade).collect();
             if logs.is_empty() {
                 self.added.notified().await;
                 continue;
             }
+            let mut has_more = false;
             for log in logs {
-                while pump(&log) {
-                    tokio::task::yield_now().await;
-                }
+                has_more |= pump(&log);
             }
-            tokio::time::sleep(POLL).await;
+            if has_more {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(POLL).await;
+            }
         }
     }
 }

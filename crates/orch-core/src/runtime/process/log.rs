@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
+use super::lines::{PIECE, format_lines, parse_line, write_line};
 use super::{dir, os};
 use crate::runtime::{LogChunk, LogStream};
 use crate::time;
@@ -19,9 +20,6 @@ const CHUNK: usize = 64 << 10;
 
 /// How much one call to [`Log::pump`] moves, so that one container's flood leaves others their turn.
 const TURN: u64 = 1 << 20;
-
-/// A line longer than this is written in pieces (CRI's `P`).
-const PIECE: usize = 16 << 10;
 
 /// How much is logged before its raw space is given back.
 const PUNCH: u64 = 1 << 20;
@@ -274,6 +272,7 @@ impl Tail {
         // Small enough that a file does not outgrow its limit by much.
         let size = usize::try_from(limits.file_bytes / 8).unwrap_or(CHUNK);
         let mut chunk = vec![0; size.clamp(512, CHUNK)];
+        self.skip(stream, dir, limits)?;
         let mut moved = 0;
         while moved < TURN {
             let raw = &self.raw[stream as usize];
@@ -315,6 +314,25 @@ impl Tail {
             }
         }
         Ok(true)
+    }
+
+    /// Leaves out what rotation would remove anyway, where a program writes faster than its output can be moved.
+    fn skip(&mut self, stream: LogStream, dir: &Path, limits: LogLimits) -> io::Result<()> {
+        let kept = limits.file_bytes.saturating_mul(limits.files as u64);
+        let raw = &mut self.raw[stream as usize];
+        let written = raw.file.metadata()?.len();
+        if written.saturating_sub(raw.read) <= kept.saturating_add(TURN) {
+            return Ok(());
+        }
+        let mut start = vec![0; PIECE];
+        let count = raw.file.read_at(&mut start, written - kept)?;
+        let line = start[..count].iter().position(|byte| *byte == b'\n');
+        raw.read = written - kept + line.map_or(0, |end| end as u64 + 1);
+        raw.pending.clear();
+        os::punch(&raw.file, raw.punched, raw.read)?;
+        raw.punched = raw.read;
+        // A file's name says where in the raw output it begins.
+        self.rotate(dir, limits)
     }
 
     /// How many bytes of each stream the log has.
@@ -363,48 +381,6 @@ impl Tail {
     }
 }
 
-/// Log lines for some output, and the rest that has no line end yet.
-fn format_lines(mut data: &[u8], stream: LogStream, at: Timestamp) -> (Vec<u8>, &[u8]) {
-    let mut lines = Vec::with_capacity(data.len() + data.len() / 4);
-    loop {
-        let end = data.iter().take(PIECE + 1).position(|byte| *byte == b'\n');
-        match end {
-            Some(end) => {
-                write_line(&mut lines, at, stream, b'F', &data[..end]);
-                data = &data[end + 1..];
-            }
-            None if data.len() > PIECE => {
-                write_line(&mut lines, at, stream, b'P', &data[..PIECE]);
-                data = &data[PIECE..];
-            }
-            None => return (lines, data),
-        }
-    }
-}
-
-fn write_line(lines: &mut Vec<u8>, at: Timestamp, stream: LogStream, tag: u8, data: &[u8]) {
-    let stream = match stream {
-        LogStream::Stdout => "stdout",
-        LogStream::Stderr => "stderr",
-    };
-    write!(lines, "{at:.9} {stream} {} ", char::from(tag)).expect("a Vec takes all that is written");
-    lines.extend_from_slice(data);
-    lines.push(b'\n');
-}
-
-/// A log line taken apart: when, where, whether the line ends with it, and its bytes.
-pub(super) fn parse_line(line: &[u8]) -> Option<(Timestamp, LogStream, bool, &[u8])> {
-    let mut fields = line.splitn(4, |byte| *byte == b' ');
-    let at = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    let stream = match fields.next()? {
-        b"stdout" => LogStream::Stdout,
-        b"stderr" => LogStream::Stderr,
-        _ => return None,
-    };
-    let ends = fields.next()? == b"F";
-    Some((at, stream, ends, fields.next()?))
-}
-
 /// How long a log file is up to its last whole line, and how many raw bytes of each stream it holds.
 fn measure(file: &File) -> io::Result<(u64, [u64; 2])> {
     let (mut length, mut logged) = (0, [0; 2]);
@@ -426,30 +402,6 @@ fn measure(file: &File) -> io::Result<(u64, [u64; 2])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn output_becomes_lines_and_long_ones_pieces() {
-        let at: Timestamp = "2030-01-01T00:00:00.5Z".parse().unwrap();
-        let long = vec![b'x'; PIECE + 1];
-        let output = [b"one\n\n", &long[..], b"\nrest"].concat();
-        let (lines, rest) = format_lines(&output, LogStream::Stderr, at);
-        let lines = String::from_utf8(lines).unwrap();
-        let prefix = "2030-01-01T00:00:00.500000000Z stderr";
-        let piece = "x".repeat(PIECE);
-        let expected = [
-            "F one".to_owned(),
-            "F ".into(),
-            format!("P {piece}"),
-            "F x".into(),
-        ];
-        assert_eq!(
-            lines.lines().collect::<Vec<_>>(),
-            expected.map(|line| format!("{prefix} {line}"))
-        );
-        assert_eq!(rest, b"rest");
-        let parsed = parse_line(lines.lines().next().unwrap().as_bytes());
-        assert_eq!(parsed, Some((at, LogStream::Stderr, true, &b"one"[..])));
-    }
 
     #[test]
     fn a_tail_goes_on_where_a_dead_one_stopped_even_within_a_line() {

@@ -51,6 +51,7 @@ mod container;
 mod dir;
 mod exec;
 mod follow;
+mod lines;
 mod log;
 mod os;
 mod reader;

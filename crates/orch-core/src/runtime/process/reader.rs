@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::lines::parse_line;
 use super::log::{self, Progress, STREAMS};
 use crate::runtime::line::LogLine;
 use crate::runtime::{LogChunk, LogOptions, LogStream, RuntimeError};
@@ -46,7 +47,7 @@ impl Reader {
             let Some(text) = self.next_text()? else {
                 return Ok(None);
             };
-            let Some((at, stream, ends, data)) = log::parse_line(&text) else {
+            let Some((at, stream, ends, data)) = parse_line(&text) else {
                 continue;
             };
             let (at, mut line) = self.pieces[stream as usize].take().unwrap_or((at, Vec::new()));

@@ -2,6 +2,7 @@
 
 mod holders;
 mod output;
+mod power;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -146,3 +146,71 @@ async fn a_program_that_is_no_program_says_why_it_does_not_start() {
         assert_eq!(exit_code(&runtime, &id).await, Some(code), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_container_that_never_stops_writing_keeps_no_other_log_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = ProcessRuntime::builder(dir.path()).log_limits(1 << 20, 2);
+    let runtime = builder.open().await.unwrap();
+    let quiet = shell(
+        "quiet",
+        "until [ -e $0/go ]; do sleep 0.05; done; echo here; sleep 1000",
+    );
+    let quiet = ContainerConfig {
+        command: [quiet.command, vec![dir.path().display().to_string()]].concat(),
+        ..quiet
+    };
+    let quiet = started(&runtime, &quiet).await;
+    // Two, for one may be caught up with.
+    for name in ["one", "two"] {
+        started(
+            &runtime,
+            &shell(name, "while :; do echo noise; seq 1 10000; done"),
+        )
+        .await;
+    }
+    let says = said(&runtime, &quiet, "here");
+    let lets = async { std::fs::write(dir.path().join("go"), "").unwrap() };
+    tokio::join!(says, lets);
+    for (id, _) in runtime.inner.dir.sandboxes().unwrap() {
+        runtime.remove_sandbox(&id).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_rotation_would_remove_is_not_logged_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = log::LogLimits {
+        file_bytes: 10_000,
+        files: 3,
+    };
+    let log = log::Log::new(dir.path().to_owned(), limits);
+    let [mut stdout, _] = log.begin().unwrap();
+    let text: String = (1..=500_000).map(|number| format!("{number}\n")).collect();
+    std::io::Write::write_all(&mut stdout, text.as_bytes()).unwrap();
+    log.finish().unwrap();
+    let files = log::files(dir.path()).unwrap();
+    assert!(files.len() <= 3);
+    let written: String = files
+        .iter()
+        .map(|(_, path)| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let numbers: Vec<u64> = written
+        .lines()
+        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        .collect();
+    let first = numbers[0];
+    assert!(
+        numbers.iter().copied().eq(first..=500_000),
+        "from {first} on there is no gap"
+    );
+    assert!(numbers.len() > 300, "{}", numbers.len());
+    let [(name, _), ..] = files.as_slice() else {
+        panic!("there are files")
+    };
+    assert!(
+        name.number < 20,
+        "only the end was moved, in {} files",
+        name.number
+    );
+}

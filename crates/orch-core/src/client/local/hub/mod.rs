@@ -4,28 +4,29 @@
 //! (a node agent's `spec.nodeName=n1`) are found by the field's value, so that a thousand of them cost a change
 //! no more than one. Each watcher has a bounded queue; one that overflows is told that it expired.
 
+mod filter;
+mod watcher;
+
 use std::collections::{HashMap, VecDeque};
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock, Weak};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
-use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use self::filter::{Filter, HubChange};
+use self::watcher::{Subscription, Watcher};
 use super::documents::Documents;
-use super::read::{matches_fields, selectable};
+use super::read::selectable;
 use super::{collection_prefix, watch_error};
-use crate::client::{ApiError, DocumentWatch, Kind, WatchBatch, WatchEvent, WatchParams};
-use crate::object::{Document, FieldSelector, Selector};
-use crate::store::{Change, Entry, Prefix, Revision, Store, WatchError};
+use crate::client::{ApiError, DocumentWatch, Kind, WatchBatch, WatchParams};
+use crate::object::Document;
+use crate::store::{Change, Prefix, Revision, Store, WatchError};
 
 /// Changes a hub keeps for watchers that start a little in the past.
 const RECENT: usize = 1_024;
-/// Events a watcher may be behind before it expires.
-const QUEUE: usize = 65_536;
+/// Bytes that they hold at most.
+const RECENT_BYTES: usize = 16 << 20;
 /// How long a hub waits before it tries an unavailable store again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -120,101 +121,6 @@ impl Hubs {
     }
 }
 
-/// What a watcher wants to see.
-#[derive(Clone)]
-struct Filter {
-    prefix: Option<Prefix>,
-    labels: Selector,
-    fields: FieldSelector,
-    kind: Arc<Kind>,
-}
-
-impl Filter {
-    fn matches(&self, document: &Document) -> bool {
-        self.labels.matches(&document.meta().labels) && matches_fields(&self.kind, &self.fields, document)
-    }
-
-    fn selects_all(&self) -> bool {
-        self.labels.is_everything() && self.fields.is_everything()
-    }
-
-    /// The event that the change is to this watcher.
-    fn event(&self, change: &HubChange) -> Option<WatchEvent<Document>> {
-        if self
-            .prefix
-            .as_ref()
-            .is_some_and(|prefix| !prefix.contains(&change.change.key))
-        {
-            return None;
-        }
-        let current = change.current();
-        let had = match (&change.change.previous, self.selects_all()) {
-            (None, _) => false,
-            (Some(_), true) => true,
-            (Some(_), false) => change.previous().is_some_and(|previous| self.matches(previous)),
-        };
-        match current.filter(|current| self.selects_all() || self.matches(current)) {
-            Some(current) if had => Some(WatchEvent::Modified(current.clone())),
-            Some(current) => Some(WatchEvent::Added(current.clone())),
-            // As it was, at the revision at which it went.
-            None if had => change
-                .previous()
-                .map(|previous| WatchEvent::Deleted(previous.clone().at(change.revision))),
-            None => None,
-        }
-    }
-
-    /// The field by whose value its events can be found.
-    fn route(&self) -> Option<(String, String)> {
-        self.fields.requirements().iter().find_map(|requirement| {
-            let value = self.fields.exact(&requirement.path)?;
-            Some((requirement.path.clone(), value.to_owned()))
-        })
-    }
-}
-
-/// A change, decoded at most once however many look at it.
-struct HubChange {
-    revision: Revision,
-    change: Change,
-    documents: Arc<Documents>,
-    current: OnceLock<Option<Document>>,
-    previous: OnceLock<Option<Document>>,
-}
-
-impl HubChange {
-    fn new(revision: Revision, change: Change, documents: Arc<Documents>) -> Self {
-        Self {
-            revision,
-            change,
-            documents,
-            current: OnceLock::new(),
-            previous: OnceLock::new(),
-        }
-    }
-
-    fn current(&self) -> Option<&Document> {
-        let decode = || self.decode(self.change.current.as_ref()?);
-        self.current.get_or_init(decode).as_ref()
-    }
-
-    fn previous(&self) -> Option<&Document> {
-        let decode = || self.decode(self.change.previous.as_ref()?);
-        self.previous.get_or_init(decode).as_ref()
-    }
-
-    fn decode(&self, entry: &Entry) -> Option<Document> {
-        match self.documents.decode(entry) {
-            Ok(document) => Some(document),
-            Err(error) => {
-                // Not ours to repair; reads of the object itself report it.
-                tracing::error!(key = %entry.key, %error, "stored object cannot be read, watchers do not see it");
-                None
-            }
-        }
-    }
-}
-
 struct Hub {
     kind: Arc<Kind>,
     documents: Arc<Documents>,
@@ -233,6 +139,7 @@ struct State {
     revision: Revision,
     /// The last changes; all after `recent_after` are here.
     recent: VecDeque<Arc<HubChange>>,
+    recent_bytes: usize,
     recent_after: Revision,
     next_id: u64,
     watchers: HashMap<u64, Arc<Watcher>>,
@@ -240,6 +147,27 @@ struct State {
     broad: Vec<u64>,
     /// Watchers by the value of a field, by the field.
     routes: HashMap<String, HashMap<String, Vec<u64>>>,
+}
+
+impl State {
+    /// Keeps a change for watchers that start a little in the past.
+    fn remember(&mut self, change: Arc<HubChange>) {
+        self.recent_bytes += change.bytes();
+        self.recent.push_back(change);
+        while self.recent.len() > RECENT || self.recent_bytes > RECENT_BYTES {
+            let Some(oldest) = self.recent.pop_front() else {
+                break;
+            };
+            self.recent_bytes -= oldest.bytes();
+            // Only whole commits are remembered: one revision may have several changes.
+            self.recent_after = oldest.revision;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.recent.clear();
+        self.recent_bytes = 0;
+    }
 }
 
 enum Subscribed {
@@ -274,15 +202,11 @@ impl Hub {
     }
 
     fn add(self: &Arc<Self>, state: &mut State, filter: &Filter, after: Revision) -> Subscription {
-        let watcher = Arc::new(Watcher {
-            filter: filter.clone(),
-            after,
-            queue: Mutex::default(),
-            waker: AtomicWaker::new(),
-        });
+        let watcher = Arc::new(Watcher::new(filter.clone(), after));
         for change in &state.recent {
             watcher.offer(change);
         }
+        watcher.release();
         let id = state.next_id;
         state.next_id += 1;
         let route = filter.route();
@@ -318,7 +242,7 @@ impl Hub {
         let run = state.runs;
         state.run = Some(run);
         state.revision = after;
-        state.recent.clear();
+        state.forget();
         state.recent_after = after;
         let subscription = self.add(&mut state, filter, after);
         drop(state);
@@ -330,39 +254,34 @@ impl Hub {
 
     fn deliver(&self, changes: Vec<(Revision, Change)>, revision: Revision) {
         let mut state = self.state.lock();
+        let mut told = Vec::new();
         for (at, change) in changes {
             let change = Arc::new(HubChange::new(at, change, self.documents.clone()));
-            self.dispatch(&state, &change);
-            if state.recent.len() == RECENT
-                && let Some(oldest) = state.recent.pop_front()
-            {
-                // Only whole commits are remembered: one revision may have several changes.
-                state.recent_after = oldest.revision;
-            }
-            state.recent.push_back(change);
+            self.dispatch(&state, &change, &mut told);
+            state.remember(change);
         }
         state.revision = revision;
+        drop(state);
+        // The newest first: tokio runs next what is woken last, and the first watcher is mostly the cache that a
+        // controller waits for.
+        for watcher in told.into_iter().rev() {
+            watcher.release();
+        }
     }
 
-    fn dispatch(&self, state: &State, change: &HubChange) {
-        for id in &state.broad {
-            if let Some(watcher) = state.watchers.get(id) {
-                watcher.offer(change);
+    fn dispatch(&self, state: &State, change: &HubChange, told: &mut Vec<Arc<Watcher>>) {
+        let mut offer = |id: &u64| {
+            if let Some(watcher) = state.watchers.get(id)
+                && watcher.offer(change)
+            {
+                told.push(watcher.clone());
             }
-        }
+        };
+        state.broad.iter().for_each(&mut offer);
         for (path, values) in &state.routes {
             let value = |document: Option<&Document>| document.map(|d| selectable(&self.kind, d, path));
             let (now, before) = (value(change.current()), value(change.previous()));
-            let offer_all = |value: &str| {
-                for watcher in values
-                    .get(value)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|id| state.watchers.get(id))
-                {
-                    watcher.offer(change);
-                }
-            };
+            let mut offer_all = |value: &str| values.get(value).into_iter().flatten().for_each(&mut offer);
             if let Some(now) = &now {
                 offer_all(now);
             }
@@ -394,7 +313,7 @@ impl Running {
                     let mut state = hub.state.lock();
                     if state.watchers.is_empty() {
                         state.run = None;
-                        state.recent.clear();
+                        state.forget();
                         return;
                     }
                     continue;
@@ -441,110 +360,6 @@ impl Drop for Running {
         state.run = None;
         for watcher in state.watchers.values() {
             watcher.fail("the hub that fed this watch ended".to_owned());
-        }
-    }
-}
-
-struct Watcher {
-    filter: Filter,
-    /// What the watcher knows already.
-    after: Revision,
-    queue: Mutex<Queue>,
-    waker: AtomicWaker,
-}
-
-#[derive(Default)]
-struct Queue {
-    events: Vec<WatchEvent<Document>>,
-    failed: Option<String>,
-    ended: bool,
-}
-
-impl Watcher {
-    fn offer(&self, change: &HubChange) {
-        if change.revision <= self.after {
-            return;
-        }
-        let Some(event) = self.filter.event(change) else {
-            return;
-        };
-        let mut queue = self.queue.lock();
-        if queue.failed.is_some() {
-            return;
-        }
-        if queue.events.len() == QUEUE {
-            queue.events = Vec::new();
-            queue.failed = Some(format!("the watcher is more than {QUEUE} events behind"));
-        } else {
-            queue.events.push(event);
-        }
-        drop(queue);
-        self.waker.wake();
-    }
-
-    fn fail(&self, reason: String) {
-        self.queue.lock().failed.get_or_insert(reason);
-        self.waker.wake();
-    }
-}
-
-/// A watcher's end of its queue; leaves the hub when dropped.
-struct Subscription {
-    hub: Weak<Hub>,
-    id: u64,
-    route: Option<(String, String)>,
-    watcher: Arc<Watcher>,
-}
-
-impl Stream for Subscription {
-    type Item = Result<WatchBatch, ApiError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Before looking, so that an event offered meanwhile is not slept through.
-        self.watcher.waker.register(cx.waker());
-        let mut queue = self.watcher.queue.lock();
-        let events = std::mem::take(&mut queue.events);
-        if let Some(last) = events.last() {
-            let revision = last.object().revision();
-            return Poll::Ready(Some(Ok(WatchBatch { revision, events })));
-        }
-        if queue.ended {
-            return Poll::Ready(None);
-        }
-        match &queue.failed {
-            None => Poll::Pending,
-            Some(reason) => {
-                let error = ApiError::Expired(reason.clone());
-                queue.ended = true;
-                Poll::Ready(Some(Err(error)))
-            }
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let Some(hub) = self.hub.upgrade() else { return };
-        let mut state = hub.state.lock();
-        state.watchers.remove(&self.id);
-        match &self.route {
-            None => state.broad.retain(|id| *id != self.id),
-            Some((path, value)) => {
-                if let Some(values) = state.routes.get_mut(path) {
-                    if let Some(ids) = values.get_mut(value) {
-                        ids.retain(|id| *id != self.id);
-                        if ids.is_empty() {
-                            values.remove(value);
-                        }
-                    }
-                    if values.is_empty() {
-                        state.routes.remove(path);
-                    }
-                }
-            }
-        }
-        if state.watchers.is_empty() {
-            hub.deserted.notify_one();
         }
     }
 }

@@ -1,0 +1,112 @@
+//! What a watcher wants to see, and a change as it looks to it.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::client::local::documents::Documents;
+use crate::client::local::read::matches_fields;
+use crate::client::{Kind, WatchEvent};
+use crate::object::{Document, FieldSelector, Selector};
+use crate::store::{Change, Entry, Prefix, Revision};
+
+/// What a watcher wants to see.
+#[derive(Clone)]
+pub(super) struct Filter {
+    pub(super) prefix: Option<Prefix>,
+    pub(super) labels: Selector,
+    pub(super) fields: FieldSelector,
+    pub(super) kind: Arc<Kind>,
+}
+
+impl Filter {
+    fn matches(&self, document: &Document) -> bool {
+        self.labels.matches(&document.meta().labels) && matches_fields(&self.kind, &self.fields, document)
+    }
+
+    fn selects_all(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// The event that the change is to this watcher.
+    pub(super) fn event(&self, change: &HubChange) -> Option<WatchEvent<Document>> {
+        if self
+            .prefix
+            .as_ref()
+            .is_some_and(|prefix| !prefix.contains(&change.change.key))
+        {
+            return None;
+        }
+        let current = change.current();
+        let had = match (&change.change.previous, self.selects_all()) {
+            (None, _) => false,
+            (Some(_), true) => true,
+            (Some(_), false) => change.previous().is_some_and(|previous| self.matches(previous)),
+        };
+        match current.filter(|current| self.selects_all() || self.matches(current)) {
+            Some(current) if had => Some(WatchEvent::Modified(current.clone())),
+            Some(current) => Some(WatchEvent::Added(current.clone())),
+            // As it was, at the revision at which it went.
+            None if had => change
+                .previous()
+                .map(|previous| WatchEvent::Deleted(previous.clone().at(change.revision))),
+            None => None,
+        }
+    }
+
+    /// The field by whose value its events can be found.
+    pub(super) fn route(&self) -> Option<(String, String)> {
+        self.fields.requirements().iter().find_map(|requirement| {
+            let value = self.fields.exact(&requirement.path)?;
+            Some((requirement.path.clone(), value.to_owned()))
+        })
+    }
+}
+
+/// A change, decoded at most once however many look at it.
+pub(super) struct HubChange {
+    pub(super) revision: Revision,
+    change: Change,
+    documents: Arc<Documents>,
+    current: OnceLock<Option<Document>>,
+    previous: OnceLock<Option<Document>>,
+}
+
+impl HubChange {
+    pub(super) fn new(revision: Revision, change: Change, documents: Arc<Documents>) -> Self {
+        Self {
+            revision,
+            change,
+            documents,
+            current: OnceLock::new(),
+            previous: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn current(&self) -> Option<&Document> {
+        let decode = || self.decode(self.change.current.as_ref()?);
+        self.current.get_or_init(decode).as_ref()
+    }
+
+    pub(super) fn previous(&self) -> Option<&Document> {
+        let decode = || self.decode(self.change.previous.as_ref()?);
+        self.previous.get_or_init(decode).as_ref()
+    }
+
+    fn decode(&self, entry: &Entry) -> Option<Document> {
+        match self.documents.decode(entry) {
+            Ok(document) => Some(document),
+            Err(error) => {
+                // Not ours to repair; reads of the object itself report it.
+                tracing::error!(key = %entry.key, %error, "stored object cannot be read, watchers do not see it");
+                None
+            }
+        }
+    }
+}
+
+impl HubChange {
+    /// What it weighs in memory: the values it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let value = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.value.len());
+        value(&self.change.current) + value(&self.change.previous)
+    }
+}
