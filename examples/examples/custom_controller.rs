@@ -2,12 +2,13 @@
 //!
 //!     cargo run --example custom_controller -- [--data FILE]
 //!
-//! A `Workspace` asks for a directory and for a `Badge` (an object) that belongs to it, and ends after its lifetime.
+//! A `Workspace` asks for a directory and for a `Badge` (an object) that belongs to it, and ends when it expires.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use orch_core::cache::Cache;
 use orch_core::client::{Api, ApiError, Client, DeleteParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError};
@@ -18,6 +19,9 @@ use orch_store::RedbStore;
 use serde::{Deserialize, Serialize};
 
 const NAMESPACE: &str = "default";
+
+/// How long the workspace of this example lives.
+const LIFETIME: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Serialize, Deserialize, Object)]
 #[object(group = "example.com")]
@@ -31,7 +35,8 @@ struct Workspace {
 /// What is wanted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct WorkspaceSpec {
-    lifetime_seconds: u64,
+    /// A date, for creation dates are whole seconds: who counts from one is up to a second early.
+    expires: Timestamp,
 }
 
 /// What is.
@@ -96,14 +101,14 @@ impl Controller for Workspaces {
         }
         // An error is tried again after a backoff.
         made?;
-        let lifetime = Duration::from_secs(workspace.spec.lifetime_seconds);
-        let created = meta.creation_timestamp.unwrap_or_else(orch_core::time::now);
-        let age = orch_core::time::now().duration_since(created);
-        let left = lifetime.saturating_sub(Duration::try_from(age).unwrap_or_default());
-        if !left.is_zero() {
+        // A date that has passed leaves less than nothing, which no Duration can be.
+        let left = workspace.spec.expires.duration_since(orch_core::time::now());
+        if let Ok(left) = Duration::try_from(left)
+            && !left.is_zero()
+        {
             return Ok(Action::requeue_after(left));
         }
-        println!("{}: its lifetime is over", meta.name);
+        println!("{}: expired", meta.name);
         api.delete(&meta.name, &DeleteParams::default().uid(&meta.uid))
             .await?;
         Ok(Action::done())
@@ -180,7 +185,9 @@ async fn run(client: &Client, base: &Path) -> Result<(), ApiError> {
     }
     let wanted = Workspace {
         metadata: ObjectMeta::named("demo"),
-        spec: WorkspaceSpec { lifetime_seconds: 2 },
+        spec: WorkspaceSpec {
+            expires: orch_core::time::now() + LIFETIME,
+        },
         status: None,
     };
     client.api(NAMESPACE).create(&wanted).await?;

@@ -2,6 +2,7 @@
 //!
 //!     cargo run --release --example quickstart -- --help
 
+mod data;
 mod manifest;
 mod options;
 mod runtime;
@@ -13,7 +14,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use orch_cluster::agent::AgentConfig;
 use orch_cluster::cluster::Cluster;
+use orch_cluster::manifest::Manifest;
 use orch_store::RedbStore;
 
 use manifest::Source;
@@ -46,23 +49,37 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Error> {
     let source = Source::new(options.manifest.clone())?;
-    tokio::fs::create_dir_all(&options.data).await?;
-    let chosen = runtime::choose(options.runtime, &source, &options.data).await?;
+    // What cannot be read is refused before anything is made or asked.
+    let images = if options.clean {
+        Vec::new()
+    } else {
+        source.images("docker")?
+    };
+    let data = data::open(&options.data)?;
+    let state = data.join("state.redb");
+    let began = Instant::now();
+    // First, for it also keeps a second program out of the directory.
+    let store = RedbStore::open(&state)?;
+    let opened = began.elapsed();
+    let chosen = runtime::choose(options.runtime, &images, &data).await?;
     println!("runtime: {} ({})", chosen.runtime.name(), chosen.why);
     let manifest = source.read(chosen.runtime.name())?;
-    for warning in runtime::image_warnings(&*chosen.runtime, &source.images(chosen.runtime.name())?) {
-        println!("warning: {warning}");
+    if !options.clean {
+        let images = source.images(chosen.runtime.name())?;
+        for warning in runtime::image_warnings(&*chosen.runtime, &images) {
+            println!("warning: {warning}");
+        }
     }
 
     let began = Instant::now();
-    let state = options.data.join("state.redb");
-    let cluster = Cluster::builder(Arc::new(RedbStore::open(&state)?))
-        .node("local", chosen.runtime)
+    let node = AgentConfig::new("local").volumes_dir(data.join("volumes"));
+    let cluster = Cluster::builder(Arc::new(store))
+        .node_with(node, chosen.runtime)
         .start()
         .await?;
     println!(
         "cluster up in {:.1} ms, state in {}\n",
-        millis(began.elapsed()),
+        millis(opened + began.elapsed()),
         state.display()
     );
 
@@ -70,23 +87,27 @@ async fn run(options: Options) -> Result<(), Error> {
     let result = tokio::select! {
         result = work(&cluster, &views, &manifest, &options) => result,
         _ = tokio::signal::ctrl_c() => {
-            println!("\nstopped; what runs goes on, start again to take it over (--clean removes it)");
+            println!("\nstopped");
             Ok(())
         }
     };
+    let left = steps::left(&cluster).await;
     drop(views);
     cluster.stop().await;
+    if left? {
+        println!(
+            "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest made is \
+             removed"
+        );
+    } else {
+        runtime::forget(&data)?;
+    }
     result
 }
 
-async fn work(
-    cluster: &Cluster,
-    views: &Views,
-    manifest: &orch_cluster::manifest::Manifest,
-    options: &Options,
-) -> Result<(), Error> {
+async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &Options) -> Result<(), Error> {
     if options.clean {
-        steps::clean(cluster, views, manifest).await?;
+        steps::clean(cluster, manifest).await?;
         println!("everything the manifest made is gone");
         return Ok(());
     }
@@ -98,19 +119,27 @@ async fn work(
         );
     }
     let mut measured = Measured::default();
-    let (deployments, ready) = steps::apply(cluster, views, manifest).await?;
-    measured.ready = Some(ready);
-    if let Some(first) = deployments.first() {
-        measured.heal = Some(steps::kill(cluster, views, first).await?);
-        measured.roll = Some(steps::roll(cluster, views, first).await?);
-        measured.back = Some(steps::roll_back(cluster, views, first).await?);
+    let ready = steps::apply(cluster, views, manifest).await?;
+    measured.ready = Some(ready.took);
+    match ready.deployments.first() {
+        // Who comes back to what was kept wants it as it is.
+        _ if options.keep && ready.unchanged => println!("everything is as it was, and left so"),
+        None => {}
+        Some(first) => match steps::is_still(views, first) {
+            Some(why) => println!("deployment {first} is not killed or rolled: {why}"),
+            None => {
+                measured.heal = Some(steps::kill(cluster, views, first).await?);
+                measured.roll = Some(steps::roll(cluster, views, first).await?);
+                measured.back = Some(steps::roll_back(cluster, views, first).await?);
+            }
+        },
     }
     report(&measured);
     if options.keep {
         println!("going on until Ctrl-C");
         std::future::pending::<()>().await;
     }
-    steps::clean(cluster, views, manifest).await?;
+    steps::clean(cluster, manifest).await?;
     println!("cleaned up; the state file stays");
     Ok(())
 }

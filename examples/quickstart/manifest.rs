@@ -42,7 +42,13 @@ impl Source {
                 Manifest::read("web-host.yaml", &text, &kinds)
             }
         };
-        Ok(manifest?)
+        let manifest = manifest?;
+        match self {
+            Self::File(path, _) if manifest.items.is_empty() => {
+                Err(format!("{}: holds no objects", path.display()).into())
+            }
+            _ => Ok(manifest),
+        }
     }
 
     pub(crate) fn images(&self, runtime: &str) -> Result<Vec<Image>, Error> {

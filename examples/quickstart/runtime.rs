@@ -4,17 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use orch_cluster::kinds::pod::default_pull_policy;
+use orch_core::random::Random;
 use orch_core::runtime::process::ProcessRuntime;
 use orch_core::runtime::{PullRequest, Runtime};
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 use serde_json::Value;
 
 use super::Error;
-use super::manifest::Source;
+use super::data;
 use super::options::Choice;
 
 /// The image that means the machine's own programs.
 const HOST: &str = "host";
+
+/// In the data directory: which runtime its pods run on.
+const RUNTIME: &str = "runtime";
+
+/// In the data directory: whose containers are its own, among all of the engine's.
+const SCOPE: &str = "scope";
 
 /// A runtime, and in a sentence why it was chosen.
 pub(crate) struct Chosen {
@@ -22,23 +29,47 @@ pub(crate) struct Chosen {
     pub(crate) why: String,
 }
 
-/// Takes the runtime asked for; on `auto` the one used before with this data, else Docker if it can run the
-/// manifest, else plain processes.
-pub(crate) async fn choose(choice: Choice, source: &Source, data: &Path) -> Result<Chosen, Error> {
-    let remembered = data.join("runtime");
-    let used = tokio::fs::read_to_string(&remembered).await.unwrap_or_default();
-    let chosen = match (choice, used.trim()) {
-        (Choice::Docker, _) => docker(source).await?.map_err(Error::from)?,
-        (Choice::Process, _) => process(data, "as asked for").await?,
-        (Choice::Auto, "docker") => docker(source).await?.map_err(Error::from)?,
-        (Choice::Auto, "process") => process(data, "it was used with this data before").await?,
-        (Choice::Auto, _) => match docker(source).await? {
+/// Takes the runtime asked for; on `auto` the one that pods of this data run on, else Docker if it has or gets the
+/// images, else plain processes.
+///
+/// The data directory must be ours alone.
+pub(crate) async fn choose(choice: Choice, images: &[Image], data: &Path) -> Result<Chosen, Error> {
+    let used = data::read(&data.join(RUNTIME))?;
+    let used = used.as_deref().map(str::trim);
+    let chosen = match (choice, used) {
+        (Choice::Docker, None | Some("docker")) => docker(images, data).await??,
+        (Choice::Process, None | Some("process")) => process(data, "as asked for").await?,
+        (Choice::Auto, None) => match docker(images, data).await? {
             Ok(chosen) => chosen,
             Err(why_not) => process(data, &format!("Docker cannot be used: {why_not}")).await?,
         },
+        (Choice::Auto, Some("docker")) => {
+            let found = docker(images, data).await?;
+            found.map_err(|why_not| {
+                format!(
+                    "pods in {} run on Docker, which cannot be used now: {why_not}\n\
+                     (another --data begins anew)",
+                    data.display()
+                )
+            })?
+        }
+        (Choice::Auto, Some("process")) => process(data, "pods of an earlier run are on it").await?,
+        (_, Some(used)) => {
+            let what = data.display();
+            return Err(format!(
+                "pods in {what} run on the {used} runtime, and would be left behind: remove them with their manifest \
+                 and --runtime {used} --clean, or take another --data"
+            )
+            .into());
+        }
     };
-    tokio::fs::write(&remembered, chosen.runtime.name()).await?;
+    data::write(&data.join(RUNTIME), chosen.runtime.name())?;
     Ok(chosen)
+}
+
+/// Another runtime may be chosen next time: no pods are left.
+pub(crate) fn forget(data: &Path) -> Result<(), Error> {
+    data::remove(&data.join(RUNTIME))
 }
 
 async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
@@ -49,45 +80,77 @@ async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
     })
 }
 
-/// Docker, or why it cannot run the manifest.
-async fn docker(source: &Source) -> Result<Result<Chosen, String>, Error> {
-    let runtime = DockerRuntime::new(DockerOptions::default().scope("quickstart"))?;
+/// Docker, or why it cannot run these images. Fails only with the data directory.
+async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>, Error> {
+    let scope = scope(data)?;
+    let runtime = match DockerRuntime::new(DockerOptions::default().scope(scope)) {
+        Ok(runtime) => runtime,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let status = runtime.status().await;
     if !status.ready {
-        return Ok(Err(status
-            .message
-            .unwrap_or_else(|| "the engine is not ready".to_owned())));
+        let why_not = status.message;
+        return Ok(Err(
+            why_not.unwrap_or_else(|| "the engine is not ready".to_owned())
+        ));
     }
-    for Image { name, policy } in source.images("docker")? {
-        if name == HOST {
-            return Ok(Err(
-                "image \"host\" means the machine's own programs, which Docker does not run".to_owned(),
-            ));
-        }
-        let is_present = runtime.image(&name).await?.is_some();
-        if policy != "Always" && is_present {
-            continue;
-        }
-        println!("pulling {name}");
-        let request = PullRequest {
-            image: name.clone(),
-            credentials: None,
-        };
-        if let Err(error) = runtime.pull_image(&request).await {
-            return Ok(Err(if is_present {
-                format!(
-                    "image {name} is here, but is to be pulled before each start (imagePullPolicy: Always, the default \
-                     for the tag latest) and cannot be ({error}); imagePullPolicy: IfNotPresent would run it as it is"
-                )
-            } else {
-                format!("image {name} is not present and cannot be had ({error})")
-            }));
+    for image in images {
+        if let Err(why_not) = have(&runtime, image).await {
+            return Ok(Err(why_not));
         }
     }
     Ok(Ok(Chosen {
-        why: format!("{} answers and has the images", status.version),
+        why: if images.is_empty() {
+            format!("{} answers", status.version)
+        } else {
+            format!("{} answers and has the images", status.version)
+        },
         runtime: Arc::new(runtime),
     }))
+}
+
+/// Drawn once: an agent removes what it does not know, so two data directories must not share an engine's containers.
+fn scope(data: &Path) -> Result<String, Error> {
+    let file = data.join(SCOPE);
+    if let Some(scope) = data::read(&file)? {
+        return Ok(scope.trim().to_owned());
+    }
+    let scope = format!("quickstart-{}", Random::from_os().name_suffix(10));
+    data::write(&file, &scope)?;
+    Ok(scope)
+}
+
+/// Sees to it that the image is there for a first start, or says why it cannot be.
+async fn have(runtime: &DockerRuntime, Image { name, policy }: &Image) -> Result<(), String> {
+    if name == HOST {
+        return Err("image \"host\" means the machine's own programs, which Docker does not run".to_owned());
+    }
+    let present = runtime.image(name).await.map_err(|error| error.to_string())?;
+    match (policy.as_str(), present.is_some()) {
+        ("Never" | "IfNotPresent", true) => return Ok(()),
+        ("Never", false) => {
+            return Err(format!(
+                "image {name} is not present, and imagePullPolicy: Never forbids pulling"
+            ));
+        }
+        _ => {}
+    }
+    println!("pulling {name}");
+    let request = PullRequest {
+        image: name.clone(),
+        credentials: None,
+    };
+    let pulled = runtime.pull_image(&request).await;
+    pulled.map(drop).map_err(|error| {
+        if present.is_some() {
+            format!(
+                "image {name} is here, but is to be pulled before each start (imagePullPolicy: Always, the default for \
+                 the tag latest) and cannot be ({error}); imagePullPolicy: IfNotPresent would run it as it is"
+            )
+        } else {
+            format!("image {name} is not present and cannot be had ({error})")
+        }
+    })
 }
 
 /// What must be said of the images before they are run by `runtime`.

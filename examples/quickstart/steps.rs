@@ -1,20 +1,24 @@
 //! The main job, step by step: apply, kill, roll, roll back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 use orch_cluster::agent::ContainerAt;
-use orch_cluster::cluster::Cluster;
-use orch_cluster::controllers::{RollbackTo, rollback_to};
+use orch_cluster::cluster::{Cluster, Outcome};
+use orch_cluster::controllers::{PROTECTED, RollbackTo, rollback_to};
 use orch_cluster::manifest::Manifest;
-use orch_core::client::{ApiError, DeleteParams, ListParams, Propagation, Target, retry_on_conflict};
-use orch_core::object::{Object, ObjectKey};
+use orch_core::client::{
+    ApiError, Collection, DeleteParams, Deleted, ListParams, Propagation, Target, WatchEvent, WatchParams,
+    retry_on_conflict,
+};
+use orch_core::object::{FieldSelector, Object, ObjectKey};
 use orch_core::runtime::ContainerFilter;
 use orch_examples::pod_table;
 
 use super::Error;
-use super::watch::{Views, all_pods, is_ready, is_settled};
+use super::watch::{PATIENCE, Views, all_pods, is_ready, is_settled};
 
 /// What was measured.
 #[derive(Default)]
@@ -25,17 +29,23 @@ pub(crate) struct Measured {
     pub(crate) back: Option<Duration>,
 }
 
-/// Applies the manifest and waits until its Deployments and pods are ready.
-pub(crate) async fn apply(
-    cluster: &Cluster,
-    views: &Views,
-    manifest: &Manifest,
-) -> Result<(Vec<ObjectKey>, Duration), Error> {
+/// What came of applying.
+pub(crate) struct Ready {
+    pub(crate) deployments: Vec<ObjectKey>,
+    /// Whether everything was there already, and as the manifest says.
+    pub(crate) unchanged: bool,
+    pub(crate) took: Duration,
+}
+
+/// Applies the manifest and waits until its Deployments, ReplicaSets and pods are ready.
+pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<Ready, Error> {
     for warning in &manifest.warnings {
         println!("warning: {warning}");
     }
-    let (mut deployments, mut pods) = (Vec::new(), Vec::new());
+    let (mut deployments, mut sets, mut pods) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unchanged = true;
     for applied in cluster.apply(manifest).await? {
+        unchanged &= applied.outcome == Outcome::Unchanged;
         let document = &applied.document;
         println!(
             "{}/{} {}",
@@ -48,6 +58,7 @@ pub(crate) async fn apply(
         }
         match document.kind() {
             "Deployment" => deployments.push(document.key()),
+            "ReplicaSet" => sets.push(document.key()),
             "Pod" => pods.push(document.key()),
             _ => {}
         }
@@ -56,8 +67,8 @@ pub(crate) async fn apply(
         }
     }
     let settled = |views: &Views| {
-        pods.iter()
-            .all(|key| views.pods.get(key).is_some_and(|pod| is_settled(&pod)))
+        let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
+        sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
     };
     let took = views
         .until(&deployments, "all replicas to be ready", |views| {
@@ -65,7 +76,21 @@ pub(crate) async fn apply(
         })
         .await?;
     println!("\n{}\n", pod_table(&all_pods(cluster).await?));
-    Ok((deployments, took))
+    Ok(Ready {
+        deployments,
+        unchanged,
+        took,
+    })
+}
+
+/// Why a Deployment cannot show how it heals and rolls.
+pub(crate) fn is_still(views: &Views, key: &ObjectKey) -> Option<&'static str> {
+    let deployment = views.deployments.get(key)?;
+    match (deployment.spec.replicas, deployment.spec.paused) {
+        (Some(0), _) => Some("it wants no pods"),
+        (_, Some(true)) => Some("it is paused"),
+        _ => None,
+    }
 }
 
 /// Kills a container behind the cluster's back and waits until it is ready again.
@@ -79,7 +104,7 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
     };
     let containers = agent.runtime().containers(&filter).await?;
     let running = containers.iter().find(|container| container.state.is_running());
-    let container = running.ok_or_else(|| format!("pod {name}: no container runs"))?;
+    let container = running.ok_or_else(|| format!("pod {name}: no container runs: it ended by itself"))?;
     println!("killing container {} of pod {name}", container.name);
     let before = restarts(&pod);
     agent
@@ -125,7 +150,7 @@ pub(crate) async fn roll_back(cluster: &Cluster, views: &Views, key: &ObjectKey)
         .list(&ListParams::default())
         .await?
         .items;
-    let sets: Vec<_> = sets.into_iter().map(std::sync::Arc::new).collect();
+    let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
     let template = rollback_to(&api.get(key.name()).await?, &sets, RollbackTo::Previous)?;
     let updated = retry_on_conflict(|| async {
         let mut deployment = api.get(key.name()).await?;
@@ -165,32 +190,78 @@ async fn settled(
     Ok(took)
 }
 
-/// Deletes what the manifest made, and waits until its pods are gone.
-pub(crate) async fn clean(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<(), Error> {
-    let mut keys = Vec::new();
+/// Deletes what the manifest made, and waits until it and all it owned are gone.
+pub(crate) async fn clean(cluster: &Cluster, manifest: &Manifest) -> Result<(), Error> {
+    let backend = cluster.client().backend();
+    // Foreground: an object goes after what it owns, so that none of its pods outlives it.
+    let params = DeleteParams::default().propagation(Propagation::Foreground);
+    let mut pending = Vec::new();
     for item in manifest.items.iter().rev() {
-        let namespaced = item.resource().is_namespaced();
+        let resource = item.resource();
+        if resource.kind == "Namespace" && PROTECTED.contains(&item.name()) {
+            continue;
+        }
         let namespace = item.namespace().unwrap_or("default");
         let target = Target {
-            resource: std::sync::Arc::new(item.resource().clone()),
-            key: ObjectKey::new(namespaced.then_some(namespace), item.name()),
+            resource: Arc::new(resource.clone()),
+            key: ObjectKey::new(resource.is_namespaced().then_some(namespace), item.name()),
         };
-        keys.push(target.key.clone());
-        let params = DeleteParams::default().propagation(Propagation::Foreground);
-        match cluster.client().backend().delete(&target, &params).await {
-            Ok(_) | Err(ApiError::NotFound(_)) => {}
+        match backend.delete(&target, &params).await {
+            Ok(Deleted::Pending(_)) => pending.push(target),
+            Ok(Deleted::Gone(_)) | Err(ApiError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    // A Deployment goes last: it waits for what it owns.
-    let gone = |views: &Views| {
-        let is_gone = |key| views.deployments.get(key).is_none() && views.pods.get(key).is_none();
-        keys.iter().all(is_gone)
-    };
-    views
-        .until(&[], "the pods and Deployments to be gone", gone)
-        .await?;
+    for target in &pending {
+        gone(cluster, target).await?;
+    }
     Ok(())
+}
+
+/// Waits until an object that is being deleted is gone.
+async fn gone(cluster: &Cluster, target: &Target) -> Result<(), Error> {
+    let backend = cluster.client().backend();
+    let collection = Collection {
+        resource: target.resource.clone(),
+        namespace: target.key.namespace().map(str::to_owned),
+    };
+    let fields = FieldSelector::equal("metadata.name", target.key.name());
+    loop {
+        let list = backend
+            .list(&collection, &ListParams::default().fields(fields.clone()))
+            .await?;
+        if list.items.is_empty() {
+            return Ok(());
+        }
+        let params = WatchParams {
+            fields: fields.clone(),
+            after: list.revision,
+            ..WatchParams::default()
+        };
+        let mut watch = backend.watch(&collection, &params).await?;
+        // A watch that ends says no more than that it is time to look again.
+        loop {
+            let Ok(next) = tokio::time::timeout(PATIENCE, watch.next()).await else {
+                let (kind, key) = (&target.resource.kind, &target.key);
+                return Err(
+                    format!("{kind} {key} is being deleted, but nothing has moved for {PATIENCE:?}").into(),
+                );
+            };
+            let Some(Ok(batch)) = next else { break };
+            let is_deletion = |event: &WatchEvent<_>| matches!(event, WatchEvent::Deleted(_));
+            if batch.events.iter().any(is_deletion) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Whether there are pods, or what makes some.
+pub(crate) async fn left(cluster: &Cluster) -> Result<bool, Error> {
+    let (client, first) = (cluster.client(), ListParams::default().limit(1));
+    Ok(!client.all::<Pod>().list(&first).await?.items.is_empty()
+        || !client.all::<ReplicaSet>().list(&first).await?.items.is_empty()
+        || !client.all::<Deployment>().list(&first).await?.items.is_empty())
 }
 
 /// Says the version in the first container's environment, which also is a new template.

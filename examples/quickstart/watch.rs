@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use orch_cluster::cluster::Cluster;
 use orch_core::cache::Cache;
-use orch_core::client::ListParams;
-use orch_core::object::ObjectKey;
+use orch_core::client::{Client, ListParams};
+use orch_core::object::{Object, ObjectKey};
 use tokio::sync::watch;
 
 use super::Error;
 
 /// How long anything may take before the quickstart says what it waits for and gives up.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Views of what is shown, and a bell that rings when one of them changes.
 pub(crate) struct Views {
     pub(crate) deployments: Cache<Deployment>,
+    pub(crate) sets: Cache<ReplicaSet>,
     pub(crate) pods: Cache<Pod>,
     bell: watch::Receiver<()>,
 }
@@ -27,17 +28,16 @@ pub(crate) struct Views {
 impl Views {
     pub(crate) async fn open(cluster: &Cluster) -> Self {
         let client = cluster.client();
-        let views = (Cache::builder(client).start(), Cache::builder(client).start());
         let (ring, bell) = watch::channel(());
         let ring = Arc::new(ring);
-        let other = ring.clone();
-        let (deployments, pods): (Cache<Deployment>, Cache<Pod>) = views;
-        deployments.on_change(move |_| ring.send_replace(()));
-        pods.on_change(move |_| other.send_replace(()));
+        let (deployments, sets) = (view(client, &ring), view(client, &ring));
+        let pods = view(client, &ring);
         deployments.synced().await;
+        sets.synced().await;
         pods.synced().await;
         Self {
             deployments,
+            sets,
             pods,
             bell,
         }
@@ -85,6 +85,18 @@ impl Views {
         })
     }
 
+    /// Whether a ReplicaSet has the pods it wants, all ready.
+    pub(crate) fn is_filled(&self, key: &ObjectKey) -> bool {
+        self.sets.get(key).is_some_and(|set| {
+            set.status.as_ref().is_some_and(|status| {
+                let wanted = set.spec.replicas.unwrap_or(1);
+                status.observed_generation == set.metadata.generation
+                    && status.replicas == wanted
+                    && status.ready_replicas.unwrap_or(0) == wanted
+            })
+        })
+    }
+
     /// Pods that something keeps from running, and what.
     fn troubles(&self) -> Vec<(String, String)> {
         let pods = self.pods.list();
@@ -96,6 +108,13 @@ impl Views {
     }
 }
 
+/// A view of all objects of a kind that rings the bell when one changes.
+fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
+    let (cache, bell) = (Cache::builder(client).start(), bell.clone());
+    cache.on_change(move |_| bell.send_replace(()));
+    cache
+}
+
 /// Why a pod does not run, where it is more than that it is on its way.
 fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
@@ -105,22 +124,37 @@ fn trouble(pod: &Pod) -> Option<String> {
         .chain(&status.container_statuses);
     let mut waiting = containers
         .flatten()
-        .filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+        .filter_map(|container| Some((container, container.state.as_ref()?.waiting.as_ref()?)));
     let on_its_way = ["ContainerCreating", "PodInitializing"];
-    if let Some(waiting) = waiting.find(|waiting| {
+    if let Some((container, waiting)) = waiting.find(|(_, waiting)| {
         let reason = waiting.reason.as_deref();
         reason.is_some_and(|reason| !on_its_way.contains(&reason))
     }) {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
         let message = waiting.message.as_deref().unwrap_or_default();
-        return Some(format!(
-            "{}: {message}",
-            waiting.reason.as_deref().unwrap_or_default()
-        ));
+        return Some(format!("{reason}: {message}{}", last_end(container)));
     }
     let conditions = status.conditions.iter().flatten();
     let mut refused =
         conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     refused.find_map(|condition| condition.message.clone())
+}
+
+/// How a container that waits for its next start has ended, if it has run before.
+fn last_end(container: &ContainerStatus) -> String {
+    let last = container.last_state.as_ref();
+    let Some(end) = last.and_then(|state| state.terminated.as_ref()) else {
+        return String::new();
+    };
+    let message = end
+        .message
+        .as_deref()
+        .map(|message| format!(": {}", message.trim_end()));
+    format!(
+        " (it ended with code {}{})",
+        end.exit_code,
+        message.unwrap_or_default()
+    )
 }
 
 /// Whether a pod is ready, or has run to its end.
@@ -165,5 +199,11 @@ fn progress(deployment: &Deployment) -> String {
         status.updated_replicas.unwrap_or(0),
     );
     let all = status.replicas.unwrap_or(0);
-    format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all")
+    let paused = deployment.spec.paused.unwrap_or(false);
+    let paused = if paused {
+        "; paused: nothing is rolled out"
+    } else {
+        ""
+    };
+    format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all{paused}")
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+mod quickstart;
 mod service;
 
 /// Its own tests run here: with `test = true` cargo would build it as a test only, and not as a program.
@@ -46,6 +47,13 @@ fn custom_controller_retries_heals_and_cleans_up_with_either_store() {
             ],
         );
     }
+}
+
+#[test]
+fn custom_controller_does_not_end_a_workspace_before_it_expires() {
+    let began = std::time::Instant::now();
+    assert_says(&run("custom_controller", &[]), &["demo: expired"]);
+    assert!(began.elapsed().as_secs() >= 2, "early: {:?}", began.elapsed());
 }
 
 #[test]

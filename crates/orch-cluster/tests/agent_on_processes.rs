@@ -242,16 +242,13 @@ async fn what_processes_cannot_have_is_refused_with_the_field() {
             r#", "ports": [{"containerPort": 80, "hostPort": 8080}]"#,
         )
         .await;
-    let refused =
-        |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed");
+    let waiting = |pod: &Pod| container(pod)?.state.as_ref()?.waiting.clone();
+    let refused = |pod: &Pod| {
+        waiting(pod).is_some_and(|waiting| waiting.reason.as_deref() == Some("CreateContainerConfigError"))
+    };
     let pod = world.until("refused", refused).await;
-    assert!(
-        pod.status
-            .unwrap()
-            .message
-            .unwrap()
-            .contains("spec.containers[0].ports")
-    );
+    let message = waiting(&pod).unwrap().message.unwrap();
+    assert!(message.contains("spec.containers[0].ports"), "{message}");
 }
 
 const DIRECTORY: &str = "ORCH_TEST_DIRECTORY";

@@ -23,6 +23,10 @@ use orch_core::random::Random;
 pub struct AgentConfig {
     /// The name of the Node object, which pods' `spec.nodeName` names.
     pub node_name: String,
+    /// What tells this cluster's containers from those of others on the same runtime; none: the uid of the
+    /// namespace `kube-system`, which lives as long as the store does. Give one where the store does not outlive
+    /// the process: left-over containers of a cluster that nobody knows any more are nobody's to remove.
+    pub cluster_id: Option<String>,
     /// Labels the Node gets; those others put there stay.
     pub labels: BTreeMap<String, String>,
     /// Taints the Node gets when the agent creates it.
@@ -64,8 +68,10 @@ pub struct AgentConfig {
     pub cluster_dns: Vec<IpAddr>,
     /// The domain under which the cluster's names live.
     pub cluster_domain: String,
-    /// Below which pods' volumes are made, in a directory for each pod.
-    pub volumes_dir: PathBuf,
+    /// Below which pods' volumes are made, in a directory for each cluster, node and pod, which nobody else may
+    /// enter; none: `/var/lib/orch/volumes` for root, `orch/volumes` in the user's state directory
+    /// (`$XDG_STATE_HOME`, `~/.local/state`) for others.
+    pub volumes_dir: Option<PathBuf>,
     /// Where jitter comes from.
     pub random: Random,
 }
@@ -83,8 +89,9 @@ impl AgentConfig {
             labels: labels
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
-            volumes_dir: std::env::temp_dir().join("orch-volumes").join(&node_name),
+            volumes_dir: None,
             node_name,
+            cluster_id: None,
             taints: Vec::new(),
             capacity: BTreeMap::new(),
             reserved: BTreeMap::new(),
@@ -106,6 +113,13 @@ impl AgentConfig {
             cluster_domain: "cluster.local".to_owned(),
             random: Random::from_os(),
         }
+    }
+
+    /// Says which cluster this is, rather than let the store's namespace `kube-system` say it.
+    #[must_use]
+    pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
+        self.cluster_id = Some(id.into());
+        self
     }
 
     /// Adds a label to the Node.
@@ -132,11 +146,10 @@ impl AgentConfig {
         self
     }
 
-    /// Makes pods' volumes below this directory; by default in the system's directory for temporary files,
-    /// by the node's name.
+    /// Makes pods' volumes below this directory. Several nodes, clusters and programs may share it.
     #[must_use]
     pub fn volumes_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.volumes_dir = directory.into();
+        self.volumes_dir = Some(directory.into());
         self
     }
 

@@ -45,7 +45,7 @@ pub enum Action {
         /// How long its successor waits, should it end soon; kept with it.
         backoff: Duration,
     },
-    /// Give up waiting for an image.
+    /// Give up waiting for an image or a `postStart` hook.
     CancelStart,
     /// Ask the container to end, kill it after the grace period.
     StopContainer {
@@ -84,8 +84,6 @@ pub enum StopReason {
 pub enum End {
     /// It is being deleted, or its object is gone.
     Deleted,
-    /// It cannot run here.
-    Refused,
     /// It was active longer than `activeDeadlineSeconds`.
     Deadline,
     /// Its phase is final already.
@@ -94,7 +92,8 @@ pub enum End {
     Finished,
 }
 
-/// The time a force-deleted pod's containers get (the kubelet's minimum grace period, 2 s).
+/// The least time containers get to end by themselves, that of force-deleted pods included (the kubelet's
+/// `minimumGracePeriodInSeconds`).
 const MIN_GRACE: Duration = Duration::from_secs(2);
 
 /// What to do about a pod.
@@ -117,9 +116,6 @@ pub fn end_of(view: &View<'_>) -> Option<End> {
     }
     if matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         return Some(End::Terminal);
-    }
-    if view.observed.refusal.is_some() {
-        return Some(End::Refused);
     }
     if deadline(view).is_some_and(|deadline| deadline <= view.now) {
         return Some(End::Deadline);
@@ -163,7 +159,7 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
         decision.actions.push(Action::CancelStart);
     }
     let grace = match end {
-        _ if observed.gone => MIN_GRACE.min(view.grace()),
+        _ if observed.gone => MIN_GRACE,
         End::Deleted => view
             .pod
             .metadata
@@ -243,7 +239,10 @@ fn run(view: &View<'_>, decision: &mut Decision) {
         decision.wake(deadline);
     }
     stop_misplaced(view, decision);
-    start_next(view, decision);
+    // A pod that cannot run here waits. Were it failed, whoever wants it would make another at once, without end.
+    if view.observed.refusal.is_none() {
+        start_next(view, decision);
+    }
     stop_unwanted(view, decision);
     collect_garbage(view, decision);
 }
@@ -324,7 +323,10 @@ fn try_start(
             .iter()
             .filter(|container| container.name == spec.name)
     };
-    if named().any(may_run) || observed.busy.start.is_some() || observed.busy.sandboxes.contains(&sandbox.id)
+    if sandbox.state != SandboxState::Ready
+        || named().any(may_run)
+        || observed.busy.start.is_some()
+        || observed.busy.sandboxes.contains(&sandbox.id)
     {
         return true;
     }
@@ -436,6 +438,8 @@ fn stop(
     reason: StopReason,
     decision: &mut Decision,
 ) {
+    // Whatever is left of the pod's time: a signal to end without a moment to obey it is a kill.
+    let grace = grace.max(MIN_GRACE);
     // A stop under way is repeated only for a clearly shorter time: someone deleted again, with less grace.
     let slack = Duration::from_secs(1);
     let by = add(view.now, grace);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::decide::{Action, End, StopReason, end_of};
+use orch_core::runtime::SandboxState;
+
+use super::decide::{Action, StopReason};
 use super::observed::{Failure, Health, Unhealthy, add};
 use super::support::Refusal;
 use super::testkit::Model;
@@ -98,7 +100,7 @@ fn restart_policies_tell_success_from_failure() {
             .observed
             .sandboxes
             .iter()
-            .filter(|s| s.state == orch_core::runtime::SandboxState::Ready);
+            .filter(|s| s.state == SandboxState::Ready);
         assert_eq!(
             ready.count(),
             usize::from(phase.is_none()),
@@ -210,6 +212,54 @@ fn an_unhealthy_container_is_replaced_with_the_probes_grace() {
 }
 
 #[test]
+fn a_container_stopped_for_its_health_starts_again_whatever_it_ended_with() {
+    let cases = [
+        ("Always", "Ready"),
+        ("OnFailure", "Ready"),
+        ("Never", "Completed"),
+    ];
+    for (policy, word) in cases {
+        let mut model = model(policy, r#"[{"name": "c", "image": "i"}]"#);
+        model.stop_code = 0;
+        let failed = Some(Unhealthy {
+            probe: "liveness",
+            grace: None,
+        });
+        let health = Health {
+            failed,
+            ..Health::default()
+        };
+        let id = model.observed.containers[0].id.clone();
+        model.observed.health.insert(id, health);
+        model.settle_over_time(3);
+        assert_eq!(model.word("c"), word, "{policy}");
+        if policy == "OnFailure" {
+            model.end_named("c", 0);
+            model.settle();
+            assert_eq!(
+                model.status.phase.as_deref(),
+                Some("Succeeded"),
+                "its own end counts"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_changed_image_is_run_under_every_policy() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        for code in [0, 143] {
+            let mut model = model(policy, r#"[{"name": "c", "image": "i"}]"#);
+            model.stop_code = code;
+            model.pod.spec.as_mut().unwrap().containers[0].image = Some("i2".into());
+            model.settle();
+            assert_eq!(model.word("c"), "Ready", "{policy} after {code}");
+            assert_eq!(model.view().latest("c").unwrap().image, "i2");
+        }
+    }
+}
+
+#[test]
 fn a_changed_image_replaces_the_container_at_once() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     for _ in 0..3 {
@@ -244,6 +294,35 @@ fn a_lost_sandbox_is_replaced_and_counts_go_on() {
 }
 
 #[test]
+fn a_sandbox_in_an_unknown_state_is_waited_for() {
+    for policy in ["Always", "Never"] {
+        let mut model = Model::running(&format!(
+            r#"{{"restartPolicy": "{policy}", "initContainers": [{{"name": "s", "image": "i", "restartPolicy": "Always"}}],
+                "containers": [{{"name": "a", "image": "i"}}, {{"name": "b", "image": "i"}}]}}"#
+        ));
+        model.observed.sandboxes[0].state = SandboxState::Unknown;
+        let before = (model.status.phase.clone(), model.observed.containers.clone());
+        model.settle();
+        assert_eq!(
+            (model.status.phase.clone(), model.observed.containers.clone()),
+            before
+        );
+        model.end_named("b", 1);
+        model.settle();
+        assert_eq!(model.status.phase.as_deref(), Some("Running"));
+        assert_eq!(model.observed.containers.len(), 3, "nothing is started in it");
+        assert_eq!(model.observed.sandboxes.len(), 1, "nor is it replaced");
+        model.observed.sandboxes[0].state = SandboxState::Ready;
+        model.settle();
+        let word = if policy == "Always" { "Ready" } else { "Error" };
+        assert_eq!(
+            (model.word("a"), model.word("b")),
+            ("Ready".into(), word.to_owned())
+        );
+    }
+}
+
+#[test]
 fn a_runtime_that_lost_everything_starts_again_or_says_what_it_cannot_know() {
     let mut always = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     always.observed.containers.clear();
@@ -263,104 +342,26 @@ fn a_runtime_that_lost_everything_starts_again_or_says_what_it_cannot_know() {
 }
 
 #[test]
-fn deletion_stops_reports_removes_and_deletes_in_that_order() {
-    let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
-    model.delete(7);
-    let stop = model.decide().actions;
-    assert!(
-        matches!(&stop[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 7),
-        "{stop:?}"
+fn what_cannot_run_here_waits_and_says_why_without_being_tried() {
+    let mut model = Model::new(
+        r#"{"restartPolicy": "Never", "initContainers": [{"name": "i", "image": "i"}],
+            "containers": [{"name": "c", "image": "i"}]}"#,
     );
-    model.apply(&stop[0]);
-    assert_eq!(
-        model.decide().actions,
-        [],
-        "the end is reported before the evidence goes"
-    );
-    model.report();
-    assert_eq!(model.status.phase.as_deref(), Some("Failed"));
-    let remove = model.decide().actions;
-    assert!(matches!(&remove[..], [Action::RemoveSandbox(_)]), "{remove:?}");
-    model.apply(&remove[0]);
-    model.report();
-    assert_eq!(model.word("c"), "Error", "what is removed stays in the report");
-    assert_eq!(model.decide().actions, [Action::DeletePod]);
-}
-
-#[test]
-fn a_second_delete_with_less_grace_shortens_a_stop_under_way() {
-    let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
-    let id = model.observed.containers[0].id.clone();
-    model.delete(30);
-    model
-        .observed
-        .busy
-        .stopping
-        .insert(id, add(model.now, Duration::from_secs(30)));
-    assert_eq!(model.decide().actions, []);
-    model.delete(5);
-    assert!(
-        matches!(&model.decide().actions[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 5)
-    );
-}
-
-#[test]
-fn a_pod_that_finalizers_hold_is_not_deleted_again() {
-    let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
-    model.delete(0);
-    model.settle();
-    assert!(!model.deleted && model.observed.sandboxes.is_empty());
-    assert_eq!(model.decide().actions, []);
-}
-
-#[test]
-fn an_object_that_is_gone_takes_its_containers_with_it() {
-    let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
-    model.observed.gone = true;
-    assert!(
-        matches!(&model.decide().actions[..], [Action::StopContainer { grace, .. }] if grace.as_secs() == 2)
-    );
-    model.settle();
-    assert!(model.observed.sandboxes.is_empty() && !model.deleted);
-}
-
-#[test]
-fn the_deadline_ends_a_pod_and_is_waited_for() {
-    let mut model =
-        Model::running(r#"{"activeDeadlineSeconds": 60, "containers": [{"name": "c", "image": "i"}]}"#);
-    let wake = model.settle().expect("it waits for the deadline");
-    assert_eq!(
-        wake,
-        add(
-            model.status.start_time.as_ref().unwrap().0,
-            Duration::from_secs(60)
-        )
-    );
-    model.now = wake;
-    assert_eq!(end_of(&model.view()), Some(End::Deadline));
-    model.settle();
-    let status = &model.status;
-    assert_eq!(
-        (status.phase.as_deref(), status.reason.as_deref()),
-        (Some("Failed"), Some("DeadlineExceeded"))
-    );
-}
-
-#[test]
-fn what_cannot_run_here_fails_without_being_tried() {
-    let mut model = Model::new(ONE);
     model.observed.refusal = Some(Refusal {
-        reason: "UnsupportedByRuntime",
+        reason: "CreateContainerConfigError",
         message: "no".into(),
     });
-    model.settle();
+    model.settle_over_time(5);
     assert!(model.observed.sandboxes.is_empty());
-    let status = &model.status;
-    assert_eq!(
-        (status.phase.as_deref(), status.reason.as_deref()),
-        (Some("Failed"), Some("UnsupportedByRuntime"))
-    );
-    assert_eq!(status.message.as_deref(), Some("Pod was rejected: no"));
+    assert_eq!(model.status.phase.as_deref(), Some("Pending"));
+    for name in ["i", "c"] {
+        assert_eq!(model.word(name), "CreateContainerConfigError");
+        let state = model.view().reported(name).unwrap().state.clone().unwrap();
+        assert_eq!(state.waiting.unwrap().message.as_deref(), Some("no"));
+    }
+    model.delete(0);
+    model.settle();
+    assert_eq!(model.status.phase.as_deref(), Some("Pending"));
 }
 
 #[test]

@@ -10,18 +10,24 @@ mod conditions;
 mod config;
 pub mod decide;
 #[cfg(test)]
+mod decide_end_tests;
+#[cfg(test)]
 mod decide_lives;
 #[cfg(test)]
 mod decide_tests;
 mod downward;
 mod env;
+mod http;
 mod images;
 mod machine;
 mod mailbox;
 mod node;
 mod observed;
 mod ops;
+mod owner;
 mod probe;
+#[cfg(test)]
+mod probe_tests;
 mod prober;
 mod qos;
 mod restart;
@@ -48,15 +54,15 @@ use orch_core::client::Client;
 use orch_core::object::{FieldSelector, ObjectKey};
 use orch_core::runtime::{Runtime, RuntimeEvent};
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 pub use access::{AccessError, ContainerAt};
 pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
-pub use qos::qos_class;
 pub use support::Refusal;
 
 use mailbox::{Mailbox, Snapshot};
+use owner::Owner;
 use shared::{Listing, Shared, WorkerHandle};
 use worker::Worker;
 
@@ -64,6 +70,9 @@ use worker::Worker;
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How many hints of the runtime are taken in at one go.
 const HINTS_MAX: usize = 256;
+
+/// How much of what belongs to no pod is removed at one time.
+const ORPHANS_MAX: usize = 16;
 
 /// A running node agent. It ends when it is dropped; what it started goes on, and the next agent for the same
 /// node and runtime takes it over.
@@ -147,7 +156,8 @@ impl Drop for Agent {
         for task in &self.tasks {
             task.abort();
         }
-        for worker in self.shared.workers.lock().drain() {
+        // A change that is being routed finds none left, and makes none that nobody would end.
+        for worker in self.shared.workers.lock().take().into_iter().flatten() {
             worker.1.task.abort();
         }
     }
@@ -163,10 +173,14 @@ impl fmt::Debug for Agent {
 
 /// Takes over what the runtime has, hands every pod to a worker, and passes on the runtime's hints.
 async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::Sender<bool>) {
+    let owner = owner(&shared).await;
+    // Workers come later, so that this is the first.
+    let _ = shared.owner.set(owner);
     // Hints are taken from before the listing, so that nothing falls between.
     let mut hints = shared.runtime.events().await.ready_chunks(HINTS_MAX);
     let found = list(&shared).await;
     pods.synced().await;
+    let volumes = volumes_left(&shared).await;
     let found = Arc::new(Mutex::new(found));
     let router = Router {
         shared: Arc::downgrade(&shared),
@@ -174,9 +188,9 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     };
     pods.on_change(move |change| router.route(change));
     // What no worker has claimed by now belongs to no pod.
-    sweep_volumes(&shared, &pods).await;
     let unclaimed = std::mem::take(&mut *found.lock());
-    remove_orphans(&shared, &pods, unclaimed.by_uid);
+    let orphans = remove_orphans(&shared, &pods, unclaimed.by_uid);
+    tokio::spawn(sweep_volumes(shared.clone(), pods.clone(), volumes, orphans));
     ready.send_replace(true);
     let mut relist = tokio::time::interval(shared.config.relist_interval);
     relist.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -204,6 +218,26 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     }
 }
 
+/// For whom this agent works, however long it takes the store to answer.
+async fn owner(shared: &Shared) -> Owner {
+    let node = shared.config.node_name.clone();
+    let mut delay = RETRY.0;
+    loop {
+        let cluster = match &shared.config.cluster_id {
+            Some(given) => Ok(given.clone()),
+            None => owner::cluster_id(&shared.client).await,
+        };
+        match cluster {
+            Ok(cluster) => return Owner { node, cluster },
+            Err(error) => {
+                tracing::warn!(node, %error, "the cluster's identity could not be read, trying again");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(RETRY.1);
+            }
+        }
+    }
+}
+
 /// Lists the runtime, however long it takes to answer.
 async fn list(shared: &Shared) -> Listing {
     let mut delay = RETRY.0;
@@ -222,16 +256,17 @@ async fn list(shared: &Shared) -> Listing {
 /// Tells workers of what may have changed. Returns whether everything has to be looked at.
 fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
     let workers = shared.workers.lock();
+    let worker = |uid: &str| workers.as_ref().and_then(|workers| workers.get(uid));
     let mut relist = false;
     for hint in hints {
         match hint {
             RuntimeEvent::Container { id, pod_uid, .. } => {
-                if let Some(worker) = workers.get(&pod_uid) {
+                if let Some(worker) = worker(&pod_uid) {
                     worker.mailbox.send(|letters| letters.containers.extend([id]));
                 }
             }
             RuntimeEvent::Sandbox { id, pod_uid } => {
-                if let Some(worker) = workers.get(&pod_uid) {
+                if let Some(worker) = worker(&pod_uid) {
                     worker.mailbox.send(|letters| letters.sandboxes.extend([id]));
                 }
             }
@@ -243,40 +278,86 @@ fn pass_on(shared: &Shared, hints: Vec<RuntimeEvent>) -> bool {
 
 /// Gives every worker what a listing found of its pod, nothing included, and removes what has no worker.
 fn hand_out(shared: &Arc<Shared>, pods: &Cache<Pod>, mut found: Listing) {
-    for (uid, worker) in shared.workers.lock().iter() {
+    for (uid, worker) in shared.workers.lock().iter().flatten() {
         let snapshot = found.take(uid);
         worker.mailbox.send(|letters| letters.snapshot = Some(snapshot));
     }
     remove_orphans(shared, pods, found.by_uid);
 }
 
-/// Removes the volumes of pods that are neither known nor run.
-async fn sweep_volumes(shared: &Shared, pods: &Cache<Pod>) {
+/// Of which pods volumes are left, by the names of their directories.
+async fn volumes_left(shared: &Shared) -> Vec<String> {
+    let place = shared.place().clone();
     // Most nodes have none, and a thread for each of a thousand nodes is a thousand threads.
-    if !shared.config.volumes_dir.exists() {
+    if !place.directory().exists() {
+        return Vec::new();
+    }
+    let names = tokio::task::spawn_blocking(move || place.names()).await;
+    match names {
+        Ok(Ok(names)) => names,
+        Ok(Err(error)) => {
+            tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be looked for");
+            Vec::new()
+        }
+        // The task can only be lost with the whole runtime.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Removes those of the volumes `left` by an earlier agent whose pods are neither known nor run, once what belongs
+/// to no pod has been stopped. Volumes made since are not among `left`.
+async fn sweep_volumes(
+    shared: Arc<Shared>,
+    pods: Cache<Pod>,
+    left: Vec<String>,
+    orphans: Option<JoinHandle<()>>,
+) {
+    if left.is_empty() {
         return;
     }
-    let mut known: HashSet<String> = shared.workers.lock().keys().cloned().collect();
+    if let Some(orphans) = orphans {
+        // It cannot panic, and if it was cut off so is this.
+        let _ = orphans.await;
+    }
+    let mut known: HashSet<String> = list(&shared).await.by_uid.into_keys().collect();
+    known.extend(shared.workers.lock().iter().flat_map(HashMap::keys).cloned());
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
-    let directory = shared.config.volumes_dir.clone();
-    let swept = tokio::task::spawn_blocking(move || volumes::sweep(&directory, &known)).await;
-    if let Ok(Err(error)) = swept {
+    let place = shared.place().clone();
+    let sweep = move || place.sweep(&left, known.iter().map(String::as_str));
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(sweep).await {
         tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be removed");
     }
 }
 
-/// Removes what belongs to no pod. Called only once the pods of the node are known.
-fn remove_orphans(shared: &Arc<Shared>, pods: &Cache<Pod>, unclaimed: HashMap<String, Snapshot>) {
+/// Removes what belongs to no pod, of what was made for this node and cluster. Called only once the pods of the
+/// node are known.
+fn remove_orphans(
+    shared: &Arc<Shared>,
+    pods: &Cache<Pod>,
+    mut unclaimed: HashMap<String, Snapshot>,
+) -> Option<JoinHandle<()>> {
+    unclaimed.retain(|uid, found| {
+        let ours = shared.owner().made(found);
+        if !ours {
+            tracing::debug!(
+                node = shared.config.node_name,
+                uid,
+                "left alone what was made for another"
+            );
+        }
+        ours
+    });
     if unclaimed.is_empty() {
-        return;
+        return None;
     }
     let mut known = HashSet::new();
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
-    for (uid, snapshot) in unclaimed {
-        if !known.contains(&uid) && shared.orphans.lock().insert(uid.clone()) {
-            tokio::spawn(ops::remove_orphan(shared.clone(), uid, snapshot));
-        }
-    }
+    unclaimed.retain(|uid, _| !known.contains(uid) && shared.orphans.lock().insert(uid.clone()));
+    let shared = shared.clone();
+    let each = move |(uid, found)| ops::remove_orphan(shared.clone(), uid, found);
+    Some(tokio::spawn(
+        futures::stream::iter(unclaimed).for_each_concurrent(ORPHANS_MAX, each),
+    ))
 }
 
 /// Brings changes of pods to their workers.
@@ -294,6 +375,9 @@ impl Router {
         };
         let uid = |pod: &Arc<Pod>| pod.metadata.uid.clone().unwrap_or_default();
         let mut workers = shared.workers.lock();
+        let Some(workers) = workers.as_mut() else {
+            return;
+        };
         let new = change.new.map(|pod| (uid(pod), pod));
         if let Some(old) = change.old.map(uid)
             && new.as_ref().is_none_or(|(new, _)| *new != old)

@@ -72,7 +72,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared,
     };
     let mut delay = RETRY.0;
-    let (uid, mut reported) = loop {
+    let mut reported = loop {
         match keeper.register().await {
             Ok(registered) => break registered,
             Err(error) => {
@@ -86,10 +86,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let lease = async {
         // Many agents that start together renew apart from each other.
         let jitter = config.lease_interval.mul_f64(config.random.fraction());
-        keeper.renew_or_warn(&uid).await;
+        keeper.renew_or_warn().await;
         tokio::time::sleep(jitter).await;
         loop {
-            keeper.renew_or_warn(&uid).await;
+            keeper.renew_or_warn().await;
             tokio::time::sleep(config.lease_interval).await;
         }
     };
@@ -122,8 +122,8 @@ impl Keeper {
         &self.shared.config.node_name
     }
 
-    /// Creates the Node, or takes over the one there is. Returns its uid and the status it has.
-    async fn register(&self) -> Result<(String, NodeStatus), ApiError> {
+    /// Creates the Node, or takes over the one there is. Returns the status it has.
+    async fn register(&self) -> Result<NodeStatus, ApiError> {
         let nodes = self.shared.client.all::<Node>();
         let config = &self.shared.config;
         let node = match nodes.get_opt(self.name()).await? {
@@ -149,7 +149,7 @@ impl Keeper {
         nodes
             .put_status(self.name(), node.metadata.uid.as_deref(), &status)
             .await?;
-        Ok((node.metadata.uid.unwrap_or_default(), status))
+        Ok(status)
     }
 
     async fn adopt(&self, node: Node) -> Result<Node, ApiError> {
@@ -191,7 +191,7 @@ impl Keeper {
         retry_on_conflict(async || {
             let Some(mut node) = nodes.get_opt(self.name()).await? else {
                 // Somebody deleted it while the machine is here: it comes back.
-                return self.register().await.map(|(_, status)| Some(status));
+                return self.register().await.map(Some);
             };
             // Others write conditions of their own.
             let status = self.status(&node.status.take().unwrap_or_default(), &runtime, now);
@@ -216,13 +216,13 @@ impl Keeper {
         status
     }
 
-    async fn renew_or_warn(&self, uid: &str) {
-        if let Err(error) = self.renew(uid).await {
+    async fn renew_or_warn(&self) {
+        if let Err(error) = self.renew().await {
             tracing::warn!(node = self.name(), %error, "the node's lease could not be renewed");
         }
     }
 
-    async fn renew(&self, uid: &str) -> Result<(), ApiError> {
+    async fn renew(&self) -> Result<(), ApiError> {
         let leases = self.shared.client.api::<Lease>(LEASE_NAMESPACE);
         let now = MicroTime(time::now());
         let patch = serde_json::json!({ "spec": { "renewTime": now } });
@@ -230,6 +230,11 @@ impl Keeper {
             Err(ApiError::NotFound(_)) => {}
             renewed => return renewed.map(drop),
         }
+        // The Node may be another than when the agent started: a Lease of one that is gone would be collected. Where
+        // there is none, it waits until the node is registered again.
+        let Some(node) = self.shared.client.all::<Node>().get_opt(self.name()).await? else {
+            return Ok(());
+        };
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.name().to_owned()),
@@ -238,7 +243,7 @@ impl Keeper {
                     api_version: "v1".to_owned(),
                     kind: "Node".to_owned(),
                     name: self.name().to_owned(),
-                    uid: uid.to_owned(),
+                    uid: node.metadata.uid.unwrap_or_default(),
                     ..OwnerReference::default()
                 }]),
                 ..ObjectMeta::default()
@@ -280,64 +285,38 @@ fn addresses(config: &AgentConfig) -> Vec<NodeAddress> {
     ]
 }
 
-/// The kubelet's conditions, in its order, then those of others as they are.
+/// The conditions that only the node can know. Of those the kubelet writes about memory, disk and process ids
+/// nothing is said, for nothing of the kind is measured; nor is kept what somebody said for want of word from here.
+const FROM_THE_NODE: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"];
+
+/// The node's own condition, then those of others as they are.
 fn conditions(before: &NodeStatus, runtime: &RuntimeStatus, now: Timestamp) -> Vec<NodeCondition> {
-    let (ready, reason, message) = if runtime.ready {
-        (
-            "True",
-            "KubeletReady",
-            "node agent is posting ready status".to_owned(),
-        )
+    let (status, reason, message) = if runtime.ready {
+        let message = "node agent is posting ready status".to_owned();
+        ("True", "KubeletReady", message)
     } else {
-        let message = runtime
-            .message
-            .clone()
-            .unwrap_or_else(|| "the container runtime is not ready".to_owned());
+        let message = runtime.message.clone();
+        let message = message.unwrap_or_else(|| "the container runtime is not ready".to_owned());
         ("False", "ContainerRuntimeNotReady", message)
     };
-    let owned = [
-        (
-            "MemoryPressure",
-            "False",
-            "KubeletHasSufficientMemory",
-            "node has sufficient memory available".to_owned(),
-        ),
-        (
-            "DiskPressure",
-            "False",
-            "KubeletHasNoDiskPressure",
-            "node has no disk pressure".to_owned(),
-        ),
-        (
-            "PIDPressure",
-            "False",
-            "KubeletHasSufficientPID",
-            "node has sufficient PID available".to_owned(),
-        ),
-        ("Ready", ready, reason, message),
-    ];
     let old = before.conditions.as_deref().unwrap_or_default();
+    let same = old
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == status);
+    let ready = NodeCondition {
+        last_heartbeat_time: Some(object_time(now)),
+        last_transition_time: same
+            .and_then(|same| same.last_transition_time.clone())
+            .or_else(|| Some(object_time(now))),
+        message: Some(message),
+        reason: Some(reason.to_owned()),
+        status: status.to_owned(),
+        type_: "Ready".to_owned(),
+    };
     let others = old
         .iter()
-        .filter(|condition| owned.iter().all(|(type_, ..)| condition.type_ != *type_))
-        .cloned();
-    let others: Vec<_> = others.collect();
-    let owned = owned.into_iter().map(|(type_, status, reason, message)| {
-        let same = old
-            .iter()
-            .find(|condition| condition.type_ == type_ && condition.status == status);
-        NodeCondition {
-            last_heartbeat_time: Some(object_time(now)),
-            last_transition_time: same
-                .and_then(|same| same.last_transition_time.clone())
-                .or_else(|| Some(object_time(now))),
-            message: Some(message),
-            reason: Some(reason.to_owned()),
-            status: status.to_owned(),
-            type_: type_.to_owned(),
-        }
-    });
-    owned.chain(others).collect()
+        .filter(|condition| !FROM_THE_NODE.contains(&condition.type_.as_str()));
+    std::iter::once(ready).chain(others.cloned()).collect()
 }
 
 trait EqualButForHeartbeats {

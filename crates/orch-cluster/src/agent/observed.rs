@@ -39,11 +39,14 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// Probe results, by container.
     pub health: BTreeMap<ContainerId, Health>,
+    /// Containers that were stopped because a probe failed. The kubelet starts such a one again whatever it ended
+    /// with, unless the policy is `Never`; and like the kubelet, an agent that is replaced forgets.
+    pub unhealthy: BTreeSet<ContainerId>,
     /// What went wrong short of a container, by container name.
     pub failures: BTreeMap<String, Failure>,
     /// Why the pod has no sandbox.
     pub sandbox_failure: Option<Failure>,
-    /// Why the pod cannot run on this node at all.
+    /// Why the pod cannot run on this node at all; nothing of it is started.
     pub refusal: Option<Refusal>,
     /// What is being done and has not come back yet.
     pub busy: Busy,
@@ -156,14 +159,16 @@ impl<'a> View<'a> {
             .chain(main.map(|main| (Role::Main, main)))
     }
 
-    /// The sandbox that containers can run in: the newest that is ready.
+    /// The sandbox that containers can run in: the newest that is ready; if none is, the newest whose state nobody
+    /// knows (somebody paused it, say). In such a one nothing is started, and what runs in it is left alone, until
+    /// it is known again.
     pub fn sandbox(&self) -> Option<&'a Sandbox> {
-        let ready = self
-            .observed
-            .sandboxes
-            .iter()
-            .filter(|sandbox| sandbox.state == SandboxState::Ready);
-        ready.max_by_key(|sandbox| sandbox.attempt)
+        let newest = |state: SandboxState| {
+            let all = self.observed.sandboxes.iter();
+            all.filter(|sandbox| sandbox.state == state)
+                .max_by_key(|sandbox| sandbox.attempt)
+        };
+        newest(SandboxState::Ready).or_else(|| newest(SandboxState::Unknown))
     }
 
     /// The newest container of that name.

@@ -55,6 +55,8 @@ pub(crate) enum Check {
         /// Which port.
         port: u16,
     },
+    /// Cannot be made, and this is why: it stays unknown.
+    Impossible(String),
 }
 
 /// What came of one check.
@@ -64,8 +66,8 @@ pub(crate) enum Outcome {
     Success,
     /// It failed, and this is what it said.
     Failure(String),
-    /// It could not be made; it counts for nothing.
-    Unknown,
+    /// It could not be made, for this reason; it counts for nothing.
+    Unknown(String),
 }
 
 /// One probe of one container.
@@ -144,9 +146,7 @@ impl Probes {
                 let Some(wanted) = wanted.as_ref().filter(|_| !self.all.contains_key(&key)) else {
                     continue;
                 };
-                let Some(check) = check(wanted, spec) else {
-                    continue;
-                };
+                let check = check(wanted, spec).unwrap_or_else(Check::Impossible);
                 let mut probe = Probe::new(spec, wanted, check, started_at);
                 probe.passes = match kind {
                     ProbeKind::Liveness => true,
@@ -197,7 +197,7 @@ impl Probes {
         let success = match outcome {
             Outcome::Success => true,
             Outcome::Failure(_) => false,
-            Outcome::Unknown => return false,
+            Outcome::Unknown(_) => return false,
         };
         probe.streak = if probe.streak.0 == success {
             (success, probe.streak.1.saturating_add(1))
@@ -281,26 +281,27 @@ impl Probe {
     }
 }
 
-fn check(probe: &v1::Probe, container: &v1::Container) -> Option<Check> {
+fn check(probe: &v1::Probe, container: &v1::Container) -> Result<Check, String> {
     if let Some(exec) = &probe.exec {
-        return Some(Check::Exec(exec.command.clone().unwrap_or_default()));
+        return Ok(Check::Exec(exec.command.clone().unwrap_or_default()));
     }
     if let Some(http) = &probe.http_get {
         return http_check(http, container);
     }
-    let tcp = probe.tcp_socket.as_ref()?;
-    Some(Check::Tcp {
+    let tcp = probe.tcp_socket.as_ref();
+    let tcp = tcp.ok_or_else(|| "only exec, httpGet and tcpSocket probes are supported".to_owned())?;
+    Ok(Check::Tcp {
         host: tcp.host.clone(),
         port: port(&tcp.port, container)?,
     })
 }
 
-/// The check of an `httpGet`; none if its port has a name that no port of the container has.
-pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) -> Option<Check> {
+/// The check of an `httpGet`; an error if its port has a name that no port of the container has.
+pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) -> Result<Check, String> {
     let path = http.path.as_deref().unwrap_or("/");
     let headers = http.http_headers.iter().flatten();
     let slash = if path.starts_with('/') { "" } else { "/" };
-    Some(Check::Http {
+    Ok(Check::Http {
         host: http.host.clone().filter(|host| !host.is_empty()),
         port: port(&http.port, container)?,
         path: format!("{slash}{path}"),
@@ -310,172 +311,23 @@ pub(crate) fn http_check(http: &v1::HTTPGetAction, container: &v1::Container) ->
     })
 }
 
-fn port(port: &IntOrString, container: &v1::Container) -> Option<u16> {
+/// The number of a port, which may be given by the name that the container has for it.
+pub(crate) fn port(port: &IntOrString, container: &v1::Container) -> Result<u16, String> {
     let number = match port {
-        IntOrString::Int(number) => *number,
+        IntOrString::Int(number) => Some(*number),
         IntOrString::String(name) => {
             let mut named = container
                 .ports
                 .iter()
                 .flatten()
                 .filter(|port| port.name.as_ref() == Some(name));
-            named
-                .next()
-                .map(|port| port.container_port)
-                .or_else(|| name.parse().ok())?
+            let named = named.next().map(|port| port.container_port);
+            named.or_else(|| name.parse().ok())
         }
     };
-    u16::try_from(number).ok().filter(|port| *port > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agent::testkit::Model;
-
-    fn model(probes: &str) -> Model {
-        let spec = format!(r#"{{"containers": [{{"name": "c", "image": "i", {probes}}}]}}"#);
-        let mut model = Model::running(&spec);
-        // Reported ready before there were probes, it would count as adopted.
-        model.status = Default::default();
-        model
-    }
-
-    /// Lets `outcomes` come, one per due check, and notes the health of the container after each.
-    fn play(model: &mut Model, probes: &mut Probes, outcomes: &[(ProbeKind, bool)]) -> Vec<Health> {
-        let mut seen = Vec::new();
-        for (kind, success) in outcomes {
-            probes.sync(&model.view());
-            let key = loop {
-                model.now = probes.next_at().expect("a probe waits");
-                let due = probes.due(model.now);
-                let key = due
-                    .iter()
-                    .find(|(key, ..)| key.kind == *kind)
-                    .map(|(key, ..)| key.clone());
-                for (other, ..) in due.iter().filter(|(other, ..)| key.as_ref() != Some(other)) {
-                    probes.record(other, &Outcome::Unknown, model.now);
-                }
-                if let Some(key) = key {
-                    break key;
-                }
-            };
-            let outcome = if *success {
-                Outcome::Success
-            } else {
-                Outcome::Failure("no".into())
-            };
-            probes.record(&key, &outcome, model.now);
-            seen.push(probes.health().into_values().next().unwrap());
-        }
-        seen
-    }
-
-    #[test]
-    fn readiness_follows_its_thresholds() {
-        let mut model = model(
-            r#""readinessProbe": {"tcpSocket": {"port": 80}, "successThreshold": 2, "failureThreshold": 2}"#,
-        );
-        let outcomes = [true, true, false, true, false, false, true, true];
-        let outcomes: Vec<_> = outcomes
-            .into_iter()
-            .map(|success| (ProbeKind::Readiness, success))
-            .collect();
-        let ready: Vec<_> = play(&mut model, &mut Probes::default(), &outcomes)
-            .into_iter()
-            .map(|health| health.ready.unwrap())
-            .collect();
-        assert_eq!(ready, [false, true, true, true, true, false, false, true]);
-    }
-
-    #[test]
-    fn liveness_waits_for_startup_and_fails_for_good() {
-        let mut model = model(
-            r#""startupProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
-               "livenessProbe": {"tcpSocket": {"port": 80}, "failureThreshold": 2, "terminationGracePeriodSeconds": 3}"#,
-        );
-        let mut probes = Probes::default();
-        use ProbeKind::{Liveness, Startup};
-        let seen = play(
-            &mut model,
-            &mut probes,
-            &[
-                (Startup, false),
-                (Startup, true),
-                (Liveness, false),
-                (Liveness, false),
-            ],
-        );
-        assert_eq!(
-            seen.iter().map(|health| health.started).collect::<Vec<_>>(),
-            [Some(false), Some(true), Some(true), Some(true)]
-        );
-        assert!(seen[2].failed.is_none());
-        let failed = Unhealthy {
-            probe: "liveness",
-            grace: Some(Duration::from_secs(3)),
-        };
-        assert_eq!(seen[3].failed, Some(failed));
-        assert_eq!(
-            probes.next_at(),
-            None,
-            "nothing more is asked of a container that is to be killed"
-        );
-    }
-
-    #[test]
-    fn the_first_check_waits_for_the_initial_delay_and_later_ones_keep_the_period() {
-        let mut model = model(
-            r#""readinessProbe": {"tcpSocket": {"port": 80}, "initialDelaySeconds": 7, "periodSeconds": 5}"#,
-        );
-        let mut probes = Probes::default();
-        probes.sync(&model.view());
-        let start = model.now;
-        let mut at = Vec::new();
-        for _ in 0..3 {
-            model.now = probes.next_at().unwrap();
-            at.push(model.now.duration_since(start).as_secs());
-            for (key, ..) in probes.due(model.now) {
-                probes.record(
-                    &key,
-                    &Outcome::Success,
-                    add(model.now, Duration::from_millis(300)),
-                );
-            }
-        }
-        assert_eq!(at, [7, 12, 17]);
-    }
-
-    #[test]
-    fn an_adopted_container_stays_ready_until_its_probe_says_otherwise() {
-        let mut model = model(
-            r#""startupProbe": {"tcpSocket": {"port": 80}}, "readinessProbe": {"tcpSocket": {"port": 80}, "failureThreshold": 1}"#,
-        );
-        let mut probes = Probes::default();
-        play(
-            &mut model,
-            &mut probes,
-            &[(ProbeKind::Startup, true), (ProbeKind::Readiness, true)],
-        );
-        model.observed.health = probes.health();
-        model.report();
-        let mut adopted = Probes::default();
-        adopted.sync(&model.view());
-        let health = adopted.health().into_values().next().unwrap();
-        assert_eq!((health.started, health.ready), (Some(true), Some(true)));
-        let seen = play(&mut model, &mut adopted, &[(ProbeKind::Readiness, false)]);
-        assert_eq!(seen[0].ready, Some(false));
-    }
-
-    #[test]
-    fn a_named_port_is_looked_up() {
-        let container: v1::Container =
-            serde_json::from_str(r#"{"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}"#)
-                .unwrap();
-        let cases = [("web", Some(8080)), ("81", Some(81)), ("none", None)];
-        for (name, number) in cases {
-            assert_eq!(port(&IntOrString::String(name.into()), &container), number);
-        }
-        assert_eq!(port(&IntOrString::Int(70_000), &container), None);
-    }
+    let number = number.and_then(|number| u16::try_from(number).ok());
+    number.filter(|port| *port > 0).ok_or_else(|| match port {
+        IntOrString::Int(number) => format!("invalid port number: {number}"),
+        IntOrString::String(name) => format!("couldn't find port: {name:?} in container {}", container.name),
+    })
 }

@@ -1,35 +1,10 @@
-//! How a pod's requests and limits become its quality of service and its containers' shares.
+//! How a pod's requests and limits become its containers' shares.
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use orch_core::runtime::Resources;
 
-/// `Guaranteed`, `Burstable` or `BestEffort` (Kubernetes' `GetPodQOS`): guaranteed if every container has
-/// equal requests and limits of processor and memory, best effort if none has any.
-pub fn qos_class(pod: &Pod) -> &'static str {
-    let spec = pod.spec.as_ref();
-    let containers = spec
-        .into_iter()
-        .flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
-    let (mut any, mut all_guaranteed) = (false, true);
-    for container in containers {
-        for resource in ["cpu", "memory"] {
-            let limit = limit(container, resource)
-                .and_then(milli)
-                .filter(|value| *value > 0);
-            let request = request(container, resource)
-                .and_then(milli)
-                .filter(|value| *value > 0);
-            any |= limit.is_some() || request.is_some();
-            all_guaranteed &= limit.is_some() && request.or(limit) == limit;
-        }
-    }
-    match (any, all_guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
-}
+use crate::kinds::pod::resources::{QosClass, qos_class};
 
 /// What the container may use: shares from the processor request (1 processor: 1024), limits as they are,
 /// and how soon the kernel takes it when memory runs out (the kubelet's `GetContainerOOMScoreAdjust`).
@@ -51,9 +26,10 @@ pub(crate) fn resources(pod: &Pod, container: &Container, node_memory: Option<u6
 }
 
 fn oom_score_adj(pod: &Pod, container: &Container, node_memory: Option<u64>) -> i32 {
-    match (qos_class(pod), node_memory) {
-        ("Guaranteed", _) => -997,
-        ("BestEffort", _) | (_, None | Some(0)) => 1000,
+    let class = pod.spec.as_ref().map_or(QosClass::BestEffort, qos_class);
+    match (class, node_memory) {
+        (QosClass::Guaranteed, _) => -997,
+        (QosClass::BestEffort, _) | (_, None | Some(0)) => 1000,
         (_, Some(total)) => {
             let limit = || limit(container, "memory").and_then(value);
             let requested = request(container, "memory")
@@ -104,30 +80,6 @@ mod tests {
     use crate::agent::testkit::pod;
 
     #[test]
-    fn the_class_follows_from_requests_and_limits() {
-        let cases = [
-            (r#"{}"#, "BestEffort"),
-            (r#"{"requests": {"cpu": "100m"}}"#, "Burstable"),
-            (r#"{"limits": {"cpu": "1", "memory": "1Gi"}}"#, "Guaranteed"),
-            (
-                r#"{"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m"}}"#,
-                "Guaranteed",
-            ),
-            (
-                r#"{"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}"#,
-                "Burstable",
-            ),
-            (r#"{"limits": {"cpu": "1"}}"#, "Burstable"),
-        ];
-        for (resources, class) in cases {
-            let mut pod = pod("web");
-            let spec = pod.spec.as_mut().unwrap();
-            spec.containers[0].resources = serde_json::from_str(resources).unwrap();
-            assert_eq!(qos_class(&pod), class, "{resources}");
-        }
-    }
-
-    #[test]
     fn shares_and_scores_are_the_kubelets() {
         let cases = [
             (r#"{}"#, 2, None, 1000),
@@ -138,7 +90,7 @@ mod tests {
                 750,
             ),
             (
-                r#"{"limits": {"cpu": "2", "memory": "1Gi"}}"#,
+                r#"{"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}}"#,
                 2048,
                 Some(2000),
                 -997,

@@ -49,14 +49,21 @@ pub(crate) fn next(view: &View<'_>, role: Role, spec: &v1::Container) -> Next {
                 at: None,
                 backoff: kept(container),
             },
-            ContainerState::Exited { exit_code, .. } => after_end(policy, *exit_code == Some(0), || {
-                // A changed image has not failed yet.
-                if changed(container, spec) {
-                    (None, Duration::ZERO)
-                } else {
-                    delay_after(container, view.crash_backoff)
+            // A changed image has not failed yet, nor has it had its run, whatever the policy says of the old one.
+            ContainerState::Exited { .. } if role != Role::Init && changed(container, spec) => Next::Start {
+                at: None,
+                backoff: Duration::ZERO,
+            },
+            ContainerState::Exited { exit_code, .. } => {
+                // One that was stopped for its health did not end by itself: that it ended well is no success.
+                let success = *exit_code == Some(0);
+                let stopped = view.observed.unhealthy.contains(&container.id);
+                if stopped && policy == RestartPolicy::OnFailure {
+                    let (at, backoff) = delay_after(container, view.crash_backoff);
+                    return Next::Start { at, backoff };
                 }
-            }),
+                after_end(policy, success, || delay_after(container, view.crash_backoff))
+            }
             _ => Next::Runs,
         },
     }

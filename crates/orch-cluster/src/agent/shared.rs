@@ -1,9 +1,8 @@
 //! What the parts of one agent share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use orch_core::client::{ApiError, Client, DeleteParams, Deleted, Part, Target, WriteParams};
@@ -16,7 +15,8 @@ use tokio::task::AbortHandle;
 use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
-use super::volumes;
+use super::owner::Owner;
+use super::volumes::Place;
 use crate::events::Recorder;
 
 pub(crate) struct Shared {
@@ -32,10 +32,13 @@ pub(crate) struct Shared {
     pub(crate) probes: Semaphore,
     /// What pods may use, by resource name, in thousandths.
     pub(crate) allocatable_millis: BTreeMap<String, u64>,
-    /// The workers, by pod uid.
-    pub(crate) workers: Mutex<HashMap<String, WorkerHandle>>,
+    /// The workers, by pod uid. None once the agent is dropped: then there are no more.
+    pub(crate) workers: Mutex<Option<HashMap<String, WorkerHandle>>>,
     /// Uids of what is being removed because it belongs to no pod.
     pub(crate) orphans: Mutex<HashSet<String>>,
+    /// For whom everything is made. Known before the first worker is.
+    pub(crate) owner: OnceLock<Owner>,
+    place: OnceLock<Place>,
     operations: AtomicU64,
     pods: Arc<ApiResource>,
 }
@@ -78,14 +81,22 @@ impl Shared {
             starts: Semaphore::new(config.start_parallelism.max(1)),
             probes: Semaphore::new(config.probe_parallelism.max(1)),
             allocatable_millis,
-            workers: Mutex::default(),
+            workers: Mutex::new(Some(HashMap::new())),
             orphans: Mutex::default(),
+            owner: OnceLock::new(),
+            place: OnceLock::new(),
             operations: AtomicU64::new(1),
             pods: Arc::new(Pod::resource()),
             client,
             runtime,
             config,
         }
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        self.owner
+            .get()
+            .expect("the agent sets it before it makes its first worker")
     }
 
     /// A number for an event in the order of events: what began under a lower one cannot know of it.
@@ -194,17 +205,16 @@ impl Shared {
         Ok(found.filter(|found| found.metadata.uid == meta.uid).map(Arc::new))
     }
 
-    /// Where the volumes of a pod lie.
-    pub(crate) fn volumes_of(&self, uid: &str) -> PathBuf {
-        // A uid is the store's own word, but it must never be a way out.
-        let name = uid.replace(['/', '.'], "_");
-        self.config.volumes_dir.join(name)
+    /// Where volumes lie.
+    pub(crate) fn place(&self) -> &Place {
+        let given = self.config.volumes_dir.as_deref();
+        self.place.get_or_init(|| Place::new(given, self.owner()))
     }
 
     /// Removes the volumes of a pod, of which nothing runs any more.
     pub(crate) async fn remove_volumes(&self, uid: &str) {
-        let directory = self.volumes_of(uid);
-        let removed = tokio::task::spawn_blocking(move || volumes::remove(&directory)).await;
+        let (place, pod) = (self.place().clone(), uid.to_owned());
+        let removed = tokio::task::spawn_blocking(move || place.remove(&pod)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(node = self.config.node_name, uid, %error, "volumes could not be removed");
         }

@@ -8,10 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orch_core::runtime::{Container, ContainerState, Sandbox};
 
 use super::conditions::conditions;
-use super::decide::{End, end_of};
+use super::decide::{End, end_of, may_run};
 use super::observed::{Failure, Past, Role, View, add};
-use super::qos::qos_class;
 use super::restart::{Next, next};
+use crate::kinds::pod::resources::qos_class;
 
 /// For so long after a failed pull the reason is the failure itself, then that it is being waited out.
 const FRESH_FAILURE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -22,20 +22,16 @@ pub fn status(view: &View<'_>) -> PodStatus {
     let end = end_of(view);
     let mut status = view.status.clone();
     status.observed_generation = view.pod.metadata.generation;
-    status.qos_class = Some(qos_class(view.pod).to_owned());
+    status.qos_class = view
+        .pod
+        .spec
+        .as_ref()
+        .map(|spec| qos_class(spec).as_str().to_owned());
     status.start_time.get_or_insert_with(|| time(view.now));
     status.host_ip = Some(view.host_ip.to_string());
     status.host_ips = Some(vec![HostIP {
         ip: view.host_ip.to_string(),
     }]);
-    if end == Some(End::Refused)
-        && let Some(refusal) = &view.observed.refusal
-    {
-        status.phase = Some("Failed".to_owned());
-        status.reason = Some(refusal.reason.to_owned());
-        status.message = Some(format!("Pod was rejected: {}", refusal.message));
-        return status;
-    }
     let initial = is_initial(view);
     let (mut init, mut main) = (Vec::new(), Vec::new());
     for (role, spec) in view.specs() {
@@ -47,7 +43,13 @@ pub fn status(view: &View<'_>) -> PodStatus {
         }
     }
     let final_phase = matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    if !final_phase {
+    let ends = matches!(end, Some(End::Deadline | End::Finished));
+    let runs = view.observed.busy.start.is_some() || view.observed.containers.iter().any(may_run);
+    if ends && runs {
+        // A final phase frees the pod's room and ports, so it waits for the last container (the kubelet's
+        // `mergePodStatus`).
+        status.phase.get_or_insert_with(|| "Pending".to_owned());
+    } else if !final_phase {
         status.phase = Some(phase(view, end.as_ref(), &init, &main).to_owned());
         if end == Some(End::Deadline) {
             status.reason = Some("DeadlineExceeded".to_owned());
@@ -167,6 +169,11 @@ fn state(
         Next::Start { at, .. } if end.is_none() => Some(at),
         _ => None,
     };
+    if comes.is_some()
+        && let Some(refusal) = &view.observed.refusal
+    {
+        return waiting(refusal.reason, Some(refusal.message.clone()));
+    }
     if comes.is_some()
         && let Some(failure) = view.observed.failures.get(&spec.name)
         && failure.image == spec.image.as_deref().unwrap_or_default()

@@ -1,15 +1,16 @@
 //! What a pod asks for that the runtime cannot give: refused where the pod could not work, warned of where
 //! it works with less.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Probe};
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe};
 use orch_core::runtime::Capabilities;
 
 use super::volumes::is_supported;
 
-/// Why a pod cannot run on a node, ever. Its phase becomes `Failed` with this reason.
+/// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
+/// Kubernetes has it of containers whose configuration is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// One word.
+    /// One word, as the containers' `waiting.reason` shows it.
     pub reason: &'static str,
     /// What is asked for, where, and what to do about it.
     pub message: String,
@@ -64,7 +65,7 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities) -> Support {
         ));
     }
     let refusal = (!complaints.is_empty()).then(|| Refusal {
-        reason: "UnsupportedByRuntime",
+        reason: "CreateContainerConfigError",
         message: complaints.join("; "),
     });
     Support { refusal, warnings }
@@ -138,11 +139,7 @@ fn refuse_in(
                 "{field}.{name}: only exec, httpGet and tcpSocket probes are supported"
             ));
         }
-        if probe
-            .http_get
-            .as_ref()
-            .is_some_and(|http| http.scheme.as_deref() == Some("HTTPS"))
-        {
+        if is_https(probe.http_get.as_ref()) {
             complaints.push(format!(
                 "{field}.{name}.httpGet.scheme: HTTPS is not supported; use HTTP or a tcpSocket probe"
             ));
@@ -153,12 +150,27 @@ fn refuse_in(
         .into_iter()
         .flat_map(|hooks| [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)]);
     for (name, hook) in hooks {
-        if hook.as_ref().is_some_and(|hook| hook.exec.is_some()) && !can.exec {
+        let Some(hook) = hook else { continue };
+        if hook.exec.is_some() && !can.exec {
             complaints.push(format!(
                 "{field}.lifecycle.{name}.exec: the {runtime} runtime cannot run commands in containers"
             ));
         }
+        if hook.tcp_socket.is_some() {
+            complaints.push(format!(
+                "{field}.lifecycle.{name}.tcpSocket: only exec, httpGet and sleep hooks are supported"
+            ));
+        }
+        if is_https(hook.http_get.as_ref()) {
+            complaints.push(format!(
+                "{field}.lifecycle.{name}.httpGet.scheme: HTTPS is not supported; use HTTP or an exec hook"
+            ));
+        }
     }
+}
+
+fn is_https(http: Option<&HTTPGetAction>) -> bool {
+    http.is_some_and(|http| http.scheme.as_deref() == Some("HTTPS"))
 }
 
 fn is_known(probe: &Probe) -> bool {
@@ -221,6 +233,26 @@ mod tests {
                 None,
             ),
             (r#""livenessProbe": {"tcpSocket": {"port": 1}}"#, None, None),
+            (
+                r#""livenessProbe": {"httpGet": {"port": 1, "scheme": "HTTPS"}}"#,
+                Some("livenessProbe.httpGet.scheme"),
+                None,
+            ),
+            (
+                r#""lifecycle": {"preStop": {"httpGet": {"port": 1, "scheme": "HTTPS"}}}"#,
+                Some("lifecycle.preStop.httpGet.scheme"),
+                None,
+            ),
+            (
+                r#""lifecycle": {"postStart": {"tcpSocket": {"port": 1}}}"#,
+                Some("lifecycle.postStart.tcpSocket"),
+                None,
+            ),
+            (
+                r#""lifecycle": {"preStop": {"httpGet": {"port": 1}}}"#,
+                None,
+                None,
+            ),
             (
                 r#""resources": {"limits": {"cpu": "1"}}"#,
                 None,

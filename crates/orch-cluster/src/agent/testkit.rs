@@ -11,7 +11,7 @@ use orch_core::runtime::{
 };
 
 use super::config::{AgentConfig, Backoff};
-use super::decide::{Action, Decision, decide};
+use super::decide::{Action, Decision, StopReason, decide};
 use super::observed::{Observed, View, add};
 use super::status::status;
 use super::translate::{Making, container_config};
@@ -45,6 +45,8 @@ pub(crate) struct Model {
     pub(crate) deleted: bool,
     backoff: Backoff,
     made: u32,
+    /// What stopped containers end with.
+    pub(crate) stop_code: i32,
 }
 
 impl Model {
@@ -57,6 +59,7 @@ impl Model {
             deleted: false,
             backoff: AgentConfig::new("n").crash_backoff,
             made: 0,
+            stop_code: 143,
         }
     }
 
@@ -172,13 +175,16 @@ impl Model {
                 created.state = ContainerState::Running { started_at: now };
             }
             Action::CancelStart => self.observed.busy.start = None,
-            Action::StopContainer { id, .. } => {
+            Action::StopContainer { id, reason, .. } => {
+                if matches!(reason, StopReason::Unhealthy(_)) {
+                    self.observed.unhealthy.insert(id.clone());
+                }
                 let index = self
                     .observed
                     .containers
                     .iter()
                     .position(|container| container.id == *id);
-                self.end(index.expect("only what exists is stopped"), 143);
+                self.end(index.expect("only what exists is stopped"), self.stop_code);
             }
             Action::RemoveContainer(id) => self.observed.containers.retain(|container| container.id != *id),
             Action::DeletePod => {

@@ -10,6 +10,7 @@ use orch_core::store::MemoryStore;
 use orch_core::testing::FakeRuntime;
 
 use super::*;
+use crate::agent::AgentConfig;
 use crate::manifest::ManifestKinds;
 
 const WEB: &str = "
@@ -204,4 +205,94 @@ async fn a_new_image_is_rolled_out_within_the_bounds() {
             Some("web:2")
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_whose_pods_no_node_can_run_makes_no_more_of_them() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let cluster = cluster(&store, &runtime).await;
+    let probe = "image: web:1\n        readinessProbe: {grpc: {port: 80}}";
+    cluster
+        .apply(&read(&WEB.replace("image: web:1", probe)))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let pods = cluster.client().api::<Pod>("default");
+    let pods = pods.list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(
+        pods.len(),
+        3,
+        "one for each replica, and none in place of another"
+    );
+    cluster.stop().await;
+}
+
+/// How often a pod was restarted; none if it is gone or not ready.
+async fn restarts(cluster: &Cluster, name: &str) -> Option<i32> {
+    let pod = cluster
+        .client()
+        .api::<Pod>("default")
+        .get_opt(name)
+        .await
+        .unwrap()?;
+    let status = pod.status?.container_statuses?.into_iter().next()?;
+    status.ready.then_some(status.restart_count)
+}
+
+async fn create_on(cluster: &Cluster, node: &str, name: &str) {
+    let pod = format!(
+        r#"{{"metadata": {{"name": "{name}", "namespace": "default"}},
+            "spec": {{"nodeName": "{node}", "containers": [{{"name": "c", "image": "web:1"}}]}}}}"#
+    );
+    let pod: Pod = serde_json::from_str(&pod).unwrap();
+    cluster.client().api::<Pod>("default").create(&pod).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_share_a_runtime_leave_each_others_pods_alone() {
+    let (store, runtime) = (Arc::new(MemoryStore::new()), Arc::new(FakeRuntime::new()));
+    let both = Cluster::builder(store)
+        .node("a", runtime.clone())
+        .node("b", runtime.clone());
+    let cluster = both.start().await.unwrap();
+    create_on(&cluster, "a", "one").await;
+    create_on(&cluster, "b", "two").await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(restarts(&cluster, "one").await, Some(0));
+    assert_eq!(restarts(&cluster, "two").await, Some(0));
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clusters_that_share_a_runtime_leave_each_others_pods_alone() {
+    let runtime = Arc::new(FakeRuntime::new());
+    let one = cluster(&Arc::new(MemoryStore::new()), &runtime).await;
+    create_on(&one, "node-1", "web").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let other = cluster(&Arc::new(MemoryStore::new()), &runtime).await;
+    create_on(&other, "node-1", "web").await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(restarts(&one, "web").await, Some(0));
+    assert_eq!(restarts(&other, "web").await, Some(0));
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_with_an_identity_of_its_own_clears_up_behind_one_whose_store_is_lost() {
+    let runtime = Arc::new(FakeRuntime::new());
+    let start = async || {
+        let config = AgentConfig::new("node-1").cluster_id("mine");
+        let builder = Cluster::builder(Arc::new(MemoryStore::new()));
+        builder.node_with(config, runtime.clone()).start().await.unwrap()
+    };
+    let first = start().await;
+    create_on(&first, "node-1", "web").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(restarts(&first, "web").await, Some(0));
+    first.stop().await;
+    let second = start().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(runtime.leaks(), [] as [String; 0]);
+    second.stop().await;
 }

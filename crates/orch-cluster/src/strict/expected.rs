@@ -24,6 +24,14 @@ pub(super) enum Want {
 /// Strings longer than this are shown cut.
 const SHOWN: usize = 60;
 
+/// How messages begin about a string that is not base64.
+const NOT_BASE64: [&str; 4] = [
+    "Invalid symbol ",
+    "Invalid last symbol ",
+    "Invalid input length",
+    "Invalid padding",
+];
+
 /// Why a value does not fit, in one sentence; `error` is what serde says about it.
 pub(super) fn mismatch(want: Want, value: &Value, error: &str, hidden: bool) -> String {
     let got = if hidden {
@@ -67,6 +75,10 @@ fn own_words(value: &Value, got: &str, error: &str) -> String {
         Some((_, "IntOrString")) => format!("expected an integer or a string, got {got}"),
         Some((_, expected)) if error.starts_with("invalid ") => format!("expected {expected}, got {got}"),
         _ if value.is_object() || value.is_array() => error.to_owned(),
+        // Bytes; the words are the decoder's that k8s-openapi uses, and show a letter of what may be a secret.
+        _ if NOT_BASE64.iter().any(|words| error.starts_with(words)) => {
+            format!("expected base64, got {got}")
+        }
         _ => format!("invalid value {got}: {error}"),
     }
 }

@@ -131,7 +131,8 @@ pub(crate) fn container_reference(pod: &Pod, name: &str) -> ObjectReference {
 }
 
 pub(crate) async fn run_sandbox(shared: Arc<Shared>, pod: Arc<Pod>, attempt: u32) -> Done {
-    let config = sandbox_config(&pod, &shared.config, attempt);
+    let mut config = sandbox_config(&pod, &shared.config, attempt);
+    shared.owner().mark(&mut config.annotations);
     // The semaphore is never closed; a failure would only mean no bound.
     let _slot = shared.starts.acquire().await;
     Done::Sandbox(shared.runtime.run_sandbox(&config).await)
@@ -234,8 +235,10 @@ pub(crate) async fn remove_orphan(shared: Arc<Shared>, uid: String, snapshot: Sn
             .or(failed);
     }
     if let Some(error) = failed {
+        // The next listing finds it again; until then its volumes are in use.
         tracing::warn!(node = shared.config.node_name, uid, %error, "could not remove all that belongs to no pod");
+    } else {
+        shared.remove_volumes(&uid).await;
     }
-    shared.remove_volumes(&uid).await;
     shared.orphans.lock().remove(&uid);
 }

@@ -32,7 +32,7 @@ pub(crate) struct Start {
     pub(crate) attempt: u32,
     pub(crate) backoff: Duration,
     pub(crate) grace: Duration,
-    /// Ends the wait for an image.
+    /// Ends the wait for an image or a hook.
     pub(crate) cancel: Arc<Notify>,
 }
 
@@ -70,7 +70,8 @@ impl Start {
                 .get("memory")
                 .map(|millis| millis / 1000),
         };
-        let config = container_config(&self.pod, &self.spec, making);
+        let mut config = container_config(&self.pod, &self.spec, making);
+        self.shared.owner().mark(&mut config.annotations);
         let mut slot = self.shared.starts.acquire().await;
         let mut created = runtime.create_container(&self.sandbox.id, &config).await;
         if let Err(RuntimeError::ImageNotFound { .. }) = created {
@@ -184,14 +185,19 @@ impl Start {
             allocatable_memory: allocatable("memory") / 1000,
         };
         let env = environment(&self.spec, &found, &facts)?;
-        let directory = self
-            .shared
-            .volumes_of(self.pod.metadata.uid.as_deref().unwrap_or_default());
+        let place = self.shared.place().clone();
+        let directory = place.of(self.pod.metadata.uid.as_deref().unwrap_or_default());
         let volumes = volumes::plan(&self.spec, &directory, &found, &env, &facts)?;
         if volumes.is_empty() {
             return Ok((env, Vec::new()));
         }
-        let made = tokio::task::spawn_blocking(move || volumes.make()).await;
+        let make = move || {
+            if volumes.need_place() {
+                place.make().map_err(|error| VolumeError::place(&error))?;
+            }
+            volumes.make()
+        };
+        let made = tokio::task::spawn_blocking(make).await;
         // The task can only be lost with the whole runtime.
         let made = made.unwrap_or_else(|_| Err(VolumeError::interrupted()));
         Ok((env, made?))
@@ -206,8 +212,12 @@ impl Start {
             .and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return };
         let pod_ip = self.sandbox.ip().unwrap_or_else(|| self.shared.config.host_ip());
-        let outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT).await;
-        if let Outcome::Failure(said) = outcome {
+        let outcome = tokio::select! {
+            outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT) => outcome,
+            // The pod ends: the container is stopped with the others, hook or not.
+            () = self.cancel.notified() => return,
+        };
+        if let Outcome::Failure(said) | Outcome::Unknown(said) = outcome {
             self.shared.recorder.warning(
                 about,
                 "FailedPostStartHook",

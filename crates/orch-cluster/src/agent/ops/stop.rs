@@ -44,7 +44,7 @@ impl Stop {
         let mut grace = self.grace;
         if let Some((spec, hook)) = hook.filter(|_| self.hook && !self.grace.is_zero()) {
             let outcome = run_hook(&self.shared, &self.id, self.pod_ip, spec, hook, self.grace).await;
-            if let Outcome::Failure(said) = outcome {
+            if let Outcome::Failure(said) | Outcome::Unknown(said) = outcome {
                 let about = container_reference(&self.pod, &self.name);
                 self.shared.recorder.warning(
                     &about,
@@ -66,7 +66,7 @@ impl Stop {
     }
 }
 
-/// Runs a lifecycle hook.
+/// Runs a lifecycle hook. Unlike a probe, one that could not be run has failed: it is not tried again.
 pub(super) async fn run_hook(
     shared: &Shared,
     id: &ContainerId,
@@ -80,12 +80,10 @@ pub(super) async fn run_hook(
         return Outcome::Success;
     }
     let check = match (&hook.exec, &hook.http_get) {
-        (Some(exec), _) => Some(Check::Exec(exec.command.clone().unwrap_or_default())),
-        (None, Some(http)) => http_check(http, spec),
-        (None, None) => None,
+        (Some(exec), _) => Check::Exec(exec.command.clone().unwrap_or_default()),
+        (None, Some(http)) => http_check(http, spec).unwrap_or_else(Check::Impossible),
+        // Pods with other hooks are not run.
+        (None, None) => Check::Impossible("only exec, httpGet and sleep hooks are supported".to_owned()),
     };
-    match check {
-        Some(check) => prober::run(&*shared.runtime, id, pod_ip, &check, timeout).await,
-        None => Outcome::Success,
-    }
+    prober::run(&*shared.runtime, id, pod_ip, &check, timeout).await
 }

@@ -232,3 +232,96 @@ async fn hooks_run_around_a_containers_life() {
     world.until_gone("web").await;
     assert_eq!(begun.elapsed().as_secs(), 7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_a_port_that_has_no_such_name_keeps_the_container_unready_and_says_why() {
+    let world = World::new().await;
+    let spec = r#"{"containers": [{"name": "c", "image": "web:1",
+        "readinessProbe": {"httpGet": {"port": "nowhere"}}}]}"#;
+    world.create("web", spec).await;
+    world.until("web", |pod| phase(pod) == "Running").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let pod = world.pod("web").await;
+    assert!(!is_ready(&pod));
+    assert_eq!(restarts(&pod), 0);
+    assert!(world.reasons().await.contains(&"Unhealthy".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_start_hook_that_hangs_does_not_hold_the_pods_deletion() {
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().exec(|_| Program::new().wait()));
+    let world = World::on(runtime).await;
+    let spec = r#"{"terminationGracePeriodSeconds": 5, "containers": [{"name": "c", "image": "web:1",
+        "lifecycle": {"postStart": {"exec": {"command": ["hang"]}}}}]}"#;
+    world.create("web", spec).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.running("c").await.len(), 1);
+    let begun = tokio::time::Instant::now();
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.until_gone("web").await;
+    assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert_eq!(world.runtime.leaks(), [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_cannot_be_run_has_failed() {
+    let hooks = [
+        (
+            r#""postStart": {"httpGet": {"port": "nowhere"}}"#,
+            "FailedPostStartHook",
+        ),
+        (
+            r#""postStart": {"exec": {"command": ["hello"]}}"#,
+            "FailedPostStartHook",
+        ),
+        (
+            r#""preStop": {"httpGet": {"port": "nowhere"}}"#,
+            "FailedPreStopHook",
+        ),
+    ];
+    for (hook, reason) in hooks {
+        let world = World::new().await;
+        world.runtime.inject(Call::Exec, Fault::Fails("no".into()), 1);
+        let spec = format!(
+            r#"{{"restartPolicy": "Never",
+                "containers": [{{"name": "c", "image": "web:1", "lifecycle": {{{hook}}}}}]}}"#
+        );
+        world.create("web", &spec).await;
+        if reason == "FailedPostStartHook" {
+            world.until("web", |pod| phase(pod) == "Failed").await;
+        } else {
+            world.until("web", is_ready).await;
+            let pods = world.client.api::<Pod>("default");
+            pods.delete("web", &DeleteParams::default()).await.unwrap();
+            world.until_gone("web").await;
+        }
+        assert!(world.reasons().await.contains(&reason.to_owned()), "{hook}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quality_of_service_stays_what_it_was_at_creation() {
+    let world = World::new().await;
+    let of = |pod: &Pod| pod.status.as_ref().and_then(|status| status.qos_class.clone());
+    let cases = [
+        (
+            r#""resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},"#,
+            "Guaranteed",
+        ),
+        (r#""resources": {"requests": {"cpu": "1"}},"#, "Burstable"),
+        ("", "BestEffort"),
+    ];
+    for (number, (resources, class)) in cases.into_iter().enumerate() {
+        let name = format!("web-{number}");
+        let spec = format!(r#"{{{resources} "containers": [{{"name": "c", "image": "web:1"}}]}}"#);
+        let created = world.create(&name, &spec).await;
+        assert_eq!(of(&created).as_deref(), Some(class));
+        assert_eq!(of(&world.until(&name, is_ready).await).as_deref(), Some(class));
+    }
+}

@@ -26,6 +26,7 @@ struct World {
     client: Client,
     runtime: FakeRuntime,
     agent: Option<Agent>,
+    volumes: tempfile::TempDir,
     _date: ThreadAnchor,
 }
 
@@ -42,6 +43,7 @@ impl World {
             client: client.build(),
             runtime,
             agent: None,
+            volumes: tempfile::tempdir().unwrap(),
             _date: date,
         };
         world.start_agent().await;
@@ -56,6 +58,7 @@ impl World {
     fn begin_agent(&mut self) {
         let config = AgentConfig::new("n1")
             .random(Random::seeded(2))
+            .volumes_dir(self.volumes.path())
             .capacity("cpu", "4")
             .capacity("memory", "8Gi");
         self.agent = Some(Agent::start(

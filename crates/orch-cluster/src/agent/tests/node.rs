@@ -40,9 +40,68 @@ async fn what_the_runtime_cannot_do_is_refused_with_the_field() {
     let world = World::on(FakeRuntime::with_capabilities(can)).await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}"#;
     world.create("web", spec).await;
-    let pod = world.until("web", |pod| phase(pod) == "Failed").await;
-    let status = pod.status.unwrap();
-    assert_eq!(status.reason.as_deref(), Some("UnsupportedByRuntime"));
-    assert!(status.message.unwrap().contains("spec.containers[0].ports"));
+    let pod = world
+        .until("web", |pod| waiting(pod) == Some("CreateContainerConfigError"))
+        .await;
+    assert_eq!(phase(&pod), "Pending");
+    let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
+    let state = status.state.as_ref().unwrap().waiting.as_ref().unwrap();
+    let message = state.message.as_ref().unwrap();
+    assert!(message.contains("spec.containers[0].ports"), "{message}");
     assert_eq!(world.runtime.count(Call::RunSandbox), 0);
+    assert!(world.reasons().await.contains(&"Unsupported".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_deleted_and_comes_back_has_a_lease_of_its_own() {
+    let world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let nodes = world.client.all::<Node>();
+    let leases = world.client.api::<Lease>("kube-node-lease");
+    let owner = |lease: Lease| lease.metadata.owner_references.unwrap()[0].uid.clone();
+    let first = nodes.get("n1").await.unwrap().metadata.uid.unwrap();
+    assert_eq!(owner(leases.get("n1").await.unwrap()), first);
+    nodes.delete("n1", &DeleteParams::default()).await.unwrap();
+    // As garbage collection does.
+    leases.delete("n1", &DeleteParams::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(
+        nodes.get_opt("n1").await.unwrap().is_none(),
+        "the test waits for less"
+    );
+    assert!(
+        leases.get_opt("n1").await.unwrap().is_none(),
+        "whose would it be?"
+    );
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let second = nodes.get("n1").await.unwrap().metadata.uid.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(owner(leases.get("n1").await.unwrap()), second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_node_says_of_itself_only_what_it_looked_at() {
+    let mut world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let nodes = world.client.all::<Node>();
+    let types = async || {
+        let conditions = nodes.get("n1").await.unwrap().status.unwrap().conditions.unwrap();
+        conditions
+            .into_iter()
+            .map(|condition| condition.type_)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types().await, ["Ready"]);
+    world.agent = None;
+    // As node lifecycle writes of a node that is silent, beside a condition that somebody else looks after.
+    let mut node = nodes.get("n1").await.unwrap();
+    let conditions = node.status.as_mut().unwrap().conditions.as_mut().unwrap();
+    for type_ in ["MemoryPressure", "example.com/Cool"] {
+        let condition = serde_json::json!({"type": type_, "status": "Unknown"});
+        conditions.push(serde_json::from_value(condition).unwrap());
+    }
+    nodes.update_status(&node).await.unwrap();
+    world.start_agent().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(types().await, ["Ready", "example.com/Cool"]);
 }

@@ -193,3 +193,92 @@ async fn calls_that_fail_are_tried_again_until_all_is_well() {
         }
     }
 }
+
+/// The directories of pods' volumes, however deep they lie.
+fn pods_with_volumes(world: &World) -> Vec<String> {
+    let inside = |path: std::path::PathBuf| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    let clusters = inside(world.volumes.path().to_owned());
+    let nodes = clusters.flat_map(|cluster| inside(cluster.path()));
+    let pods = nodes.flat_map(|node| inside(node.path()));
+    pods.map(|pod| pod.file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_go_after_their_containers_and_not_before() {
+    let mut world = World::new().await;
+    let spec = r#"{"volumes": [{"name": "v", "emptyDir": {}}], "containers": [{"name": "c", "image": "web:1",
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}"#;
+    world.create("web", spec).await;
+    let keep = world.create("keep", spec).await;
+    world.until("web", is_ready).await;
+    world.until("keep", is_ready).await;
+    world.agent = None;
+    assert_eq!(pods_with_volumes(&world).len(), 2);
+    world
+        .client
+        .api::<Pod>("default")
+        .delete("web", &DeleteParams::now())
+        .await
+        .unwrap();
+    world
+        .runtime
+        .inject(Call::RemoveSandbox, Fault::Fails("no".into()), 1);
+    world.start_agent().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.runtime.count(Call::RemoveSandbox), 1);
+    assert_eq!(
+        pods_with_volumes(&world).len(),
+        2,
+        "what is still there still has its volumes"
+    );
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        pods_with_volumes(&world),
+        [format!("pod-{}", keep.metadata.uid.unwrap())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_of_pods_that_nothing_is_left_of_go_when_an_agent_starts() {
+    let mut world = World::new().await;
+    let spec = r#"{"volumes": [{"name": "v", "emptyDir": {}}], "containers": [{"name": "c", "image": "web:1",
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}"#;
+    let pod = world.create("web", spec).await;
+    world.until("web", is_ready).await;
+    let name = format!("pod-{}", pod.metadata.uid.unwrap());
+    let own = |world: &World| {
+        let cluster = std::fs::read_dir(world.volumes.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        cluster.path().join("node-n1")
+    };
+    world.agent = None;
+    std::fs::create_dir(own(&world).join("pod-gone")).unwrap();
+    world.start_agent().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(pods_with_volumes(&world), [name]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_comes_while_an_agent_is_dropped_makes_no_worker() {
+    let mut world = World::new().await;
+    let agent = world.agent.take().unwrap();
+    let shared = agent.shared.clone();
+    drop(agent);
+    let router = crate::agent::Router {
+        shared: Arc::downgrade(&shared),
+        found: Arc::default(),
+    };
+    let pod = Arc::new(world.create("web", ONE).await);
+    router.route(&orch_core::cache::Change {
+        key: &orch_core::object::ObjectKey::new(Some("default"), "web"),
+        old: None,
+        new: Some(&pod),
+        old_controller: None,
+        controller: None,
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.containers().await, []);
+}

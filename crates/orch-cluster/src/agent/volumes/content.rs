@@ -1,12 +1,11 @@
 //! What the files of a volume hold.
 
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, Volume};
 
-use super::is_inside;
+use super::{beneath, is_inside};
 use crate::agent::downward::{self, Facts};
 use crate::agent::env::{EnvError, Sources};
 
@@ -199,22 +198,6 @@ fn missing(kind: &'static str, name: &str, optional: Option<bool>) -> Result<(),
 
 impl File {
     pub(super) fn write(&self, root: &Path) -> io::Result<()> {
-        let path = root.join(&self.path);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        // Readers see the old file or the new one.
-        let mut fresh = path.clone().into_os_string();
-        fresh.push(".new");
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        io::Write::write_all(&mut file, &self.data)?;
-        file.set_permissions(std::fs::Permissions::from_mode(self.mode))?;
-        std::fs::rename(fresh, path)
+        beneath::write(root, Path::new(&self.path), &self.data, self.mode)
     }
 }

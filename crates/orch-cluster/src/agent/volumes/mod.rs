@@ -1,14 +1,16 @@
 //! A pod's volumes: directories and files of the machine, made before a container is and mounted into it.
 //!
 //! `emptyDir`, `configMap`, `secret`, `downwardAPI` and `projected` volumes are directories below one of the
-//! agent's own, named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are written
-//! when a container starts, not while it runs.
+//! agent's own ([`Place`]), named by the pod's uid and the volume; `hostPath` is the machine's path itself. Files are
+//! written when a container starts, not while it runs.
 
+mod beneath;
 mod content;
+mod place;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +19,7 @@ use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume};
 use orch_core::runtime::Mount;
 
 use self::content::{Content, content};
+pub(crate) use self::place::Place;
 use super::downward::Facts;
 use super::env::{Source, Sources, expand};
 
@@ -34,6 +37,14 @@ impl VolumeError {
         Self {
             volume: String::new(),
             reason: "interrupted".to_owned(),
+        }
+    }
+
+    /// The directory for volumes cannot be used.
+    pub(crate) fn place(error: &io::Error) -> Self {
+        Self {
+            volume: String::new(),
+            reason: error.to_string(),
         }
     }
 }
@@ -140,10 +151,11 @@ pub(crate) fn plan(
         steps.push(Step {
             volume: volume.name.clone(),
             root,
-            content,
             sub_path,
             target: PathBuf::from(&mount.mount_path),
-            read_only: mount.read_only.unwrap_or_default(),
+            // As in Kubernetes: what the agent writes, containers only read.
+            read_only: matches!(content, Content::Files(_)) || mount.read_only.unwrap_or_default(),
+            content,
         });
     }
     Ok(Volumes { steps })
@@ -153,6 +165,12 @@ impl Volumes {
     /// Makes them; what is there already stays. Blocks.
     pub(crate) fn make(self) -> Result<Vec<Mount>, VolumeError> {
         self.steps.into_iter().map(Step::make).collect()
+    }
+
+    /// Whether any of them lies in the agent's own place.
+    pub(crate) fn need_place(&self) -> bool {
+        let on_host = |step: &Step| matches!(step.content, Content::Host(_));
+        !self.steps.iter().all(on_host)
     }
 
     /// Whether there are none.
@@ -176,11 +194,7 @@ impl Step {
 
     fn try_make(&self) -> io::Result<PathBuf> {
         match &self.content {
-            Content::Empty => {
-                std::fs::create_dir_all(&self.root)?;
-                // Whoever the containers run as may write, as in Kubernetes.
-                std::fs::set_permissions(&self.root, std::fs::Permissions::from_mode(0o777))?;
-            }
+            Content::Empty => self.make_empty()?,
             Content::Host(host) => check_host_path(host)?,
             Content::Files(files) => {
                 std::fs::create_dir_all(&self.root)?;
@@ -190,41 +204,29 @@ impl Step {
         if self.sub_path.is_empty() {
             return Ok(self.root.clone());
         }
-        let inside = self.root.join(&self.sub_path);
-        if !inside.exists() {
-            std::fs::create_dir_all(&inside)?;
+        beneath::sub_path(&self.root, Path::new(&self.sub_path))
+    }
+
+    /// Makes a directory in which whoever the containers run as may write, as in Kubernetes. One that is there is
+    /// theirs, mode and all.
+    fn make_empty(&self) -> io::Result<()> {
+        if self.root.exists() {
+            return Ok(());
         }
-        // A container may have put a link there that leads out of the volume.
-        let (root, inside) = (self.root.canonicalize()?, inside.canonicalize()?);
-        if inside.starts_with(&root) {
-            Ok(inside)
-        } else {
-            Err(io::Error::other("subPath leads out of the volume"))
-        }
+        let fresh = self.root.with_file_name(format!(".new-{}", self.volume));
+        std::fs::create_dir_all(&fresh)?;
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o777))?;
+        // Under its name it is whole, wherever this was cut off.
+        std::fs::rename(&fresh, &self.root)
     }
 }
 
-/// Removes all volumes of a pod. Blocks; done twice it does nothing.
-pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+/// Removes a directory with all in it; a link is removed itself. Blocks; done twice it does nothing.
+fn remove(directory: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
-}
-
-/// Removes the directories of pods that are not among `known`. Blocks.
-pub(crate) fn sweep(directory: &Path, known: &HashSet<String>) -> io::Result<()> {
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|uid| !known.contains(uid)) {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn mounted<'a>(pod: &'a Pod, container: &Container) -> impl Iterator<Item = &'a Volume> {
@@ -262,12 +264,14 @@ fn check_host_path(host: &HostPathVolumeSource) -> io::Result<()> {
         }
     };
     match host.type_.as_deref().unwrap_or_default() {
-        "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
+        // Kubernetes checks nothing of the type that is not named, and its runtimes make what is missing.
+        "" | "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
         "FileOrCreate" if !path.exists() => std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(path)
             .map(drop),
+        "" => Ok(()),
         "Directory" | "DirectoryOrCreate" => wants("directory", path.is_dir()),
         "File" | "FileOrCreate" => wants("file", path.is_file()),
         // Also sockets and devices, whose kind the mount does not depend on.

@@ -63,6 +63,7 @@ fn files_come_from_maps_secrets_and_the_pod_itself() {
             content,
             "{volume}"
         );
+        assert!(mounts[0].read_only, "{volume}");
         made(&own, volume, "").expect("making it again changes nothing");
     }
     let secret = directory.path().join("2/volumes/v/token");
@@ -77,14 +78,18 @@ fn an_empty_directory_keeps_what_is_in_it_until_the_pod_goes() {
     let directory = tempfile::tempdir().unwrap();
     let own = directory.path().join("u-1");
     let mounts = made(&own, r#""emptyDir": {}"#, "").unwrap();
+    assert!(!mounts[0].read_only);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&mounts[0].source), 0o777);
+    let closed = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(&mounts[0].source, closed).unwrap();
     std::fs::write(mounts[0].source.join("kept"), "x").unwrap();
     assert_eq!(made(&own, r#""emptyDir": {}"#, "").unwrap(), mounts);
     assert!(mounts[0].source.join("kept").exists());
+    assert_eq!(mode(&mounts[0].source), 0o700, "a container closed it");
     let sub = made(&own, r#""emptyDir": {}"#, r#", "subPathExpr": "d/$(N)""#).unwrap();
     assert!(sub[0].source.ends_with("volumes/v/d/7"), "{sub:?}");
-    sweep(directory.path(), &["u-1".to_owned()].into()).unwrap();
-    assert!(own.exists());
-    sweep(directory.path(), &std::collections::HashSet::new()).unwrap();
+    remove(&own).unwrap();
     assert!(!own.exists());
     remove(&own).unwrap();
 }
@@ -95,9 +100,12 @@ fn what_leads_out_or_is_not_there_is_refused() {
     let own = directory.path().join("u");
     std::fs::create_dir_all(own.join("volumes/v")).unwrap();
     std::os::unix::fs::symlink("/", own.join("volumes/v/link")).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), own.join("volumes/v/outside")).unwrap();
     let cases = [
         (r#""emptyDir": {}"#, r#", "subPath": "../x""#, "without '..'"),
         (r#""emptyDir": {}"#, r#", "subPath": "link/etc""#, "leads out"),
+        (r#""emptyDir": {}"#, r#", "subPath": "outside/new""#, "leads out"),
         (
             r#""configMap": {"name": "none"}"#,
             "",
@@ -123,6 +131,7 @@ fn what_leads_out_or_is_not_there_is_refused() {
         let error = made(&own, volume, mount).unwrap_err();
         assert!(error.contains(part) && error.contains("\"v\""), "{error}");
     }
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     assert!(made(&own, r#""configMap": {"name": "none", "optional": true}"#, "").is_ok());
 }
 
@@ -144,4 +153,20 @@ fn unknown_kinds_of_volumes_are_told_apart() {
             "{volume}"
         );
     }
+}
+
+#[test]
+fn a_host_path_of_no_type_is_made_if_it_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("some/where");
+    for type_ in ["", r#", "type": """#] {
+        let volume = format!(r#""hostPath": {{"path": "{}" {type_}}}"#, path.display());
+        let mounts = made(directory.path(), &volume, "").unwrap();
+        assert_eq!(mounts[0].source, path);
+        assert!(path.is_dir());
+        std::fs::remove_dir(&path).unwrap();
+    }
+    std::fs::write(&path, "a file").unwrap();
+    let volume = format!(r#""hostPath": {{"path": "{}"}}"#, path.display());
+    assert!(made(directory.path(), &volume, "").is_ok());
 }

@@ -84,7 +84,12 @@ impl Worker {
             }
             Done::SandboxInspected { id, result } => match result {
                 Ok(Some(sandbox)) => match self.observed.sandboxes.iter_mut().find(|known| known.id == id) {
-                    Some(known) if sandbox.state != SandboxState::Ready => *known = sandbox,
+                    // One that was ready and is again has nothing new; and an older look never brings one back.
+                    Some(known)
+                        if sandbox.state != SandboxState::Ready || known.state == SandboxState::Unknown =>
+                    {
+                        *known = sandbox;
+                    }
                     Some(_) => {}
                     None => self.needs_list = true,
                 },
@@ -263,7 +268,13 @@ impl Worker {
     }
 
     fn probed(&mut self, key: &ProbeKey, outcome: &Outcome, now: Timestamp) {
-        if let Outcome::Failure(said) = outcome
+        let said = match outcome {
+            Outcome::Success => None,
+            Outcome::Failure(said) => Some(format!("failed: {said}")),
+            // The kubelet's words.
+            Outcome::Unknown(said) => Some(format!("errored and resulted in unknown state: {said}")),
+        };
+        if let Some(said) = said
             && let Some(container) = self
                 .observed
                 .containers
@@ -279,7 +290,7 @@ impl Worker {
             let about = container_reference(&self.pod, &container.name);
             self.shared
                 .recorder
-                .warning(&about, "Unhealthy", format!("{kind} probe failed: {said}"));
+                .warning(&about, "Unhealthy", format!("{kind} probe {said}"));
         }
         if self.probes.record(key, outcome, now) {
             self.observed.health = self.probes.health();

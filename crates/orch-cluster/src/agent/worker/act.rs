@@ -101,6 +101,11 @@ impl Worker {
             StopReason::ImageChanged => format!("Container {name} definition changed, will be restarted"),
             _ => format!("Stopping container {name}"),
         };
+        if matches!(reason, StopReason::Unhealthy(_)) {
+            let listed = |id: &ContainerId| self.observed.containers.iter().any(|known| known.id == *id);
+            self.observed.unhealthy.retain(listed);
+            self.observed.unhealthy.insert(id.clone());
+        }
         // A stop under way is replaced by one with less grace; its hook has begun already.
         let replaced = self.stops.remove(&id);
         if let Some((running, _)) = &replaced {

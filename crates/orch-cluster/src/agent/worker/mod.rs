@@ -123,7 +123,7 @@ impl Worker {
         if let Some(refusal) = &found.refusal {
             self.shared
                 .recorder
-                .warning(&about, refusal.reason, refusal.message.as_str());
+                .warning(&about, "Unsupported", refusal.message.as_str());
         }
         self.observed.refusal = found.refusal;
     }
@@ -156,7 +156,9 @@ impl Worker {
         if let Some(uid) = self.take_volumes() {
             self.shared.remove_volumes(&uid).await;
         }
-        self.shared.workers.lock().remove(&self.uid);
+        if let Some(workers) = &mut *self.shared.workers.lock() {
+            workers.remove(&self.uid);
+        }
     }
 
     fn is_over(&self) -> bool {

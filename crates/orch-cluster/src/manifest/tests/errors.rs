@@ -175,6 +175,10 @@ fn secrets_are_not_shown() {
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: 'not base64: hunter2'\n  b: 12345\nstringData:\n  c: 67890\n",
     );
     assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(
+        told[0].contains("data.a: expected base64, got a string"),
+        "{told:#?}"
+    );
     for message in told {
         assert!(
             !["hunter2", "12345", "67890"]

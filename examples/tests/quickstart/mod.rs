@@ -1,0 +1,349 @@
+//! `quickstart` as its user meets it: what it runs on, what it refuses, what it leaves.
+
+mod engine;
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use super::built;
+use engine::{Answers, Engine};
+
+/// An address where no engine is.
+const NO_ENGINE: &str = "unix:///dev/null/docker.sock";
+
+fn quickstart(data: &Path, arguments: &[&str], docker_host: &str) -> Command {
+    let mut command = Command::new(built("quickstart"));
+    command
+        .arg("--data")
+        .arg(data)
+        .args(arguments)
+        .env("DOCKER_HOST", docker_host)
+        .env_remove("DOCKER_CONTEXT");
+    command
+}
+
+fn run(data: &Path, arguments: &[&str], docker_host: &str) -> Output {
+    quickstart(data, arguments, docker_host).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[track_caller]
+fn assert_said(output: &Output, success: bool, wanted: &[&str]) {
+    let said = said(output);
+    assert_eq!(output.status.success(), success, "{said}");
+    for words in wanted {
+        assert!(said.contains(words), "{words:?} is missing in:\n{said}");
+    }
+}
+
+/// A manifest of a namespace and a loose ReplicaSet in it, whose two pods are slow to end.
+fn loose(directory: &Path, image: &str) -> PathBuf {
+    let text = format!(
+        "
+apiVersion: v1
+kind: Namespace
+metadata: {{name: shop}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {{name: loose, namespace: shop}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: loose}}}}
+  template:
+    metadata: {{labels: {{app: loose}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{{name: main, image: {image}, command: [sh, -c, \"trap '' TERM; sleep 1000 & wait; wait\"]}}]
+"
+    );
+    let file = directory.join("loose.yaml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// What the process runtime still holds in this data directory.
+fn containers(data: &Path) -> usize {
+    data.join("processes/containers").read_dir().unwrap().count()
+}
+
+/// One that runs until it is told to end.
+struct Running {
+    data: PathBuf,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start(data: &Path, arguments: &[&str], docker_host: &str) -> Self {
+        let mut child = quickstart(data, arguments, docker_host)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            data: data.to_owned(),
+            child,
+            lines,
+        }
+    }
+
+    /// Waits for a line that holds these words; returns all until then.
+    fn until(&mut self, words: &str) -> String {
+        let mut seen = String::new();
+        for line in self.lines.by_ref() {
+            seen += &line.unwrap();
+            seen.push('\n');
+            if seen.lines().next_back().unwrap().contains(words) {
+                return seen;
+            }
+        }
+        panic!("it ended without saying {words:?}:\n{seen}");
+    }
+
+    fn interrupt(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    /// After a failed test nothing goes on.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            let manifest = self.data.with_file_name("loose.yaml");
+            let _ = quickstart(&self.data, &["--clean"], NO_ENGINE)
+                .arg(manifest)
+                .status();
+        }
+    }
+}
+
+/// The names, restarts and states in the last pod table of what was said.
+fn pods(said: &str) -> Vec<Vec<&str>> {
+    let lines: Vec<_> = said.lines().collect();
+    let head = lines.iter().rposition(|line| line.starts_with("NAME ")).unwrap();
+    let rows = lines[head + 1..].iter().take_while(|line| !line.is_empty());
+    rows.map(|row| row.split_whitespace().take(4).collect()).collect()
+}
+
+#[test]
+fn the_shipped_manifest_heals_rolls_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let output = run(&data, &[], NO_ENGINE);
+    assert_said(
+        &output,
+        true,
+        &[
+            "runtime: process (Docker cannot be used: ",
+            NO_ENGINE,
+            "deployment/web created",
+            "applied to ready ",
+            "killed to ready again ",
+            "rolled to the new version ",
+            "rolled back ",
+            "cleaned up",
+        ],
+    );
+    assert_eq!(containers(&data), 0);
+}
+
+#[test]
+fn auto_takes_plain_processes_where_docker_cannot_run_the_images() {
+    let absent = || Answers {
+        image: 404,
+        dies: false,
+    };
+    for (engine, image, why) in [
+        (None, "host", "ssh://user@host"),
+        (Some(absent()), "host", "which Docker does not run"),
+        (
+            Some(absent()),
+            "Foo",
+            "image Foo: each part of its name must be small letters",
+        ),
+        (
+            Some(absent()),
+            "gone:1, imagePullPolicy: Never",
+            "image gone:1 is not present, and imagePullPolicy: Never forbids pulling",
+        ),
+        (
+            Some(absent()),
+            "gone:1",
+            "image gone:1 is not present and cannot be had",
+        ),
+        (
+            Some(Answers {
+                image: 200,
+                dies: false,
+            }),
+            "here:latest",
+            "IfNotPresent would run it as it is",
+        ),
+        (
+            Some(Answers {
+                image: 404,
+                dies: true,
+            }),
+            "gone:1",
+            "docker is unavailable: no engine answers",
+        ),
+    ] {
+        let engine = engine.map(Engine::start);
+        let host = engine.as_ref().map_or("ssh://user@host", Engine::address);
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let manifest = loose(dir.path(), image);
+        let output = run(&data, &[manifest.to_str().unwrap()], host);
+        assert_said(
+            &output,
+            true,
+            &["runtime: process (Docker cannot be used: ", why, "cleaned up"],
+        );
+        let asked = engine.map(|engine| engine.asked()).unwrap_or_default();
+        let pulled = asked.iter().any(|path| path.contains("/images/create"));
+        assert_eq!(
+            pulled,
+            why.contains("cannot be had") || why.contains("as it is"),
+            "{image}: {asked:?}"
+        );
+    }
+}
+
+#[test]
+fn docker_asked_for_by_name_is_not_replaced_by_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&dir.path().join("data"), &["--runtime", "docker"], NO_ENGINE);
+    assert_said(&output, false, &[NO_ENGINE]);
+}
+
+#[test]
+fn each_data_directory_has_containers_of_its_own_on_an_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let scope = |name: &str| {
+        let data = dir.path().join(name);
+        assert_said(
+            &run(&data, &["--runtime", "docker"], NO_ENGINE),
+            false,
+            &[NO_ENGINE],
+        );
+        std::fs::read_to_string(data.join("scope")).unwrap()
+    };
+    let (a, b) = (scope("a"), scope("b"));
+    assert_ne!(a, b);
+    assert_eq!(scope("a"), a, "and keeps it");
+}
+
+#[test]
+fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = loose(dir.path(), "host");
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+
+    let mut first = Running::start(&data, &arguments, NO_ENGINE);
+    let before = first.until("going on until Ctrl-C");
+    let output = run(&data, &arguments, NO_ENGINE);
+    assert_said(&output, false, &["state.redb: in use by another process"]);
+    first.interrupt();
+
+    let output = run(&data, &[arguments[0], "--runtime", "docker"], NO_ENGINE);
+    assert_said(
+        &output,
+        false,
+        &[
+            "run on the process runtime",
+            "--runtime process --clean",
+            "another --data",
+        ],
+    );
+
+    let mut again = Running::start(&data, &arguments, NO_ENGINE);
+    let after = again.until("going on until Ctrl-C");
+    assert!(after.contains("found 2 pods of an earlier run"), "{after}");
+    assert!(after.contains("everything is as it was, and left so"), "{after}");
+    assert_eq!(pods(&after), pods(&before));
+    assert_eq!(pods(&after).len(), 2);
+    again.interrupt();
+    assert_eq!(containers(&data), 2);
+
+    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["everything the manifest made is gone"]);
+    assert_eq!(containers(&data), 0);
+
+    // Nothing runs there any more: the next run may choose again.
+    let output = run(&data, &[arguments[0], "--runtime", "docker"], NO_ENGINE);
+    assert_said(&output, false, &[NO_ENGINE]);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_named() {
+    let output = run(Path::new("/dev/null/data"), &[], NO_ENGINE);
+    assert_said(&output, false, &["--data /dev/null/data: Not a directory"]);
+}
+
+#[test]
+fn a_bad_manifest_is_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = dir.path().join("bad.yaml");
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {A: 1, B: [2]}\nfoo: 3\n";
+    std::fs::write(&manifest, text).unwrap();
+    let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(
+        &output,
+        false,
+        &["bad.yaml:4 (", "data.A: ", "data.B: ", "bad.yaml:5 (", "foo"],
+    );
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_manifest_without_objects_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("empty.yaml");
+    std::fs::write(&manifest, "---\n# to be done\n---\n").unwrap();
+    let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(&output, false, &["empty.yaml: holds no objects"]);
+}
+
+#[test]
+fn a_deployment_of_no_pods_is_applied_and_not_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("zero.yaml");
+    let text = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: host, command: [sleep, \"1000\"]}]}
+";
+    std::fs::write(&manifest, text).unwrap();
+    let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(
+        &output,
+        true,
+        &[
+            "default/web is not killed or rolled: it wants no pods",
+            "cleaned up",
+        ],
+    );
+}
