@@ -58,6 +58,8 @@ pub(crate) enum Fault {
     Damaged(&'static str),
     #[error("the store is closed")]
     Closed,
+    #[error("writing into the file panicked")]
+    Panicked,
     #[error("an earlier commit failed, open the store anew: {0}")]
     Failed(Arc<Fault>),
 }

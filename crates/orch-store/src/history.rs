@@ -1,4 +1,4 @@
-//! Rows of changes: written by the group, read by resumed watches and lists of the past.
+//! Rows of changes: written by a checkpoint, read by resumed watches and lists of the past.
 
 use bytes::Bytes;
 use orch_core::store::changelog::{Record, Version};
@@ -52,7 +52,12 @@ impl RowWriter {
         self.last = (revision.get(), position);
     }
 
-    /// The rows, and how many bytes of rows there have ever been.
+    /// The rows that are closed, but for those given before.
+    pub(crate) fn sealed(&mut self) -> Vec<(RowKey, Vec<u8>)> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// The rows that were not given before, and how many bytes of rows there have ever been.
     pub(crate) fn finish(mut self) -> (Vec<(RowKey, Vec<u8>)>, u64) {
         self.seal();
         (self.sealed, self.end)

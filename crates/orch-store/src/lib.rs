@@ -1,21 +1,28 @@
 //! A durable [`Store`](orch_core::store::Store) in one [redb](https://docs.rs/redb) file.
 //!
 //! [`RedbStore`] acknowledges a commit once it is on disk, and shares the cost of getting it there: commits
-//! that wait at the same time go into one redb transaction with one sync. Past values are kept for as long as
+//! that wait at the same time go into a journal with one sync, and into redb's file later, many such groups at
+//! once. What is not there yet is read from memory. Past values are kept for as long as
 //! [`RedbStoreOptions`] say, so lists can be paged as one snapshot, and watches resume, also after the file
 //! was closed and opened again. `docs/format.md` in this crate describes the file to the byte.
 
+mod answers;
+mod checkpoint;
+mod checkpointer;
 mod error;
 mod format;
 mod group;
 mod history;
 mod journal;
+mod layer;
 mod list;
 mod open;
 mod options;
 mod queue;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

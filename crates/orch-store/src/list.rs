@@ -10,13 +10,13 @@ use orch_core::store::{Entry, Key, ListOptions, Page, Prefix, ReadError, Revisio
 use crate::error::Fault;
 use crate::format::read_value;
 use crate::history::RowReader;
-use crate::snapshot::{Shared, Snapshot};
+use crate::snapshot::{Recent, Shared, Snapshot};
 
 /// Entries read before other tasks may run.
 const STEP: usize = 256;
 
 pub(crate) async fn list(shared: &Shared, prefix: &Prefix, options: ListOptions) -> Result<Page, ReadError> {
-    let snapshot = shared.snapshot()?;
+    let (snapshot, recent) = shared.snapshot_since(options.at)?;
     let at = options.at.unwrap_or(snapshot.revision);
     if at > snapshot.revision {
         return Err(ReadError::Future {
@@ -38,7 +38,8 @@ pub(crate) async fn list(shared: &Shared, prefix: &Prefix, options: ListOptions)
         .from
         .unwrap_or_default()
         .max(Key::from(prefix.bytes().clone()));
-    let undone = undo(shared, &snapshot, prefix, &from, at)?;
+    let undone = undo(&snapshot, &recent, prefix, &from, at)?;
+    drop(recent);
 
     let mut entries = Vec::new();
     let mut next = Some(from);
@@ -70,35 +71,31 @@ type Undone = BTreeMap<Key, Option<Version>>;
 
 /// What the keys from `from` on held at `at`, those that changed since.
 fn undo(
-    shared: &Shared,
     snapshot: &Snapshot,
+    recent: &Recent,
     prefix: &Prefix,
     from: &Key,
     at: Revision,
 ) -> Result<Undone, Fault> {
     let mut undone = Undone::new();
-    if at == snapshot.revision {
-        return Ok(undone);
-    }
-    // The oldest change after `at` tells.
-    if let Some(commits) = shared.log.commits(at, snapshot.revision) {
-        for record in commits.iter().flat_map(|commit| commit.records()) {
-            if record.key >= *from && prefix.contains(&record.key) {
-                undone
-                    .entry(record.key.clone())
-                    .or_insert_with(|| record.previous.clone());
+    // The oldest change after `at` tells: first those that only the file has.
+    if at < recent.after {
+        for row in snapshot.base.rows_after(at)? {
+            let (_, row) = row?;
+            for change in RowReader::new(row.value())?.0 {
+                let change = change?;
+                if change.revision > at && change.key >= from.as_ref() && change.is_under(prefix) {
+                    let key = Key::from(Bytes::copy_from_slice(change.key));
+                    undone.entry(key).or_insert_with(|| change.previous());
+                }
             }
         }
-        return Ok(undone);
     }
-    for row in snapshot.rows_after(at)? {
-        let (_, row) = row?;
-        for change in RowReader::new(row.value())?.0 {
-            let change = change?;
-            if change.revision > at && change.key >= from.as_ref() && change.is_under(prefix) {
-                let key = Key::from(Bytes::copy_from_slice(change.key));
-                undone.entry(key).or_insert_with(|| change.previous());
-            }
+    for record in recent.commits.iter().flat_map(|commit| commit.records()) {
+        if record.key >= *from && prefix.contains(&record.key) {
+            undone
+                .entry(record.key.clone())
+                .or_insert_with(|| record.previous.clone());
         }
     }
     Ok(undone)
@@ -106,26 +103,30 @@ fn undo(
 
 /// The entries from `start` on: those of the snapshot, but for what is undone.
 fn merge<'a>(
-    snapshot: &Snapshot,
+    snapshot: &'a Snapshot,
     prefix: &'a Prefix,
-    start: &Key,
+    start: &'a Key,
     undone: &'a Undone,
 ) -> Result<impl Iterator<Item = Result<Entry, Fault>> + use<'a>, Fault> {
-    let mut stored = snapshot.current.range::<&[u8]>(start.as_ref()..)?.peekable();
-    let mut undone = undone.range(start.clone()..).peekable();
+    let mut stored = snapshot.base.current.range::<&[u8]>(start.as_ref()..)?.peekable();
+    let not_in_file = over(
+        snapshot.fresh.range(prefix, start),
+        snapshot.frozen.range(prefix, start),
+    );
+    let mut over_file = over(undone.range(start.clone()..), not_in_file).peekable();
     Ok(std::iter::from_fn(move || {
         loop {
             // A fault counts as a key here, to be told of below.
-            let order = match (stored.peek(), undone.peek()) {
+            let order = match (stored.peek(), over_file.peek()) {
                 (Some(Ok((key, _))), None) if !key.value().starts_with(prefix.as_ref()) => return None,
-                (Some(Ok((key, _))), Some((before, _))) => key.value().cmp(before.as_ref()),
+                (Some(Ok((key, _))), Some((newer, _))) => key.value().cmp(newer.as_ref()),
                 (None, Some(_)) => Ordering::Greater,
                 (Some(_), _) => Ordering::Less,
                 (None, None) => return None,
             };
             let current = if order.is_le() { stored.next() } else { None };
             let entry = if order.is_ge() {
-                let (key, version) = undone.next()?;
+                let (key, version) = over_file.next()?;
                 let Some(version) = version else { continue };
                 Ok(version.entry(key))
             } else {
@@ -137,4 +138,21 @@ fn merge<'a>(
             return Some(entry);
         }
     }))
+}
+
+/// Both, in order of their keys; where both have a key, what `upper` says of it.
+fn over<'a>(
+    upper: impl Iterator<Item = (&'a Key, &'a Option<Version>)>,
+    lower: impl Iterator<Item = (&'a Key, &'a Option<Version>)>,
+) -> impl Iterator<Item = (&'a Key, &'a Option<Version>)> {
+    let (mut upper, mut lower) = (upper.peekable(), lower.peekable());
+    std::iter::from_fn(move || {
+        let order = match (upper.peek(), lower.peek()) {
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+            (None, _) => Ordering::Greater,
+            (_, None) => Ordering::Less,
+        };
+        let below = if order.is_ge() { lower.next() } else { None };
+        if order.is_le() { upper.next() } else { below }
+    })
 }

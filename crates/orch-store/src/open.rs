@@ -8,6 +8,7 @@ use orch_core::random::Random;
 use orch_core::store::Revision;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableHandle};
 
+use crate::checkpoint::{File as Store, State};
 use crate::error::Fault;
 use crate::format::{
     CURRENT, FORMAT, HISTORY, META, META_COMPACTED, META_FORMAT, META_IDENTITY, sync_parent,
@@ -15,16 +16,14 @@ use crate::format::{
 use crate::group::Group;
 use crate::history::RowReader;
 use crate::journal::{Journal, Logged};
+use crate::layer::Pending;
+use crate::snapshot::Snapshot;
 use crate::{OpenError, RedbStoreOptions};
 
-/// An open file and where its history stands.
+/// An open file with its journal.
 pub(crate) struct Opened {
-    pub(crate) database: Database,
+    pub(crate) file: Store,
     pub(crate) journal: Journal,
-    pub(crate) revision: Revision,
-    pub(crate) compacted: Revision,
-    /// Offsets of the first byte of history that is held, and of the end, in all rows ever written.
-    pub(crate) history: std::ops::Range<u64>,
 }
 
 pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, OpenError> {
@@ -39,41 +38,44 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
     // Also if it is there already: who made it may have been killed before its name was durable.
     sync_parent(path).map_err(io)?;
     let damaged = |fault| failed(path, &fault);
-    let mut state = read_state(&database).map_err(damaged)?;
-    let (mut journal, logged) =
-        Journal::open(path, state.identity, options.journal_bytes).map_err(|error| match error.kind() {
+    let (identity, state) = read_state(&database).map_err(damaged)?;
+    let (journal, logged) =
+        Journal::open(path, identity, state.revision, options.journal_bytes).map_err(|error| match error
+            .kind()
+        {
             io::ErrorKind::InvalidData => OpenError::Damaged {
                 path: path.to_owned(),
                 reason: error.to_string(),
             },
             _ => io(error),
         })?;
-    if !logged.is_empty() {
-        replay(&database, &mut state, logged).map_err(damaged)?;
-        journal.restart().map_err(io)?;
-    }
-    Ok(Opened {
+    let mut file = Store {
         database,
-        journal,
-        revision: state.revision,
-        compacted: state.compacted,
-        history: state.history,
-    })
+        state,
+        keep_bytes: options.history_bytes,
+    };
+    if !logged.is_empty() {
+        replay(&mut file, logged).map_err(damaged)?;
+    }
+    Ok(Opened { file, journal })
 }
 
 /// Writes into the file what only the journal had.
-fn replay(database: &Database, state: &mut FileState, logged: Vec<Logged>) -> Result<(), Fault> {
-    if logged.first().is_some_and(|first| first.after > state.revision) {
+fn replay(file: &mut Store, logged: Vec<Logged>) -> Result<(), Fault> {
+    let snapshot = Snapshot::of(file.base()?, file.state.compacted);
+    if logged
+        .first()
+        .is_some_and(|first| first.after > snapshot.revision)
+    {
         return Err(Fault::Damaged(
             "its journal continues a newer file: put that file back, or remove the journal to lose what was written since",
         ));
     }
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
-    let mut group = Group::begin(&txn, state.revision, state.history.end)?;
+    let mut compacted = snapshot.compacted;
+    let mut group = Group::begin(&snapshot);
     for record in logged {
-        state.compacted = state.compacted.max(record.compacted);
-        let held = state.revision.get().saturating_sub(record.after.get());
+        compacted = compacted.max(record.compacted);
+        let held = snapshot.revision.get().saturating_sub(record.after.get());
         for logged in record
             .txns
             .into_iter()
@@ -84,13 +86,12 @@ fn replay(database: &Database, state: &mut FileState, logged: Vec<Logged>) -> Re
             }
         }
     }
-    state.revision = group.revision();
-    let (_, end) = group.finish(&txn)?;
-    state.history.end = end;
-    let compacted = state.compacted.get().to_le_bytes();
-    txn.open_table(META)?
-        .insert(META_COMPACTED, compacted.as_slice())?;
-    txn.commit()?;
+    let mut pending = Pending::default();
+    pending.extend(&group.finish());
+    if !pending.commits.is_empty() || compacted > snapshot.compacted {
+        drop(snapshot);
+        file.checkpoint(&pending, compacted)?;
+    }
     Ok(())
 }
 
@@ -253,15 +254,8 @@ fn format_of(database: &Database) -> Result<Found, Fault> {
     })
 }
 
-/// Where the file itself stands, without its journal.
-struct FileState {
-    identity: u64,
-    revision: Revision,
-    compacted: Revision,
-    history: std::ops::Range<u64>,
-}
-
-fn read_state(database: &Database) -> Result<FileState, Fault> {
+/// The store's identity, and what the file itself holds, without its journal.
+fn read_state(database: &Database) -> Result<(u64, State), Fault> {
     let read = database.begin_read()?;
     let meta = read.open_table(META)?;
     let number = |name| -> Result<Option<u64>, Fault> {
@@ -283,10 +277,12 @@ fn read_state(database: &Database) -> Result<FileState, Fault> {
         None => (0, 0),
         Some((key, row)) => (key.value().0, offset(row.value())?),
     };
-    Ok(FileState {
-        identity: number(META_IDENTITY)?.ok_or(Fault::Damaged("it has no identity"))?,
+    let identity = number(META_IDENTITY)?.ok_or(Fault::Damaged("it has no identity"))?;
+    let state = State {
         revision: Revision::new(revision),
         compacted: Revision::new(number(META_COMPACTED)?.unwrap_or(0)),
         history: start..end,
-    })
+        garbage: true,
+    };
+    Ok((identity, state))
 }

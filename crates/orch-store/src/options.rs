@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use orch_core::store::changelog::LogBounds;
+
+use crate::layer::LIVE;
 use crate::{OpenError, RedbStore};
 
 /// How a [`RedbStore`] keeps its file.
@@ -20,16 +23,19 @@ pub struct RedbStoreOptions {
     pub(crate) history_bytes: u64,
     pub(crate) cache_bytes: usize,
     pub(crate) journal_bytes: usize,
+    /// Only tests have another.
+    pub(crate) live: LogBounds,
 }
 
 impl RedbStoreOptions {
-    /// 100,000 commits or 256 MiB of history, 256 MiB of cache, 16 MiB of journal.
+    /// 100,000 commits or 256 MiB of history, 256 MiB of cache, 32 MiB of journal.
     pub fn new() -> Self {
         Self {
             history_commits: 100_000,
             history_bytes: 256 << 20,
             cache_bytes: 256 << 20,
-            journal_bytes: 16 << 20,
+            journal_bytes: 32 << 20,
+            live: LIVE,
         }
     }
 
@@ -55,10 +61,12 @@ impl RedbStoreOptions {
         self
     }
 
-    /// How many bytes of commits may wait beside the file, in `<file>-journal`, until they are written into it.
+    /// How many bytes of commits may wait beside the file, in `<file>-journal` and `<file>-journal2`, until they are
+    /// written into it.
     ///
-    /// More makes sustained writing faster, less makes opening after a crash quicker and takes less disk: the
-    /// default is replayed in a fraction of a second.
+    /// A checkpoint writes what is in one of the two while commits go on in the other. More makes sustained writing
+    /// faster, up to what may wait in memory too (twice 8,192 commits or 16 MiB, the replaced values counted); less
+    /// makes opening after a crash quicker and takes less disk: the default is replayed in a fraction of a second.
     #[must_use]
     pub fn journal_bytes(mut self, bytes: usize) -> Self {
         self.journal_bytes = bytes;

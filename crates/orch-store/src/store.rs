@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use orch_core::store::changelog::{ChangeLog, LogBounds};
+use orch_core::store::changelog::ChangeLog;
 use orch_core::store::{
     CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
     Watch, WatchError,
 };
-use parking_lot::RwLock;
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
@@ -21,23 +20,18 @@ use crate::snapshot::{Shared, Snapshot};
 use crate::writer::Writer;
 use crate::{OpenError, RedbStoreOptions, list, open, watch};
 
-/// How much of the newest history is also held in memory, for watchers who keep up.
-const LIVE: LogBounds = LogBounds {
-    commits: 16_384,
-    bytes: 16 << 20,
-};
-
 /// A durable store in one file.
 ///
 /// Commits are written by one thread of the store's own, so that no sync ever blocks a task; those that wait
-/// together share one sync. Gets and lists read the file's cached pages in the caller's task: a get is a
+/// together share one sync of a journal beside the file. They stay in memory until a checkpoint brings them into
+/// the file, many at once, on a thread beside that one. Gets and lists read the file's cached pages in the caller's task: a get is a
 /// microsecond, less than handing it to another thread, and a list gives way to other tasks between hundreds
 /// of entries. A page that is not in memory is read from disk there and then, as any mapped file would be.
 ///
 /// Watches follow a short log in memory; who resumes from further back, or falls behind, reads history from
 /// the file until it meets that log.
 ///
-/// Dropping the store serves the commits that already wait, writes what makes the next opening quick, and ends
+/// Dropping the store serves the commits that already wait, brings everything into the file, and ends
 /// the thread; it blocks for that moment. [`close`](Self::close) does the same without blocking. Watches end
 /// with [`WatchError::Unavailable`].
 ///
@@ -76,17 +70,15 @@ impl RedbStore {
 
     pub(crate) fn open_with(path: &Path, options: &RedbStoreOptions) -> Result<Self, OpenError> {
         let opened = open::open(path, options)?;
-        let snapshot = Snapshot::take(&opened.database, opened.revision, opened.compacted);
-        let snapshot = snapshot.map_err(|fault| OpenError::Damaged {
+        let base = opened.file.base().map_err(|fault| OpenError::Damaged {
             path: path.to_owned(),
             reason: fault.to_string(),
         })?;
-        let shared = Arc::new(Shared {
-            snapshot: RwLock::new(Some(Arc::new(snapshot))),
-            log: ChangeLog::new(LIVE, opened.revision),
-        });
+        let snapshot = Snapshot::of(base, opened.file.state.compacted);
+        let revision = snapshot.revision;
+        let shared = Arc::new(Shared::new(snapshot, ChangeLog::new(options.live, revision)));
         let queue = Arc::new(Queue::new());
-        tracing::info!(path = %path.display(), revision = %opened.revision, "store opened");
+        tracing::info!(path = %path.display(), %revision, "store opened");
         let writer = Writer::new(opened, shared.clone(), queue.clone(), options);
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()

@@ -124,6 +124,9 @@ impl Follower {
 }
 
 /// Reads on from `after` in the file, whole commits only.
+///
+/// What comes after the file's last is in the log. The log has let go of what a watcher asks of it only if
+/// it is compacted or in the file, so each look comes further.
 fn look(shared: &Shared, prefix: &Prefix, after: Revision) -> Result<Found, WatchError> {
     let snapshot = shared.snapshot()?;
     if after < snapshot.compacted {
@@ -134,7 +137,7 @@ fn look(shared: &Shared, prefix: &Prefix, after: Revision) -> Result<Found, Watc
     }
     let mut changes: Vec<(Revision, Change)> = Vec::new();
     let mut newest = after;
-    for (n, row) in snapshot.rows_after(after)?.enumerate() {
+    for (n, row) in snapshot.base.rows_after(after)?.enumerate() {
         let (_, row) = row?;
         for change in RowReader::new(row.value())?.0 {
             let change = change?;
@@ -158,7 +161,7 @@ fn look(shared: &Shared, prefix: &Prefix, after: Revision) -> Result<Found, Watc
         }
     }
     Ok(Found {
-        reached: snapshot.revision.max(newest),
+        reached: snapshot.base.revision.max(newest),
         changes,
     })
 }

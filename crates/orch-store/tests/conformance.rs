@@ -1,7 +1,7 @@
 //! The published suite, on a store in a file.
 
 use orch_core::store::Store;
-use orch_store::RedbStore;
+use orch_store::{RedbStore, RedbStoreOptions};
 
 async fn open() -> impl Store {
     let directory = tempfile::tempdir().expect("a directory");
@@ -10,3 +10,19 @@ async fn open() -> impl Store {
 }
 
 orch_core::store_conformance!(open);
+
+/// With a checkpoint every few commits, so that reads meet the file, what is on its way there, and what is not, in
+/// all proportions; and with large commits that go straight into the file.
+mod with_a_journal_of_2000_bytes {
+    use super::*;
+
+    async fn open() -> impl Store {
+        let directory = tempfile::tempdir().expect("a directory");
+        RedbStoreOptions::new()
+            .journal_bytes(2_000)
+            .open(directory.path().join("state.redb"))
+            .expect("a new store")
+    }
+
+    orch_core::store_conformance!(open);
+}

@@ -144,7 +144,7 @@ async fn a_watcher_far_behind_reads_the_file_and_then_lives_on() {
     let mut watch = store.watch(&"a/".into(), Revision::ZERO).await.unwrap();
     let mut quiet = store.watch(&"q".into(), Revision::ZERO).await.unwrap();
     // More than the log in memory holds.
-    let value = bytes::Bytes::from(vec![7; 100_000]);
+    let value = bytes::Bytes::from(vec![7; 200_000]);
     for n in 0..300 {
         put(
             &store,

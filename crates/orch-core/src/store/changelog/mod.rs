@@ -129,11 +129,11 @@ impl ChangeLog {
     /// # Panics
     ///
     /// If the commit's revision does not follow the newest one: the caller orders its commits.
-    pub fn append(&self, commit: Commit) -> Appended {
+    pub fn append(&self, commit: impl Into<Arc<Commit>>) -> Appended {
+        let commit = commit.into();
         let mut appended = Appended::default();
         let mut state = self.0.lock();
         assert_eq!(commit.revision, state.newest.next(), "commits come in order");
-        let commit = Arc::new(commit);
         state.newest = commit.revision;
         state.bytes += commit.cost();
         state

@@ -1,0 +1,160 @@
+//! Brings commits into the file, and removes history that is no longer wanted.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use orch_core::store::Revision;
+use redb::{Database, ReadableTable, Table, WriteTransaction};
+
+use crate::error::Fault;
+use crate::format::{CURRENT, HISTORY, META, META_COMPACTED, VALUE_HEADER, write_value};
+use crate::history::{RowKey, RowWriter};
+use crate::layer::Pending;
+use crate::snapshot::Base;
+
+/// Rows of compacted history that a checkpoint removes beyond twice as many as it writes: it neither takes
+/// long nor falls behind.
+const ROWS_REMOVED: usize = 256;
+
+/// The open file and where its history stands.
+pub(crate) struct File {
+    pub(crate) database: Database,
+    pub(crate) state: State,
+    /// Most bytes of history.
+    pub(crate) keep_bytes: u64,
+}
+
+/// What the file holds.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// All commits up to this one.
+    pub(crate) revision: Revision,
+    pub(crate) compacted: Revision,
+    /// Offsets of the first byte of history that is held, and of the end, in all rows ever written.
+    pub(crate) history: Range<u64>,
+    /// Whether rows may be left that compaction has made useless.
+    pub(crate) garbage: bool,
+}
+
+impl File {
+    /// The file as it is now.
+    pub(crate) fn base(&self) -> Result<Arc<Base>, Fault> {
+        Base::take(&self.database, self.state.revision)
+    }
+
+    /// Makes the file hold these commits, which follow its own, and forget what is compacted.
+    ///
+    /// Durable when it returns. After a fault it is not known whether the file holds them; it holds what it held.
+    pub(crate) fn checkpoint(&mut self, pending: &Pending, compacted: Revision) -> Result<Arc<Base>, Fault> {
+        let started = Instant::now();
+        let mut txn = self.database.begin_write()?;
+        // So that an opening after a crash need not walk the file.
+        txn.set_quick_repair(true);
+        let mut state = self.state.clone();
+        if compacted > state.compacted {
+            state.compacted = compacted;
+            state.garbage = true;
+        }
+        write_current(&txn, pending)?;
+        let rows = write_history(&txn, pending, &mut state)?;
+        self.forget(&txn, ROWS_REMOVED + 2 * rows, &mut state)?;
+        if state.compacted > self.state.compacted {
+            let stated = state.compacted.get().to_le_bytes();
+            txn.open_table(META)?.insert(META_COMPACTED, stated.as_slice())?;
+        }
+        txn.commit()?;
+        self.state = state;
+        tracing::debug!(
+            revision = %self.state.revision,
+            commits = pending.commits.len(),
+            rows,
+            elapsed = ?started.elapsed(),
+            "store: checkpoint"
+        );
+        self.base()
+    }
+
+    /// Removes up to `most` rows that are past compaction, or beyond the bound on bytes.
+    fn forget(&self, txn: &WriteTransaction, most: usize, state: &mut State) -> Result<(), Fault> {
+        let held = state.history.end - state.history.start;
+        if !state.garbage && held <= self.keep_bytes.saturating_add(self.keep_bytes / 16) {
+            return Ok(());
+        }
+        let mut history = txn.open_table(HISTORY)?;
+        for _ in 0..most {
+            let Some((key, size)) = removable(&history, state, self.keep_bytes)? else {
+                state.garbage = false;
+                return Ok(());
+            };
+            history.remove(key)?;
+            state.history.start += size;
+            state.compacted = state.compacted.max(Revision::new(key.0));
+        }
+        state.garbage = true;
+        Ok(())
+    }
+}
+
+fn write_current(txn: &WriteTransaction, pending: &Pending) -> Result<(), Fault> {
+    let mut current = txn.open_table(CURRENT)?;
+    for (key, version) in pending.layer.iter() {
+        match version {
+            Some(version) => {
+                let length = VALUE_HEADER + version.value.len();
+                write_value(current.insert_reserve(key.as_ref(), length)?.as_mut(), version);
+            }
+            None => {
+                current.remove(key.as_ref())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the rows of the commits that are not compacted already; how many.
+fn write_history(txn: &WriteTransaction, pending: &Pending, state: &mut State) -> Result<usize, Fault> {
+    let Some(last) = pending.commits.last() else {
+        return Ok(0);
+    };
+    state.revision = last.revision;
+    let mut history = txn.open_table(HISTORY)?;
+    let mut rows = RowWriter::new(state.history.end);
+    let mut written = 0;
+    let mut write = |sealed: Vec<(RowKey, Vec<u8>)>| -> Result<(), Fault> {
+        for (key, row) in sealed {
+            history.insert(key, row.as_slice())?;
+            written += 1;
+        }
+        Ok(())
+    };
+    for commit in &pending.commits {
+        // The last row is always there: it tells the revision.
+        if commit.revision <= state.compacted && commit.revision != state.revision {
+            continue;
+        }
+        for (position, record) in (0_u32..).zip(commit.records()) {
+            rows.push(commit.revision, position, record);
+        }
+        write(rows.sealed())?;
+    }
+    let (sealed, end) = rows.finish();
+    write(sealed)?;
+    state.history.end = end;
+    Ok(written)
+}
+
+/// The oldest row and its size, if compaction or the bound on bytes asks to remove it. The newest row stays:
+/// it tells the store's revision.
+fn removable(
+    history: &Table<'_, RowKey, &[u8]>,
+    state: &State,
+    keep_bytes: u64,
+) -> Result<Option<(RowKey, u64)>, Fault> {
+    let (Some((first, row)), Some((last, _))) = (history.first()?, history.last()?) else {
+        return Ok(None);
+    };
+    let key = first.value();
+    let past = key.0 <= state.compacted.get() || state.history.end - state.history.start > keep_bytes;
+    Ok((past && key != last.value()).then(|| (key, row.value().len() as u64)))
+}

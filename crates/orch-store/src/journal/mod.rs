@@ -1,0 +1,187 @@
+//! The journal: where commits become durable before redb's file holds them.
+//!
+//! redb writes the ten pages of a small commit all over its file, and a sync waits for each. Here a group of
+//! commits is appended as one record, and one sync of the few bytes that are new waits for that alone. A
+//! checkpoint brings the same commits into redb's file later, many groups at once.
+//!
+//! There are two files, used by turns: while a checkpoint brings what is in one into redb's file, commits
+//! go on in the other. A file is begun anew at its first byte once what was there is in redb's file. Opening
+//! replays what redb's file does not hold. `docs/format.md` has the bytes.
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orch_core::store::Revision;
+use orch_core::store::changelog::Commit;
+
+use self::record::Encoder;
+pub(crate) use self::record::Logged;
+use crate::error::Fault;
+use crate::format::sync_parent;
+
+/// What is added to the name of the store's own file.
+const SUFFIXES: [&str; 2] = ["-journal", "-journal2"];
+
+/// The files beside a store's own.
+pub(crate) struct Journal {
+    files: [JournalFile; 2],
+    /// Which of them is appended to.
+    turn: usize,
+    /// How many bytes of that are of use, of how many at most.
+    used: usize,
+    bound: usize,
+    encoder: Encoder,
+}
+
+struct JournalFile {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why a group of commits did not become durable.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// It is certain that it did not: a full disk, say. The journal goes on.
+    NotWritten(io::Error),
+    /// It may have: the journal cannot be relied on any longer.
+    Unknown(io::Error),
+}
+
+impl Journal {
+    /// Where the journal of the store at `path` lies.
+    pub(crate) fn paths_of(path: &Path) -> [PathBuf; 2] {
+        SUFFIXES.map(|suffix| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            name.into()
+        })
+    }
+
+    /// Opens the journal of the store with this identity, or makes one; gives what it holds that the
+    /// store's own file, which is at `revision`, may lack: records without gap.
+    ///
+    /// `bound` is for both files together. Only for who holds the lock of the store's own file.
+    pub(crate) fn open(
+        store: &Path,
+        identity: u64,
+        revision: Revision,
+        bound: usize,
+    ) -> io::Result<(Self, Vec<Logged>)> {
+        let [one, two] = Self::paths_of(store);
+        let (one, in_one) = JournalFile::open(one, identity)?;
+        let (two, in_two) = JournalFile::open(two, identity)?;
+        let journal = Self {
+            files: [one, two],
+            turn: 0,
+            used: 0,
+            bound: bound / 2,
+            encoder: Encoder::new(identity),
+        };
+        let logged = in_order(in_one, in_two, revision).map_err(|fault| invalid(store, &fault))?;
+        Ok((journal, logged))
+    }
+
+    /// Makes a group of commits durable, if there is room.
+    ///
+    /// Where there is none, nothing was written.
+    pub(crate) fn append(
+        &mut self,
+        after: Revision,
+        compacted: Revision,
+        commits: &[Arc<Commit>],
+    ) -> Result<bool, AppendError> {
+        let room = self.bound - self.used;
+        let Some(record) = self.encoder.record(after, compacted, commits, room) else {
+            return Ok(false);
+        };
+        let file = &mut self.files[self.turn].file;
+        if let Err(error) = file.write_all(record) {
+            // Part of a record is none. The next one goes in its place.
+            return Err(match file.seek(SeekFrom::Start(self.used as u64)) {
+                Ok(_) => AppendError::NotWritten(error),
+                Err(error) => AppendError::Unknown(error),
+            });
+        }
+        file.sync_data().map_err(AppendError::Unknown)?;
+        self.used += record.len();
+        Ok(true)
+    }
+
+    /// Whether nothing was appended since the last turn.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Whether it is time to think of a turn.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.used >= self.bound / 2
+    }
+
+    /// Goes on in the other file, from its first byte. What was there must be durable in the store's own.
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
+        self.turn = 1 - self.turn;
+        self.used = 0;
+        self.files[self.turn].file.seek(SeekFrom::Start(0)).map(|_| ())
+    }
+
+    /// Removes the files. What was there must be durable in the store's own.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        self.files
+            .iter()
+            .try_for_each(|file| std::fs::remove_file(&file.path))
+    }
+}
+
+impl JournalFile {
+    fn open(path: PathBuf, identity: u64) -> io::Result<(Self, Vec<Logged>)> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path)?;
+        let mut held = Vec::new();
+        file.read_to_end(&mut held)?;
+        // What is appended comes first again: behind a record that was cut short it would never be read.
+        file.seek(SeekFrom::Start(0))?;
+        // Also if it is there already: who made it may have been killed before its name was durable.
+        sync_parent(&path)?;
+        let logged = record::read(&held.into(), identity).map_err(|fault| invalid(&path, &fault))?;
+        Ok((Self { path, file }, logged))
+    }
+}
+
+/// The records of both files, but for those that the store's own file, which is at `revision`, has for sure.
+fn in_order(one: Vec<Logged>, two: Vec<Logged>, revision: Revision) -> Result<Vec<Logged>, Fault> {
+    // An empty file has no extent and is the older. Where only compactions were recorded, the end tells.
+    let extent = |records: &[Logged]| Some((records.first()?.after, records.last()?.end()));
+    let (older, newer) = if extent(&one) <= extent(&two) {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    let mut logged: Vec<Logged> = Vec::new();
+    // What was left when a checkpoint had brought it into the store's own file is passed over.
+    for record in older.into_iter().chain(newer) {
+        if record.end() < revision {
+            continue;
+        }
+        if logged.last().is_some_and(|last| last.end() != record.after) {
+            return Err(Fault::Damaged("commits are missing between its two files"));
+        }
+        logged.push(record);
+    }
+    Ok(logged)
+}
+
+fn invalid(path: &Path, fault: &Fault) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("journal {}: {fault}", path.display()),
+    )
+}
