@@ -22,6 +22,8 @@ pub(crate) struct Views {
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) sets: Cache<ReplicaSet>,
     pub(crate) pods: Cache<Pod>,
+    /// Pods that were refused before anything was applied: not this manifest's.
+    refused_before: Vec<String>,
     bell: watch::Receiver<()>,
 }
 
@@ -35,12 +37,15 @@ impl Views {
         deployments.synced().await;
         sets.synced().await;
         pods.synced().await;
-        Self {
+        let mut views = Self {
             deployments,
             sets,
             pods,
+            refused_before: Vec::new(),
             bell,
-        }
+        };
+        views.refused_before = views.refused().map(|(pod, _)| pod).collect();
+        views
     }
 
     /// Waits until `done`, showing the Deployments of `keys` as they change, and what keeps pods from running;
@@ -54,7 +59,6 @@ impl Views {
         let began = Instant::now();
         let mut bell = self.bell.clone();
         let mut shown = BTreeMap::new();
-        let known: Vec<String> = self.refused().map(|(pod, _)| pod).collect();
         loop {
             bell.borrow_and_update();
             let deployments = keys.iter().filter_map(|key| {
@@ -68,8 +72,8 @@ impl Views {
                     shown.insert(what, line);
                 }
             }
-            // Its owner makes another for each that is refused, for ever.
-            if let Some((pod, why)) = self.refused().find(|(pod, _)| !known.contains(pod)) {
+            // It would wait for ever.
+            if let Some((pod, why)) = self.refused().find(|(pod, _)| !self.refused_before.contains(pod)) {
                 return Err(format!("pod {pod} can never run here: {why}").into());
             }
             if done(self) {
@@ -105,9 +109,12 @@ impl Views {
     /// Pods that ask for what the runtime cannot give, and what that is.
     fn refused(&self) -> impl Iterator<Item = (String, String)> {
         self.pods.list().into_iter().filter_map(|pod| {
-            let status = pod.status.as_ref()?;
-            let refused = status.reason.as_deref() == Some("UnsupportedByRuntime");
-            let why = status.message.clone().unwrap_or_default();
+            let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+            let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
+            let why = waiting.message.clone()?;
+            // What is missing may come; a field of its own spec, which is what is named here, will not change.
+            let refused =
+                waiting.reason.as_deref() == Some("CreateContainerConfigError") && why.starts_with("spec.");
             refused.then(|| (pod.metadata.name.clone().unwrap_or_default(), why))
         })
     }
