@@ -12,6 +12,7 @@ mod key;
 mod kubernetes;
 mod meta;
 pub mod names;
+mod peek;
 mod quantity;
 mod resource;
 mod selector;
@@ -26,12 +27,13 @@ use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
 pub(crate) use document::raw_object;
-pub use document::{Document, DocumentError, RawObject, with_member};
+pub use document::{Document, DocumentError, RawObject};
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};
 pub use key::ObjectKey;
 pub use meta::{ObjectMeta, OwnerReference};
 #[cfg(feature = "derive")]
 pub use orch_derive::Object;
+pub use peek::with_member;
 pub use quantity::{Quantity, QuantityError, QuantityFormat};
 pub use resource::{ApiResource, Scope};
 pub use selector::{

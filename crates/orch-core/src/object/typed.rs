@@ -58,3 +58,36 @@ impl Clone for Typed {
         Self::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::controller::Lease;
+    use crate::object::{Document, Object};
+    use crate::store::Revision;
+
+    fn lease() -> Document {
+        let json =
+            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"lead"},"spec":{}}"#;
+        Document::parse(json.into()).unwrap()
+    }
+
+    #[test]
+    fn what_was_decoded_before_a_write_has_the_revision_after_it() {
+        let document = lease();
+        let decoded = Arc::as_ptr(&document.typed::<Lease>().unwrap());
+        let written = document.at(Revision::new(7)).typed::<Lease>().unwrap();
+        assert_eq!(written.metadata().resource_version, Some(Revision::new(7)));
+        assert_eq!(Arc::as_ptr(&written), decoded, "it was not decoded again");
+    }
+
+    #[test]
+    fn what_somebody_else_holds_stays_as_it_was() {
+        let document = lease();
+        let held = document.typed::<Lease>().unwrap();
+        let written = document.at(Revision::new(7)).typed::<Lease>().unwrap();
+        assert_eq!(written.metadata().resource_version, Some(Revision::new(7)));
+        assert_eq!(held.metadata().resource_version, None);
+    }
+}
