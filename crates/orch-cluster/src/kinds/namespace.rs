@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
 use orch_core::client::{SubresourceWrite, Wanted};
-use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, with_member};
+use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, Members};
 use serde_json::Value;
 
 use super::meta::{self, NameRule};
@@ -106,7 +106,11 @@ pub fn finalize(wanted: Wanted<'_>, old: &Document) -> SubresourceWrite {
     if !errors.is_empty() {
         return Err(errors);
     }
-    let spec = with_member(old.field("spec").unwrap_or("{}"), "finalizers", &finalizers);
+    if old.lookup("spec.finalizers").unwrap_or_default() == finalizers {
+        return Ok(Vec::new());
+    }
+    let spec = Members::parse(old.field("spec").unwrap_or("{}"));
+    let spec = spec.and_then(|spec| spec.with("finalizers", &finalizers));
     let spec = spec.map_err(|error| FieldError::invalid(&FieldPath::new("spec"), "", error.to_string()))?;
     Ok(vec![("spec", spec)])
 }

@@ -72,6 +72,10 @@ fn a_namespace_is_active_labelled_and_held() {
         "it writes the finalizers alone"
     );
     assert!(!kind.blocks_removal(&Document::from_raw(&new).unwrap()));
+    let as_it_was = kind
+        .subresource("finalize", Wanted::Merge(&json!({})), &old)
+        .unwrap();
+    assert_eq!(as_it_was.unwrap(), [], "what changes nothing is no write");
     for (sent, answer) in [
         (json!({}), r#"["kubernetes"]"#),
         (json!({"spec": {"finalizers": ["a.b/c"]}}), r#"["a.b/c"]"#),
@@ -150,6 +154,12 @@ fn a_pod_is_bound_once_and_by_nothing_but_its_node() {
         (bound.clone(), String::new()),
         "again"
     );
+    let again = kind.subresource(
+        "binding",
+        Wanted::Whole(&bound),
+        &Document::from_raw(&bound).unwrap(),
+    );
+    assert_eq!(again.unwrap().unwrap(), [], "and again is no write");
     let (_, errors) = bind(&bound, json!({"nodeName": "n2"}));
     assert_eq!(
         errors,

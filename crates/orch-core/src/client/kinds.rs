@@ -49,7 +49,8 @@ pub trait KindRules: Send + Sync + 'static {
     }
 
     /// Writes a subresource other than status (`binding`, `finalize`…): gives the top-level fields that change, as
-    /// JSON, or what is wrong. It reads of `wanted` only what the subresource is there to write.
+    /// JSON, or what is wrong. If nothing changes it must give none, for each write makes a new revision, which wakes
+    /// all who watch the object. It reads of `wanted` only what the subresource is there to write.
     ///
     /// A subresource that the kind does not have is [`None`].
     fn subresource(&self, name: &str, wanted: Wanted<'_>, old: &Document) -> Option<SubresourceWrite> {
@@ -119,7 +120,10 @@ impl Wanted<'_> {
                     // What is above it goes, and it with that.
                     _ => Some(&Value::Null),
                 });
-                let mut value = old.lookup(path).unwrap_or_default();
+                let mut value = match change {
+                    Some(change) if !change.is_object() => return change.clone(),
+                    _ => old.lookup(path).unwrap_or_default(),
+                };
                 if let Some(change) = change {
                     json_patch::merge(&mut value, change);
                 }

@@ -91,14 +91,7 @@ impl Document {
             return Ok(document);
         }
         // The stored form has no resource version in its bytes.
-        let revision = document.0.meta.resource_version;
-        let mut meta = document.0.meta.clone();
-        meta.resource_version = None;
-        let mut stored = Self::scan(document.rebuild(Some(&meta), &[])?)?;
-        if let Some(inner) = Arc::get_mut(&mut stored.0) {
-            inner.meta.resource_version = revision;
-        }
-        Ok(stored)
+        document.with_meta(document.0.meta.clone())
     }
 
     /// Reads an object from the store's bytes, last written at `revision`.
@@ -125,13 +118,7 @@ impl Document {
     }
 
     fn scan(json: Bytes) -> Result<Self, DocumentError> {
-        let allowed = crate::store::limits::VALUE_BYTES;
-        if json.len() > allowed {
-            return Err(DocumentError::TooLarge {
-                actual: json.len(),
-                allowed,
-            });
-        }
+        check_size(&json)?;
         let top: TopLevel<'_> = serde_json::from_slice(&json)?;
         let missing = |field: &str, example| DocumentError::Field {
             field: field.to_owned(),
@@ -140,8 +127,8 @@ impl Document {
         let span_of = |text: &str| {
             let start = text.as_ptr() as usize - json.as_ptr() as usize;
             Span {
-                start: to_u32(start),
-                end: to_u32(start + text.len()),
+                start: clipped(start),
+                end: clipped(start + text.len()),
             }
         };
         let word = |raw: Option<&RawValue>, field, example| -> Result<Span, DocumentError> {
@@ -288,43 +275,128 @@ impl Document {
         Ok(serde_json::from_slice(&self.to_json())?)
     }
 
-    /// The bytes of this object with other metadata, or other top-level fields replaced (or added).
-    pub(crate) fn rebuild(
-        &self,
-        meta: Option<&ObjectMeta>,
-        replace: &[(&str, &[u8])],
-    ) -> Result<Bytes, DocumentError> {
+    /// The same object with other top-level fields replaced, or added.
+    pub(crate) fn with_fields(&self, fields: &[(&str, &[u8])]) -> Result<Self, DocumentError> {
+        self.rebuild(None, fields)
+    }
+
+    /// The same object with other metadata, of the revision that it names.
+    pub(crate) fn with_meta(&self, meta: ObjectMeta) -> Result<Self, DocumentError> {
+        self.rebuild(Some(meta), &[])
+    }
+
+    /// What is not replaced is copied, not parsed.
+    fn rebuild(&self, meta: Option<ObjectMeta>, replace: &[(&str, &[u8])]) -> Result<Self, DocumentError> {
         let more: usize = replace
             .iter()
             .map(|(name, value)| name.len() + value.len() + 4)
             .sum();
-        let mut out = Vec::with_capacity(self.0.json.len() + more + 64);
-        out.extend_from_slice(b"{\"apiVersion\":\"");
-        out.extend_from_slice(self.api_version().as_bytes());
-        out.extend_from_slice(b"\",\"kind\":\"");
-        out.extend_from_slice(self.kind().as_bytes());
-        out.extend_from_slice(b"\",\"metadata\":");
-        match meta {
-            Some(meta) => serde_json::to_writer(&mut out, meta)?,
-            None => out.extend_from_slice(&self.0.json[self.0.metadata.range()]),
-        }
-        let mut put = |name: &str, value: &[u8]| {
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            out.extend_from_slice(value);
+        let mut new = Composed::with_capacity(self.0.json.len() + more + 64);
+        new.copy(b"{\"apiVersion\":\"");
+        let api_version = new.copy(self.api_version().as_bytes());
+        new.copy(b"\",\"kind\":\"");
+        let kind = new.copy(self.kind().as_bytes());
+        new.copy(b"\",\"metadata\":");
+        let (metadata, meta) = match meta {
+            None => (
+                new.copy(&self.0.json[self.0.metadata.range()]),
+                self.0.meta.clone(),
+            ),
+            Some(mut meta) => {
+                let revision = meta.resource_version.take();
+                let metadata = new.copy(&serde_json::to_vec(&meta)?);
+                meta.resource_version = revision;
+                (metadata, meta)
+            }
         };
+        let mut fields = Vec::with_capacity(self.0.fields.len() + replace.len());
         for (name, value) in &self.0.fields {
             let name = self.text(*name);
             let replaced = replace.iter().find(|(other, _)| *other == name);
-            put(name, replaced.map_or(&self.0.json[value.range()], |(_, new)| new));
+            fields.push(match replaced {
+                None => new.field(name, &self.0.json[value.range()]),
+                Some((_, value)) => new.field(name, checked(value)?),
+            });
         }
-        for (name, new) in replace.iter().filter(|(name, _)| self.field(name).is_none()) {
-            put(name, new);
+        for (at, (name, value)) in replace.iter().enumerate() {
+            let is_taken = matches!(*name, "apiVersion" | "kind" | "metadata");
+            let reason = if is_taken || replace[..at].iter().any(|(other, _)| other == name) {
+                "given twice"
+            } else if name.contains(['"', '\\']) || name.contains(char::is_control) {
+                "no name of a field"
+            } else {
+                ""
+            };
+            if !reason.is_empty() {
+                return Err(DocumentError::Field {
+                    field: (*name).to_owned(),
+                    reason: reason.to_owned(),
+                });
+            }
+            if self.field(name).is_none() {
+                fields.push(new.field(name, checked(value)?));
+            }
         }
-        out.push(b'}');
-        Ok(out.into())
+        new.copy(b"}");
+        Ok(Self(Arc::new(Inner {
+            meta,
+            api_version,
+            kind,
+            metadata,
+            fields: fields.into(),
+            json: new.finish()?,
+            typed: Typed::default(),
+        })))
     }
+}
+
+/// A document's bytes as they are put together.
+struct Composed(Vec<u8>);
+
+impl Composed {
+    fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// Says where the bytes lie.
+    fn copy(&mut self, bytes: &[u8]) -> Span {
+        let start = self.0.len();
+        self.0.extend_from_slice(bytes);
+        Span {
+            start: clipped(start),
+            end: clipped(self.0.len()),
+        }
+    }
+
+    /// Says where its name and value lie.
+    fn field(&mut self, name: &str, value: &[u8]) -> (Span, Span) {
+        self.copy(b",\"");
+        let name = self.copy(name.as_bytes());
+        self.copy(b"\":");
+        (name, self.copy(value))
+    }
+
+    fn finish(self) -> Result<Bytes, DocumentError> {
+        check_size(&self.0)?;
+        Ok(self.0.into())
+    }
+}
+
+/// The value without white space around it, if it is JSON.
+fn checked(value: &[u8]) -> Result<&[u8], DocumentError> {
+    let value: &RawValue = serde_json::from_slice(value)?;
+    Ok(value.get().as_bytes())
+}
+
+fn check_size(json: &[u8]) -> Result<(), DocumentError> {
+    let allowed = crate::store::limits::VALUE_BYTES;
+    if json.len() > allowed {
+        return Err(DocumentError::TooLarge {
+            actual: json.len(),
+            allowed,
+        });
+    }
+    Ok(())
 }
 
 /// Where metadata does not fit: found by reading it again, for keeping track of the path costs as much as reading.
@@ -357,8 +429,9 @@ pub(crate) fn raw_object<K: Object>(object: &K) -> Result<RawObject, DocumentErr
     Ok(raw)
 }
 
-fn to_u32(n: usize) -> u32 {
-    u32::try_from(n).expect("documents are shorter than the store's largest value")
+/// Places beyond 32 bits are in no document: it would be longer than the store's largest value, and refused.
+fn clipped(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 impl PartialEq for Document {

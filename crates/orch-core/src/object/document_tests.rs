@@ -44,23 +44,64 @@ fn lookups_reach_into_maps_only() {
     }
 }
 
+/// A document reads back from its bytes as it is.
+#[track_caller]
+fn assert_whole(document: &Document) {
+    let read = Document::from_stored(document.stored().clone(), document.revision()).unwrap();
+    assert_eq!((&read, read.meta()), (document, document.meta()));
+    assert_eq!(
+        (read.api_version(), read.kind()),
+        (document.api_version(), document.kind())
+    );
+    for name in ["spec", "status", "novel", "extra"] {
+        assert_eq!(read.field(name), document.field(name), "{name}");
+    }
+}
+
 #[test]
-fn a_rebuilt_document_differs_only_where_it_was_told_to() {
-    let rebuilt = pod()
-        .rebuild(None, &[("status", br#"{"phase":"Failed"}"#)])
+fn fields_are_replaced_and_all_else_stays() {
+    let failed = pod()
+        .with_fields(&[("status", br#" {"phase":"Failed"} "#)])
         .unwrap();
-    let rebuilt: Value = serde_json::from_slice(&rebuilt).unwrap();
+    assert_whole(&failed);
     let mut expected: Value = serde_json::from_str(POD).unwrap();
     expected["status"]["phase"] = "Failed".into();
-    assert_eq!(rebuilt, expected);
-
-    let added = pod().rebuild(None, &[("extra", b"1")]).unwrap();
     assert_eq!(
-        Document::from_stored(added, Revision::ZERO)
-            .unwrap()
-            .field("extra"),
-        Some("1")
+        serde_json::from_slice::<Value>(failed.stored()).unwrap(),
+        expected
     );
+    assert_eq!(failed.revision(), pod().revision());
+
+    let added = pod().with_fields(&[("extra", b"1")]).unwrap();
+    assert_whole(&added);
+    assert_eq!(added.field("extra"), Some("1"));
+}
+
+#[test]
+fn metadata_is_replaced_and_its_revision_stays_out_of_the_bytes() {
+    let mut meta = pod().meta().clone();
+    meta.finalizers.push("example.com/last".to_owned());
+    let held = pod().with_meta(meta.clone()).unwrap();
+    assert_whole(&held);
+    assert_eq!((held.meta(), held.revision()), (&meta, Revision::new(7)));
+    assert!(!String::from_utf8_lossy(held.stored()).contains("resourceVersion"));
+}
+
+#[test]
+fn a_field_that_would_break_the_document_is_refused() {
+    for (fields, reason) in [
+        (&[("status", &b"{"[..])][..], "EOF"),
+        (&[("status", b"1,\"x\":2")], "trailing"),
+        (&[("metadata", b"{}")], "metadata: given twice"),
+        (&[("extra", b"1"), ("extra", b"2")], "extra: given twice"),
+        (&[("a\"b", b"1")], "no name of a field"),
+    ] {
+        let error = pod().with_fields(fields).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    let long = serde_json::to_vec(&"x".repeat(crate::store::limits::VALUE_BYTES)).unwrap();
+    let error = pod().with_fields(&[("extra", &long)]).unwrap_err();
+    assert!(matches!(error, DocumentError::TooLarge { .. }), "{error}");
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub use key::ObjectKey;
 pub use meta::{ObjectMeta, OwnerReference};
 #[cfg(feature = "derive")]
 pub use orch_derive::Object;
-pub use peek::with_member;
+pub use peek::Members;
+pub(crate) use peek::same_json;
 pub use quantity::{Quantity, QuantityError, QuantityFormat};
 pub use resource::{ApiResource, Scope};
 pub use selector::{

@@ -10,37 +10,99 @@ use serde_json::value::RawValue;
 
 use super::DocumentError;
 
-/// A JSON map with one member set, or taken out for null; all else is copied, not parsed.
-///
-/// ```
-/// use orch_core::object::with_member;
-///
-/// let spec = with_member(r#"{"restartPolicy":"Always"}"#, "nodeName", &"n1".into())?;
-/// assert_eq!(spec, br#"{"restartPolicy":"Always","nodeName":"n1"}"#);
-/// # Ok::<(), orch_core::object::DocumentError>(())
-/// ```
-pub fn with_member(map: &str, name: &str, value: &Value) -> Result<Vec<u8>, DocumentError> {
-    let Members(members) = serde_json::from_str(map)?;
-    let value = serde_json::to_string(value)?;
-    let mut out = Vec::with_capacity(map.len() + name.len() + value.len() + 4);
-    let others = members.iter().filter(|(other, _)| other != name);
-    let others = others.map(|(name, value)| (name.as_ref(), value.get()));
-    let own = (value != "null").then_some((name, value.as_str()));
-    for (name, value) in others.chain(own) {
-        out.push(if out.is_empty() { b'{' } else { b',' });
-        serde_json::to_writer(&mut out, name)?;
-        out.push(b':');
-        out.extend_from_slice(value.as_bytes());
+/// Whether two JSON texts say the same; parses only where their bytes differ.
+pub(crate) fn same_json(one: &[u8], other: &[u8]) -> bool {
+    same_json_below(one, other, DEEPEST)
+}
+
+/// Levels that are compared one by one; what is below is compared as a whole.
+const DEEPEST: usize = 64;
+
+fn same_json_below(one: &[u8], other: &[u8], levels: usize) -> bool {
+    if one == other {
+        return true;
     }
-    if out.is_empty() {
-        out.push(b'{');
+    if levels > 0 {
+        if let (Some(one), Some(other)) = (parse::<Members<'_>>(one), parse::<Members<'_>>(other)) {
+            return same_members(&one, &other, levels - 1);
+        }
+        if let (Some(one), Some(other)) = (parse::<Vec<&RawValue>>(one), parse::<Vec<&RawValue>>(other)) {
+            let mut pairs = one.iter().zip(&other);
+            return one.len() == other.len()
+                && pairs.all(|(one, other)| {
+                    same_json_below(one.get().as_bytes(), other.get().as_bytes(), levels - 1)
+                });
+        }
     }
-    out.push(b'}');
-    Ok(out)
+    match (parse::<Value>(one), parse::<Value>(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn same_members(Members(one): &Members<'_>, Members(other): &Members<'_>, levels: usize) -> bool {
+    // Mostly written by the same code and so in the same order.
+    let find = |name: &str, at: usize| {
+        let there = other.get(at).filter(|(other, _)| other == name);
+        there.or_else(|| other.iter().find(|(other, _)| other == name))
+    };
+    let mut members = one.iter().enumerate();
+    one.len() == other.len()
+        && members.all(|(at, (name, value))| {
+            find(name, at).is_some_and(|(_, other)| {
+                same_json_below(value.get().as_bytes(), other.get().as_bytes(), levels)
+            })
+        })
+}
+
+fn parse<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Option<T> {
+    serde_json::from_slice(json).ok()
 }
 
 /// The members of a JSON map, their values not parsed.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+///
+/// ```
+/// use orch_core::object::Members;
+///
+/// let spec = Members::parse(r#"{"restartPolicy":"Always"}"#)?;
+/// assert_eq!(spec.get("restartPolicy"), Some(r#""Always""#));
+/// assert_eq!(spec.with("nodeName", &"n1".into())?, br#"{"restartPolicy":"Always","nodeName":"n1"}"#);
+/// # Ok::<(), orch_core::object::DocumentError>(())
+/// ```
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// Reads a map.
+    pub fn parse(map: &'a str) -> Result<Self, DocumentError> {
+        Ok(serde_json::from_str(map)?)
+    }
+
+    /// A member's value, as JSON.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let member = self.0.iter().find(|(other, _)| other == name);
+        member.map(|(_, value)| value.get())
+    }
+
+    /// The map with one member set, or taken out for null.
+    pub fn with(&self, name: &str, value: &Value) -> Result<Vec<u8>, DocumentError> {
+        let value = serde_json::to_string(value)?;
+        let others = self.0.iter().filter(|(other, _)| other != name);
+        let others = others.map(|(name, value)| (name.as_ref(), value.get()));
+        let own = (value != "null").then_some((name, value.as_str()));
+        let mut out = Vec::new();
+        for (name, value) in others.chain(own) {
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            serde_json::to_writer(&mut out, name)?;
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        if out.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        Ok(out)
+    }
+}
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -156,5 +218,37 @@ impl<'de> Visitor<'de> for Lookup<'_> {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_say_the_same_are_the_same_however_written() {
+        let deep = |end: &str| "[".repeat(100) + end + &"]".repeat(100);
+        for (one, other, same) in [
+            (
+                r#"{"a":1,"b":[{"c":null}]}"#,
+                r#" {"b": [ {"c" :null}],"a":1}"#,
+                true,
+            ),
+            (r#"{"a":1}"#, r#"{"a":1,"b":2}"#, false),
+            (r#"{"a":1,"b":null}"#, r#"{"a":1,"c":null}"#, false),
+            (r#"{"a":{"b":1}}"#, r#"{"a":{"b":2}}"#, false),
+            (r#"{"a":"\u0041"}"#, r#"{"\u0061":"A"}"#, true),
+            ("[1,2]", "[2,1]", false),
+            ("[1,2]", "[1]", false),
+            ("null", "{}", false),
+            ("null", " null", true),
+            ("1.0", "1", false),
+            ("not JSON", "neither", false),
+            (&deep("1"), &deep(" 1"), true),
+            (&deep("1"), &deep("2"), false),
+        ] {
+            assert_eq!(same_json(one.as_bytes(), other.as_bytes()), same, "{one} {other}");
+            assert_eq!(same_json(other.as_bytes(), one.as_bytes()), same, "{other} {one}");
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! What a pod's writer may not write: its status, its node, and how fast it goes.
 
+use std::borrow::Cow;
+
 use orch_core::client::{SubresourceWrite, Wanted};
 use orch_core::object::names;
-use orch_core::object::{Document, DocumentError, FieldError, FieldErrors, FieldPath, with_member};
+use orch_core::object::{Document, DocumentError, FieldError, FieldErrors, FieldPath, Members};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::kinds::raw::Raw;
@@ -16,39 +20,51 @@ pub fn prepare_create(pod: &mut Raw) {
 ///
 /// Once bound, a pod stays where it is; binding it again to the same node changes nothing.
 pub fn bind(wanted: Wanted<'_>, old: &Document) -> SubresourceWrite {
-    let at = FieldPath::new("spec").child("nodeName");
     let node = wanted.value("spec.nodeName", old);
-    let bound = old.lookup("spec.nodeName").unwrap_or_default();
-    let bound = bound.as_str().unwrap_or_default();
-    check_binding(&at, node.as_str().unwrap_or_default(), bound, old)?;
+    let spec = members(old, "spec")?;
+    let bound: Cow<'_, str> = spec.get("nodeName").and_then(read).unwrap_or_default();
+    check_binding(node.as_str().unwrap_or_default(), &bound, &spec, old)?;
     if !bound.is_empty() {
         return Ok(Vec::new());
     }
-    let broken = |error: DocumentError| FieldError::invalid(&at, "", error.to_string());
-    let spec = with_member(old.field("spec").unwrap_or("{}"), "nodeName", &node).map_err(broken)?;
-    let status = old.field("status").unwrap_or("{}");
-    let conditions = Value::Array(scheduled(old.lookup("status.conditions")));
-    let status = with_member(status, "conditions", &conditions).map_err(broken)?;
+    let status = members(old, "status")?;
+    let conditions = Value::Array(scheduled(status.get("conditions").and_then(read)));
+    let spec = spec.with("nodeName", &node).map_err(broken("spec"))?;
+    let status = status.with("conditions", &conditions).map_err(broken("status"))?;
     Ok(vec![("spec", spec), ("status", status)])
 }
 
-fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Document) -> Result<(), FieldErrors> {
+fn members<'d>(pod: &'d Document, field: &'static str) -> Result<Members<'d>, FieldErrors> {
+    Ok(Members::parse(pod.field(field).unwrap_or("{}")).map_err(broken(field))?)
+}
+
+fn broken(field: &'static str) -> impl Fn(DocumentError) -> FieldError {
+    move |error| FieldError::invalid(&FieldPath::new(field), "", error.to_string())
+}
+
+/// A stored value; none if it is of another type, which none can be that was validated.
+fn read<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
+    serde_json::from_str(json).ok()
+}
+
+fn check_binding(node: &str, bound: &str, spec: &Members<'_>, old: &Document) -> Result<(), FieldErrors> {
+    let at = FieldPath::new("spec").child("nodeName");
     if node.is_empty() {
-        return Err(FieldError::required(at, "").into());
+        return Err(FieldError::required(&at, "").into());
     }
     let wrong = names::dns_subdomain(node);
     if !wrong.is_empty() {
         return Err(wrong
             .into_iter()
-            .map(|wrong| FieldError::invalid(at, node, wrong))
+            .map(|wrong| FieldError::invalid(&at, node, wrong))
             .collect());
     }
     if bound == node {
         return Ok(());
     }
     let is_gated = || {
-        let gates = old.lookup("spec.schedulingGates");
-        gates.is_some_and(|gates| gates.as_array().is_some_and(|gates| !gates.is_empty()))
+        let gates: Option<Vec<IgnoredAny>> = spec.get("schedulingGates").and_then(read);
+        gates.is_some_and(|gates| !gates.is_empty())
     };
     let detail = if !bound.is_empty() {
         format!("pod is already assigned to node {bound:?}")
@@ -59,17 +75,14 @@ fn check_binding(at: &FieldPath, node: &str, bound: &str, old: &Document) -> Res
     } else {
         return Ok(());
     };
-    Err(FieldError::forbidden(at, detail).into())
+    Err(FieldError::forbidden(&at, detail).into())
 }
 
 /// A pod's conditions with PodScheduled true.
-fn scheduled(conditions: Option<Value>) -> Vec<Value> {
+fn scheduled(conditions: Option<Vec<Value>>) -> Vec<Value> {
     let now = orch_core::time::now().as_second();
     let now = jiff::Timestamp::from_second(now).map_or(Value::Null, |now| now.to_string().into());
-    let mut conditions = match conditions {
-        Some(Value::Array(conditions)) => conditions,
-        _ => Vec::new(),
-    };
+    let mut conditions = conditions.unwrap_or_default();
     conditions.retain(|condition| condition["type"] != "PodScheduled");
     conditions.push(json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now}));
     conditions

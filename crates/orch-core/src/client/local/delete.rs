@@ -56,10 +56,7 @@ impl LocalBackend {
         if meta == *old.meta() {
             return Ok(Deleted::Pending(old.clone()));
         }
-        let mut stored = meta;
-        stored.resource_version = None;
-        let json = old.rebuild(Some(&stored), &[]).map_err(api)?;
-        let document = Document::from_stored(json, old.revision()).map_err(api)?;
+        let document = old.with_meta(meta).map_err(api)?;
         if self.is_finished(kind, &document) {
             if params.dry_run {
                 return Ok(Deleted::Gone(document));

@@ -8,9 +8,9 @@ use crate::object::{Document, DocumentError};
 use crate::store::{Entry, Key, Revision};
 
 /// How many are kept: a power of two, each key in one place of its own.
-const PLACES: usize = 1024;
-/// Longer documents are not kept, which bounds all of them to 16 MiB.
-const LONGEST: usize = 16 << 10;
+const PLACES: usize = 4096;
+/// Longer documents are not kept, which bounds all of them to 32 MiB.
+const LONGEST: usize = 8 << 10;
 
 /// The newest documents by key, each kept until another key takes its place.
 ///

@@ -8,7 +8,7 @@ use super::raw::{bad, to_json};
 use super::update::{ATTEMPTS, Expectation};
 use super::{Failure, LocalBackend, subject};
 use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
-use crate::object::Document;
+use crate::object::{Document, same_json};
 
 impl LocalBackend {
     /// Writes the status that `make` gives, again if another writer comes between.
@@ -68,8 +68,7 @@ impl LocalBackend {
         let kind = self.kind(&target.resource);
         invalid_if_any(target, kind.rules.validate_status(status, old)).map_err(Failure::Api)?;
         let document = old
-            .rebuild(None, &[("status", status)])
-            .and_then(|json| Document::from_stored(json, old.revision()))
+            .with_fields(&[("status", status)])
             .map_err(|error| Failure::Api(bad(error)))?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
@@ -120,15 +119,14 @@ impl LocalBackend {
         })?;
         let is_as_it_was = |(name, json): &(&str, Vec<u8>)| {
             let was = old.field(name).unwrap_or("null");
-            same_json(was.as_bytes(), json)
+            was.as_bytes() == json
         };
         if fields.iter().all(is_as_it_was) {
             return Ok(unchanged(old));
         }
         let fields: Vec<_> = fields.iter().map(|(name, json)| (*name, &json[..])).collect();
         let document = old
-            .rebuild(None, &fields)
-            .and_then(|json| Document::from_stored(json, old.revision()))
+            .with_fields(&fields)
             .map_err(|error| Failure::Api(bad(error)))?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
@@ -139,18 +137,5 @@ fn unchanged(old: &Document) -> Written {
         document: old.clone(),
         changed: false,
         warnings: Vec::new(),
-    }
-}
-
-fn same_json(one: &[u8], other: &[u8]) -> bool {
-    if one == other {
-        return true;
-    }
-    match (
-        serde_json::from_slice::<Value>(one),
-        serde_json::from_slice::<Value>(other),
-    ) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
     }
 }
