@@ -7,11 +7,14 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another store, of this process or another, has the file open.
-    #[error("store {path}: in use by another process, or opened twice by this one", path = path.display())]
+    /// Another store, of this process or another, has the file open, and did not close it while this one
+    /// waited, which is two seconds.
+    #[error("store {path}: in use by {by}", path = path.display(), by = user(*.holder))]
     Locked {
         /// The file.
         path: PathBuf,
+        /// The process that has it open, if the system tells.
+        holder: Option<u32>,
     },
     /// The file was written in a format that this version does not know.
     #[error("store {path}: format version {found}, this version reads {supported}", path = path.display())]
@@ -47,6 +50,14 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+fn user(holder: Option<u32>) -> String {
+    match holder {
+        Some(pid) if pid == std::process::id() => "this process, which opened it before".to_owned(),
+        Some(pid) => format!("process {pid}"),
+        None => "another process, or opened before by this one".to_owned(),
+    }
 }
 
 /// Why the open file could not be read or written; shared by all who are told.

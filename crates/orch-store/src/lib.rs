@@ -9,10 +9,12 @@
 mod answers;
 mod checkpoint;
 mod checkpointer;
+mod disk;
 mod error;
 mod format;
 mod group;
 mod history;
+mod holder;
 mod journal;
 mod layer;
 mod list;
