@@ -71,11 +71,50 @@ impl File {
         self.database.as_ref().ok_or(Fault::Closed)
     }
 
+    /// Opens the file anew, which redb asks for after an I/O error.
+    ///
+    /// What an earlier opening gave to read fails from now on. If this fails too, it may be called again.
+    pub(crate) fn reopen(&mut self) -> Result<Arc<Base>, Fault> {
+        self.database = None;
+        let database = self.disk.open(self.cache_bytes)?;
+        let (identity, state) = read_state(&database)?;
+        if identity != self.identity {
+            return Err(Fault::Damaged("it has become the file of another store"));
+        }
+        // redb has written its header, and synced it: what the file holds now is durable, even if a sync had failed
+        // after which it was not known.
+        self.state = state;
+        self.database = Some(database);
+        self.base()
+    }
+
+    /// Whether a checkpoint of these has nothing to do.
+    pub(crate) fn holds(&self, pending: &Pending, compacted: Revision) -> bool {
+        let last = pending.commits.last();
+        compacted <= self.state.compacted && last.is_none_or(|last| last.revision <= self.state.revision)
+    }
+
     /// Makes the file hold these commits, which follow its own, and forget what is compacted.
     ///
     /// Durable when it returns. After a fault it is not known whether the file holds them; it holds what it held.
+    /// Commits that it holds already, all of them, are passed over.
     pub(crate) fn checkpoint(&mut self, pending: &Pending, compacted: Revision) -> Result<Arc<Base>, Fault> {
         let started = Instant::now();
+        if self.database.is_none() {
+            self.reopen()?;
+        }
+        let nothing = Pending::default();
+        let pending = if self.holds(pending, Revision::ZERO) {
+            &nothing
+        } else {
+            pending
+        };
+        let first = pending.commits.first();
+        if first.is_some_and(|first| first.revision != self.state.revision.next()) {
+            return Err(Fault::Damaged(
+                "it lacks commits that a checkpoint had brought into it",
+            ));
+        }
         let mut txn = self.database()?.begin_write()?;
         // So that an opening after a crash need not walk the file.
         txn.set_quick_repair(true);

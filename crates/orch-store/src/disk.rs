@@ -126,7 +126,7 @@ impl StorageBackend for Disk {
     }
 }
 
-/// What a test has go wrong.
+/// What a test has fail; a sync is a write here.
 #[cfg(test)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults(Arc<std::sync::Mutex<Fails>>);
@@ -136,8 +136,10 @@ pub(crate) struct Faults(Arc<std::sync::Mutex<Fails>>);
 pub(crate) enum Fails {
     #[default]
     Nothing,
-    /// No write, as on a full disk, after so many more.
-    WritesAfter(u32),
+    /// All writes, as on a full disk.
+    Writes,
+    /// One write, after so many that do not.
+    OneWriteAfter(u32),
     /// Nothing at all can be read or written.
     Everything,
 }
@@ -148,11 +150,19 @@ impl Faults {
         *self.0.lock().unwrap() = fails;
     }
 
+    pub(crate) fn get(&self) -> Fails {
+        *self.0.lock().unwrap()
+    }
+
     fn check(&self, write: bool) -> io::Result<()> {
         let mut fails = self.0.lock().unwrap();
         match &mut *fails {
-            Fails::WritesAfter(0) if write => Err(io::ErrorKind::StorageFull.into()),
-            Fails::WritesAfter(left) if write => {
+            Fails::Writes if write => Err(io::ErrorKind::StorageFull.into()),
+            Fails::OneWriteAfter(0) if write => {
+                *fails = Fails::Nothing;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Fails::OneWriteAfter(left) if write => {
                 *left -= 1;
                 Ok(())
             }

@@ -71,8 +71,33 @@ pub(crate) enum Fault {
     Closed,
     #[error("writing into the file panicked")]
     Panicked,
+    /// Neither of the file nor of what is in it.
+    #[error("{0}")]
+    System(Arc<std::io::Error>),
+    #[error("no room for commits: writing into the file failed ({0} times by now) and is tried again: {1}")]
+    Retried(u32, Arc<Fault>),
     #[error("an earlier commit failed, open the store anew: {0}")]
     Failed(Arc<Fault>),
+}
+
+impl Fault {
+    /// Whether it may be over the next time: a full disk, say, or one that does not answer.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Redb(error) => match &**error {
+                redb::Error::Io(error) => error.kind() != std::io::ErrorKind::InvalidData,
+                redb::Error::PreviousIo => true,
+                _ => false,
+            },
+            Self::Retried(..) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether an I/O error, of a reader maybe, has made redb refuse everything. A checkpoint mends that.
+    pub(crate) fn asks_to_reopen(&self) -> bool {
+        matches!(self, Self::Redb(error) if matches!(**error, redb::Error::PreviousIo))
+    }
 }
 
 impl<E: Into<redb::Error>> From<E> for Fault {

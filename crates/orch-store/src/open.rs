@@ -44,19 +44,14 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
     sync_parent(path).map_err(io)?;
     let damaged = |fault| failed(path, &fault);
     let mut file = Store::new(disk, database, options).map_err(damaged)?;
-    let (journal, logged) = Journal::open(
-        path,
-        file.identity(),
-        file.state.revision,
-        options.journal_bytes,
-    )
-    .map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => OpenError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        },
-        _ => io(error),
-    })?;
+    let (journal, logged) = Journal::open(path, file.identity(), file.state.revision, options.journal_bytes)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => OpenError::Damaged {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
+            _ => io(error),
+        })?;
     if !logged.is_empty() {
         replay(&mut file, logged).map_err(damaged)?;
     }
@@ -66,10 +61,7 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
 /// Tries until nobody else has the file open, for as long as there is patience.
 ///
 /// It looks again and again: a wait for the lock itself has no end, and would have to be left behind in a thread.
-fn wait_for_lock<T>(
-    path: &Path,
-    mut attempt: impl FnMut() -> Result<T, OpenError>,
-) -> Result<T, OpenError> {
+fn wait_for_lock<T>(path: &Path, mut attempt: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let until = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
     loop {
@@ -139,11 +131,7 @@ fn open_file(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn open_database(
-    path: &Path,
-    file: File,
-    options: &RedbStoreOptions,
-) -> Result<(Disk, Database), OpenError> {
+fn open_database(path: &Path, file: File, options: &RedbStoreOptions) -> Result<(Disk, Database), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,

@@ -189,13 +189,20 @@ async fn a_second_opener_is_refused_soon_and_told_who_has_the_file() {
     let first = RedbStore::open(&place.path).unwrap();
     let started = Instant::now();
     let refused = RedbStore::open(&place.path).unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
     assert!(
         matches!(&refused, OpenError::Locked { path, .. } if *path == place.path),
         "{refused}"
     );
     if cfg!(target_os = "linux") && Path::new("/proc/locks").exists() {
-        assert!(refused.to_string().contains("in use by this process"), "{refused}");
+        assert!(
+            refused.to_string().contains("in use by this process"),
+            "{refused}"
+        );
     }
     let watch = first.watch(&"a".into(), Revision::ZERO).await.unwrap();
     drop(first);

@@ -1,6 +1,8 @@
 //! Where the file ends and memory begins: answers are those of a store that is all in memory, while checkpoints
 //! move commits from one to the other under writers, readers and watchers.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
