@@ -16,10 +16,11 @@ pub enum OpenError {
         /// The process that has it open, if the system tells.
         holder: Option<u32>,
     },
-    /// The file was written in a format that this version does not know.
+    /// The file, or the journal beside it, was written in a format that this version does not know. What is in them
+    /// is left as it is.
     #[error("store {path}: format version {found}, this version reads {supported}", path = path.display())]
     Format {
-        /// The file.
+        /// The file, of the store or of its journal.
         path: PathBuf,
         /// The version it has.
         found: u32,
@@ -67,6 +68,8 @@ pub(crate) enum Fault {
     Redb(Arc<redb::Error>),
     #[error("damaged: {0}")]
     Damaged(&'static str),
+    #[error("format version {0}")]
+    Format(u32),
     #[error("the store is closed")]
     Closed,
     #[error("writing into the file panicked")]

@@ -25,6 +25,7 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
 mod writer;
 

@@ -44,14 +44,7 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
     sync_parent(path).map_err(io)?;
     let damaged = |fault| failed(path, &fault);
     let mut file = Store::new(disk, database, options).map_err(damaged)?;
-    let (journal, logged) = Journal::open(path, file.identity(), file.state.revision, options.journal_bytes)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData => OpenError::Damaged {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            },
-            _ => io(error),
-        })?;
+    let (journal, logged) = Journal::open(path, file.identity(), file.state.revision, options.journal_bytes)?;
     if !logged.is_empty() {
         replay(&mut file, logged).map_err(damaged)?;
     }
