@@ -89,12 +89,14 @@ async fn read(store: Arc<RedbStore>, random: Random, stop: Arc<AtomicBool>) -> V
         told.push(Told::Listed(page.revision, page.entries));
         let past = Revision::new(random.below(newest.get() + 1));
         match store.list(&Prefix::default(), at(past)).await {
-            Ok(page) => told.push(Told::Listed(past, page.entries)),
+            Ok(page) => {
+                if let Some(entries) = pages(&store, past).await {
+                    assert_eq!(entries, page.entries, "{past}");
+                }
+                told.push(Told::Listed(past, page.entries));
+            }
             Err(ReadError::Compacted { requested, oldest }) => assert!(requested == past && oldest > past),
             Err(error) => panic!("{error}"),
-        }
-        if let Some(entries) = pages(&store, past).await {
-            told.push(Told::Listed(past, entries));
         }
         match store.watch(&Prefix::default(), past).await {
             Ok(mut watch) => {
