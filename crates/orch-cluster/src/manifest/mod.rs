@@ -15,7 +15,7 @@ mod node;
 mod read;
 mod scalar;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unimplemented;
 mod yaml;
 
