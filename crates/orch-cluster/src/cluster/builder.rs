@@ -58,7 +58,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Adds a rule for all writers.
+    /// Adds a rule for all writers. It is asked before the rule that an object's namespace must exist.
     #[must_use]
     pub fn admission(mut self, rule: impl Admission) -> Self {
         self.client = self.client.admission(rule);

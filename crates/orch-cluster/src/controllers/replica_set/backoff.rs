@@ -53,11 +53,11 @@ impl Backoff {
         min_ready: Duration,
         now: Timestamp,
     ) -> Wait {
-        if !self
+        let of = self
             .of
             .as_ref()
-            .is_some_and(|of| (of.0.as_str(), of.1) == (uid, generation))
-        {
+            .map(|(uid, generation)| (uid.as_str(), *generation));
+        if of != Some((uid, generation)) {
             (self.rounds, self.held) = (0, 0);
             self.of = Some((uid.to_owned(), generation));
         }
