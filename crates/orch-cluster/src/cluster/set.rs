@@ -1,5 +1,6 @@
 //! Applies the objects of a manifest: all of them, or none if one is refused.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use orch_core::client::{ApiError, Client};
@@ -74,7 +75,7 @@ async fn apply_item(client: &Client, item: &Item, dry_run: bool) -> Result<Appli
     apply(client, item.resource(), item.object().clone(), dry_run).await
 }
 
-fn identity(item: &Item) -> (String, ObjectKey) {
+fn identity(item: &Item) -> (Cow<'_, str>, ObjectKey) {
     let resource = item.resource();
     let namespace = resource.is_namespaced().then(|| namespace(item));
     (resource.group_resource(), ObjectKey::new(namespace, item.name()))

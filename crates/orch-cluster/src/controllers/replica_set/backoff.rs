@@ -240,7 +240,7 @@ mod tests {
             let pod = world.create();
             let now = world.now;
             world.change(pod, |pod| {
-                (pod.ready, pod.ready_changed) = (true, Some(whole_seconds(now)))
+                (pod.ready, pod.ready_changed) = (true, Some(whole_seconds(now)));
             });
             let next = world.observe().next.unwrap();
             assert!(next <= Duration::from_secs(8), "{next:?}");
