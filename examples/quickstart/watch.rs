@@ -68,7 +68,7 @@ impl Views {
             for (what, line) in deployments.chain(self.troubles()) {
                 if shown.get(&what) != Some(&line) {
                     let passed = began.elapsed().as_secs_f64() * 1000.0;
-                    println!("  {passed:>6.0} ms  {what}  {line}");
+                    say!("  {passed:>6.0} ms  {what}  {line}")?;
                     shown.insert(what, line);
                 }
             }

@@ -35,6 +35,8 @@ mod shared;
 pub mod status;
 mod support;
 #[cfg(test)]
+mod support_tests;
+#[cfg(test)]
 mod testkit;
 #[cfg(test)]
 mod tests;

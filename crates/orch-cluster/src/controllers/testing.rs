@@ -32,7 +32,7 @@ pub(crate) fn client_with(store: Arc<dyn Store>, add: impl FnOnce(ClientBuilder)
 pub(crate) const ENDS: Duration = Duration::from_secs(1);
 
 /// A node whose pods run and are ready a moment after they are bound, and end [`ENDS`] after they are to.
-/// Those of the image `never-ready` never are.
+/// Those of the image `never-ready` never are, and those of `refused` fail at once.
 pub(crate) struct FakeNode(JoinHandle<()>);
 
 impl FakeNode {
@@ -108,6 +108,12 @@ async fn run_pod(client: &Client, pod: &Document) {
     let (meta, now) = (pod.meta(), orch_core::time::now().to_string());
     let api = client.api::<Pod>(meta.namespace.as_deref().unwrap());
     if pod.lookup("status.phase") == Some("Pending".into()) {
+        if pod.field("spec").unwrap().contains("refused") {
+            let status =
+                json!({"metadata": {"uid": meta.uid}, "status": {"phase": "Failed", "reason": "Evicted"}});
+            let _ = api.patch_status(&meta.name, &Patch::Merge(status)).await;
+            return;
+        }
         let ready = if pod.field("spec").unwrap().contains("never-ready") {
             "False"
         } else {
