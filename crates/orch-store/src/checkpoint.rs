@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use orch_core::store::Revision;
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
+use crate::RedbStoreOptions;
+use crate::disk::Disk;
 use crate::error::Fault;
-use crate::format::{CURRENT, HISTORY, META, META_COMPACTED, VALUE_HEADER, write_value};
-use crate::history::{RowKey, RowWriter};
+use crate::format::{CURRENT, HISTORY, META, META_COMPACTED, META_IDENTITY, VALUE_HEADER, write_value};
+use crate::history::{RowKey, RowReader, RowWriter};
 use crate::layer::Pending;
 use crate::snapshot::Base;
 
@@ -19,10 +21,14 @@ const ROWS_REMOVED: usize = 256;
 
 /// The open file and where its history stands.
 pub(crate) struct File {
-    pub(crate) database: Database,
+    disk: Disk,
+    cache_bytes: usize,
+    /// None after a fault, until it is opened anew.
+    database: Option<Database>,
+    identity: u64,
     pub(crate) state: State,
     /// Most bytes of history.
-    pub(crate) keep_bytes: u64,
+    keep_bytes: u64,
 }
 
 /// What the file holds.
@@ -38,17 +44,78 @@ pub(crate) struct State {
 }
 
 impl File {
+    /// The file in which `database` was just opened.
+    pub(crate) fn new(disk: Disk, database: Database, options: &RedbStoreOptions) -> Result<Self, Fault> {
+        let (identity, state) = read_state(&database)?;
+        Ok(Self {
+            disk,
+            cache_bytes: options.cache_bytes,
+            database: Some(database),
+            identity,
+            state,
+            keep_bytes: options.history_bytes,
+        })
+    }
+
+    /// What its journal has to carry too.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
+    }
+
     /// The file as it is now.
     pub(crate) fn base(&self) -> Result<Arc<Base>, Fault> {
-        Base::take(&self.database, self.state.revision)
+        Base::take(self.database()?, self.state.revision)
+    }
+
+    fn database(&self) -> Result<&Database, Fault> {
+        self.database.as_ref().ok_or(Fault::Closed)
+    }
+
+    /// Opens the file anew, which redb asks for after an I/O error.
+    ///
+    /// What an earlier opening gave to read fails from now on. If this fails too, it may be called again.
+    pub(crate) fn reopen(&mut self) -> Result<Arc<Base>, Fault> {
+        self.database = None;
+        let database = self.disk.open(self.cache_bytes)?;
+        let (identity, state) = read_state(&database)?;
+        if identity != self.identity {
+            return Err(Fault::Damaged("it has become the file of another store"));
+        }
+        // redb has written its header, and synced it: what the file holds now is durable, even if a sync had failed
+        // after which it was not known.
+        self.state = state;
+        self.database = Some(database);
+        self.base()
+    }
+
+    /// Whether a checkpoint of these has nothing to do.
+    pub(crate) fn holds(&self, pending: &Pending, compacted: Revision) -> bool {
+        let last = pending.commits.last();
+        compacted <= self.state.compacted && last.is_none_or(|last| last.revision <= self.state.revision)
     }
 
     /// Makes the file hold these commits, which follow its own, and forget what is compacted.
     ///
     /// Durable when it returns. After a fault it is not known whether the file holds them; it holds what it held.
+    /// Commits that it holds already, all of them, are passed over.
     pub(crate) fn checkpoint(&mut self, pending: &Pending, compacted: Revision) -> Result<Arc<Base>, Fault> {
         let started = Instant::now();
-        let mut txn = self.database.begin_write()?;
+        if self.database.is_none() {
+            self.reopen()?;
+        }
+        let nothing = Pending::default();
+        let pending = if self.holds(pending, Revision::ZERO) {
+            &nothing
+        } else {
+            pending
+        };
+        let first = pending.commits.first();
+        if first.is_some_and(|first| first.revision != self.state.revision.next()) {
+            return Err(Fault::Damaged(
+                "it lacks commits that a checkpoint had brought into it",
+            ));
+        }
+        let mut txn = self.database()?.begin_write()?;
         // So that an opening after a crash need not walk the file.
         txn.set_quick_repair(true);
         let mut state = self.state.clone();
@@ -93,6 +160,13 @@ impl File {
         }
         state.garbage = true;
         Ok(())
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.database = None;
+        self.disk.release();
     }
 }
 
@@ -157,4 +231,37 @@ fn removable(
     let key = first.value();
     let past = key.0 <= state.compacted.get() || state.history.end - state.history.start > keep_bytes;
     Ok((past && key != last.value()).then(|| (key, row.value().len() as u64)))
+}
+
+/// The store's identity, and what the file itself holds, without its journal.
+fn read_state(database: &Database) -> Result<(u64, State), Fault> {
+    let read = database.begin_read()?;
+    let meta = read.open_table(META)?;
+    let number = |name| -> Result<Option<u64>, Fault> {
+        let Some(stated) = meta.get(name)? else {
+            return Ok(None);
+        };
+        let stated = stated.value().try_into();
+        let stated =
+            stated.map_err(|_| Fault::Damaged("its identity or compacted revision is not 8 bytes"))?;
+        Ok(Some(u64::from_le_bytes(stated)))
+    };
+    let history = read.open_table(HISTORY)?;
+    let offset = |row: &[u8]| RowReader::new(row).map(|(_, end)| end);
+    let start = match history.first()? {
+        None => 0,
+        Some((_, row)) => offset(row.value())?.saturating_sub(row.value().len() as u64),
+    };
+    let (revision, end) = match history.last()? {
+        None => (0, 0),
+        Some((key, row)) => (key.value().0, offset(row.value())?),
+    };
+    let identity = number(META_IDENTITY)?.ok_or(Fault::Damaged("it has no identity"))?;
+    let state = State {
+        revision: Revision::new(revision),
+        compacted: Revision::new(number(META_COMPACTED)?.unwrap_or(0)),
+        history: start..end,
+        garbage: true,
+    };
+    Ok((identity, state))
 }

@@ -7,16 +7,20 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another store, of this process or another, has the file open.
-    #[error("store {path}: in use by another process, or opened twice by this one", path = path.display())]
+    /// Another store, of this process or another, has the file open, and did not close it while this one
+    /// waited, which is two seconds.
+    #[error("store {path}: in use by {by}", path = path.display(), by = user(*.holder))]
     Locked {
         /// The file.
         path: PathBuf,
+        /// The process that has it open, if the system tells.
+        holder: Option<u32>,
     },
-    /// The file was written in a format that this version does not know.
+    /// The file, or the journal beside it, was written in a format that this version does not know. What is in them
+    /// is left as it is.
     #[error("store {path}: format version {found}, this version reads {supported}", path = path.display())]
     Format {
-        /// The file.
+        /// The file, of the store or of its journal.
         path: PathBuf,
         /// The version it has.
         found: u32,
@@ -49,6 +53,14 @@ pub enum OpenError {
     },
 }
 
+fn user(holder: Option<u32>) -> String {
+    match holder {
+        Some(pid) if pid == std::process::id() => "this process, which opened it before".to_owned(),
+        Some(pid) => format!("process {pid}"),
+        None => "another process, or opened before by this one".to_owned(),
+    }
+}
+
 /// Why the open file could not be read or written; shared by all who are told.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -56,12 +68,39 @@ pub(crate) enum Fault {
     Redb(Arc<redb::Error>),
     #[error("damaged: {0}")]
     Damaged(&'static str),
+    #[error("format version {0}")]
+    Format(u32),
     #[error("the store is closed")]
     Closed,
     #[error("writing into the file panicked")]
     Panicked,
+    /// Neither of the file nor of what is in it.
+    #[error("{0}")]
+    System(Arc<std::io::Error>),
+    #[error("no room for commits: writing into the file failed ({0} times by now) and is tried again: {1}")]
+    Retried(u32, Arc<Fault>),
     #[error("an earlier commit failed, open the store anew: {0}")]
     Failed(Arc<Fault>),
+}
+
+impl Fault {
+    /// Whether it may be over the next time: a full disk, say, or one that does not answer.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Redb(error) => match &**error {
+                redb::Error::Io(error) => error.kind() != std::io::ErrorKind::InvalidData,
+                redb::Error::PreviousIo => true,
+                _ => false,
+            },
+            Self::Retried(..) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether an I/O error, of a reader maybe, has made redb refuse everything. A checkpoint mends that.
+    pub(crate) fn asks_to_reopen(&self) -> bool {
+        matches!(self, Self::Redb(error) if matches!(**error, redb::Error::PreviousIo))
+    }
 }
 
 impl<E: Into<redb::Error>> From<E> for Fault {

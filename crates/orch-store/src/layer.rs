@@ -55,7 +55,7 @@ impl Default for Layer {
 }
 
 /// The layer that grows, with the commits that it is made of.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Pending {
     pub(crate) layer: Layer,
     /// Oldest first, without gap.

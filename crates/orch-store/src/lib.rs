@@ -9,10 +9,12 @@
 mod answers;
 mod checkpoint;
 mod checkpointer;
+mod disk;
 mod error;
 mod format;
 mod group;
 mod history;
+mod holder;
 mod journal;
 mod layer;
 mod list;
@@ -23,6 +25,7 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
 mod writer;
 

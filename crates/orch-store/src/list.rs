@@ -1,16 +1,15 @@
 //! Lists: pages of the present, and of the past by undoing what came after.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use orch_core::store::changelog::Version;
-use orch_core::store::{Entry, Key, ListOptions, Page, Prefix, ReadError, Revision, limits};
+use orch_core::store::{Entry, Key, ListOptions, Page, Prefix, ReadError, limits};
 
 use crate::error::Fault;
 use crate::format::read_value;
-use crate::history::RowReader;
-use crate::snapshot::{Recent, Shared, Snapshot};
+use crate::snapshot::{Shared, Snapshot};
+use crate::undo::{Undoing, Undone};
 
 /// Entries read before other tasks may run.
 const STEP: usize = 256;
@@ -38,14 +37,16 @@ pub(crate) async fn list(shared: &Shared, prefix: &Prefix, options: ListOptions)
         .from
         .unwrap_or_default()
         .max(Key::from(prefix.bytes().clone()));
-    let undone = undo(&snapshot, &recent, prefix, &from, at)?;
+    let kept = shared.kept.take(at, prefix, &from);
+    let mut undoing = kept.unwrap_or_else(|| Undoing::new(at, prefix, &from));
+    undoing.bring_to(&snapshot, &recent).await?;
     drop(recent);
 
     let mut entries = Vec::new();
     let mut next = Some(from);
     while let Some(start) = next.take() {
         let full = limit.min(entries.len() + STEP);
-        let mut range = merge(&snapshot, prefix, &start, &undone)?;
+        let mut range = merge(&snapshot, prefix, &start, undoing.undone())?;
         while entries.len() < full {
             let Some(entry) = range.next().transpose()? else {
                 break;
@@ -59,46 +60,14 @@ pub(crate) async fn list(shared: &Shared, prefix: &Prefix, options: ListOptions)
         }
         tokio::task::yield_now().await;
     }
+    if let Some(next) = &next {
+        shared.kept.keep(undoing, next);
+    }
     Ok(Page {
         entries,
         revision: at,
         next,
     })
-}
-
-/// What changed keys held before; none where they did not exist.
-type Undone = BTreeMap<Key, Option<Version>>;
-
-/// What the keys from `from` on held at `at`, those that changed since.
-fn undo(
-    snapshot: &Snapshot,
-    recent: &Recent,
-    prefix: &Prefix,
-    from: &Key,
-    at: Revision,
-) -> Result<Undone, Fault> {
-    let mut undone = Undone::new();
-    // The oldest change after `at` tells: first those that only the file has.
-    if at < recent.after {
-        for row in snapshot.base.rows_after(at)? {
-            let (_, row) = row?;
-            for change in RowReader::new(row.value())?.0 {
-                let change = change?;
-                if change.revision > at && change.key >= from.as_ref() && change.is_under(prefix) {
-                    let key = Key::from(Bytes::copy_from_slice(change.key));
-                    undone.entry(key).or_insert_with(|| change.previous());
-                }
-            }
-        }
-    }
-    for record in recent.commits.iter().flat_map(|commit| commit.records()) {
-        if record.key >= *from && prefix.contains(&record.key) {
-            undone
-                .entry(record.key.clone())
-                .or_insert_with(|| record.previous.clone());
-        }
-    }
-    Ok(undone)
 }
 
 /// The entries from `start` on: those of the snapshot, but for what is undone.

@@ -3,22 +3,27 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use orch_core::random::Random;
-use orch_core::store::Revision;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableHandle};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableHandle};
 
-use crate::checkpoint::{File as Store, State};
+use crate::checkpoint::File as Store;
+use crate::disk::Disk;
 use crate::error::Fault;
-use crate::format::{
-    CURRENT, FORMAT, HISTORY, META, META_COMPACTED, META_FORMAT, META_IDENTITY, sync_parent,
-};
+use crate::format::{CURRENT, FORMAT, HISTORY, META, META_FORMAT, META_IDENTITY, sync_parent};
 use crate::group::Group;
-use crate::history::RowReader;
+use crate::holder::holder;
 use crate::journal::{Journal, Logged};
 use crate::layer::Pending;
 use crate::snapshot::Snapshot;
 use crate::{OpenError, RedbStoreOptions};
+
+/// How long to wait for who has the file open. It may be closing it in another thread, or have been killed, and
+/// the system not have let go of its files yet: that is over in this time, and nothing else is worth waiting for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest time between two looks.
+const PAUSE_MOST: Duration = Duration::from_millis(50);
 
 /// An open file with its journal.
 pub(crate) struct Opened {
@@ -31,33 +36,48 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
         path: path.to_owned(),
         source,
     };
-    let database = match open_file(path).map_err(io)? {
-        Some(file) => open_database(path, file, options)?,
-        None => create(path, options)?,
-    };
+    let (disk, database) = wait_for_lock(path, || match open_file(path).map_err(io)? {
+        Some(file) => open_database(path, file, options),
+        None => create(path, options),
+    })?;
     // Also if it is there already: who made it may have been killed before its name was durable.
     sync_parent(path).map_err(io)?;
     let damaged = |fault| failed(path, &fault);
-    let (identity, state) = read_state(&database).map_err(damaged)?;
-    let (journal, logged) =
-        Journal::open(path, identity, state.revision, options.journal_bytes).map_err(|error| match error
-            .kind()
-        {
-            io::ErrorKind::InvalidData => OpenError::Damaged {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            },
-            _ => io(error),
-        })?;
-    let mut file = Store {
-        database,
-        state,
-        keep_bytes: options.history_bytes,
-    };
+    let mut file = Store::new(disk, database, options).map_err(damaged)?;
+    let (journal, logged) = Journal::open(path, file.identity(), file.state.revision, options.journal_bytes)?;
     if !logged.is_empty() {
         replay(&mut file, logged).map_err(damaged)?;
     }
     Ok(Opened { file, journal })
+}
+
+/// Tries until nobody else has the file open, for as long as there is patience.
+///
+/// It looks again and again: a wait for the lock itself has no end, and would have to be left behind in a thread.
+fn wait_for_lock<T>(path: &Path, mut attempt: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let until = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match attempt() {
+            Err(OpenError::Locked { .. }) if Instant::now() < until => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE_MOST);
+            }
+            Err(OpenError::Locked { .. }) => {
+                let path = path.to_owned();
+                let holder = holder(&path);
+                return Err(OpenError::Locked { path, holder });
+            }
+            done => return done,
+        }
+    }
+}
+
+fn locked(path: &Path) -> OpenError {
+    OpenError::Locked {
+        path: path.to_owned(),
+        holder: None,
+    }
 }
 
 /// Writes into the file what only the journal had.
@@ -104,23 +124,27 @@ fn open_file(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn open_database(path: &Path, file: File, options: &RedbStoreOptions) -> Result<Database, OpenError> {
+fn open_database(path: &Path, file: File, options: &RedbStoreOptions) -> Result<(Disk, Database), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
     };
     let length = file.metadata().map_err(io)?.len();
-    let database = redb::Builder::new()
-        .set_cache_size(options.cache_bytes)
-        .create_file(file)
-        .map_err(|error| refuse(path, length, error))?;
+    let disk = Disk::new(
+        file,
+        #[cfg(test)]
+        options.faults.clone(),
+    );
+    let refused = |error| refuse(path, length, error);
+    let disk = disk.map_err(refused)?;
+    let database = disk.open(options.cache_bytes).map_err(refused)?;
     check_format(path, &database)?;
-    Ok(database)
+    Ok((disk, database))
 }
 
 /// Makes the file under another name, which it has until it is a whole store: who is killed meanwhile leaves nothing
 /// that could not be opened.
-fn create(path: &Path, options: &RedbStoreOptions) -> Result<Database, OpenError> {
+fn create(path: &Path, options: &RedbStoreOptions) -> Result<(Disk, Database), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
@@ -137,9 +161,7 @@ fn create(path: &Path, options: &RedbStoreOptions) -> Result<Database, OpenError
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked {
-                path: path.to_owned(),
-            });
+            return Err(locked(path));
         }
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
@@ -149,9 +171,9 @@ fn create(path: &Path, options: &RedbStoreOptions) -> Result<Database, OpenError
         return open_database(path, finished, options);
     }
     file.set_len(0).map_err(io)?;
-    let database = open_database(path, file, options)?;
+    let opened = open_database(path, file, options)?;
     std::fs::rename(&unfinished, path).map_err(io)?;
-    Ok(database)
+    Ok(opened)
 }
 
 /// A fault of the disk is told as that, and not as a broken file.
@@ -178,7 +200,7 @@ fn failed(path: &Path, fault: &Fault) -> OpenError {
 fn refuse(path: &Path, length: u64, error: DatabaseError) -> OpenError {
     let path = path.to_owned();
     match error {
-        DatabaseError::DatabaseAlreadyOpen => OpenError::Locked { path },
+        DatabaseError::DatabaseAlreadyOpen => locked(&path),
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
             OpenError::NotAStore {
                 path,
@@ -252,37 +274,4 @@ fn format_of(database: &Database) -> Result<Found, Fault> {
         Ok(version) => Found::Version(u32::from_le_bytes(version)),
         Err(stated) => Found::Other(format!("a format mark of {} bytes", stated.len())),
     })
-}
-
-/// The store's identity, and what the file itself holds, without its journal.
-fn read_state(database: &Database) -> Result<(u64, State), Fault> {
-    let read = database.begin_read()?;
-    let meta = read.open_table(META)?;
-    let number = |name| -> Result<Option<u64>, Fault> {
-        let Some(stated) = meta.get(name)? else {
-            return Ok(None);
-        };
-        let stated = stated.value().try_into();
-        let stated =
-            stated.map_err(|_| Fault::Damaged("its identity or compacted revision is not 8 bytes"))?;
-        Ok(Some(u64::from_le_bytes(stated)))
-    };
-    let history = read.open_table(HISTORY)?;
-    let offset = |row: &[u8]| RowReader::new(row).map(|(_, end)| end);
-    let start = match history.first()? {
-        None => 0,
-        Some((_, row)) => offset(row.value())?.saturating_sub(row.value().len() as u64),
-    };
-    let (revision, end) = match history.last()? {
-        None => (0, 0),
-        Some((key, row)) => (key.value().0, offset(row.value())?),
-    };
-    let identity = number(META_IDENTITY)?.ok_or(Fault::Damaged("it has no identity"))?;
-    let state = State {
-        revision: Revision::new(revision),
-        compacted: Revision::new(number(META_COMPACTED)?.unwrap_or(0)),
-        history: start..end,
-        garbage: true,
-    };
-    Ok((identity, state))
 }

@@ -25,6 +25,8 @@ pub struct RedbStoreOptions {
     pub(crate) journal_bytes: usize,
     /// Only tests have another.
     pub(crate) live: LogBounds,
+    #[cfg(test)]
+    pub(crate) faults: crate::disk::Faults,
 }
 
 impl RedbStoreOptions {
@@ -36,6 +38,8 @@ impl RedbStoreOptions {
             cache_bytes: 256 << 20,
             journal_bytes: 32 << 20,
             live: LIVE,
+            #[cfg(test)]
+            faults: crate::disk::Faults::default(),
         }
     }
 
@@ -75,8 +79,8 @@ impl RedbStoreOptions {
 
     /// Opens the store at `path`, or makes one if there is no file.
     ///
-    /// This reads the file, and after a crash replays the journal, before it returns: call it where blocking is
-    /// allowed.
+    /// This reads the file, and after a crash replays the journal, before it returns; and it waits up to two
+    /// seconds for another who has the file open to close it, or to be gone: call it where blocking is allowed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<RedbStore, OpenError> {
         RedbStore::open_with(path.as_ref(), &self)
     }

@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::format::{CURRENT, HISTORY, read_value};
 use crate::history::RowKey;
 use crate::layer::Layer;
+use crate::undo::Kept;
 
 /// The state after one group of commits: what the file holds, and over it what it does not hold yet.
 ///
@@ -53,9 +54,17 @@ impl Base {
     pub(crate) fn rows_after(
         &self,
         after: Revision,
-    ) -> Result<impl Iterator<Item = Result<Row, Fault>>, Fault> {
+    ) -> Result<impl Iterator<Item = Result<Row, Fault>> + use<>, Fault> {
+        self.rows_from((after.next().get(), 0))
+    }
+
+    /// The rows from this one on.
+    pub(crate) fn rows_from(
+        &self,
+        first: RowKey,
+    ) -> Result<impl Iterator<Item = Result<Row, Fault>> + use<>, Fault> {
         let history = self.transaction.open_table(HISTORY)?;
-        let rows = history.range((after.next().get(), 0)..)?;
+        let rows = history.range(first..)?;
         Ok(rows.map(|row| row.map(|(key, row)| (key.value(), row)).map_err(Fault::from)))
     }
 }
@@ -90,6 +99,7 @@ pub(crate) struct Shared {
     snapshot: RwLock<Option<Arc<Snapshot>>>,
     /// **Invariant**: holds every commit after the snapshot's base, but for those that are compacted.
     pub(crate) log: ChangeLog,
+    pub(crate) kept: Kept,
 }
 
 /// The newest commits of a snapshot.
@@ -104,6 +114,7 @@ impl Shared {
         Self {
             snapshot: RwLock::new(Some(Arc::new(snapshot))),
             log,
+            kept: Kept::default(),
         }
     }
 

@@ -63,7 +63,7 @@ pub struct RedbStore {
 
 impl RedbStore {
     /// Opens the store at `path`, or makes one if there is no file, with the default
-    /// [options](RedbStoreOptions).
+    /// [options](RedbStoreOptions), which say [what it may wait for](RedbStoreOptions::open).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_with(path.as_ref(), &RedbStoreOptions::new())
     }

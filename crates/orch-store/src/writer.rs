@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::RedbStoreOptions;
 use crate::answers::Answers;
-use crate::checkpointer::Checkpointer;
+use crate::checkpointer::{Checkpointer, Job, Made};
 use crate::error::Fault;
 use crate::group::Group;
 use crate::journal::{AppendError, Journal};
@@ -31,6 +31,9 @@ pub(crate) struct Writer {
     queue: Arc<Queue>,
     /// The commits that are neither in the file nor in the checkpoint under way.
     pending: Pending,
+    /// The commits that a checkpoint brings into the file together with `pending`, past the journal. Until it is certain
+    /// that they are there there can be no others.
+    through: Option<Vec<Arc<Commit>>>,
     room: Room,
     keep_commits: u64,
     /// Whether there is nothing to do for a checkpoint.
@@ -74,6 +77,7 @@ impl Writer {
             shared,
             queue,
             pending: Pending::default(),
+            through: None,
             room: Room::new(options.live, options.history_bytes),
             keep_commits: options.history_commits.max(1),
             settled: true,
@@ -106,13 +110,14 @@ impl Writer {
     fn close(mut self) {
         let compacted = self.shared.snapshot().map(|newest| newest.compacted);
         self.shared.end_reads();
-        let closed = match &self.failed {
-            Some(_) => self.checkpointer.wait(),
-            None => compacted
-                .and_then(|compacted| self.checkpointer.make(&self.pending, compacted))
+        let closed = self.checkpointer.finish().and_then(|_| match &self.failed {
+            Some(fault) => Err(fault.clone()),
+            None => {
+                self.checkpointer.make(&self.pending, compacted?)?;
                 // While the lock is held: afterwards it could be another's.
-                .and_then(|_| Ok(self.journal.remove()?)),
-        };
+                Ok(self.journal.remove()?)
+            }
+        });
         if let Err(error) = closed {
             tracing::warn!(
                 %error,
@@ -123,11 +128,7 @@ impl Writer {
 
     fn serve(&mut self, group: Vec<(Request, OwnedSemaphorePermit)>) {
         let mut answers = Answers::default();
-        if let Err(fault) = self.checkpointer.look() {
-            self.fail(fault);
-        }
-        if let Some(failed) = &self.failed {
-            let fault = Fault::Failed(Arc::new(failed.clone()));
+        if let Err(fault) = self.take_note() {
             answers.refuse(group, &fault);
             return answers.give();
         }
@@ -137,15 +138,17 @@ impl Writer {
             answers.permits.push(permit);
         }
         let mut appended = Vec::new();
+        let mut reopen = false;
         match self.write(requests, &mut answers) {
             Ok(published) => appended = published,
             Err(Failure::Before(fault)) => {
+                reopen = fault.asks_to_reopen();
                 tracing::error!(%fault, "store: a group of commits failed, nothing of it was written");
                 answers.fail(|| CommitError::Unavailable(Box::new(fault.clone())), &fault);
             }
             Err(Failure::During(fault)) => {
                 answers.fail(|| CommitError::Unknown(Box::new(fault.clone())), &fault);
-                self.fail(fault);
+                self.fail_unless_it_passes(fault);
             }
         }
         answers.give();
@@ -153,7 +156,7 @@ impl Writer {
             appended.wake();
         }
         // Nobody waits for this one, so that few will wait for the next.
-        if (self.room.is_half_full(&self.pending) || self.journal.is_half_full())
+        if (reopen || self.room.is_half_full(&self.pending) || self.journal.is_half_full())
             && self.failed.is_none()
             && !self.checkpointer.is_under_way()
         {
@@ -166,6 +169,49 @@ impl Writer {
         self.failed = Some(fault);
     }
 
+    fn fail_unless_it_passes(&mut self, fault: Fault) {
+        if !fault.may_pass() {
+            self.fail(fault);
+        }
+    }
+
+    /// Takes note of a checkpoint that has ended; an error if no commit can be taken now.
+    fn take_note(&mut self) -> Result<(), Fault> {
+        if self.failed.is_none() {
+            let ended = self.checkpointer.look();
+            // Told of by who waited for it, and for those who come now without a meaning.
+            let _ = self.note(ended);
+        }
+        if let Some(failed) = &self.failed {
+            return Err(Fault::Failed(Arc::new(failed.clone())));
+        }
+        match self.through {
+            Some(_) => self.wait(),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the checkpoint that is under way.
+    fn wait(&mut self) -> Result<(), Fault> {
+        let ended = self.checkpointer.wait();
+        self.note(ended)
+    }
+
+    /// Does what the end of a checkpoint leaves to do.
+    fn note(&mut self, ended: Result<Option<Made>, Fault>) -> Result<(), Fault> {
+        match ended {
+            Ok(None) => Ok(()),
+            Ok(Some(made)) => self.publish_through(made),
+            Err(fault @ Fault::Retried(..)) => Err(fault),
+            Err(fault) => {
+                // They are not in the file.
+                self.through = None;
+                self.fail_unless_it_passes(fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
     /// Writes a group and publishes it. The answers are those to give if it succeeds.
     fn write(&mut self, requests: Vec<Request>, answers: &mut Answers) -> Result<Vec<Appended>, Failure> {
         let snapshot = self.shared.snapshot()?;
@@ -176,7 +222,7 @@ impl Writer {
         drop(snapshot);
         self.settled = false;
         if !self.make_durable(&outcome)? {
-            return self.write_through(outcome);
+            return self.write_through(outcome).map(|()| Vec::new());
         }
         self.pending.extend(&outcome.commits);
         let fresh = self.pending.layer.clone();
@@ -215,50 +261,61 @@ impl Writer {
     }
 
     /// Puts a group into the file at once, with all that comes before it.
-    fn write_through(&mut self, outcome: Outcome) -> Result<Vec<Appended>, Failure> {
-        let mut all = std::mem::take(&mut self.pending);
+    fn write_through(&mut self, outcome: Outcome) -> Result<(), Failure> {
+        self.wait()?;
+        let mut all = self.pending.clone();
         all.extend(&outcome.commits);
-        let made = self.checkpointer.make(&all, outcome.compacted);
-        let (base, compacted) = made.map_err(Failure::During)?;
-        // The records there are, in either file, are of no use now.
-        self.journal
-            .turn()
-            .map_err(|error| Failure::During(error.into()))?;
-        Ok(self.shared.publish(outcome.commits, |snapshot| {
-            *snapshot = Snapshot::of(base, snapshot.compacted.max(compacted));
-        }))
+        self.checkpointer.begin(Job::Through(all), outcome.compacted)?;
+        self.through = Some(outcome.commits);
+        match self.wait() {
+            Ok(()) => Ok(()),
+            Err(fault @ Fault::Retried(..)) => Err(Failure::During(fault)),
+            Err(fault) if fault.may_pass() => Err(Failure::Before(fault)),
+            Err(fault) => Err(Failure::During(fault)),
+        }
     }
 
-    /// Begins a checkpoint; the store has failed if that is not possible.
-    fn checkpoint(&mut self) -> Result<(), Fault> {
-        let begun = self.begin_checkpoint();
-        if let Err(fault) = &begun {
-            self.fail(fault.clone());
+    fn publish_through(&mut self, made: Made) -> Result<(), Fault> {
+        self.pending = Pending::default();
+        // The records there are, in either file, are of no use now.
+        self.turn_journal()?;
+        let commits = self.through.take().unwrap_or_default();
+        let appended = self.shared.publish(commits, |snapshot| {
+            *snapshot = Snapshot::of(made.base, snapshot.compacted.max(made.compacted));
+        });
+        for mut appended in appended {
+            appended.wake();
         }
-        begun
+        Ok(())
+    }
+
+    fn turn_journal(&mut self) -> Result<(), Fault> {
+        self.journal.turn().map_err(|error| {
+            let fault = Fault::System(Arc::new(error));
+            self.fail(fault.clone());
+            fault
+        })
     }
 
     /// Hands what is pending to a checkpoint, once the one before is done, and goes on in the other journal file.
-    fn begin_checkpoint(&mut self) -> Result<(), Fault> {
-        self.checkpointer.wait()?;
+    fn checkpoint(&mut self) -> Result<(), Fault> {
+        self.wait()?;
         // What the other file holds was brought into the store's own by the checkpoint before.
-        self.journal.turn()?;
+        self.turn_journal()?;
         let frozen = std::mem::take(&mut self.pending);
         let mut compacted = Revision::ZERO;
         self.shared.publish(Vec::new(), |snapshot| {
             snapshot.frozen = std::mem::take(&mut snapshot.fresh);
             compacted = snapshot.compacted;
         });
-        self.checkpointer.begin(frozen, compacted)
+        let begun = self.checkpointer.begin(Job::Frozen(frozen), compacted);
+        begun.inspect_err(|fault| self.fail(fault.clone()))
     }
 
     /// Has the file hold everything and garbage removed, so that a crash is followed by a quick start.
     fn settle(&mut self) {
-        if let Err(fault) = self.checkpointer.look() {
-            self.fail(fault);
-        }
-        if self.failed.is_some() {
-            self.settled = true;
+        if self.take_note().is_err() {
+            self.settled = self.failed.is_some();
         } else if !self.checkpointer.is_under_way() {
             if self.journal.is_empty() && !self.checkpointer.leaves_garbage() {
                 self.settled = true;

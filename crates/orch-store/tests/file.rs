@@ -1,6 +1,7 @@
 //! What only a store in a file promises: it comes back, and refuses what it cannot read.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use orch_core::store::{ListOptions, Prefix, ReadError, Revision, Store, Txn, WatchError};
 use orch_store::{OpenError, RedbStore, RedbStoreOptions};
@@ -183,18 +184,73 @@ async fn a_watcher_far_behind_reads_the_file_and_then_lives_on() {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_refused_until_the_first_has_closed() {
+async fn a_second_opener_is_refused_soon_and_told_who_has_the_file() {
     let place = place();
     let first = RedbStore::open(&place.path).unwrap();
+    let started = Instant::now();
     let refused = RedbStore::open(&place.path).unwrap_err();
     assert!(
-        matches!(&refused, OpenError::Locked { path } if *path == place.path),
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(
+        matches!(&refused, OpenError::Locked { path, .. } if *path == place.path),
         "{refused}"
     );
+    if cfg!(target_os = "linux") && Path::new("/proc/locks").exists() {
+        assert!(
+            refused.to_string().contains("in use by this process"),
+            "{refused}"
+        );
+    }
     let watch = first.watch(&"a".into(), Revision::ZERO).await.unwrap();
     drop(first);
     RedbStore::open(&place.path).expect("the first is dropped, though a watch of it is left");
     drop(watch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opener_waits_for_a_store_that_is_closing() {
+    let place = place();
+    for _ in 0..5 {
+        let first = RedbStore::open(&place.path).unwrap();
+        // So that closing takes a moment.
+        for n in 0..8 {
+            put(&first, &n.to_string(), vec![7; 500_000]).await;
+        }
+        let closing = tokio::spawn(first.close());
+        let second = RedbStore::open(&place.path).expect("it waits for the first to be closed");
+        assert_eq!(values(&second, ListOptions::default()).await.len(), 8);
+        closing.await.unwrap();
+    }
+}
+
+#[test]
+fn an_opener_waits_for_a_lock_that_is_about_to_be_let_go() {
+    let place = place();
+    make_store(&place.path, 10);
+    let unfinished = place.path.with_file_name("other.redb.new");
+    // Whether the file is there or being made by another.
+    for (locked, path) in [
+        (place.path.clone(), place.path.clone()),
+        (unfinished, place.path.with_file_name("other.redb")),
+    ] {
+        let held = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(locked)
+            .unwrap();
+        held.lock().unwrap();
+        let (opening, opened) = std::sync::mpsc::channel();
+        let opener = std::thread::spawn(move || opening.send(RedbStore::open(path)));
+        opened
+            .recv_timeout(Duration::from_millis(200))
+            .expect_err("it is locked");
+        drop(held);
+        opened.recv().unwrap().expect("the lock is free");
+        opener.join().unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

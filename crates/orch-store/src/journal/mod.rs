@@ -22,8 +22,9 @@ use orch_core::store::changelog::Commit;
 
 use self::record::Encoder;
 pub(crate) use self::record::Logged;
+use crate::OpenError;
 use crate::error::Fault;
-use crate::format::sync_parent;
+use crate::format::{FORMAT, sync_parent};
 
 /// What is added to the name of the store's own file.
 const SUFFIXES: [&str; 2] = ["-journal", "-journal2"];
@@ -72,7 +73,7 @@ impl Journal {
         identity: u64,
         revision: Revision,
         bound: usize,
-    ) -> io::Result<(Self, Vec<Logged>)> {
+    ) -> Result<(Self, Vec<Logged>), OpenError> {
         let [one, two] = Self::paths_of(store);
         let (one, in_one) = JournalFile::open(one, identity)?;
         let (two, in_two) = JournalFile::open(two, identity)?;
@@ -83,7 +84,7 @@ impl Journal {
             bound: bound / 2,
             encoder: Encoder::new(identity),
         };
-        let logged = in_order(in_one, in_two, revision).map_err(|fault| invalid(store, &fault))?;
+        let logged = in_order(in_one, in_two, revision).map_err(|fault| refuse(store, &fault))?;
         Ok((journal, logged))
     }
 
@@ -139,20 +140,28 @@ impl Journal {
 }
 
 impl JournalFile {
-    fn open(path: PathBuf, identity: u64) -> io::Result<(Self, Vec<Logged>)> {
+    fn open(path: PathBuf, identity: u64) -> Result<(Self, Vec<Logged>), OpenError> {
+        let (file, held) = Self::read(&path).map_err(|source| OpenError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let logged = record::read(&held.into(), identity).map_err(|fault| refuse(&path, &fault))?;
+        Ok((Self { path, file }, logged))
+    }
+
+    fn read(path: &Path) -> io::Result<(File, Vec<u8>)> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path)?;
+        let mut file = options.open(path)?;
         let mut held = Vec::new();
         file.read_to_end(&mut held)?;
         // What is appended comes first again: behind a record that was cut short it would never be read.
         file.seek(SeekFrom::Start(0))?;
         // Also if it is there already: who made it may have been killed before its name was durable.
-        sync_parent(&path)?;
-        let logged = record::read(&held.into(), identity).map_err(|fault| invalid(&path, &fault))?;
-        Ok((Self { path, file }, logged))
+        sync_parent(path)?;
+        Ok((file, held))
     }
 }
 
@@ -179,9 +188,22 @@ fn in_order(one: Vec<Logged>, two: Vec<Logged>, revision: Revision) -> Result<Ve
     Ok(logged)
 }
 
-fn invalid(path: &Path, fault: &Fault) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("journal {}: {fault}", path.display()),
-    )
+/// `path` is that of the journal's file, or of the store's own if it is about both.
+fn refuse(path: &Path, fault: &Fault) -> OpenError {
+    let path = path.to_owned();
+    match fault {
+        Fault::Format(found) => OpenError::Format {
+            path,
+            found: *found,
+            supported: FORMAT,
+        },
+        Fault::Damaged(what) => OpenError::Damaged {
+            path,
+            reason: format!("its journal: {what}"),
+        },
+        fault => OpenError::Damaged {
+            path,
+            reason: fault.to_string(),
+        },
+    }
 }

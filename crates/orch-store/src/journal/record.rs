@@ -7,13 +7,14 @@ use orch_core::store::changelog::Commit;
 use orch_core::store::{Key, Op, Revision, Txn};
 
 use crate::error::Fault;
-use crate::format::{take_bytes, take_number, take_revision};
+use crate::format::{FORMAT, take_bytes, take_number, take_revision};
 
 /// Room for a record that is kept between syncs.
 const RECORD_KEPT: usize = 1 << 20;
 
-/// Checksum of all that follows, length of the body, the store's identity.
-const HEADER: usize = 4 + 4 + 8;
+/// Checksum of all that follows, length of the body, format version, the store's identity. The first three stand
+/// there whatever the version.
+const HEADER: usize = 4 + 4 + 4 + 8;
 
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
@@ -70,7 +71,8 @@ impl Encoder {
         }
         let length = length(self.record.len() - HEADER);
         self.record[4..8].copy_from_slice(&length);
-        self.record[8..HEADER].copy_from_slice(&self.identity.to_le_bytes());
+        self.record[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        self.record[12..HEADER].copy_from_slice(&self.identity.to_le_bytes());
         let checksum = crc32fast::hash(&self.record[4..]);
         self.record[..4].copy_from_slice(&checksum.to_le_bytes());
         (self.record.len() <= room).then_some(&self.record)
@@ -103,6 +105,10 @@ pub(super) fn read(held: &Bytes, identity: u64) -> Result<Vec<Logged>, Fault> {
     let mut rest = &held[..];
     while let Some((body, behind)) = whole_record(rest) {
         let mut body = body;
+        let format = u32::from_le_bytes(take_number(&mut body)?);
+        if format != FORMAT {
+            return Err(Fault::Format(format));
+        }
         if u64::from_le_bytes(take_number(&mut body)?) != identity {
             return Err(Fault::Damaged(
                 "it belongs to another store; put back the store's own file, or remove the journal if that store is no \
@@ -125,7 +131,7 @@ fn whole_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (checksum, covered) = bytes.split_first_chunk::<4>()?;
     let (stated, rest) = covered.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*stated)).ok()?;
-    let (body, behind) = rest.split_at_checked(length.checked_add(8)?)?;
+    let (body, behind) = rest.split_at_checked(length.checked_add(HEADER - 8)?)?;
     let covered = &covered[..4 + body.len()];
     (crc32fast::hash(covered) == u32::from_le_bytes(*checksum)).then_some((body, behind))
 }

@@ -28,7 +28,7 @@ fn store() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// With room for `BOUND` in each file.
-fn open(path: &Path, revision: u64) -> io::Result<(Journal, Vec<Logged>)> {
+fn open(path: &Path, revision: u64) -> Result<(Journal, Vec<Logged>), OpenError> {
     Journal::open(path, IDENTITY, Revision::new(revision), 2 * BOUND)
 }
 
@@ -223,4 +223,40 @@ fn the_journal_of_another_store_is_refused() {
         .map(|_| ())
         .unwrap_err();
     assert!(error.to_string().contains("belongs to another store"), "{error}");
+}
+
+/// A record as a version to come might write it: what its body holds has no meaning here.
+fn record_of_format(format: u32) -> Vec<u8> {
+    let mut covered = 9_u32.to_le_bytes().to_vec();
+    covered.extend_from_slice(&format.to_le_bytes());
+    covered.extend_from_slice(&IDENTITY.to_le_bytes());
+    covered.extend_from_slice(b"something");
+    [&crc32fast::hash(&covered).to_le_bytes(), &covered[..]].concat()
+}
+
+#[test]
+fn a_journal_of_another_format_is_refused_and_left_alone() {
+    for (format, behind_one_of_ours) in [(2, false), (2, true), (0, false), (u32::MAX, true)] {
+        for file in 0..2 {
+            let (_directory, path) = store();
+            let (mut journal, _) = open(&path, 0).unwrap();
+            if file == 1 {
+                journal.turn().unwrap();
+            }
+            let mut held = Vec::new();
+            let path_of_file = &Journal::paths_of(&path)[file];
+            if behind_one_of_ours {
+                append(&mut journal, 0, &[commit(1, &[("a", Some(9))])]);
+                held = std::fs::read(path_of_file).unwrap();
+            }
+            held.extend(record_of_format(format));
+            std::fs::write(path_of_file, &held).unwrap();
+            let error = open(&path, 0).map(|_| ()).unwrap_err();
+            assert!(
+                matches!(&error, OpenError::Format { path, found, supported: 1 } if path == path_of_file && *found == format),
+                "{error}"
+            );
+            assert_eq!(std::fs::read(path_of_file).unwrap(), held);
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! Where the file ends and memory begins: answers are those of a store that is all in memory, while checkpoints
 //! move commits from one to the other under writers, readers and watchers.
 
+mod faults;
+mod past;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -90,6 +93,9 @@ async fn read(store: Arc<RedbStore>, random: Random, stop: Arc<AtomicBool>) -> V
             Err(ReadError::Compacted { requested, oldest }) => assert!(requested == past && oldest > past),
             Err(error) => panic!("{error}"),
         }
+        if let Some(entries) = pages(&store, past).await {
+            told.push(Told::Listed(past, entries));
+        }
         match store.watch(&Prefix::default(), past).await {
             Ok(mut watch) => {
                 let (mut reached, mut changes) = (past, Vec::new());
@@ -111,6 +117,29 @@ async fn read(store: Arc<RedbStore>, random: Random, stop: Arc<AtomicBool>) -> V
         tokio::task::yield_now().await;
     }
     told
+}
+
+/// All entries of a past, some at a time; none if it is compacted by then.
+async fn pages(store: &RedbStore, past: Revision) -> Option<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut options = ListOptions {
+        limit: Some(3),
+        ..at(past)
+    };
+    loop {
+        match store.list(&Prefix::default(), options.clone()).await {
+            Ok(page) => {
+                entries.extend(page.entries);
+                options.from = page.next;
+            }
+            Err(ReadError::Compacted { .. }) => return None,
+            Err(error) => panic!("{error}"),
+        }
+        if options.from.is_none() {
+            return Some(entries);
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The same commits in a store that is all in memory and forgets nothing.
