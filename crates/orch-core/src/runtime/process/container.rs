@@ -22,6 +22,13 @@ use crate::time;
 /// How long a killed container may take to be gone.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a wrapper may take to begin with the program before it is signalled all the same: those of earlier
+/// versions never say that they have.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often to look whether it has, at first and at last. Nobody would tell.
+const BEGIN_LOOK: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
 /// The exit code of a wrapper that found another one at work.
 const GAVE_WAY: i32 = 125;
 
@@ -346,9 +353,13 @@ impl Cell {
             return Ok(());
         }
         if !grace.is_zero() {
-            let signal = self.record.config.stop_signal.as_deref().and_then(os::signal);
-            self.signal(signal.unwrap_or(Signal::TERM));
-            if tokio::time::timeout(grace, self.wait()).await.is_ok() {
+            let asking = async {
+                self.begun().await;
+                let signal = self.record.config.stop_signal.as_deref().and_then(os::signal);
+                self.signal(signal.unwrap_or(Signal::TERM));
+                self.wait().await;
+            };
+            if tokio::time::timeout(grace, asking).await.is_ok() {
                 return Ok(());
             }
         }
@@ -358,6 +369,24 @@ impl Cell {
             what: format!("killing container {}", self.id),
             after: KILL_TIMEOUT,
         })
+    }
+
+    /// Returns once a signal is not lost on the program any more: it would be while the wrapper, which survives
+    /// signals, has not begun with it.
+    async fn begun(&self) {
+        let path = self.dir.join("began");
+        let looking = async {
+            let [mut pause, longest] = BEGIN_LOOK;
+            while !path.exists() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.wait() => {}
+            _ = tokio::time::timeout(BEGIN_PATIENCE, looking) => {}
+        }
     }
 
     /// Returns once it does not run.

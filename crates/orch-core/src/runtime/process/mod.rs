@@ -24,6 +24,7 @@
 //! containers/ID/
 //!   container.json           how the container was made
 //!   claim                    the wrapper's process number, written by itself: the first wrapper wins
+//!   began                    there once a signal to the group is not lost on the program any more
 //!   start.json               the same and the time, written before a start is acknowledged
 //!   out.raw, err.raw         what the program writes, as it writes it; what the log has is punched out
 //!   log.SEQ.OUT.ERR          the log in CRI's format; OUT and ERR count the raw bytes logged before this file
