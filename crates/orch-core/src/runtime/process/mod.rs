@@ -128,7 +128,7 @@ struct Inner {
     state: Mutex<State>,
     hub: EventHub,
     follower: Follower,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 #[derive(Default)]
@@ -190,8 +190,9 @@ impl Builder {
     /// As there.
     pub async fn open(self) -> Result<ProcessRuntime, RuntimeError> {
         let (dir, lock) = Dir::open(&self.dir).await?;
+        let lock = Arc::new(lock);
         let inner = Arc::new(Inner {
-            follower: Follower::start(),
+            follower: Follower::start(Arc::downgrade(&lock)),
             limits: self.limits,
             random: self.random,
             state: Mutex::default(),
@@ -199,12 +200,21 @@ impl Builder {
             _lock: lock,
             dir,
         });
-        inner.load()?;
+        inner.blocking(Inner::load).await??;
         Ok(ProcessRuntime { inner })
     }
 }
 
 impl Inner {
+    /// Does what may keep a thread for long, with the state directory locked for as long.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let inner = self.clone();
+        os::blocking(move || work(&inner)).await
+    }
+
     /// Reads the state directory, and adopts what runs.
     fn load(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let sandboxes = self.dir.sandboxes()?;
