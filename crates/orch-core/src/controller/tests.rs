@@ -493,3 +493,166 @@ async fn many_objects_are_each_reconciled_once() {
     assert_eq!(seen.calls.lock().len(), 500);
     assert_eq!(running.metrics().succeeded, 500);
 }
+
+struct Hanging(Arc<AtomicU32>);
+
+#[async_trait]
+impl Controller for Hanging {
+    type Object = Cat;
+
+    async fn reconcile(&self, cat: Arc<Cat>, _: &Context) -> Result<Action, ReconcileError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        match cat.metadata.name.as_str() {
+            "stuck" => std::future::pending().await,
+            _ => Ok(Action::done()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconcile_that_never_returns_is_dropped_counted_and_repeated() {
+    let client = client();
+    let calls = Arc::new(AtomicU32::new(0));
+    let backoff = Backoff {
+        first: Duration::from_secs(10),
+        longest: Duration::from_secs(20),
+        jitter: 0.0,
+    };
+    let engine = Engine::new(Hanging(calls.clone()), &client).concurrency(1);
+    let running = engine
+        .reconcile_timeout(Duration::from_secs(60))
+        .backoff(backoff)
+        .start();
+    let cats = client.api::<Cat>("default");
+    cats.create(&cat("stuck")).await.unwrap();
+    settle().await;
+    cats.create(&cat("tom")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 1, "the only worker is kept");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 2, "until the time is up");
+    tokio::time::sleep(Duration::from_secs(10 + 60 + 20)).await;
+    let metrics = running.metrics();
+    assert_eq!((metrics.succeeded, metrics.failed, metrics.retried), (1, 2, 2));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_ends_although_a_reconcile_hangs_and_gives_the_lease_back() {
+    let client = client();
+    client.api("default").create(&cat("stuck")).await.unwrap();
+    for election in [None, Some(Election::new("default", "cats", "one"))] {
+        let calls = Arc::new(AtomicU32::new(0));
+        let mut engine =
+            Engine::new(Hanging(calls.clone()), &client).shutdown_timeout(Duration::from_secs(7));
+        let is_elected = election.is_some();
+        if let Some(election) = election {
+            engine = engine.leader_election(election);
+        }
+        let running = engine.start();
+        settle().await;
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        let before = Instant::now();
+        tokio::time::timeout(Duration::from_secs(60), running.stop())
+            .await
+            .expect("stopped within a bound");
+        let took = before.elapsed();
+        assert!(
+            took >= Duration::from_secs(7) && took < Duration::from_secs(8),
+            "{took:?}"
+        );
+        if is_elected {
+            let lease = client.api::<Lease>("default").get("cats").await.unwrap();
+            assert_eq!(lease.spec.holder_identity, None);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_stopped_no_longer_hears_of_changes() {
+    let client = client();
+    let (tester, _) = Tester::new(|_, _| Ok(Action::done()));
+    let kittens = Cache::<Kitten>::builder(&client).start();
+    let token = Arc::new(());
+    let heard = token.clone();
+    let running = Engine::new(tester, &client)
+        .watches(&kittens, move |_| {
+            let _ = &heard;
+            Vec::new()
+        })
+        .start();
+    settle().await;
+    assert_eq!(Arc::strong_count(&token), 2);
+    running.stop().await;
+    assert_eq!(
+        Arc::strong_count(&token),
+        1,
+        "the cache lives on without the handler"
+    );
+}
+
+/// Which objects are reconciled in which order, with a lease that is lost in between.
+async fn history() -> Vec<String> {
+    let client = client();
+    let cats = client.api::<Cat>("default");
+    for number in 0..40 {
+        cats.create(&cat(&format!("cat-{number}"))).await.unwrap();
+    }
+    for number in [3, 17, 18, 30] {
+        cats.delete(&format!("cat-{number}"), &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+    let (mut tester, seen) = Tester::new(|_, calls| match calls % 3 {
+        0 => Ok(Action::requeue_after(Duration::from_secs(7))),
+        1 => Err("not yet".into()),
+        _ => Ok(Action::done()),
+    });
+    tester.takes = Duration::from_millis(100);
+    let running = Engine::new(tester, &client)
+        .random(Random::seeded(3))
+        .leader_election(Election::new("default", "cats", "one"))
+        .start();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let leases = client.api::<Lease>("default");
+    leases.delete("cats", &DeleteParams::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    running.stop().await;
+    let calls = seen.calls.lock();
+    calls.iter().map(|(name, _)| name.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_gives_the_same_history() {
+    let first = history().await;
+    assert!(first.len() > 100, "{}", first.len());
+    for _ in 0..3 {
+        assert_eq!(history().await, first);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_keep_with_a_lease_survives_its_whole_course() {
+    let client = client();
+    let dynamic = json!({"strategy": "OldestEmulationVersion", "x": {"y": [1, null]}});
+    let mut leader = Leadership::campaign(client.clone(), Election::new("default", "cats", "one"));
+    leader.won().await;
+    let leases = client.api::<Lease>("default");
+    let patch = Patch::Merge(json!({"spec": dynamic, "metadata": {"annotations": {"a": "b"}}}));
+    leases.patch("cats", &patch).await.unwrap();
+    let kept = async |what: &str| {
+        let lease = leases.get("cats").await.unwrap();
+        let spec = serde_json::to_value(&lease.spec).unwrap();
+        let strategy = (&spec["strategy"], &spec["x"]["y"][0]);
+        assert_eq!(strategy, (&json!("OldestEmulationVersion"), &json!(1)), "{what}");
+        lease.spec
+    };
+    let before = kept("written").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(kept("renewed").await.renew_time > before.renew_time);
+    leader.resign().await;
+    assert_eq!(kept("given back").await.holder_identity, None);
+    let mut second = Leadership::campaign(client.clone(), Election::new("default", "cats", "two"));
+    second.won().await;
+    assert_eq!(kept("taken").await.lease_transitions, Some(1));
+}
