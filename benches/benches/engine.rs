@@ -11,7 +11,7 @@ use orch_core::cache::Cache;
 use orch_core::client::{Client, WatchEvent, WatchParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError};
 use orch_core::store::MemoryStore;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 const OBJECTS: usize = 100_000;
 
@@ -46,12 +46,8 @@ impl Controller for Looks {
     }
 }
 
-fn runtime() -> Runtime {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_time()
-        .build();
-    runtime.expect("a runtime")
+fn runtime(builder: &mut Builder) -> Runtime {
+    builder.enable_time().build().expect("a runtime")
 }
 
 /// From the call of create to the watcher's sight of the status: create, event, reconcile, status write, event.
@@ -105,16 +101,18 @@ async fn sweep(cache: &Cache<Counter>, client: &Client) -> Duration {
 }
 
 fn engine(criterion: &mut Criterion) {
-    let runtime = runtime();
+    let runtime = runtime(Builder::new_multi_thread().worker_threads(2));
     let mut group = criterion.benchmark_group("engine");
-    group.bench_function(
-        "create, reconcile, status written, seen by a watcher",
-        |bencher| {
+    let mut turn = |threads: &str, runtime: &Runtime| {
+        let name = format!("create, reconcile, status written, seen by a watcher, {threads}");
+        group.bench_function(name, |bencher| {
             bencher.iter_custom(|rounds| {
                 runtime.block_on(async { tokio::spawn(turns(rounds)).await.expect("done") })
             });
-        },
-    );
+        });
+    };
+    turn("one thread", &self::runtime(&mut Builder::new_current_thread()));
+    turn("two threads", &runtime);
     let full = OnceLock::new(); // filled by who needs it: a profile of the turns is to show nothing else
     group.sample_size(10);
     group.throughput(Throughput::Elements(OBJECTS as u64));

@@ -193,7 +193,7 @@ impl Reading<'_> {
         if item.name().is_empty() {
             return;
         }
-        let identity = (kind.resource.group_resource(), item.to_string());
+        let identity = (kind.resource.group_resource().into_owned(), item.to_string());
         let position = item.locate(&FieldPath::new("metadata").child("name"));
         if let Some(first) = self.seen.insert(identity, position) {
             self.warnings.push(ManifestWarning {

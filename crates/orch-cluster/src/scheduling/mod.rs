@@ -7,6 +7,7 @@ mod pod;
 mod requirements;
 mod run;
 mod taints;
+mod template;
 #[cfg(test)]
 mod tests;
 

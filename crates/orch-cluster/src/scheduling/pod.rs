@@ -1,10 +1,12 @@
 //! What the scheduler keeps of a pod: some 200 bytes, most of them shared with its siblings.
 
+use std::sync::Arc;
+
 use orch_core::object::{Document, DocumentError, ObjectMeta};
-use orch_core::scheduler::{Group, Key, Request, Shape};
+use orch_core::scheduler::{Key, Request};
 use serde::Deserialize;
 
-use super::requirements::Spec;
+use super::template::Templates;
 use crate::controllers::part;
 
 /// A pod as the scheduler sees it.
@@ -20,7 +22,7 @@ pub(super) struct PodEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// To be placed by the scheduler of this name.
-    Waiting { scheduler: Box<str> },
+    Waiting { scheduler: Arc<str> },
     /// Not to be placed yet (`spec.schedulingGates`), or not any more: it is being deleted.
     Held,
     /// On this node.
@@ -33,32 +35,25 @@ pub(super) enum Stage {
 pub(super) const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
 impl PodEntry {
-    pub(super) fn new(pod: &Document) -> Result<Self, DocumentError> {
+    pub(super) fn new(pod: &Document, templates: &Templates) -> Result<Self, DocumentError> {
         let meta = pod.meta();
-        let spec: Spec<'_> = part(pod, "spec")?;
+        let (template, node) = templates.read(pod)?;
         let status: WireStatus<'_> = part(pod, "status")?;
-        let node = spec.node_name.as_deref().filter(|node| !node.is_empty());
-        let is_held = meta.is_deleting()
-            || spec
-                .scheduling_gates
-                .as_ref()
-                .is_some_and(|gates| !gates.is_empty());
         let stage = if matches!(status.phase, Some("Succeeded" | "Failed")) {
             Stage::Finished
         } else if let Some(node) = node {
-            Stage::Bound { node: node.into() }
-        } else if is_held {
+            Stage::Bound { node }
+        } else if meta.is_deleting() || template.is_gated {
             Stage::Held
         } else {
             Stage::Waiting {
-                scheduler: spec.scheduler_name.as_deref().unwrap_or(DEFAULT_SCHEDULER).into(),
+                scheduler: template.scheduler.clone(),
             }
         };
-        let shape = Shape::from(spec.requirements(meta.controller().map(|owner| Group::new(&owner.uid))));
         Ok(Self {
             uid: meta.uid.as_str().into(),
-            request: Request::new(Key::from(pod.key().as_str()), shape)
-                .priority(spec.priority.unwrap_or(0))
+            request: Request::new(Key::from(pod.key().as_str()), template.shape.clone())
+                .priority(template.priority)
                 .order(age_order(meta)),
             stage,
         })

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::bind::{bind, refuse};
 use super::node::node;
 use super::pod::{DEFAULT_SCHEDULER, PodEntry, Stage};
+use super::template::Templates;
 use crate::controllers::pod_reference;
 use crate::events::Recorder;
 
@@ -74,7 +75,9 @@ impl Scheduling {
 
     /// Works until dropped. May be dropped at any time and started anew: a binding is written whole or not at all.
     pub async fn run(self) {
-        let pods = Cache::projected(&self.client, Pod::resource(), PodEntry::new).start();
+        let templates = Templates::default();
+        let entry = move |pod: &_| PodEntry::new(pod, &templates);
+        let pods = Cache::projected(&self.client, Pod::resource(), entry).start();
         let nodes = Cache::projected(&self.client, KubeNode::resource(), node).start();
         // All that is bound must be counted before anything is placed, or nodes would be overcommitted.
         pods.synced().await;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::node::node;
 use super::pod::{PodEntry, Stage};
+use super::template::Templates;
 use super::*;
 use crate::controllers::testing::client;
 
@@ -23,7 +24,7 @@ fn document(mut value: Value, kind: &str) -> Document {
 
 fn entry(spec: Value) -> PodEntry {
     let pod = json!({"metadata": {"name": "a", "namespace": "default"}, "spec": spec});
-    PodEntry::new(&document(pod, "Pod")).unwrap()
+    PodEntry::new(&document(pod, "Pod"), &Templates::default()).unwrap()
 }
 
 #[test]
@@ -125,7 +126,9 @@ fn a_pod_waits_is_held_is_bound_or_is_over() {
     for (spec, status, expected) in table {
         let pod = json!({"metadata": {"name": "a", "namespace": "d"}, "spec": spec, "status": status});
         assert_eq!(
-            PodEntry::new(&document(pod, "Pod")).unwrap().stage,
+            PodEntry::new(&document(pod, "Pod"), &Templates::default())
+                .unwrap()
+                .stage,
             expected,
             "{spec} {status}"
         );

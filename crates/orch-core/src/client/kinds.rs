@@ -178,17 +178,17 @@ impl KindTable {
     pub(crate) fn register(&self, kind: Kind) {
         self.0
             .write()
-            .insert(kind.resource.group_resource(), Arc::new(kind));
+            .insert(kind.resource.group_resource().into_owned(), Arc::new(kind));
     }
 
     pub(crate) fn of(&self, resource: &ApiResource) -> Arc<Kind> {
         let name = resource.group_resource();
-        if let Some(kind) = self.0.read().get(&name) {
+        if let Some(kind) = self.0.read().get(&*name) {
             return kind.clone();
         }
         let mut kinds = self.0.write();
         kinds
-            .entry(name)
+            .entry(name.into_owned())
             .or_insert_with(|| Arc::new(Kind::new(resource.clone(), NoRules)))
             .clone()
     }

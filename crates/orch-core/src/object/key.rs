@@ -11,7 +11,7 @@ impl ObjectKey {
     /// The key of `name` in `namespace`, or of a cluster-scoped `name`.
     pub fn new(namespace: Option<&str>, name: &str) -> Self {
         match namespace {
-            Some(namespace) if !namespace.is_empty() => Self(format!("{namespace}/{name}").into()),
+            Some(namespace) if !namespace.is_empty() => Self([namespace, "/", name].concat().into()),
             _ => Self(name.into()),
         }
     }

@@ -60,11 +60,11 @@ impl ApiResource {
     }
 
     /// Plural and group, as Kubernetes names a resource across versions: `pods`, `deployments.apps`.
-    pub fn group_resource(&self) -> String {
+    pub fn group_resource(&self) -> Cow<'_, str> {
         if self.group.is_empty() {
-            self.plural.to_string()
+            Cow::Borrowed(&self.plural)
         } else {
-            format!("{}.{}", self.plural, self.group)
+            Cow::Owned([&self.plural, ".", &self.group].concat())
         }
     }
 }

@@ -86,7 +86,7 @@ async fn watch_all_kinds(shared: &Arc<Shared>) {
 async fn watch_kinds(shared: &Arc<Shared>) {
     let mut views = shared.views.lock().await;
     for resource in shared.client.resources() {
-        let name = resource.group_resource();
+        let name = resource.group_resource().into_owned();
         if is_event(&resource) || views.contains_key(&name) {
             continue;
         }
@@ -343,7 +343,10 @@ impl Shared {
         for resource in self.client.resources() {
             // What is in no namespace can have no owner in one.
             let is_out_of_reach = item.key.namespace().is_some() && !resource.is_namespaced();
-            if is_out_of_reach || is_event(&resource) || fresh.contains(&resource.group_resource()) {
+            if is_out_of_reach
+                || is_event(&resource)
+                || fresh.contains(&resource.group_resource().into_owned())
+            {
                 continue;
             }
             let collection = Collection {

@@ -84,7 +84,7 @@ async fn empty(
     };
     let mut params = ListParams::default().limit(PAGE);
     let mut remaining = Remaining {
-        resource: resource.group_resource(),
+        resource: resource.group_resource().into_owned(),
         ..Remaining::default()
     };
     let mut failed: Option<Failed> = None;

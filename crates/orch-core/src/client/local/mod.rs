@@ -109,16 +109,17 @@ const REGISTRY: &str = "registry/";
 
 /// Where objects lie in the store: `registry/<plural>.<group>/[<namespace>/]<name>`.
 fn collection_prefix(resource: &ApiResource, namespace: Option<&str>) -> Prefix {
-    let mut prefix = format!("{REGISTRY}{}/", resource.group_resource());
-    if let Some(namespace) = namespace {
-        prefix.push_str(namespace);
-        prefix.push('/');
+    let kind = resource.group_resource();
+    match namespace {
+        Some(namespace) => [REGISTRY, &kind, "/", namespace, "/"].concat().into(),
+        None => [REGISTRY, &kind, "/"].concat().into(),
     }
-    prefix.into()
 }
 
 fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
-    format!("{REGISTRY}{}/{key}", resource.group_resource()).into()
+    [REGISTRY, &resource.group_resource(), "/", key.as_str()]
+        .concat()
+        .into()
 }
 
 impl LocalBackend {

@@ -139,7 +139,7 @@ impl Topic {
                 Taken::Nothing
             };
         }
-        let first = state.commits.partition_point(|commit| commit.revision < unseen);
+        let first = state.first_since(unseen);
         if state
             .commits
             .get(first)
@@ -173,6 +173,28 @@ impl Topic {
 }
 
 impl State {
+    /// Index of the first commit of `revision` or later. Looked for from the back in growing steps, for readers are
+    /// mostly close behind.
+    fn first_since(&self, revision: Revision) -> usize {
+        let (mut low, mut high, mut step) = (0, self.commits.len(), 1);
+        while let Some(index) = high.checked_sub(step) {
+            if self.commits[index].revision < revision {
+                low = index + 1;
+                break;
+            }
+            (high, step) = (index, step * 2);
+        }
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.commits[middle].revision < revision {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
     /// Notes that the commit at index `next` is the first that `reader` has not seen.
     fn place(&mut self, reader: &Arc<Reader>, next: usize) {
         match self.commits.get(next) {

@@ -60,7 +60,7 @@ impl Hubs {
         };
         let hub = {
             let mut hubs = self.hubs.lock();
-            hubs.entry(kind.resource.group_resource())
+            hubs.entry(kind.resource.group_resource().into_owned())
                 .or_insert_with(|| Arc::new(Hub::new(kind, self.documents.clone())))
                 .clone()
         };
