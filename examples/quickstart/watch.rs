@@ -133,7 +133,7 @@ impl Views {
 /// A view of all objects of a kind that rings the bell when one changes.
 fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
     let (cache, bell) = (Cache::builder(client).start(), bell.clone());
-    cache.on_change(move |_| bell.send_replace(()));
+    cache.on_change(move |_| bell.send_replace(())).keep();
     cache
 }
 

@@ -63,7 +63,7 @@ async fn run_node(client: Client, name: String) {
     })
     .start();
     let (woken, mut wake) = tokio::sync::mpsc::unbounded_channel();
-    pods.on_change(move |change| {
+    let _wakes = pods.on_change(move |change| {
         if let Some(pod) = change.new.and_then(|pod| pod.as_ref().clone()) {
             let _ = woken.send(pod);
         }
@@ -163,7 +163,7 @@ impl PodWatch {
             Arc::clone(&history),
             Mutex::<BTreeMap<ObjectKey, SeenPod>>::default(),
         );
-        cache.on_change(move |change| {
+        let watching = cache.on_change(move |change| {
             let mut pods = pods.lock();
             match change.new {
                 Some(pod) => drop(pods.insert(change.key.clone(), SeenPod::clone(pod))),
@@ -171,6 +171,7 @@ impl PodWatch {
             }
             told.lock().push(pods.values().cloned().collect());
         });
+        watching.keep();
         // Those there were already came one by one.
         let last = history.lock().pop();
         *history.lock() = last.into_iter().collect();
