@@ -10,10 +10,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::api::core::v1::Pod;
 use orch_benches::cluster;
 use orch_cluster::scheduling::Scheduling;
-use orch_core::client::{Collection, WatchEvent, WatchParams, WriteParams};
+use orch_core::client::{Collection, DocumentWatch, WatchEvent, WatchParams, WriteParams};
 use orch_core::object::{Document, Object, RawObject};
 use orch_core::store::MemoryStore;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 const PODS: usize = 20_000;
 const NODES: usize = 1_000;
@@ -39,9 +40,10 @@ async fn created_to_bound() -> Duration {
             "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}]}}))
     .expect("a pod");
     let began = Instant::now();
+    let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
         let (client, collection, pod) = (client.clone(), collection.clone(), pod.clone());
-        tokio::spawn(async move {
+        writers.spawn(async move {
             for _ in 0..PODS / WRITERS {
                 let params = WriteParams::default();
                 client
@@ -52,6 +54,14 @@ async fn created_to_bound() -> Duration {
             }
         });
     }
+    tokio::join!(writers.join_all(), all_bound(&mut watch));
+    let took = began.elapsed();
+    scheduling.abort();
+    took
+}
+
+/// Until each pod was seen bound.
+async fn all_bound(watch: &mut DocumentWatch) {
     let mut bound = 0;
     while bound < PODS {
         let batch = watch.next().await.expect("it goes on").expect("history is held");
@@ -59,9 +69,6 @@ async fn created_to_bound() -> Duration {
         let is_binding = |event: &&WatchEvent<Document>| matches!(event, WatchEvent::Modified(_));
         bound += batch.events.iter().filter(is_binding).count();
     }
-    let took = began.elapsed();
-    scheduling.abort();
-    took
 }
 
 fn binding(criterion: &mut Criterion) {

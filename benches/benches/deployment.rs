@@ -26,7 +26,7 @@ async fn apply_to_ready(store: Arc<dyn Store>) -> Duration {
     let deployments: Cache<Deployment> = Cache::builder(&client).start();
     deployments.synced().await;
     let (ready, mut is_ready) = tokio::sync::watch::channel(0);
-    deployments.on_change(move |change| {
+    let _watching = deployments.on_change(move |change| {
         let status = change.new.and_then(|deployment| deployment.status.as_ref());
         ready.send_replace(status.and_then(|status| status.ready_replicas).unwrap_or(0));
     });

@@ -100,7 +100,7 @@ pub async fn fake_nodes(client: Client) {
         Ok(is_bound && is_new)
     })
     .start();
-    view.on_change(move |change| {
+    let _watching = view.on_change(move |change| {
         if change.new.is_some_and(|to_run| **to_run) {
             let _ = bound.send(change.key.clone());
         }

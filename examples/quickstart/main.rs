@@ -2,6 +2,8 @@
 //!
 //!     cargo run --release --example quickstart -- --help
 
+#[macro_use]
+mod say;
 mod data;
 mod manifest;
 mod options;
@@ -21,6 +23,7 @@ use orch_store::RedbStore;
 
 use manifest::Source;
 use options::{Command, Options, USAGE};
+use say::Closed;
 use steps::Measured;
 use watch::Views;
 
@@ -32,19 +35,10 @@ async fn main() -> ExitCode {
         Ok(Command::Run(options)) => run(options).await,
         Ok(Command::Serve) => serve::serve().await,
         Ok(Command::Check) => serve::check().await,
-        Ok(Command::Help) => {
-            println!("{USAGE}");
-            Ok(())
-        }
+        Ok(Command::Help) => say!("{USAGE}"),
         Err(error) => Err(format!("{error}\n\n{USAGE}").into()),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    say::end(result)
 }
 
 async fn run(options: Options) -> Result<(), Error> {
@@ -62,12 +56,12 @@ async fn run(options: Options) -> Result<(), Error> {
     let store = RedbStore::open(&state)?;
     let opened = began.elapsed();
     let chosen = runtime::choose(options.runtime, &images, &data).await?;
-    println!("runtime: {} ({})", chosen.runtime.name(), chosen.why);
+    let mut said = say!("runtime: {} ({})", chosen.runtime.name(), chosen.why);
     let manifest = source.read(chosen.runtime.name())?;
     if !options.clean {
         let images = source.images(chosen.runtime.name())?;
         for warning in runtime::image_warnings(&*chosen.runtime, &images) {
-            println!("warning: {warning}");
+            said = said.and_then(|()| say!("warning: {warning}"));
         }
     }
 
@@ -77,28 +71,31 @@ async fn run(options: Options) -> Result<(), Error> {
         .node_with(node, chosen.runtime)
         .start()
         .await?;
-    println!(
-        "cluster up in {:.1} ms, state in {}\n",
-        millis(opened + began.elapsed()),
-        state.display()
-    );
+    let took = millis(opened + began.elapsed());
+    said = said.and_then(|()| say!("cluster up in {took:.1} ms, state in {}\n", state.display()));
 
     let views = Views::open(&cluster).await;
-    let result = tokio::select! {
-        result = work(&cluster, &views, &manifest, &options) => result,
-        _ = tokio::signal::ctrl_c() => {
-            println!("\nstopped");
-            Ok(())
-        }
+    let work = async {
+        said?;
+        work(&cluster, &views, &manifest, &options).await
     };
+    let mut result = tokio::select! {
+        result = work => result,
+        _ = tokio::signal::ctrl_c() => say!("\nstopped"),
+    };
+    if !options.keep && result.as_ref().is_err_and(Closed::is) {
+        // That something goes on could be told to nobody.
+        result = steps::clean(&cluster, &manifest).await.and(result);
+    }
     let left = steps::left(&cluster).await;
     drop(views);
     cluster.stop().await;
     if left? {
-        println!(
+        let told = say!(
             "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest made is \
              removed"
         );
+        result = result.and(told);
     } else {
         runtime::forget(&data)?;
     }
@@ -108,25 +105,25 @@ async fn run(options: Options) -> Result<(), Error> {
 async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &Options) -> Result<(), Error> {
     if options.clean {
         steps::clean(cluster, manifest).await?;
-        println!("everything the manifest made is gone");
+        say!("everything the manifest made is gone")?;
         return Ok(());
     }
     let before = views.pods.len();
     if before > 0 {
-        println!(
+        say!(
             "found {before} pods of an earlier run:\n\n{}\n",
             orch_examples::pod_table(&watch::all_pods(cluster).await?)
-        );
+        )?;
     }
     let mut measured = Measured::default();
     let ready = steps::apply(cluster, views, manifest).await?;
     measured.ready = Some(ready.took);
     match ready.deployments.first() {
         // Who comes back to what was kept wants it as it is.
-        _ if options.keep && ready.unchanged => println!("everything is as it was, and left so"),
+        _ if options.keep && ready.unchanged => say!("everything is as it was, and left so")?,
         None => {}
         Some(first) => match steps::is_still(views, first) {
-            Some(why) => println!("deployment {first} is not killed or rolled: {why}"),
+            Some(why) => say!("deployment {first} is not killed or rolled: {why}")?,
             None => {
                 measured.heal = Some(steps::kill(cluster, views, first).await?);
                 measured.roll = Some(steps::roll(cluster, views, first).await?);
@@ -134,17 +131,17 @@ async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &O
             }
         },
     }
-    report(&measured);
+    report(&measured)?;
     if options.keep {
-        println!("going on until Ctrl-C");
+        say!("going on until Ctrl-C")?;
         std::future::pending::<()>().await;
     }
     steps::clean(cluster, manifest).await?;
-    println!("cleaned up; the state file stays");
+    say!("cleaned up; the state file stays")?;
     Ok(())
 }
 
-fn report(measured: &Measured) {
+fn report(measured: &Measured) -> Result<(), Error> {
     for (what, took) in [
         ("applied to ready", measured.ready),
         ("killed to ready again", measured.heal),
@@ -152,9 +149,10 @@ fn report(measured: &Measured) {
         ("rolled back", measured.back),
     ] {
         if let Some(took) = took {
-            println!("{what:26} {:>8.0} ms", millis(took));
+            say!("{what:26} {:>8.0} ms", millis(took))?;
         }
     }
+    Ok(())
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -95,7 +95,7 @@ async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>,
         ));
     }
     for image in images {
-        if let Err(why_not) = have(&runtime, image).await {
+        if let Err(why_not) = have(&runtime, image).await? {
             return Ok(Err(why_not));
         }
     }
@@ -120,28 +120,32 @@ fn scope(data: &Path) -> Result<String, Error> {
     Ok(scope)
 }
 
-/// Sees to it that the image is there for a first start, or says why it cannot be.
-async fn have(runtime: &DockerRuntime, Image { name, policy }: &Image) -> Result<(), String> {
+/// Sees to it that the image is there for a first start, or says why it cannot be. Fails only with standard output.
+async fn have(runtime: &DockerRuntime, Image { name, policy }: &Image) -> Result<Result<(), String>, Error> {
     if name == HOST {
-        return Err("image \"host\" means the machine's own programs, which Docker does not run".to_owned());
+        let why_not = "image \"host\" means the machine's own programs, which Docker does not run";
+        return Ok(Err(why_not.to_owned()));
     }
-    let present = runtime.image(name).await.map_err(|error| error.to_string())?;
+    let present = match runtime.image(name).await {
+        Ok(present) => present,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     match (policy.as_str(), present.is_some()) {
-        ("Never" | "IfNotPresent", true) => return Ok(()),
+        ("Never" | "IfNotPresent", true) => return Ok(Ok(())),
         ("Never", false) => {
-            return Err(format!(
+            return Ok(Err(format!(
                 "image {name} is not present, and imagePullPolicy: Never forbids pulling"
-            ));
+            )));
         }
         _ => {}
     }
-    println!("pulling {name}");
+    say!("pulling {name}")?;
     let request = PullRequest {
         image: name.clone(),
         credentials: None,
     };
     let pulled = runtime.pull_image(&request).await;
-    pulled.map(drop).map_err(|error| {
+    Ok(pulled.map(drop).map_err(|error| {
         if present.is_some() {
             format!(
                 "image {name} is here, but is to be pulled before each start (imagePullPolicy: Always, the default for \
@@ -150,7 +154,7 @@ async fn have(runtime: &DockerRuntime, Image { name, policy }: &Image) -> Result
         } else {
             format!("image {name} is not present and cannot be had ({error})")
         }
-    })
+    }))
 }
 
 /// What must be said of the images before they are run by `runtime`.

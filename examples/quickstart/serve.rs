@@ -25,13 +25,13 @@ pub(crate) async fn serve() -> Result<(), Error> {
         word("VERSION"),
         word("POD_NAME")
     );
-    println!("serving {:?} on http://{address}", page.trim_end());
+    say!("serving {:?} on http://{address}", page.trim_end())?;
     let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted?,
             _ = ended.recv() => {
-                println!("told to end");
+                say!("told to end")?;
                 tokio::fs::remove_file(&file).await?;
                 return Ok(());
             }
@@ -60,7 +60,7 @@ pub(crate) async fn check() -> Result<(), Error> {
         .await?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await?;
-    println!("{}", reply.lines().last().unwrap_or_default());
+    say!("{}", reply.lines().last().unwrap_or_default())?;
     if reply.starts_with("HTTP/1.1 200") {
         Ok(())
     } else {

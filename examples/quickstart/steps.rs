@@ -40,21 +40,21 @@ pub(crate) struct Ready {
 /// Applies the manifest and waits until its Deployments, ReplicaSets and pods are ready.
 pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<Ready, Error> {
     for warning in &manifest.warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}")?;
     }
     let (mut deployments, mut sets, mut pods) = (Vec::new(), Vec::new(), Vec::new());
     let mut unchanged = true;
     for applied in cluster.apply(manifest).await? {
         unchanged &= applied.outcome == Outcome::Unchanged;
         let document = &applied.document;
-        println!(
+        say!(
             "{}/{} {}",
             document.kind().to_lowercase(),
             document.meta().name,
             applied.outcome
-        );
+        )?;
         for warning in &applied.warnings {
-            println!("warning: {warning}");
+            say!("warning: {warning}")?;
         }
         match document.kind() {
             "Deployment" => deployments.push(document.key()),
@@ -63,7 +63,7 @@ pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest)
             _ => {}
         }
         if document.meta().is_deleting() {
-            println!("warning: it is being deleted since an earlier run: apply it again when it is gone");
+            say!("warning: it is being deleted since an earlier run: apply it again when it is gone")?;
         }
     }
     let settled = |views: &Views| {
@@ -75,7 +75,7 @@ pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest)
             views.complete(&deployments) && settled(views)
         })
         .await?;
-    println!("\n{}\n", pod_table(&all_pods(cluster).await?));
+    say!("\n{}\n", pod_table(&all_pods(cluster).await?))?;
     Ok(Ready {
         deployments,
         unchanged,
@@ -105,7 +105,7 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
     let containers = agent.runtime().containers(&filter).await?;
     let running = containers.iter().find(|container| container.state.is_running());
     let container = running.ok_or_else(|| format!("pod {name}: no container runs: it ended by itself"))?;
-    println!("killing container {} of pod {name}", container.name);
+    say!("killing container {} of pod {name}", container.name)?;
     let before = restarts(&pod);
     agent
         .runtime()
@@ -120,7 +120,7 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
                 .is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
         })
         .await?;
-    println!("\n{}\n", pod_table(&all_pods(cluster).await?));
+    say!("\n{}\n", pod_table(&all_pods(cluster).await?))?;
     Ok(took)
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn roll(cluster: &Cluster, views: &Views, key: &ObjectKey) -> R
     let api = cluster
         .client()
         .api::<Deployment>(key.namespace().unwrap_or_default());
-    println!("rolling {key} to version v2");
+    say!("rolling {key} to version v2")?;
     let updated = retry_on_conflict(|| async {
         let mut deployment = api.get(key.name()).await?;
         set_version(&mut deployment, "v2");
@@ -143,7 +143,7 @@ pub(crate) async fn roll(cluster: &Cluster, views: &Views, key: &ObjectKey) -> R
 pub(crate) async fn roll_back(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
     let namespace = key.namespace().unwrap_or_default();
     let api = cluster.client().api::<Deployment>(namespace);
-    println!("rolling {key} back");
+    say!("rolling {key} back")?;
     let sets = cluster
         .client()
         .api::<ReplicaSet>(namespace)
@@ -184,9 +184,9 @@ async fn settled(
     );
     let log = cluster.tail(&at, 1).await?;
     if !log.is_empty() {
-        println!("  its log: {}", String::from_utf8_lossy(&log).trim_end());
+        say!("  its log: {}", String::from_utf8_lossy(&log).trim_end())?;
     }
-    println!("\n{}\n", pod_table(&all_pods(cluster).await?));
+    say!("\n{}\n", pod_table(&all_pods(cluster).await?))?;
     Ok(took)
 }
 

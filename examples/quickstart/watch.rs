@@ -68,7 +68,7 @@ impl Views {
             for (what, line) in deployments.chain(self.troubles()) {
                 if shown.get(&what) != Some(&line) {
                     let passed = began.elapsed().as_secs_f64() * 1000.0;
-                    println!("  {passed:>6.0} ms  {what}  {line}");
+                    say!("  {passed:>6.0} ms  {what}  {line}")?;
                     shown.insert(what, line);
                 }
             }
@@ -133,7 +133,7 @@ impl Views {
 /// A view of all objects of a kind that rings the bell when one changes.
 fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
     let (cache, bell) = (Cache::builder(client).start(), bell.clone());
-    cache.on_change(move |_| bell.send_replace(()));
+    cache.on_change(move |_| bell.send_replace(())).keep();
     cache
 }
 

@@ -12,7 +12,7 @@ pub async fn until<V: Send + Sync + 'static>(cache: &Cache<V>, done: impl Fn() -
     let bell = Arc::new(Notify::new());
     let ring = bell.clone();
     // One permit is kept, so a change between asking and waiting is not missed.
-    cache.on_change(move |_| ring.notify_one());
+    let _ringing = cache.on_change(move |_| ring.notify_one());
     while !done() {
         bell.notified().await;
     }

@@ -141,7 +141,7 @@ async fn cluster(directory: &str) {
     cluster.apply(&manifest).await.expect("applied");
     let (ready, mut is_ready) = tokio::sync::watch::channel(false);
     let view: Cache<Deployment> = Cache::builder(cluster.client()).start();
-    view.on_change(move |change| {
+    let _watching = view.on_change(move |change| {
         let status = change.new.and_then(|deployment| deployment.status.as_ref());
         ready.send_replace(status.and_then(|status| status.ready_replicas) == Some(1));
     });

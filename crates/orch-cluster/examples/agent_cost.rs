@@ -38,7 +38,7 @@ async fn main() {
     let pods = Cache::<Pod>::builder(&client).start();
     pods.synced().await;
     let (ready, mut all) = watch::channel((0, 0));
-    pods.on_change(move |change| {
+    let _counting = pods.on_change(move |change| {
         let is_ready = change.new.is_some_and(|pod| {
             let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
             let mut conditions = conditions.into_iter().flatten();

@@ -2,11 +2,12 @@
 //!
 //! Durations and timers come from `tokio::time`; this module gives the date. It counts from an anchor, a pair
 //! of a tokio instant and a date taken together, so the date moves exactly as tokio's clock moves: by itself
-//! under virtual time, with the machine otherwise. A program that must track corrections of the machine's
-//! clock calls [`anchor`] again when it learns of one.
+//! under virtual time. Where tokio's clock is the machine's, the date follows the corrections of the machine's date
+//! (a network's time after the start, a lid that was closed for the night), as Kubernetes' components do.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -43,18 +44,37 @@ fn date_at(anchor: Anchor, instant: Instant) -> Timestamp {
     date.unwrap_or(Timestamp::MAX)
 }
 
+/// How far the date may be from the machine's before it is corrected, and tokio's clock from the machine's for it to
+/// be the same.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
 /// The present date, by tokio's clock.
 pub fn now() -> Timestamp {
-    let anchor = THREAD.get().unwrap_or_else(|| *process().read());
-    date_at(anchor, Instant::now())
+    let instant = Instant::now();
+    if let Some(anchor) = THREAD.get() {
+        return date_at(anchor, instant);
+    }
+    let date = date_at(*process().read(), instant);
+    let machine = (std::time::Instant::now(), Timestamp::now());
+    match corrected(date, instant.into_std(), machine) {
+        None => date,
+        Some(date) => {
+            *process().write() = Anchor { instant, date };
+            date
+        }
+    }
 }
 
-/// Says that tokio's present instant is `date`, for the whole process.
-pub fn anchor(date: Timestamp) {
-    *process().write() = Anchor {
-        instant: Instant::now(),
-        date,
-    };
+/// The machine's date, if it has left `date` behind while tokio's clock goes with the machine's.
+fn corrected(
+    date: Timestamp,
+    tokio: std::time::Instant,
+    machine: (std::time::Instant, Timestamp),
+) -> Option<Timestamp> {
+    let apart = machine.0.saturating_duration_since(tokio) + tokio.saturating_duration_since(machine.0);
+    let is_virtual = apart > TOLERANCE;
+    let wrong = date.duration_since(machine.1).unsigned_abs();
+    (!is_virtual && wrong > TOLERANCE).then_some(machine.1)
 }
 
 /// Says that tokio's present instant is `date`, for code on this thread, until the guard is dropped.
@@ -95,8 +115,6 @@ impl Drop for ThreadAnchor {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -104,6 +122,24 @@ mod tests {
         let before = now();
         tokio::time::advance(Duration::from_secs(86_400)).await;
         assert_eq!(now().duration_since(before).as_secs(), 86_400);
+    }
+
+    #[test]
+    fn the_date_follows_the_machines_unless_time_is_virtual() {
+        let (start, day) = (std::time::Instant::now(), Duration::from_secs(86_400));
+        let date: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+        for (said, tokio, machine, expected) in [
+            (date, start, date + Duration::from_millis(900), None),
+            (date, start, date + day, Some(date + day)),
+            (date + day, start, date, Some(date)),
+            (date + day, start + day, date, None),
+        ] {
+            assert_eq!(
+                corrected(said, tokio, (start, machine)),
+                expected,
+                "{said} {machine}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

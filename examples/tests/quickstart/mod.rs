@@ -224,6 +224,29 @@ fn auto_takes_plain_processes_where_docker_cannot_run_the_images() {
     }
 }
 
+/// As `quickstart | head -n 1` does, and `quickstart | grep -m 1 WORDS`.
+#[test]
+fn where_nobody_reads_on_it_ends_quietly_and_leaves_nothing() {
+    for words in ["runtime: ", "default/web  ", "killing container"] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut child = quickstart(&data, &[], NO_ENGINE)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let read = lines.map(Result::unwrap).find(|line| line.contains(words));
+        assert!(read.is_some(), "{words}");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words}");
+        // What a shell says of a program that SIGPIPE ended.
+        assert_eq!(output.status.code(), Some(141), "{words}");
+        let left = data.join("processes/containers").read_dir();
+        assert_eq!(left.map_or(0, Iterator::count), 0, "{words}");
+    }
+}
+
 #[test]
 fn docker_asked_for_by_name_is_not_replaced_by_processes() {
     let dir = tempfile::tempdir().unwrap();

@@ -37,7 +37,7 @@ pub(crate) async fn measure(docker: &Docker) -> (Duration, Vec<Duration>, Settin
     deployments.synced().await;
     pods.synced().await;
     let (ready, mut is_ready) = watch::channel(0);
-    deployments.on_change(move |change| {
+    let _watching = deployments.on_change(move |change| {
         let status = change.new.and_then(|deployment| deployment.status.as_ref());
         ready.send_replace(status.and_then(|status| status.ready_replicas).unwrap_or(0));
     });
@@ -69,7 +69,7 @@ pub(crate) async fn measure(docker: &Docker) -> (Duration, Vec<Duration>, Settin
     let params = DeleteParams::default().propagation(Propagation::Foreground);
     api.delete("bench", &params).await.expect("deleted");
     let (left, mut all_left) = watch::channel(());
-    pods.on_change(move |_| left.send_replace(()));
+    let _watching = pods.on_change(move |_| left.send_replace(()));
     while !pods.is_empty() {
         all_left.changed().await.expect("watched");
     }
@@ -99,7 +99,7 @@ async fn kill(runtime: &dyn Runtime, pods: &Cache<Pod>, pod: &Pod) -> Duration {
         .expect("it runs");
     let (restarted, mut is_back) = watch::channel(false);
     let key = pod.key();
-    pods.on_change(move |change| {
+    let _watching = pods.on_change(move |change| {
         let Some(pod) = change.new.filter(|_| *change.key == key) else {
             return;
         };

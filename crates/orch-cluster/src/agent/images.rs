@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use crate::kinds::pod::default_pull_policy;
+
 /// When an image is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullPolicy {
@@ -21,23 +23,18 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
-/// The container's pull policy; by default `Always` for `:latest` and for no tag.
+/// The container's pull policy; a pod whose writer knew no defaults has none.
 pub(crate) fn pull_policy(container: &Container) -> PullPolicy {
-    match container.image_pull_policy.as_deref() {
-        Some("Always") => PullPolicy::Always,
-        Some("Never") => PullPolicy::Never,
-        Some("IfNotPresent") => PullPolicy::IfNotPresent,
-        _ if is_latest(container.image.as_deref().unwrap_or_default()) => PullPolicy::Always,
+    let given = container
+        .image_pull_policy
+        .as_deref()
+        .filter(|policy| !policy.is_empty());
+    let image = container.image.as_deref().unwrap_or_default();
+    match given.unwrap_or_else(|| default_pull_policy(image)) {
+        "Always" => PullPolicy::Always,
+        "Never" => PullPolicy::Never,
         _ => PullPolicy::IfNotPresent,
     }
-}
-
-fn is_latest(image: &str) -> bool {
-    if image.contains('@') {
-        return false;
-    }
-    let name = image.rsplit('/').next().unwrap_or(image);
-    name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
 /// Pulls for all pods of a node: a bounded number at a time, and each image once for all who wait for it.
@@ -230,6 +227,7 @@ mod tests {
             ("nginx:1", PullPolicy::IfNotPresent),
             ("host:5000/nginx:1", PullPolicy::IfNotPresent),
             ("nginx@sha256:00", PullPolicy::IfNotPresent),
+            ("nginx:latest@sha256:00", PullPolicy::Always),
         ];
         for (image, policy) in cases {
             let container = Container {

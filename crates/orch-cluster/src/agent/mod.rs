@@ -35,6 +35,8 @@ mod shared;
 pub mod status;
 mod support;
 #[cfg(test)]
+mod support_tests;
+#[cfg(test)]
 mod testkit;
 #[cfg(test)]
 mod tests;
@@ -186,7 +188,7 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
         shared: Arc::downgrade(&shared),
         found: found.clone(),
     };
-    pods.on_change(move |change| router.route(change));
+    let _routing = pods.on_change(move |change| router.route(change));
     // What no worker has claimed by now belongs to no pod.
     let unclaimed = std::mem::take(&mut *found.lock());
     let orphans = remove_orphans(&shared, &pods, unclaimed.by_uid);

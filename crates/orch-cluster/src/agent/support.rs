@@ -1,9 +1,12 @@
 //! What a pod asks for that the runtime cannot give: refused where the pod could not work, warned of where
 //! it works with less.
 
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe};
+use k8s_openapi::api::core::v1::{
+    Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SecurityContext,
+};
 use orch_core::runtime::Capabilities;
 
+use super::config::AgentConfig;
 use super::volumes::is_supported;
 
 /// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
@@ -25,50 +28,57 @@ pub(crate) struct Support {
     pub warnings: Vec<String>,
 }
 
+/// What the agent's own process adds to what its runtime declares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Host {
+    /// Who containers run as on a runtime that gives them no user of their own.
+    pub(crate) user: u32,
+    /// Whether pods are to ask a cluster's name servers.
+    pub(crate) has_cluster_dns: bool,
+}
+
+impl Host {
+    pub(crate) fn of(config: &AgentConfig) -> Self {
+        Self {
+            user: rustix::process::geteuid().as_raw(),
+            has_cluster_dns: !config.cluster_dns.is_empty(),
+        }
+    }
+}
+
+/// The image that means the machine's own programs, on a runtime without images.
+const MACHINE: &str = "host";
+
 /// Compares what a pod asks for with what a runtime declares.
-pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities) -> Support {
+///
+/// Fields that no runtime serves are the manifest reader's to warn of, except those without which the pod cannot work.
+pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host) -> Support {
     let Some(spec) = &pod.spec else {
         return Support::default();
     };
-    let mut complaints = Vec::new();
-    let mut warnings = Vec::new();
+    let mut judge = Judge {
+        runtime,
+        can,
+        host,
+        complaints: Vec::new(),
+        warnings: Vec::new(),
+    };
     for (field, container) in containers(spec) {
-        refuse_in(&field, container, spec, runtime, can, &mut complaints);
-        warn_in(&field, container, runtime, can, &mut warnings);
+        judge.container(&field, container, spec);
     }
-    for (index, volume) in spec
-        .volumes
-        .iter()
-        .flatten()
-        .enumerate()
-        .filter(|(_, volume)| !is_supported(volume))
-    {
-        complaints.push(format!(
-            "spec.volumes[{index}] ({}): only emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes are supported",
-            volume.name
-        ));
+    judge.volumes(spec);
+    judge.names(spec);
+    if let Some(security) = &spec.security_context {
+        judge.pod_security(security, spec);
     }
-    let projected = spec
-        .volumes
-        .iter()
-        .flatten()
-        .filter_map(|volume| volume.projected.as_ref());
-    if projected
-        .flat_map(|projected| projected.sources.iter().flatten())
-        .any(|source| source.service_account_token.is_some())
-    {
-        warnings.push("spec.volumes: there are no service account tokens; the files are left out".to_owned());
-    }
-    if !can.security && spec.security_context.is_some() {
-        warnings.push(format!(
-            "spec.securityContext: the {runtime} runtime does not confine containers"
-        ));
-    }
-    let refusal = (!complaints.is_empty()).then(|| Refusal {
+    let refusal = (!judge.complaints.is_empty()).then(|| Refusal {
         reason: "CreateContainerConfigError",
-        message: complaints.join("; "),
+        message: judge.complaints.join("; "),
     });
-    Support { refusal, warnings }
+    Support {
+        refusal,
+        warnings: judge.warnings,
+    }
 }
 
 fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
@@ -83,90 +93,320 @@ fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
     )
 }
 
-fn refuse_in(
-    field: &str,
-    container: &Container,
-    spec: &PodSpec,
-    runtime: &str,
-    can: &Capabilities,
-    complaints: &mut Vec<String>,
-) {
-    if !can.mounts
-        && container
-            .volume_mounts
+struct Judge<'a> {
+    runtime: &'a str,
+    can: &'a Capabilities,
+    host: &'a Host,
+    complaints: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Judge<'_> {
+    /// The pod cannot run: the runtime `lacks` what the field asks for.
+    fn refuse(&mut self, field: &str, lacks: impl std::fmt::Display) {
+        self.complaints
+            .push(format!("{field}: the {} runtime {lacks}", self.runtime));
+    }
+
+    /// The same, whatever the runtime.
+    fn refuse_everywhere(&mut self, field: &str, why: &str) {
+        self.complaints.push(format!("{field}: {why}"));
+    }
+
+    /// The pod can run without what the field asks for.
+    fn warn(&mut self, field: &str, lacks: impl std::fmt::Display) {
+        self.warnings
+            .push(format!("{field}: the {} runtime {lacks}", self.runtime));
+    }
+
+    fn container(&mut self, field: &str, container: &Container, spec: &PodSpec) {
+        let can = self.can;
+        if !can.images {
+            self.program(field, container);
+        }
+        if !can.mounts
+            && container
+                .volume_mounts
+                .as_ref()
+                .is_some_and(|mounts| !mounts.is_empty())
+        {
+            self.refuse(
+                &format!("{field}.volumeMounts"),
+                "cannot mount volumes; run the pod on a runtime with images",
+            );
+        }
+        if container
+            .volume_devices
             .as_ref()
-            .is_some_and(|mounts| !mounts.is_empty())
-    {
-        complaints.push(format!(
-            "{field}.volumeMounts: the {runtime} runtime cannot mount volumes; run the pod on a runtime with images"
-        ));
-    }
-    if container
-        .volume_devices
-        .as_ref()
-        .is_some_and(|devices| !devices.is_empty())
-    {
-        complaints.push(format!("{field}.volumeDevices: block devices are not supported"));
-    }
-    for port in container.ports.iter().flatten() {
-        // Without a network of its own a container listens on the machine itself: the same number needs
-        // nothing, another cannot be had.
-        let maps = port
-            .host_port
-            .is_some_and(|host| host != 0 && host != port.container_port);
-        if maps && !can.host_ports && !spec.host_network.unwrap_or_default() {
-            complaints.push(format!(
-                "{field}.ports: the {runtime} runtime cannot lead hostPort {} to containerPort {}",
-                port.host_port.unwrap_or_default(),
-                port.container_port
-            ));
+            .is_some_and(|devices| !devices.is_empty())
+        {
+            self.refuse_everywhere(
+                &format!("{field}.volumeDevices"),
+                "block devices are not supported",
+            );
+        }
+        if !can.host_ports && !spec.host_network.unwrap_or_default() {
+            self.host_ports(field, container);
+        }
+        self.probes(field, container);
+        self.hooks(field, container);
+        self.limits(field, container);
+        if container.stdin == Some(true) && !can.attach {
+            self.refuse(
+                &format!("{field}.stdin"),
+                "cannot attach to containers, so nothing could be written to it",
+            );
+        }
+        if container.tty == Some(true) && !can.tty {
+            self.refuse(&format!("{field}.tty"), "has no terminals");
+        }
+        if let Some(security) = &container.security_context {
+            self.container_security(&format!("{field}.securityContext"), security);
         }
     }
-    let probes = [
-        ("startupProbe", &container.startup_probe),
-        ("livenessProbe", &container.liveness_probe),
-        ("readinessProbe", &container.readiness_probe),
-    ];
-    for (name, probe) in probes {
-        let Some(probe) = probe else { continue };
-        if probe.exec.is_some() && !can.exec {
-            complaints.push(format!(
-                "{field}.{name}.exec: the {runtime} runtime cannot run commands in containers"
-            ));
-        }
-        if !is_known(probe) {
-            complaints.push(format!(
-                "{field}.{name}: only exec, httpGet and tcpSocket probes are supported"
-            ));
-        }
-        if is_https(probe.http_get.as_ref()) {
-            complaints.push(format!(
-                "{field}.{name}.httpGet.scheme: HTTPS is not supported; use HTTP or a tcpSocket probe"
-            ));
+
+    fn limits(&mut self, field: &str, container: &Container) {
+        let resources = container.resources.as_ref();
+        let limits = resources.and_then(|resources| resources.limits.as_ref());
+        let field = format!("{field}.resources.limits");
+        for name in limits.into_iter().flat_map(|limits| limits.keys()) {
+            match name.as_str() {
+                "cpu" | "memory" if !self.can.resource_limits => {
+                    self.warn(&format!("{field}[{name}]"), "does not enforce limits");
+                }
+                // The last one is the manifest reader's to warn of.
+                "cpu" | "memory" | "ephemeral-storage" => {}
+                _ => self.warn(
+                    &format!("{field}[{name}]"),
+                    "does not give it to the container; it counts in scheduling alone",
+                ),
+            }
         }
     }
-    let hooks = container.lifecycle.as_ref();
-    let hooks = hooks
-        .into_iter()
-        .flat_map(|hooks| [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)]);
-    for (name, hook) in hooks {
-        let Some(hook) = hook else { continue };
-        if hook.exec.is_some() && !can.exec {
-            complaints.push(format!(
-                "{field}.lifecycle.{name}.exec: the {runtime} runtime cannot run commands in containers"
-            ));
+
+    fn program(&mut self, field: &str, container: &Container) {
+        if container.command.as_ref().is_none_or(Vec::is_empty) {
+            self.refuse(
+                &format!("{field}.command"),
+                "has no images to take a command from; name a program of the machine",
+            );
         }
-        if hook.tcp_socket.is_some() {
-            complaints.push(format!(
-                "{field}.lifecycle.{name}.tcpSocket: only exec, httpGet and sleep hooks are supported"
-            ));
-        }
-        if is_https(hook.http_get.as_ref()) {
-            complaints.push(format!(
-                "{field}.lifecycle.{name}.httpGet.scheme: HTTPS is not supported; use HTTP or an exec hook"
-            ));
+        if container.image.as_deref().is_some_and(|image| image != MACHINE) {
+            self.warn(
+                &format!("{field}.image"),
+                format_args!(
+                    "has no images; the command runs with the machine's own programs, as {MACHINE:?} says"
+                ),
+            );
         }
     }
+
+    /// Without a network of its own a container listens on the machine itself: the same number needs nothing, another
+    /// cannot be had.
+    fn host_ports(&mut self, field: &str, container: &Container) {
+        for (index, port) in container.ports.iter().flatten().enumerate() {
+            let Some(host_port) = port.host_port.filter(|port| *port != 0) else {
+                continue;
+            };
+            let field = format!("{field}.ports[{index}]");
+            if host_port != port.container_port {
+                let inner = port.container_port;
+                self.refuse(
+                    &format!("{field}.hostPort"),
+                    format_args!("cannot lead port {host_port} of the machine to containerPort {inner}"),
+                );
+            }
+            if port.host_ip.as_deref().is_some_and(|ip| !ip.is_empty()) {
+                self.warn(
+                    &format!("{field}.hostIP"),
+                    "leaves it to the container which address of the machine it listens on",
+                );
+            }
+        }
+    }
+
+    fn probes(&mut self, field: &str, container: &Container) {
+        let probes = [
+            ("startupProbe", &container.startup_probe),
+            ("livenessProbe", &container.liveness_probe),
+            ("readinessProbe", &container.readiness_probe),
+        ];
+        for (name, probe) in probes {
+            let Some(probe) = probe else { continue };
+            let field = format!("{field}.{name}");
+            if probe.exec.is_some() && !self.can.exec {
+                self.refuse(&format!("{field}.exec"), "cannot run commands in containers");
+            }
+            if !is_known(probe) {
+                self.refuse_everywhere(&field, "only exec, httpGet and tcpSocket probes are supported");
+            }
+            if is_https(probe.http_get.as_ref()) {
+                self.refuse_everywhere(
+                    &format!("{field}.httpGet.scheme"),
+                    "HTTPS is not supported; use HTTP or a tcpSocket probe",
+                );
+            }
+        }
+    }
+
+    fn hooks(&mut self, field: &str, container: &Container) {
+        let hooks = container.lifecycle.iter();
+        let hooks = hooks.flat_map(|hooks| [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)]);
+        for (name, hook) in hooks {
+            let Some(hook) = hook else { continue };
+            let field = format!("{field}.lifecycle.{name}");
+            if hook.exec.is_some() && !self.can.exec {
+                self.refuse(&format!("{field}.exec"), "cannot run commands in containers");
+            }
+            if hook.tcp_socket.is_some() {
+                self.refuse_everywhere(
+                    &format!("{field}.tcpSocket"),
+                    "only exec, httpGet and sleep hooks are supported",
+                );
+            }
+            if is_https(hook.http_get.as_ref()) {
+                self.refuse_everywhere(
+                    &format!("{field}.httpGet.scheme"),
+                    "HTTPS is not supported; use HTTP or an exec hook",
+                );
+            }
+        }
+    }
+
+    fn volumes(&mut self, spec: &PodSpec) {
+        let volumes = || spec.volumes.iter().flatten();
+        for (index, volume) in volumes().enumerate().filter(|(_, volume)| !is_supported(volume)) {
+            self.refuse_everywhere(
+                &format!("spec.volumes[{index}] ({})", volume.name),
+                "only emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes are supported",
+            );
+        }
+        let sources = volumes()
+            .filter_map(|volume| volume.projected.as_ref())
+            .flat_map(|projected| projected.sources.iter().flatten());
+        if sources
+            .into_iter()
+            .any(|source| source.service_account_token.is_some())
+        {
+            self.warnings
+                .push("spec.volumes: there are no service account tokens; the files are left out".to_owned());
+        }
+    }
+
+    /// Its own name, and those it can look up. Where containers see the machine's files, they see its names.
+    fn names(&mut self, spec: &PodSpec) {
+        if self.can.images {
+            return;
+        }
+        let on_host = spec.host_network.unwrap_or_default();
+        if !on_host && spec.hostname.as_deref().is_some_and(|name| !name.is_empty()) {
+            self.warn("spec.hostname", "lets containers see the machine's own host name");
+        }
+        if spec
+            .host_aliases
+            .as_ref()
+            .is_some_and(|aliases| !aliases.is_empty())
+        {
+            self.warn(
+                "spec.hostAliases",
+                "lets containers see the machine's own /etc/hosts",
+            );
+        }
+        let asks_otherwise = match spec.dns_policy.as_deref() {
+            Some("None") => true,
+            Some("ClusterFirstWithHostNet") => self.host.has_cluster_dns,
+            None | Some("ClusterFirst") => self.host.has_cluster_dns && !on_host,
+            Some(_) => false,
+        };
+        if asks_otherwise {
+            self.warn("spec.dnsPolicy", "lets containers use the machine's own resolver");
+        }
+        if spec
+            .dns_config
+            .as_ref()
+            .is_some_and(|config| *config != Default::default())
+        {
+            self.warn("spec.dnsConfig", "lets containers use the machine's own resolver");
+        }
+    }
+
+    fn pod_security(&mut self, security: &PodSecurityContext, spec: &PodSpec) {
+        if self.can.security {
+            return;
+        }
+        let at = "spec.securityContext";
+        // A container's own word counts before its pod's.
+        let counts = |is_own: fn(&SecurityContext) -> bool| {
+            let mut all = containers(spec).map(|(_, container)| container.security_context.as_ref());
+            all.any(|own| !own.is_some_and(is_own))
+        };
+        let user = security
+            .run_as_user
+            .filter(|_| counts(|own| own.run_as_user.is_some()));
+        let non_root = security
+            .run_as_non_root
+            .filter(|_| counts(|own| own.run_as_non_root.is_some()));
+        self.user(at, user, non_root);
+        let not_confined = [
+            ("runAsGroup", security.run_as_group.is_some()),
+            (
+                "supplementalGroups",
+                is_some_list(security.supplemental_groups.as_ref()),
+            ),
+            ("fsGroup", security.fs_group.is_some()),
+            ("sysctls", is_some_list(security.sysctls.as_ref())),
+        ];
+        self.not_confined(at, &not_confined);
+    }
+
+    fn container_security(&mut self, at: &str, security: &SecurityContext) {
+        if self.can.security {
+            return;
+        }
+        self.user(at, security.run_as_user, security.run_as_non_root);
+        let capabilities = security.capabilities.as_ref();
+        let not_confined = [
+            ("runAsGroup", security.run_as_group.is_some()),
+            (
+                "allowPrivilegeEscalation",
+                security.allow_privilege_escalation == Some(false),
+            ),
+            (
+                "capabilities",
+                capabilities
+                    .is_some_and(|own| is_some_list(own.add.as_ref()) || is_some_list(own.drop.as_ref())),
+            ),
+            ("privileged", security.privileged == Some(true)),
+            (
+                "readOnlyRootFilesystem",
+                security.read_only_root_filesystem == Some(true),
+            ),
+        ];
+        self.not_confined(at, &not_confined);
+    }
+
+    fn user(&mut self, at: &str, wanted: Option<i64>, non_root: Option<bool>) {
+        let user = self.host.user;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != i64::from(user)) {
+            self.refuse(
+                &format!("{at}.runAsUser"),
+                format_args!("runs containers as user {user}, and not as {wanted}"),
+            );
+        }
+        if non_root == Some(true) && user == 0 {
+            self.refuse(&format!("{at}.runAsNonRoot"), "runs containers as root here");
+        }
+    }
+
+    fn not_confined(&mut self, at: &str, fields: &[(&str, bool)]) {
+        for (field, _) in fields.iter().filter(|(_, is_asked)| *is_asked) {
+            self.warn(&format!("{at}.{field}"), "does not confine containers");
+        }
+    }
+}
+
+fn is_some_list<T>(list: Option<&Vec<T>>) -> bool {
+    list.is_some_and(|list| !list.is_empty())
 }
 
 fn is_https(http: Option<&HTTPGetAction>) -> bool {
@@ -175,115 +415,4 @@ fn is_https(http: Option<&HTTPGetAction>) -> bool {
 
 fn is_known(probe: &Probe) -> bool {
     probe.exec.is_some() || probe.http_get.is_some() || probe.tcp_socket.is_some()
-}
-
-fn warn_in(
-    field: &str,
-    container: &Container,
-    runtime: &str,
-    can: &Capabilities,
-    warnings: &mut Vec<String>,
-) {
-    let limits = container
-        .resources
-        .as_ref()
-        .and_then(|resources| resources.limits.as_ref());
-    if !can.resource_limits && limits.is_some_and(|limits| !limits.is_empty()) {
-        warnings.push(format!(
-            "{field}.resources.limits: the {runtime} runtime does not enforce limits"
-        ));
-    }
-    if !can.security && container.security_context.is_some() {
-        warnings.push(format!(
-            "{field}.securityContext: the {runtime} runtime does not confine containers"
-        ));
-    }
-    if !can.tty && container.tty == Some(true) {
-        warnings.push(format!("{field}.tty: the {runtime} runtime has no terminals"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agent::testkit::pod_with;
-
-    #[test]
-    fn a_bare_runtime_refuses_what_would_not_work_and_warns_of_the_rest() {
-        let cases = [
-            (
-                r#""volumeMounts": [{"name": "v", "mountPath": "/v"}]"#,
-                Some("volumeMounts"),
-                None,
-            ),
-            (
-                r#""ports": [{"containerPort": 80, "hostPort": 8080}]"#,
-                Some("hostPort 8080"),
-                None,
-            ),
-            (r#""ports": [{"containerPort": 80, "hostPort": 80}]"#, None, None),
-            (
-                r#""livenessProbe": {"exec": {"command": ["true"]}}"#,
-                Some("livenessProbe.exec"),
-                None,
-            ),
-            (
-                r#""livenessProbe": {"grpc": {"port": 1}}"#,
-                Some("only exec, httpGet and tcpSocket"),
-                None,
-            ),
-            (r#""livenessProbe": {"tcpSocket": {"port": 1}}"#, None, None),
-            (
-                r#""livenessProbe": {"httpGet": {"port": 1, "scheme": "HTTPS"}}"#,
-                Some("livenessProbe.httpGet.scheme"),
-                None,
-            ),
-            (
-                r#""lifecycle": {"preStop": {"httpGet": {"port": 1, "scheme": "HTTPS"}}}"#,
-                Some("lifecycle.preStop.httpGet.scheme"),
-                None,
-            ),
-            (
-                r#""lifecycle": {"postStart": {"tcpSocket": {"port": 1}}}"#,
-                Some("lifecycle.postStart.tcpSocket"),
-                None,
-            ),
-            (
-                r#""lifecycle": {"preStop": {"httpGet": {"port": 1}}}"#,
-                None,
-                None,
-            ),
-            (
-                r#""resources": {"limits": {"cpu": "1"}}"#,
-                None,
-                Some("does not enforce limits"),
-            ),
-            (
-                r#""securityContext": {"runAsUser": 1}"#,
-                None,
-                Some("does not confine"),
-            ),
-        ];
-        for (field, refused, warned) in cases {
-            let pod = pod_with(&format!(
-                r#"{{"containers": [{{"name": "c", "image": "i", {field}}}]}}"#
-            ));
-            let support = support(&pod, "bare", &Capabilities::default());
-            let refusal = support.refusal.map(|refusal| refusal.message);
-            assert_eq!(refusal.is_some(), refused.is_some(), "{field}: {refusal:?}");
-            if let (Some(message), Some(part)) = (refusal, refused) {
-                assert!(
-                    message.contains(part) && message.contains("spec.containers[0]"),
-                    "{message}"
-                );
-            }
-            assert_eq!(
-                support
-                    .warnings
-                    .iter()
-                    .any(|warning| warning.contains(warned.unwrap_or("\0"))),
-                warned.is_some()
-            );
-        }
-    }
 }

@@ -54,7 +54,7 @@ pub async fn apply(
     mut object: RawObject,
     dry_run: bool,
 ) -> Result<Applied, ApiError> {
-    let params = WriteParams { dry_run };
+    let params = WriteParams::default().dry_run(dry_run);
     let key = identify(resource, &mut object)?;
     remember(&mut object)?;
     let resource = Arc::new(resource.clone());

@@ -29,9 +29,8 @@ pub struct ClusterBuilder {
 
 impl ClusterBuilder {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        let client = Client::builder(store).admission(NamespaceLifecycle);
         Self {
-            client: crate::kinds::kinds().fold(client, ClientBuilder::kind),
+            client: crate::kinds::kinds().fold(Client::builder(store), ClientBuilder::kind),
             nodes: Vec::new(),
             scheduler: None,
             scheduling: Some(SchedulingOptions::default()),
@@ -59,7 +58,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Adds a rule for all writers.
+    /// Adds a rule for all writers. It is asked before the rule that an object's namespace must exist.
     #[must_use]
     pub fn admission(mut self, rule: impl Admission) -> Self {
         self.client = self.client.admission(rule);
@@ -104,7 +103,8 @@ impl ClusterBuilder {
     /// Starts everything on the present tokio runtime. Returns once the namespaces that every cluster has exist
     /// and the agents know their pods and containers.
     pub async fn start(self) -> Result<Cluster, ApiError> {
-        let client = self.client.build();
+        // The last rule: what it refuses, no other did. `Cluster::apply` relies on it.
+        let client = self.client.admission(NamespaceLifecycle).build();
         ensure_namespaces(&client).await?;
         let agents: Vec<_> = self
             .nodes

@@ -2,6 +2,9 @@
 
 mod apply;
 mod builder;
+mod set;
+#[cfg(test)]
+mod set_tests;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +18,7 @@ pub use builder::ClusterBuilder;
 
 use crate::agent::{AccessError, Agent, ContainerAt};
 use crate::controllers::RunningControllers;
-use crate::manifest::{Item, Manifest, ManifestErrors};
+use crate::manifest::{Manifest, ManifestErrors};
 
 /// A running orchestrator in this process.
 ///
@@ -79,16 +82,18 @@ impl Drop for Task {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// Objects break rules; all that is wrong, with lines. Nothing was applied.
+    /// Objects are refused; all that is wrong, with lines. Nothing was applied.
     #[error(transparent)]
     Invalid(#[from] ManifestErrors),
-    /// An object was refused for another reason. Those before it in the file have been applied.
+    /// The store failed, or something has changed since the objects were checked.
     #[error("{place}: {source}")]
-    Refused {
+    Failed {
         /// File, line, document and object.
         place: String,
         /// Why.
         source: ApiError,
+        /// What had been applied by then, in the order of the file.
+        applied: Vec<Applied>,
     },
 }
 
@@ -124,32 +129,15 @@ impl Cluster {
     /// Makes the cluster hold what the manifest says, as `kubectl apply` does: creates what is missing, and
     /// changes of the rest what the manifest says and what it said before.
     ///
-    /// First everything is checked against its kind's rules, so that all errors are told at once and nothing is
-    /// applied of a file that has any.
+    /// First everything is tried without being written, so that all errors are told at once and nothing is applied of
+    /// a file that has any. Namespaces go first, wherever they stand, and an object may go into one that comes with it;
+    /// of an object given twice the later is applied, and told of once.
+    ///
+    /// # Errors
+    ///
+    /// See [`ApplyError`]: what is refused, or what failed.
     pub async fn apply(&self, manifest: &Manifest) -> Result<Vec<Applied>, ApplyError> {
-        let mut errors = Vec::new();
-        for item in &manifest.items {
-            if let Err(ApiError::Invalid { errors: found, .. }) = self.apply_item(item, true).await {
-                errors.extend(item.errors(&found));
-            }
-        }
-        ManifestErrors::gather(errors)?;
-        let mut applied = Vec::with_capacity(manifest.items.len());
-        for item in &manifest.items {
-            match self.apply_item(item, false).await {
-                Ok(one) => applied.push(one),
-                Err(ApiError::Invalid { errors, .. }) => return Err(item.errors(&errors).into()),
-                Err(source) => {
-                    let place = item.place(&orch_core::object::FieldPath::root()).to_string();
-                    return Err(ApplyError::Refused { place, source });
-                }
-            }
-        }
-        Ok(applied)
-    }
-
-    async fn apply_item(&self, item: &Item, dry_run: bool) -> Result<Applied, ApiError> {
-        apply(&self.client, item.resource(), item.object().clone(), dry_run).await
+        set::apply_all(&self.client, manifest).await
     }
 
     /// The last lines of a container on a node of this process.

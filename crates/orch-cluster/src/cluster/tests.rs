@@ -15,7 +15,7 @@ use crate::agent::AgentConfig;
 use crate::controllers::testing::PodWatch;
 use crate::manifest::ManifestKinds;
 
-const WEB: &str = "
+pub(super) const WEB: &str = "
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: web}
@@ -35,11 +35,11 @@ spec:
         image: web:1
 ";
 
-fn read(text: &str) -> Manifest {
+pub(super) fn read(text: &str) -> Manifest {
     Manifest::read("web.yaml", text, &ManifestKinds::builtin()).unwrap()
 }
 
-async fn cluster(store: &Arc<MemoryStore>, runtime: &Arc<FakeRuntime>) -> Cluster {
+pub(super) async fn cluster(store: &Arc<MemoryStore>, runtime: &Arc<FakeRuntime>) -> Cluster {
     Cluster::builder(store.clone())
         .node("node-1", runtime.clone())
         .start()
@@ -255,6 +255,45 @@ async fn a_set_whose_pods_no_node_can_run_makes_no_more_of_them() {
         "one for each replica, and none in place of another"
     );
     cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_only_has_limits_takes_them_of_its_node() {
+    let config = AgentConfig::new("node-1")
+        .capacity("cpu", "4")
+        .capacity("memory", "8Gi");
+    // What the first pod of two asks for, and how many of the two there is room for.
+    for (resources, bound) in [
+        (
+            r#""containers": [{"name": "c", "image": "web:1", "resources": {"limits": {"cpu": "3"}}}]"#,
+            1,
+        ),
+        (
+            r#""containers": [{"name": "c", "image": "web:1"}], "resources": {"limits": {"cpu": "3"}}"#,
+            1,
+        ),
+        (
+            r#""containers": [{"name": "c", "image": "web:1", "resources": {"requests": {"cpu": "1"}}}],
+                "resources": {"limits": {"cpu": "3"}}"#,
+            2,
+        ),
+    ] {
+        let builder = Cluster::builder(Arc::new(MemoryStore::new()));
+        let runtime = Arc::new(FakeRuntime::new());
+        let cluster = builder.node_with(config.clone(), runtime).start().await.unwrap();
+        let pods = cluster.client().api::<Pod>("default");
+        for name in ["one", "two"] {
+            let pod = format!(r#"{{"metadata": {{"name": "{name}"}}, "spec": {{{resources}}}}}"#);
+            pods.create(&serde_json::from_str(&pod).unwrap()).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let pods = pods.list(&ListParams::default()).await.unwrap().items;
+        let on_node = pods
+            .iter()
+            .filter(|pod| pod.spec.as_ref().unwrap().node_name.is_some());
+        assert_eq!(on_node.count(), bound, "{resources}");
+        cluster.stop().await;
+    }
 }
 
 /// How often a pod was restarted; none if it is gone or not ready.

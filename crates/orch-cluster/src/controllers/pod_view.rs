@@ -12,8 +12,9 @@ use serde::Deserialize;
 use super::Labels;
 use super::claim::Claimable;
 
-/// `status.phase`. A pod without one has not been seen by a node: Pending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+/// `status.phase`. A pod without one has not been seen by a node: Pending. A word that is none of Kubernetes', which
+/// any writer of a status can put there, says nothing: Unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Phase {
     #[default]
     Pending,
@@ -21,6 +22,18 @@ pub(crate) enum Phase {
     Running,
     Succeeded,
     Failed,
+}
+
+impl From<&str> for Phase {
+    fn from(word: &str) -> Self {
+        match word {
+            "" | "Pending" => Self::Pending,
+            "Running" => Self::Running,
+            "Succeeded" => Self::Succeeded,
+            "Failed" => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A pod, as its controllers see it.
@@ -69,7 +82,7 @@ impl PodView {
             created: meta.creation_timestamp,
             deleting: meta.deletion_timestamp,
             node: spec.node_name.filter(|node| !node.is_empty()).map(Into::into),
-            phase: status.phase.unwrap_or_default(),
+            phase: status.phase.as_deref().map(Phase::from).unwrap_or_default(),
             ready: ready.is_some_and(|condition| condition.status == "True"),
             ready_changed: ready.and_then(|condition| condition.last_transition_time),
             restarts: containers
@@ -166,7 +179,8 @@ struct WireSpec<'a> {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireStatus<'a> {
-    phase: Option<Phase>,
+    #[serde(borrow)]
+    phase: Option<Cow<'a, str>>,
     #[serde(borrow)]
     conditions: Option<Vec<WireCondition<'a>>>,
     container_statuses: Option<Vec<WireContainer>>,
@@ -234,5 +248,21 @@ mod tests {
     fn a_pod_just_created_is_pending_and_unbound() {
         let pod = view(r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"nodeName":""}}"#);
         assert_eq!((pod.phase, pod.node, pod.ready), (Phase::Pending, None, false));
+    }
+
+    #[test]
+    fn a_phase_is_read_whatever_it_says() {
+        for (json, phase) in [
+            (r#""Succeeded""#, Phase::Succeeded),
+            (r#""""#, Phase::Pending),
+            ("null", Phase::Pending),
+            (r#""Evicted""#, Phase::Unknown),
+        ] {
+            let json = format!(
+                r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"a"}},"status":{{"phase":{json}}}}}"#
+            );
+            let pod = PodView::new(&Document::parse(json.clone().into()).unwrap()).unwrap();
+            assert_eq!(pod.phase, phase, "{json}");
+        }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn client_with(store: Arc<dyn Store>, add: impl FnOnce(ClientBuilder)
 pub(crate) const ENDS: Duration = Duration::from_secs(1);
 
 /// A node whose pods run and are ready a moment after they are bound, and end [`ENDS`] after they are to.
-/// Those of the image `never-ready` never are.
+/// Those of the image `never-ready` never are, and those of `refused` fail at once.
 pub(crate) struct FakeNode(JoinHandle<()>);
 
 impl FakeNode {
@@ -63,7 +63,7 @@ async fn run_node(client: Client, name: String) {
     })
     .start();
     let (woken, mut wake) = tokio::sync::mpsc::unbounded_channel();
-    pods.on_change(move |change| {
+    let _wakes = pods.on_change(move |change| {
         if let Some(pod) = change.new.and_then(|pod| pod.as_ref().clone()) {
             let _ = woken.send(pod);
         }
@@ -108,6 +108,12 @@ async fn run_pod(client: &Client, pod: &Document) {
     let (meta, now) = (pod.meta(), orch_core::time::now().to_string());
     let api = client.api::<Pod>(meta.namespace.as_deref().unwrap());
     if pod.lookup("status.phase") == Some("Pending".into()) {
+        if pod.field("spec").unwrap().contains("refused") {
+            let status =
+                json!({"metadata": {"uid": meta.uid}, "status": {"phase": "Failed", "reason": "Evicted"}});
+            let _ = api.patch_status(&meta.name, &Patch::Merge(status)).await;
+            return;
+        }
         let ready = if pod.field("spec").unwrap().contains("never-ready") {
             "False"
         } else {
@@ -157,7 +163,7 @@ impl PodWatch {
             Arc::clone(&history),
             Mutex::<BTreeMap<ObjectKey, SeenPod>>::default(),
         );
-        cache.on_change(move |change| {
+        let watching = cache.on_change(move |change| {
             let mut pods = pods.lock();
             match change.new {
                 Some(pod) => drop(pods.insert(change.key.clone(), SeenPod::clone(pod))),
@@ -165,6 +171,7 @@ impl PodWatch {
             }
             told.lock().push(pods.values().cloned().collect());
         });
+        watching.keep();
         // Those there were already came one by one.
         let last = history.lock().pop();
         *history.lock() = last.into_iter().collect();

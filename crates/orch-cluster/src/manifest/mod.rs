@@ -4,7 +4,8 @@
 //! with what is allowed. What is right but has no effect here is warned of, never dropped in silence.
 //!
 //! The grammar is YAML 1.2, of which JSON is a part; plain scalars mean what kubectl takes them for, by YAML
-//! 1.1 (`yes` and `on` are true, `0644` is octal). Keys given twice and unknown fields are errors, as with
+//! 1.1 (`yes` and `on` are true, `0644` is octal; as keys they become the strings `"true"` and `"420"`, which is
+//! warned of). Keys given twice and unknown fields are errors, as with
 //! `kubectl --validate=strict`. Lists (`kind: List`) stand for their items.
 
 mod error;
@@ -14,7 +15,7 @@ mod node;
 mod read;
 mod scalar;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unimplemented;
 mod yaml;
 

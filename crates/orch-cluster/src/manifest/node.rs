@@ -33,8 +33,29 @@ pub(super) enum Content {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
+    /// How the key is written, where it is a boolean or number that becomes another string.
+    pub(super) written: Option<Box<str>>,
     pub(super) position: Position,
     pub(super) value: Node,
+}
+
+impl Entry {
+    fn place(&self) -> Found<'_> {
+        Found {
+            position: self.position,
+            key: self.written.as_deref(),
+            value: &self.value,
+        }
+    }
+}
+
+/// Where a path leads.
+struct Found<'a> {
+    /// Of the key, or of the element of a list.
+    position: Position,
+    /// How the key is written, where it becomes another string.
+    key: Option<&'a str>,
+    value: &'a Node,
 }
 
 impl Node {
@@ -83,36 +104,65 @@ impl Node {
     /// Where the field is: its key, or its beginning in a list. Where it is absent, the nearest thing
     /// around it that is there.
     pub(super) fn locate(&self, path: &FieldPath) -> Position {
-        self.follow(path).0
+        self.follow(path).position
     }
 
-    /// How the scalar at a field is written, where that differs from what it means.
-    pub(super) fn written(&self, path: &FieldPath) -> Option<&str> {
-        self.follow(path).1.written.as_deref()
+    /// How the scalar at a field is written, where that differs from what it means, in words for a message.
+    pub(super) fn written(&self, path: &FieldPath) -> Option<String> {
+        let Found { value, key, .. } = self.follow(path);
+        let key = key.map(|key| format!("the key is written {key}"));
+        key.or_else(|| Some(format!("it is written {}", value.written.as_deref()?)))
     }
 
-    fn follow(&self, path: &FieldPath) -> (Position, &Self) {
-        let mut position = self.position;
-        let mut node = self;
+    /// The keys that become another string than is written, and how they are written.
+    pub(super) fn rewritten_keys(&self, at: &FieldPath) -> Vec<(FieldPath, &str)> {
+        let mut found = Vec::new();
+        match &self.content {
+            Content::Scalar(_) => {}
+            Content::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    found.extend(item.rewritten_keys(&at.index(index)));
+                }
+            }
+            Content::Map(entries) => {
+                for entry in entries {
+                    let at = at.child(entry.key.clone());
+                    found.extend(entry.written.as_deref().map(|written| (at.clone(), written)));
+                    found.extend(entry.value.rewritten_keys(&at));
+                }
+            }
+        }
+        found
+    }
+
+    fn follow(&self, path: &FieldPath) -> Found<'_> {
+        let mut place = Found {
+            position: self.position,
+            key: None,
+            value: self,
+        };
         for segment in path.segments() {
             let step = match segment {
-                Segment::Field(name) | Segment::Key(name) => node.walk(name),
-                Segment::Index(index) => match &node.content {
-                    Content::List(items) => items.get(*index).map(|item| (item.position, item)),
+                Segment::Field(name) | Segment::Key(name) => place.value.walk(name),
+                Segment::Index(index) => match &place.value.content {
+                    Content::List(items) => items.get(*index).map(|item| Found {
+                        position: item.position,
+                        key: None,
+                        value: item,
+                    }),
                     _ => None,
                 },
             };
-            let Some((at, next)) = step else { break };
-            (position, node) = (at, next);
+            let Some(next) = step else { break };
+            place = next;
         }
-        (position, node)
+        place
     }
 
     /// The value under a key, or under several keys joined by dots, as paths are written now and then.
-    fn walk(&self, name: &str) -> Option<(Position, &Self)> {
-        let direct = |node: &'_ Self, key: &str| node.entry(key).map(|entry| entry.position);
-        if let Some(position) = direct(self, name) {
-            return Some((position, &self.entry(name)?.value));
+    fn walk(&self, name: &str) -> Option<Found<'_>> {
+        if let Some(entry) = self.entry(name) {
+            return Some(entry.place());
         }
         let mut found = None;
         let mut node = self;
@@ -120,7 +170,7 @@ impl Node {
             for key in name.split('.') {
                 let Some(entry) = node.entry(key) else { break };
                 node = &entry.value;
-                found = Some((entry.position, node));
+                found = Some(entry.place());
             }
         }
         found

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use orch_core::object::{ApiResource, FieldPath};
+use orch_core::object::{ApiResource, FieldPath, Segment};
 use serde_json::Value;
 
 use super::item::describe;
@@ -152,7 +152,7 @@ impl Reading<'_> {
         let faulty = !faults.is_empty();
         for Fault { path, mut message } in faults {
             if let Some(written) = root.written(&path) {
-                message.push_str(&format!(" (it is written {written})"));
+                message.push_str(&format!(" ({written})"));
             }
             self.error(number, name.clone(), root.locate(&path), path, message);
         }
@@ -178,6 +178,18 @@ impl Reading<'_> {
                     message: field.message(),
                 });
             }
+        }
+        for (path, written) in item.root.rewritten_keys(&FieldPath::root()) {
+            let segments = path.segments();
+            let Some(Segment::Field(key) | Segment::Key(key)) = segments.last() else {
+                continue;
+            };
+            self.warnings.push(ManifestWarning {
+                place: item.place(&path),
+                message: format!(
+                    "the key is written {written}, which YAML takes for {key}; in quotes it stays as it is"
+                ),
+            });
         }
         if item
             .object
@@ -293,6 +305,7 @@ fn with_kind(mut item: Node, api_version: &str, kind: &str) -> Node {
             if !entries.iter().any(|entry| entry.key == key) {
                 entries.push(Entry {
                     key: key.to_owned(),
+                    written: None,
                     position,
                     value: Node::new(position, Content::Scalar(text.into())),
                 });

@@ -50,6 +50,32 @@ pub(super) fn tagged(tag: &str, text: &str) -> Result<Value, String> {
     }
 }
 
+/// The string that a number becomes as a key of a map: an integer in decimal, a float as Go writes its nearest `float32`.
+/// Those beyond Go's `int64` become none, as in kubectl.
+pub(super) fn number_key(text: &str) -> Option<String> {
+    let digits = text.replace('_', "");
+    if let Some(integer) = integer(&digits) {
+        return integer.as_i64().map(|integer| integer.to_string());
+    }
+    let float = digits.parse::<f64>().ok()? as f32;
+    if float.is_infinite() {
+        return Some(if float > 0.0 { ".inf" } else { "-.inf" }.to_owned());
+    }
+    let scientific = format!("{float:e}");
+    let (mantissa, exponent) = scientific.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    // Go's format `g`.
+    Some(if (-4..6).contains(&exponent) {
+        float.to_string()
+    } else {
+        format!(
+            "{mantissa}e{}{:02}",
+            if exponent < 0 { '-' } else { '+' },
+            exponent.abs()
+        )
+    })
+}
+
 fn number(text: &str) -> Option<Number> {
     let digits = text.replace('_', "");
     if let Some(integer) = integer(&digits) {

@@ -1,5 +1,6 @@
 //! What the scheduler keeps of a pod: some 200 bytes, most of them shared with its siblings.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use orch_core::object::{Document, DocumentError, ObjectMeta};
@@ -39,7 +40,7 @@ impl PodEntry {
         let meta = pod.meta();
         let (template, node) = templates.read(pod)?;
         let status: WireStatus<'_> = part(pod, "status")?;
-        let stage = if matches!(status.phase, Some("Succeeded" | "Failed")) {
+        let stage = if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
             Stage::Finished
         } else if let Some(node) = node {
             Stage::Bound { node }
@@ -69,5 +70,5 @@ fn age_order(meta: &ObjectMeta) -> u64 {
 #[derive(Default, Deserialize)]
 struct WireStatus<'a> {
     #[serde(borrow)]
-    phase: Option<&'a str>,
+    phase: Option<Cow<'a, str>>,
 }

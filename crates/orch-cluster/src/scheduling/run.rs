@@ -88,11 +88,10 @@ impl Scheduling {
             scheduler: self.scheduler,
             name: self.options.name,
         });
-        // A handler is kept as long as its cache; what it feeds must not keep the cache.
         let feed = Arc::clone(&shared);
-        nodes.on_change(move |change| feed.node_changed(change));
+        let _of_nodes = nodes.on_change(move |change| feed.node_changed(change));
         let feed = Arc::clone(&shared);
-        pods.on_change(move |change| feed.pod_changed(change));
+        let _of_pods = pods.on_change(move |change| feed.pod_changed(change));
 
         let writer = Arc::new(Writer {
             recorder: Recorder::new(self.client.clone(), shared.name.as_str(), ""),

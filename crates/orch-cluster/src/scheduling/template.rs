@@ -12,8 +12,9 @@ use serde::Deserialize;
 use super::pod::DEFAULT_SCHEDULER;
 use super::requirements::Spec;
 
-/// Templates that are remembered, one for each owner of pods.
+/// Templates that are remembered, one for each owner of pods, and the longest spec that is, which bounds them to 4 MiB.
 const MOST: usize = 256;
+const LONGEST: usize = 16 << 10;
 
 /// What the scheduler reads in a pod's spec, its node apart.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Templates {
                 .is_some_and(|gates| !gates.is_empty()),
             shape: Shape::from(spec.requirements(group)),
         });
-        if spec.node_name.is_none() {
+        if spec.node_name.is_none() && json.len() <= LONGEST {
             self.keep(owner, &template);
         }
         Ok((template, spec.node_name.and_then(named)))

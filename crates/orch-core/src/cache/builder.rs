@@ -77,6 +77,7 @@ impl<V: Send + Sync + 'static> CacheBuilder<V> {
             state: RwLock::new(State::new(self.indexers.len())),
             indexers: self.indexers,
             handlers: Mutex::default(),
+            kept: Arc::default(),
             revision: watch::channel(None).0,
         });
         let feed = Feed {

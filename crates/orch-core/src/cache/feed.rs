@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::state::Item;
@@ -142,7 +142,8 @@ impl<V: Send + Sync + 'static> Feed<V> {
     }
 
     fn apply(&self, changes: Vec<(ObjectKey, Option<Item<V>>)>, revision: Revision) {
-        let handlers = self.shared.handlers.lock();
+        let mut handlers = self.shared.handlers.lock();
+        handlers.retain(|handler| handler.strong_count() > 0);
         let told: Vec<_> = {
             let mut state = self.shared.state.write();
             changes
@@ -162,8 +163,8 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 old_controller: old.as_ref().and_then(|item| item.controller.as_deref()),
                 controller: new.as_ref().and_then(|item| item.controller.as_deref()),
             };
-            for handler in handlers.iter() {
-                if catch_unwind(AssertUnwindSafe(|| handler(&change))).is_err() {
+            for handler in handlers.iter().filter_map(Weak::upgrade) {
+                if catch_unwind(AssertUnwindSafe(|| handler.call(&change))).is_err() {
                     let kind = &self.shared.resource.kind;
                     let (namespace, name) = (key.namespace(), key.name());
                     tracing::error!(%kind, namespace, name, "a handler panicked over a change, which it has missed");

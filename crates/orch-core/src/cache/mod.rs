@@ -7,22 +7,25 @@
 mod builder;
 mod feed;
 mod state;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use builder::CacheBuilder;
+pub use subscription::Subscription;
 
 use crate::client::Client;
 use crate::object::{ApiResource, Document, DocumentError, Object, ObjectKey, ObjectMeta, OwnerReference};
 use crate::store::Revision;
 use state::State;
+use subscription::{Handler, Kept};
 
 /// A view of the objects of one kind, as values of type `V`; cheap to clone, and all clones are one view.
 ///
@@ -67,7 +70,6 @@ impl<V> Drop for Handle<V> {
 
 type Project<V> = Box<dyn Fn(&Document) -> Result<Arc<V>, DocumentError> + Send + Sync>;
 type Indexer<V> = Box<dyn Fn(&V, &ObjectMeta) -> Vec<String> + Send + Sync>;
-type Handler<V> = Arc<dyn Fn(&Change<'_, V>) + Send + Sync>;
 
 struct Shared<V> {
     resource: Arc<ApiResource>,
@@ -75,7 +77,8 @@ struct Shared<V> {
     indexers: Vec<(String, Indexer<V>)>,
     state: RwLock<State<V>>,
     /// Held while a change is applied and told, so that a new handler sees each object once and in order.
-    handlers: Mutex<Vec<Handler<V>>>,
+    handlers: Mutex<Vec<Weak<Handler<V>>>>,
+    kept: Arc<Kept>,
     /// What the view reflects; none until it has been filled.
     revision: watch::Sender<Option<Revision>>,
 }
@@ -126,7 +129,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         self.0.shared.state.read().get(key).cloned()
     }
 
-    /// All objects, in no particular order.
+    /// All objects, in an order that depends only on what has happened to them.
     pub fn list(&self) -> Vec<Arc<V>> {
         self.0.shared.state.read().values().cloned().collect()
     }
@@ -149,7 +152,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         self.len() == 0
     }
 
-    /// The objects that the index gives this value, in no particular order.
+    /// The objects that the index gives this value, in an order that depends only on what has happened to them.
     ///
     /// # Panics
     ///
@@ -210,12 +213,12 @@ impl<V: Send + Sync + 'static> Cache<V> {
         *self.0.shared.revision.borrow()
     }
 
-    /// Calls `handler` for every object there is, then for every change, in order, after the view shows it.
+    /// Calls `handler` for every object there is, then for every change, in order, after the view shows it,
+    /// until what is returned is dropped.
     ///
-    /// It runs on the task that feeds the cache: it must be brief, and must not add handlers itself. It is kept
-    /// as long as the cache.
-    pub fn on_change(&self, handler: impl Fn(&Change<'_, V>) + Send + Sync + 'static) {
-        let shared = &self.0.shared;
+    /// It runs on the task that feeds the cache: it must be brief, and must not add handlers itself.
+    pub fn on_change(&self, handler: impl Fn(&Change<'_, V>) + Send + Sync + 'static) -> Subscription {
+        let (shared, handler) = (&self.0.shared, Handler::new(handler));
         let mut handlers = shared.handlers.lock();
         let present: Vec<_> = {
             let state = shared.state.read();
@@ -225,7 +228,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
                 .collect()
         };
         for (key, item) in &present {
-            handler(&Change {
+            handler.call(&Change {
                 key,
                 old: None,
                 new: Some(&item.value),
@@ -233,7 +236,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
                 controller: item.controller.as_deref(),
             });
         }
-        handlers.push(Arc::new(handler));
+        handlers.push(Arc::downgrade(&handler));
+        Subscription::new(handler, &shared.kept)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The objects of a view and their indexes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use indexmap::{IndexMap, IndexSet};
 
 use crate::object::{ObjectKey, OwnerReference};
 
@@ -34,15 +36,16 @@ impl<V> Item<V> {
     }
 }
 
+/// What is iterated over has an order that only the changes decide: the same history must come of the same seed.
 pub(super) struct State<V> {
-    items: HashMap<ObjectKey, Item<V>>,
-    indexes: Vec<HashMap<String, HashSet<ObjectKey>>>,
+    items: IndexMap<ObjectKey, Item<V>>,
+    indexes: Vec<HashMap<String, IndexSet<ObjectKey>>>,
 }
 
 impl<V> State<V> {
     pub(super) fn new(indexes: usize) -> Self {
         Self {
-            items: HashMap::new(),
+            items: IndexMap::new(),
             indexes: (0..indexes).map(|_| HashMap::new()).collect(),
         }
     }
@@ -76,7 +79,7 @@ impl<V> State<V> {
         let filed = item.as_ref().and_then(|item| item.filed.clone());
         let old = match item {
             Some(item) => self.items.insert(key.clone(), item),
-            None => self.items.remove(key),
+            None => self.items.swap_remove(key),
         };
         let had = old.as_ref().and_then(|old| old.filed.clone());
         if filed != had {
@@ -89,7 +92,7 @@ impl<V> State<V> {
         for (number, index) in self.indexes.iter_mut().enumerate() {
             for value in had.into_iter().flat_map(|had| &had[number]) {
                 if let Some(keys) = index.get_mut(value) {
-                    keys.remove(key);
+                    keys.swap_remove(key);
                     if keys.is_empty() {
                         index.remove(value);
                     }

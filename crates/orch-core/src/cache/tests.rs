@@ -107,7 +107,7 @@ async fn a_handler_hears_of_each_object_once_and_in_order_however_late_it_comes(
     let heard = |cats: &Cache<Cat>| {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let log = heard.clone();
-        cats.on_change(move |change| {
+        let hearing = cats.on_change(move |change| {
             let colour = |cat: Option<&Arc<Cat>>| cat.map_or("-".to_owned(), |cat| cat.colour.clone());
             log.lock().push(format!(
                 "{} {}>{}",
@@ -116,6 +116,7 @@ async fn a_handler_hears_of_each_object_once_and_in_order_however_late_it_comes(
                 colour(change.new)
             ));
         });
+        hearing.keep();
         heard
     };
     let early = heard(&cats);
@@ -206,7 +207,7 @@ async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
     let view = view.start();
     view.synced().await;
     let telling = heard.clone();
-    view.on_change(move |change| {
+    let _hearing = view.on_change(move |change| {
         let colour = change.new.map(ToString::to_string).unwrap_or_default();
         assert_ne!(colour, "pink", "cannot be heard");
         telling.lock().push(colour);
@@ -227,4 +228,103 @@ async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
         .unwrap();
     assert_eq!(view.len(), 3, "only what cannot be seen is not there");
     assert_eq!(*heard.lock(), ["grey", "black"]);
+}
+
+#[tokio::test]
+async fn a_handler_is_called_until_its_subscription_is_dropped_or_kept_with_the_cache() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    let cats = by_colour(&client);
+    cats.synced().await;
+    let count = Arc::new(Mutex::new([0; 3]));
+    let subscribe = |number: usize| {
+        let count = count.clone();
+        cats.on_change(move |_| count.lock()[number] += 1)
+    };
+    let (dropped, held) = (subscribe(0), subscribe(1));
+    subscribe(2).keep();
+    let seen = async |name: &str| {
+        let made = api.create(&cat(name, "grey")).await.unwrap();
+        cats.wait_for(made.metadata.resource_version.unwrap()).await;
+        tokio::task::yield_now().await;
+    };
+    seen("tom").await;
+    assert_eq!(*count.lock(), [1, 1, 1]);
+    drop(dropped);
+    assert_eq!(Arc::strong_count(&count), 3, "what it held is let go of at once");
+    seen("felix").await;
+    assert_eq!(*count.lock(), [1, 2, 2]);
+    drop(held);
+    drop(cats);
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while Arc::strong_count(&count) > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("a kept handler goes with its cache");
+}
+
+#[tokio::test]
+async fn a_subscription_can_be_dropped_within_a_call() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    let cats = by_colour(&client);
+    cats.synced().await;
+    let (own, count) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(0)));
+    let (taken, counted) = (own.clone(), count.clone());
+    let once = cats.on_change(move |_| {
+        *counted.lock() += 1;
+        drop(taken.lock().take());
+    });
+    *own.lock() = Some(once);
+    for name in ["tom", "felix", "ann"] {
+        let made = api.create(&cat(name, "grey")).await.unwrap();
+        cats.wait_for(made.metadata.resource_version.unwrap()).await;
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(*count.lock(), 1);
+}
+
+#[tokio::test]
+async fn the_same_history_gives_the_same_order() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    let views = [by_colour(&client), by_colour(&client)];
+    for view in &views {
+        view.synced().await;
+    }
+    let mut newest = Revision::ZERO;
+    for number in 0..60 {
+        let colour = ["grey", "black"][number % 2];
+        api.create(&cat(&format!("cat-{number}"), colour)).await.unwrap();
+        if number % 7 == 6 {
+            let gone = api
+                .delete(&format!("cat-{}", number - 3), &DeleteParams::now())
+                .await;
+            newest = gone.unwrap().document().revision();
+        }
+    }
+    let [one, other] = views.each_ref().map(async |view| {
+        view.wait_for(newest).await;
+        let names = |cats: Vec<Arc<Cat>>| -> Vec<String> {
+            cats.iter().map(|cat| cat.metadata.name.clone()).collect()
+        };
+        let (mut visited, told) = (Vec::new(), Arc::new(Mutex::new(Vec::new())));
+        view.for_each(|key, _| visited.push(key.name().to_owned()));
+        let telling = told.clone();
+        let telling = view.on_change(move |change| telling.lock().push(change.key.name().to_owned()));
+        drop(telling);
+        let keys = view.keys_by_index("colour", "black");
+        let keys: Vec<_> = keys.iter().map(|key| key.name().to_owned()).collect();
+        let told = told.lock().clone();
+        [
+            names(view.list()),
+            names(view.by_index("colour", "grey")),
+            visited,
+            told,
+            keys,
+        ]
+    });
+    assert_eq!(one.await, other.await);
 }

@@ -70,13 +70,11 @@ impl<K: Object> Api<K> {
         }
     }
 
-    /// The target of an object that says its own namespace, or lives in this one.
+    /// The target of an object that lives in this namespace, or, of all namespaces, in the one that it says.
     fn target_of(&self, object: &K) -> Target {
         let metadata = object.metadata();
-        let namespace = metadata
-            .namespace
-            .as_deref()
-            .or(self.collection.namespace.as_deref());
+        let own = metadata.namespace.as_deref().filter(|own| !own.is_empty());
+        let namespace = self.collection.namespace.as_deref().or(own);
         let key = ObjectKey::new(
             namespace.filter(|_| self.resource().is_namespaced()),
             &metadata.name,

@@ -52,12 +52,26 @@ pub struct WatchParams {
 
 /// How to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WriteParams {
     /// Go through all checks, then write nothing.
     pub dry_run: bool,
 }
 
+impl WriteParams {
+    /// Whether to go through all checks and then write nothing.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+}
+
 /// What becomes of an object's dependents, and so of the order in which they go.
+///
+/// The delete itself only writes the wish down (Kubernetes' finalizers `foregroundDeletion` and `orphan`): a garbage
+/// collector, such as orch-cluster's, carries it out. Without one dependents stay, and only
+/// [`Background`](Self::Background) ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     /// The object goes now, its dependents soon after (Kubernetes' default).

@@ -5,7 +5,7 @@ use serde_json::Value;
 use json_patch::PatchErrorKind;
 
 use super::{ApiError, ErrorSubject};
-use crate::object::{FieldError, FieldPath, RawObject};
+use crate::object::{DEEPEST, FieldError, FieldPath, RawObject, depth};
 
 /// A change to an object. Applied to its newest version, and again if another writer comes between.
 ///
@@ -20,10 +20,9 @@ pub enum Patch {
     Json(json_patch::Patch),
 }
 
-/// Bounds of a JSON patch, the first two as in Kubernetes (`jsonpatch.go`): few bytes can ask for much.
+/// Bounds of a JSON patch, as in Kubernetes (`jsonpatch.go`): few bytes can ask for much.
 const OPERATIONS: usize = 10_000;
 const COPIED_BYTES: usize = 3 << 20;
-const DEPTH: usize = 128;
 
 /// Refuses an operation that would make the object too large or too deep.
 fn check_growth(
@@ -50,10 +49,10 @@ fn check_growth(
         PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
     };
     let above = path.as_str().matches('/').count();
-    let depth = above + value.map_or(0, |value| depth(value, DEPTH + 1));
-    if depth > DEPTH {
+    let depth = above + value.map_or(0, |value| depth(value, DEEPEST + 1));
+    if depth > DEEPEST {
         return Err(ApiError::BadRequest(format!(
-            "JSON patch: {path}: more than {DEPTH} levels deep"
+            "JSON patch: {path}: more than {DEEPEST} levels deep"
         )));
     }
     Ok(())
@@ -72,20 +71,6 @@ fn untrue(test: &json_patch::PatchOperation, object: &Value) -> FieldError {
     }
     let found = object.pointer(pointer.as_str());
     FieldError::invalid(&at, found, "the patch's test does not hold")
-}
-
-/// How many levels of maps and lists a value has, looking no deeper than `bound`.
-fn depth(value: &Value, bound: usize) -> usize {
-    if bound == 0 {
-        return 0;
-    }
-    let deepest =
-        |below: &mut dyn Iterator<Item = &Value>| below.map(|v| depth(v, bound - 1)).max().unwrap_or(0);
-    match value {
-        Value::Array(items) => 1 + deepest(&mut items.iter()),
-        Value::Object(map) => 1 + deepest(&mut map.values()),
-        _ => 0,
-    }
 }
 
 impl Patch {

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use serde_json::Map;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -153,8 +154,9 @@ impl Candidate {
             }
         };
         tokio::select! {
-            () = campaign => {}
+            biased;
             () = told(&mut resigned) => {}
+            () = campaign => {}
         }
         if reign.send_replace(None).is_some() {
             self.release().await;
@@ -240,8 +242,13 @@ impl Candidate {
         };
         let holder = lease.spec.holder_identity.as_deref().unwrap_or_default();
         if !holder.is_empty() && holder != self.election.identity {
+            // What others keep with it is no sign of the holder's life.
+            let spec = LeaseSpec {
+                other: Map::new(),
+                ..lease.spec.clone()
+            };
             match &self.seen {
-                Some((seen, since)) if *seen == lease.spec => {
+                Some((seen, since)) if *seen == spec => {
                     let seconds = lease
                         .spec
                         .lease_duration_seconds
@@ -252,7 +259,7 @@ impl Candidate {
                     }
                 }
                 _ => {
-                    self.seen = Some((lease.spec, Instant::now()));
+                    self.seen = Some((spec, Instant::now()));
                     return Ok(false);
                 }
             }
@@ -287,6 +294,7 @@ impl Candidate {
             acquire_time: before.and_then(|spec| spec.acquire_time).or(Some(now)),
             renew_time: Some(now),
             lease_transitions: before.and_then(|spec| spec.lease_transitions),
+            other: before.map(|spec| spec.other.clone()).unwrap_or_default(),
         }
     }
 

@@ -2,21 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use super::worker::Worker;
 use super::{Backoff, Context, Controller, Election, Leadership, Metrics, MetricsSnapshot, WorkQueue};
-use crate::cache::{Cache, Change};
+use crate::cache::{Cache, Change, Subscription};
 use crate::client::Client;
 use crate::object::{ApiResource, Object, ObjectKey, OwnerReference};
 use crate::random::Random;
 
 /// How many objects are reconciled at once unless the embedder says otherwise.
 const CONCURRENCY: usize = 4;
+
+/// How long stopping lets reconciles finish unless the embedder says otherwise.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// How long stopping waits for reconciles to be dropped, and then for the lease to be given back. Both take
+/// moments, if the reconciler does not block its thread and the store answers.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs a controller; built like kube-rs' `Controller` and controller-runtime's `Builder`.
 pub struct Engine<C: Controller> {
@@ -28,12 +37,14 @@ pub struct Engine<C: Controller> {
     sources: Vec<BoxFuture<'static, ()>>,
     concurrency: usize,
     backoff: Backoff,
+    reconcile_timeout: Option<Duration>,
+    shutdown_timeout: Duration,
     random: Random,
     election: Option<Election>,
 }
 
 /// Connects another kind's changes to the queue.
-type Watch = Box<dyn FnOnce(Arc<WorkQueue>) + Send>;
+type Watch = Box<dyn FnOnce(Arc<WorkQueue>) -> Subscription + Send>;
 
 impl<C: Controller> Engine<C> {
     /// An engine for `controller`, reading and writing through `client`.
@@ -46,6 +57,8 @@ impl<C: Controller> Engine<C> {
             sources: Vec::new(),
             concurrency: CONCURRENCY,
             backoff: Backoff::default(),
+            reconcile_timeout: None,
+            shutdown_timeout: SHUTDOWN,
             random: Random::from_os(),
             election: None,
         }
@@ -84,13 +97,7 @@ impl<C: Controller> Engine<C> {
         self.sources.push(Box::pin(async move { source.synced().await }));
         let cache = cache.clone();
         self.watches.push(Box::new(move |queue| {
-            // The handler lives as long as the cache, the queue only as long as the controller runs.
-            let queue = Arc::downgrade(&queue);
-            cache.on_change(move |change| {
-                if let Some(queue) = queue.upgrade() {
-                    keys(change).into_iter().for_each(|key| queue.add(key));
-                }
-            });
+            cache.on_change(move |change| keys(change).into_iter().for_each(|key| queue.add(key)))
         }));
         self
     }
@@ -106,6 +113,25 @@ impl<C: Controller> Engine<C> {
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
+        self
+    }
+
+    /// How long one reconcile (or cleanup) may take; without a bound unless said otherwise, as
+    /// controller-runtime's `ReconciliationTimeout`.
+    ///
+    /// One that takes longer is dropped at the await it is at, counts as failed, and is repeated after a backoff.
+    /// Without a bound, a reconcile that never returns keeps one worker, and its object, for ever.
+    #[must_use]
+    pub fn reconcile_timeout(mut self, timeout: Duration) -> Self {
+        self.reconcile_timeout = Some(timeout);
+        self
+    }
+
+    /// How long [`stop`](Running::stop) lets the reconciles in hand finish before it drops them: 30 s unless
+    /// said otherwise, as controller-runtime's `GracefulShutdownTimeout`.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
         self
     }
 
@@ -128,15 +154,9 @@ impl<C: Controller> Engine<C> {
         let queue = Arc::new(WorkQueue::new());
         let metrics = Arc::new(Metrics::default());
         let cache = self.cache.unwrap_or_else(|| Cache::builder(&self.client).start());
-        let weak = Arc::downgrade(&queue);
-        cache.on_change(move |change| {
-            if let Some(queue) = weak.upgrade() {
-                queue.add(change.key.clone());
-            }
-        });
-        for watch in self.watches {
-            watch(queue.clone());
-        }
+        let own = queue.clone();
+        let mut subscriptions = vec![cache.on_change(move |change| own.add(change.key.clone()))];
+        subscriptions.extend(self.watches.into_iter().map(|watch| watch(queue.clone())));
         let name = self.controller.name();
         let (stop, stopped) = watch::channel(false);
         let crew = Crew {
@@ -147,6 +167,7 @@ impl<C: Controller> Engine<C> {
                 queue: queue.clone(),
                 metrics: metrics.clone(),
                 backoff: self.backoff,
+                timeout: self.reconcile_timeout,
                 failures: Mutex::new(HashMap::new()),
             }),
             context: Context {
@@ -155,6 +176,9 @@ impl<C: Controller> Engine<C> {
             },
             sources: self.sources,
             concurrency: self.concurrency,
+            shutdown_timeout: self.shutdown_timeout,
+            at_work: JoinSet::new(),
+            _subscriptions: subscriptions,
         };
         let task = match self.election {
             None => tokio::spawn(crew.work(stopped)),
@@ -196,6 +220,10 @@ struct Crew<C: Controller> {
     context: Context,
     sources: Vec<BoxFuture<'static, ()>>,
     concurrency: usize,
+    shutdown_timeout: Duration,
+    at_work: JoinSet<()>,
+    /// What feeds the queue, for as long as somebody works it off.
+    _subscriptions: Vec<Subscription>,
 }
 
 impl<C: Controller> Crew<C> {
@@ -204,8 +232,9 @@ impl<C: Controller> Crew<C> {
     async fn sourced(&mut self, stopped: &mut watch::Receiver<bool>) -> bool {
         let sources = futures::future::join_all(self.sources.drain(..));
         tokio::select! {
-            _ = futures::future::join(self.worker.cache.synced(), sources) => true,
+            biased;
             () = told(stopped) => false,
+            _ = futures::future::join(self.worker.cache.synced(), sources) => true,
         }
     }
 
@@ -214,10 +243,9 @@ impl<C: Controller> Crew<C> {
         if !self.sourced(&mut stopped).await {
             return;
         }
-        let mut workers = self.hire(self.context.clone());
+        self.hire(self.context.clone());
         told(&mut stopped).await;
-        self.worker.queue.close();
-        while workers.join_next().await.is_some() {}
+        self.finish().await;
     }
 
     /// Works while leading; drops what is in hand when leadership is lost.
@@ -228,39 +256,80 @@ impl<C: Controller> Crew<C> {
         let mut leadership = Leadership::campaign(self.context.client.clone(), election);
         loop {
             let won = tokio::select! {
-                client = leadership.won() => Some(client),
+                biased;
                 () = told(&mut stopped) => None,
+                client = leadership.won() => Some(client),
             };
             let Some(client) = won else { break };
-            let mut workers = self.hire(Context {
+            self.hire(Context {
                 client,
                 random: self.context.random.clone(),
             });
             let deposed = tokio::select! {
+                biased;
                 () = leadership.lost() => true,
                 () = told(&mut stopped) => false,
             };
             if deposed {
-                workers.shutdown().await;
+                self.dismiss().await;
                 self.worker.recall();
             } else {
-                self.worker.queue.close();
                 tokio::select! {
-                    () = async { while workers.join_next().await.is_some() {} } => {}
-                    () = leadership.lost() => workers.shutdown().await,
+                    biased;
+                    () = leadership.lost() => self.dismiss().await,
+                    () = self.finish() => {}
                 }
                 break;
             }
         }
-        leadership.resign().await;
+        if timeout(LEAVE, leadership.resign()).await.is_err() {
+            // It runs out by itself.
+            tracing::warn!(
+                controller = self.worker.name,
+                "could not give the lease back in time"
+            );
+        }
     }
 
-    fn hire(&self, context: Context) -> JoinSet<()> {
+    fn hire(&mut self, context: Context) {
         let context = Arc::new(context);
-        (0..self.concurrency)
-            .map(|_| self.worker.clone().run(context.clone()))
-            .collect()
+        for _ in 0..self.concurrency {
+            self.at_work.spawn(self.worker.clone().run(context.clone()));
+        }
     }
+
+    /// Takes on nothing more, and lets the reconciles in hand finish, those that do in time.
+    async fn finish(&mut self) {
+        self.worker.queue.close();
+        if timeout(self.shutdown_timeout, all(&mut self.at_work))
+            .await
+            .is_err()
+        {
+            let (controller, dropped) = (&self.worker.name, self.at_work.len());
+            tracing::warn!(controller, dropped, after = ?self.shutdown_timeout, "reconciles did not finish");
+            self.dismiss().await;
+        }
+    }
+
+    /// Drops what the workers have in hand.
+    async fn dismiss(&mut self) {
+        self.at_work.abort_all();
+        if timeout(LEAVE, all(&mut self.at_work)).await.is_err() {
+            // Its key stays with it until it returns, so nobody else works on that object meanwhile.
+            let (controller, blocked) = (&self.worker.name, self.at_work.len());
+            tracing::error!(
+                controller,
+                blocked,
+                "reconciles block their threads and cannot be dropped"
+            );
+            self.at_work.detach_all();
+        }
+    }
+}
+
+/// Returns when all have ended.
+async fn all(workers: &mut JoinSet<()>) {
+    while workers.join_next().await.is_some() {}
 }
 
 /// A controller at work. Dropping it stops the controller too, without waiting.
@@ -290,6 +359,9 @@ impl Running {
     }
 
     /// Takes on nothing more, lets the reconciles in hand finish, gives up the lease, and returns.
+    ///
+    /// Reconciles that do not finish within the [`shutdown_timeout`](Engine::shutdown_timeout) are dropped, and
+    /// a lease that cannot be given back in a few seconds is left to run out: it always returns.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         if let Err(error) = self.task.await {

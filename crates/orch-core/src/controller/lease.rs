@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::object::{ApiResource, Object, ObjectMeta, Scope};
 
@@ -36,6 +37,9 @@ pub struct LeaseSpec {
     /// How often the holder has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_transitions: Option<i32>,
+    /// What else a writer sent (`strategy` and `preferredHolder` among it), kept as it was.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// Kubernetes' `MicroTime`: six digits of a second, which its clients insist on.

@@ -100,6 +100,7 @@ impl WorkQueue {
             };
             match due {
                 Some(due) => tokio::select! {
+                    biased;
                     () = notified => {}
                     () = tokio::time::sleep_until(due) => {}
                 },

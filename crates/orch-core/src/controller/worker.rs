@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -23,6 +24,8 @@ pub(super) struct Worker<C: Controller> {
     pub(super) queue: Arc<WorkQueue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) backoff: Backoff,
+    /// How long one reconcile may take.
+    pub(super) timeout: Option<Duration>,
     /// Failures in a row, of those objects that failed last.
     pub(super) failures: Mutex<HashMap<ObjectKey, u32>>,
 }
@@ -66,7 +69,15 @@ impl<C: Controller> Worker<C> {
             let work = AssertUnwindSafe(self.reconcile(&in_hand.key, &context))
                 .catch_unwind()
                 .instrument(span);
-            let result = work.await.unwrap_or_else(|panic| Err(panicked(&*panic)));
+            let ended = match self.timeout {
+                None => Ok(work.await),
+                Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| limit),
+            };
+            let result = match ended {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => Err(panicked(&*panic)),
+                Err(limit) => Err(format!("the reconciler was dropped: not done within {limit:?}").into()),
+            };
             in_hand.finished = true;
             let outcome = self.settle(&in_hand.key, failures, result, &context);
             self.metrics.ended(began.elapsed(), outcome);

@@ -27,7 +27,8 @@ pub struct ObjectMeta {
     /// The store revision that last wrote it: send it back with an update to be refused if it is stale.
     #[serde(with = "resource_version", skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<Revision>,
-    /// Counts the changes of desired state: everything but metadata and status.
+    /// Counts the changes of desired state: everything but metadata and status. What a subresource writes (a pod's
+    /// binding) does not count.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub generation: i64,
     /// When it was created.
@@ -45,7 +46,7 @@ pub struct ObjectMeta {
     /// What tools keep with it.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// On whose behalf it exists; when all of them are gone, so is it.
+    /// On whose behalf it exists; when all of them are gone, a garbage collector such as orch-cluster's deletes it.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub owner_references: Vec<OwnerReference>,
     /// Who must still act before it may go.

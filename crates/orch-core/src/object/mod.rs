@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
-pub(crate) use document::raw_object;
+pub(crate) use document::{DEEPEST, depth, raw_object};
 pub use document::{Document, DocumentError, RawObject};
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};
 pub use key::ObjectKey;

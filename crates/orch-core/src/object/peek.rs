@@ -52,14 +52,14 @@ fn same_items(one: &Vec<&RawValue>, other: &Vec<&RawValue>, levels: usize) -> bo
 fn same_members(Members(one): &Members<'_>, Members(other): &Members<'_>, levels: usize) -> bool {
     // Mostly written by the same code and so in the same order.
     let find = |name: &str, at: usize| {
-        let there = other.get(at).filter(|(other, _)| other == name);
-        there.or_else(|| other.iter().find(|(other, _)| other == name))
+        let there = other.get(at).filter(|(other, _)| other.0 == name);
+        there.or_else(|| other.iter().find(|(other, _)| other.0 == name))
     };
     let mut members = one.iter().enumerate();
     one.len() == other.len()
         && members.all(|(at, (name, value))| {
             let value = value.get().as_bytes();
-            find(name, at).is_some_and(|(_, other)| same_json_below(value, other.get().as_bytes(), levels))
+            find(&name.0, at).is_some_and(|(_, other)| same_json_below(value, other.get().as_bytes(), levels))
         })
 }
 
@@ -73,7 +73,7 @@ fn same_members(Members(one): &Members<'_>, Members(other): &Members<'_>, levels
 /// assert_eq!(spec.with("nodeName", &"n1".into())?, br#"{"restartPolicy":"Always","nodeName":"n1"}"#);
 /// # Ok::<(), orch_core::object::DocumentError>(())
 /// ```
-pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads a map.
@@ -83,15 +83,15 @@ impl<'a> Members<'a> {
 
     /// A member's value, as JSON.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        let member = self.0.iter().find(|(other, _)| other == name);
+        let member = self.0.iter().find(|(other, _)| other.0 == name);
         member.map(|(_, value)| value.get())
     }
 
     /// The map with one member set, or taken out for null.
     pub fn with(&self, name: &str, value: &Value) -> Result<Vec<u8>, DocumentError> {
         let value = serde_json::to_string(value)?;
-        let others = self.0.iter().filter(|(other, _)| other != name);
-        let others = others.map(|(name, value)| (name.as_ref(), value.get()));
+        let others = self.0.iter().filter(|(other, _)| other.0 != name);
+        let others = others.map(|(name, value)| (&*name.0, value.get()));
         let own = (value != "null").then_some((name, value.as_str()));
         let mut out = Vec::new();
         for (name, value) in others.chain(own) {
@@ -129,6 +129,33 @@ impl<'de> Deserialize<'de> for Members<'de> {
         }
 
         deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A member's name, which serde's own `Cow` would copy even where it can be borrowed.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
     }
 }
 
@@ -214,8 +241,8 @@ impl<'de> Visitor<'de> for Lookup<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (first, rest) = self.0.split_once('.').unwrap_or((self.0, ""));
         let mut found = None;
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if found.is_none() && name == first {
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            if found.is_none() && name.0 == first {
                 found = map.next_value_seed(Lookup(rest))?;
             } else {
                 map.next_value::<IgnoredAny>()?;

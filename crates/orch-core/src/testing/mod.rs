@@ -1,7 +1,9 @@
 //! Fakes and conformance suites.
 
 pub mod fake_runtime;
+mod faulty_store;
 pub mod runtime;
 pub mod store;
 
 pub use fake_runtime::FakeRuntime;
+pub use faulty_store::{Fault, FaultyStore};

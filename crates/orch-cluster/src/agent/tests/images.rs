@@ -4,12 +4,11 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
-    let runtime = FakeRuntime::new();
-    runtime.on_image(
+    let world = World::with_image(
         "slow:1",
         ImageBehavior::absent().pull_delay(Duration::from_secs(300)),
-    );
-    let world = World::on(runtime).await;
+    )
+    .await;
     world
         .create("web", r#"{"containers": [{"name": "c", "image": "slow:1"}]}"#)
         .await;
@@ -17,12 +16,7 @@ async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
         .until("web", |pod| waiting(pod) == Some("ContainerCreating"))
         .await;
     let begun = tokio::time::Instant::now();
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::default())
-        .await
-        .unwrap();
+    world.delete("web").await;
     world.until_gone("web").await;
     assert!(begun.elapsed() < Duration::from_secs(2));
     assert_eq!(world.runtime.leaks(), [] as [String; 0]);
@@ -30,12 +24,11 @@ async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_pull_is_told_and_tried_again() {
-    let runtime = FakeRuntime::new();
-    runtime.on_image(
+    let world = World::with_image(
         "web:1",
         ImageBehavior::absent().pull_fails(2, "no such manifest", false),
-    );
-    let world = World::on(runtime).await;
+    )
+    .await;
     let begun = tokio::time::Instant::now();
     world.create("web", ONE).await;
     let pod = world
@@ -56,9 +49,7 @@ async fn a_failed_pull_is_told_and_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_may_not_be_pulled_is_missed() {
-    let runtime = FakeRuntime::new();
-    runtime.on_image("web:1", ImageBehavior::absent());
-    let world = World::on(runtime).await;
+    let world = World::with_image("web:1", ImageBehavior::absent()).await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1", "imagePullPolicy": "Never"}]}"#;
     world.create("web", spec).await;
     world
@@ -69,12 +60,8 @@ async fn an_image_that_may_not_be_pulled_is_missed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_config_map_is_named_and_waited_for() {
-    let runtime = FakeRuntime::new();
-    runtime.on(
-        On::Any,
-        Behavior::new().run(Program::new().then(Step::Env("MODE".into())).wait()),
-    );
-    let world = World::on(runtime).await;
+    let world =
+        World::behaving(Behavior::new().run(Program::new().then(Step::Env("MODE".into())).wait())).await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1", "env": [
         {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "mode"}}},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}}]}]}"#;
@@ -82,18 +69,7 @@ async fn a_missing_config_map_is_named_and_waited_for() {
     let pod = world
         .until("web", |pod| waiting(pod) == Some("CreateContainerConfigError"))
         .await;
-    let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
-    let message = status
-        .state
-        .as_ref()
-        .unwrap()
-        .waiting
-        .as_ref()
-        .unwrap()
-        .message
-        .clone()
-        .unwrap();
-    assert_eq!(message, "configmap \"settings\" not found");
+    assert_eq!(waits_for(&pod), "configmap \"settings\" not found");
     let map: ConfigMap =
         serde_json::from_str(r#"{"metadata": {"name": "settings"}, "data": {"mode": "fast"}}"#).unwrap();
     world
@@ -111,14 +87,5 @@ async fn a_missing_config_map_is_named_and_waited_for() {
         .await
         .unwrap();
     world.until("web", is_ready).await;
-    let at = ContainerAt::new("default", "web");
-    let logs = world
-        .agent
-        .as_ref()
-        .unwrap()
-        .logs(&at, false, &LogOptions::default())
-        .await
-        .unwrap();
-    let logs: Vec<_> = futures::StreamExt::collect::<Vec<_>>(logs).await;
-    assert_eq!(&logs[0].as_ref().unwrap().data[..], b"fast\n");
+    assert_eq!(world.first_words("web").await, "fast\n");
 }

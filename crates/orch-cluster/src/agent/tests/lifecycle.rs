@@ -10,8 +10,8 @@ async fn a_pod_becomes_ready_with_one_status_write() {
     let status = pod.status.as_ref().unwrap();
     assert_eq!(phase(&pod), "Running");
     assert!(status.pod_ip.is_some() && status.start_time.is_some());
-    let container = &status.container_statuses.as_ref().unwrap()[0];
-    assert!(container.container_id.as_ref().unwrap().starts_with("fake://"));
+    let id = container(&pod).unwrap().container_id.as_ref().unwrap();
+    assert!(id.starts_with("fake://"));
     let version = |pod: &Pod| {
         pod.metadata
             .resource_version
@@ -34,9 +34,7 @@ async fn a_pod_becomes_ready_with_one_status_write() {
 
 #[tokio::test(start_paused = true)]
 async fn a_crashing_container_backs_off_and_says_so() {
-    let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().crash(3, 7));
-    let world = World::on(runtime).await;
+    let world = World::behaving(Behavior::new().crash(3, 7)).await;
     let begun = tokio::time::Instant::now();
     world.create("web", ONE).await;
     let pod = world
@@ -44,22 +42,13 @@ async fn a_crashing_container_backs_off_and_says_so() {
             waiting(pod) == Some("CrashLoopBackOff") && restarts(pod) == 1
         })
         .await;
-    let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
-    let message = status
-        .state
-        .as_ref()
-        .unwrap()
-        .waiting
-        .as_ref()
-        .unwrap()
-        .message
-        .clone()
-        .unwrap();
+    let message = waits_for(&pod);
     assert!(
         message.starts_with("back-off 10s restarting failed container=c pod=web_default("),
         "{message}"
     );
-    let last = status.last_state.as_ref().unwrap().terminated.as_ref().unwrap();
+    let last = container(&pod).unwrap().last_state.as_ref().unwrap();
+    let last = last.terminated.as_ref().unwrap();
     assert_eq!((last.exit_code, last.reason.as_deref()), (7, Some("Error")));
     let pod = world.until("web", is_ready).await;
     assert_eq!(restarts(&pod), 3);
@@ -92,9 +81,7 @@ async fn a_killed_container_is_back_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_finishes_succeeds_and_keeps_its_logs() {
-    let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().run(Program::new().out("done\n").exit(0)));
-    let world = World::on(runtime).await;
+    let world = World::behaving(Behavior::new().run(Program::new().out("done\n").exit(0))).await;
     world
         .create(
             "job",
@@ -103,17 +90,10 @@ async fn a_pod_that_finishes_succeeds_and_keeps_its_logs() {
         .await;
     let pod = world.until("job", |pod| phase(pod) == "Succeeded").await;
     assert_eq!(condition(&pod, "Ready"), Some("False"));
-    let agent = world.agent.as_ref().unwrap();
-    let at = ContainerAt::new("default", "job");
-    let logs = agent.logs(&at, false, &LogOptions::default()).await.unwrap();
-    let logs: Vec<_> = futures::StreamExt::collect::<Vec<_>>(logs).await;
-    assert_eq!(&logs[0].as_ref().unwrap().data[..], b"done\n");
-    assert!(
-        agent
-            .logs(&at.clone().container("x"), false, &LogOptions::default())
-            .await
-            .is_err()
-    );
+    assert_eq!(world.first_words("job").await, "done\n");
+    let other = ContainerAt::new("default", "job").container("x");
+    let (agent, options) = (world.agent.as_ref().unwrap(), LogOptions::default());
+    assert!(agent.logs(&other, false, &options).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,12 +109,7 @@ async fn a_deleted_pod_ends_within_its_grace_and_leaves_nothing() {
     world.create("web", spec).await;
     world.until("web", is_ready).await;
     let begun = tokio::time::Instant::now();
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::default())
-        .await
-        .unwrap();
+    world.delete("web").await;
     let ending = world
         .until("web", |pod| condition(pod, "Ready") == Some("False"))
         .await;
@@ -151,28 +126,19 @@ async fn a_force_deleted_pod_leaves_nothing() {
     let world = World::new().await;
     world.create("web", ONE).await;
     world.until("web", is_ready).await;
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::now())
-        .await
-        .unwrap();
+    world.delete_now("web").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.runtime.leaks(), [] as [String; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn readiness_gates_ready_and_liveness_restarts() {
-    let runtime = FakeRuntime::new();
-    runtime.on(
-        On::Any,
-        Behavior::new().exec(|call| {
-            let ready = call.command[0] == "ready" && call.running_for >= Duration::from_secs(10);
-            let alive = call.command[0] == "alive" && call.running_for < Duration::from_secs(60);
-            Program::new().exit(i32::from(!(ready || alive)))
-        }),
-    );
-    let world = World::on(runtime).await;
+    let world = World::behaving(Behavior::new().exec(|call| {
+        let ready = call.command[0] == "ready" && call.running_for >= Duration::from_secs(10);
+        let alive = call.command[0] == "alive" && call.running_for < Duration::from_secs(60);
+        Program::new().exit(i32::from(!(ready || alive)))
+    }))
+    .await;
     let spec = r#"{"containers": [{"name": "c", "image": "web:1",
         "readinessProbe": {"exec": {"command": ["ready"]}, "periodSeconds": 1},
         "livenessProbe": {"exec": {"command": ["alive"]}, "periodSeconds": 5, "failureThreshold": 2}}]}"#;
@@ -223,12 +189,7 @@ async fn hooks_run_around_a_containers_life() {
     world.until("web", is_ready).await;
     assert_eq!(world.runtime.count(Call::Exec), 1);
     let begun = tokio::time::Instant::now();
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::default())
-        .await
-        .unwrap();
+    world.delete("web").await;
     world.until_gone("web").await;
     assert_eq!(begun.elapsed().as_secs(), 7);
 }
@@ -249,21 +210,14 @@ async fn a_probe_of_a_port_that_has_no_such_name_keeps_the_container_unready_and
 
 #[tokio::test(start_paused = true)]
 async fn a_post_start_hook_that_hangs_does_not_hold_the_pods_deletion() {
-    let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().exec(|_| Program::new().wait()));
-    let world = World::on(runtime).await;
+    let world = World::behaving(Behavior::new().exec(|_| Program::new().wait())).await;
     let spec = r#"{"terminationGracePeriodSeconds": 5, "containers": [{"name": "c", "image": "web:1",
         "lifecycle": {"postStart": {"exec": {"command": ["hang"]}}}}]}"#;
     world.create("web", spec).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.running("c").await.len(), 1);
     let begun = tokio::time::Instant::now();
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::default())
-        .await
-        .unwrap();
+    world.delete("web").await;
     world.until_gone("web").await;
     assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
     assert_eq!(world.runtime.leaks(), [] as [String; 0]);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, Node, NodeCondition, Pod, Secret};
 use orch_core::client::{Client, DeleteParams, ListParams, Patch};
 use orch_core::random::Random;
 use orch_core::runtime::{Capabilities, Container, ContainerFilter, LogOptions, Runtime};
@@ -33,6 +33,19 @@ struct World {
 impl World {
     async fn new() -> Self {
         Self::on(FakeRuntime::new()).await
+    }
+
+    /// All containers are like this.
+    async fn behaving(behavior: Behavior) -> Self {
+        let runtime = FakeRuntime::new();
+        runtime.on(On::Any, behavior);
+        Self::on(runtime).await
+    }
+
+    async fn with_image(name: &str, behavior: ImageBehavior) -> Self {
+        let runtime = FakeRuntime::new();
+        runtime.on_image(name, behavior);
+        Self::on(runtime).await
     }
 
     async fn on(runtime: FakeRuntime) -> Self {
@@ -75,6 +88,35 @@ impl World {
         .unwrap();
         pod.spec.as_mut().unwrap().node_name = Some("n1".into());
         self.client.api::<Pod>("default").create(&pod).await.unwrap()
+    }
+
+    async fn delete(&self, name: &str) {
+        let pods = self.client.api::<Pod>("default");
+        pods.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Without grace: the object is gone at once.
+    async fn delete_now(&self, name: &str) {
+        let pods = self.client.api::<Pod>("default");
+        pods.delete(name, &DeleteParams::now()).await.unwrap();
+    }
+
+    /// What the pod's only container has written first.
+    async fn first_words(&self, name: &str) -> String {
+        let (agent, at) = (self.agent.as_ref().unwrap(), ContainerAt::new("default", name));
+        let mut logs = agent.logs(&at, false, &LogOptions::default()).await.unwrap();
+        let chunk = futures::StreamExt::next(&mut logs).await.unwrap().unwrap();
+        String::from_utf8(chunk.data.to_vec()).unwrap()
+    }
+
+    /// The node's condition `Ready`.
+    async fn node_ready(&self) -> NodeCondition {
+        let node = self.client.all::<Node>().get("n1").await.unwrap();
+        let conditions = node.status.unwrap().conditions.unwrap().into_iter();
+        conditions
+            .into_iter()
+            .find(|condition| condition.type_ == "Ready")
+            .unwrap()
     }
 
     async fn pod(&self, name: &str) -> Pod {
@@ -156,14 +198,13 @@ fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a str> {
         .map(|condition| condition.status.as_str())
 }
 
+/// Of the pod's first container.
+fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status.as_ref()?.container_statuses.as_ref()?.first()
+}
+
 fn restarts(pod: &Pod) -> i32 {
-    let statuses = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_ref());
-    statuses
-        .and_then(|statuses| statuses.first())
-        .map_or(0, |status| status.restart_count)
+    container(pod).map_or(0, |status| status.restart_count)
 }
 
 fn phase(pod: &Pod) -> &str {
@@ -174,6 +215,17 @@ fn phase(pod: &Pod) -> &str {
 }
 
 fn waiting(pod: &Pod) -> Option<&str> {
-    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
-    status.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+    container(pod)?
+        .state
+        .as_ref()?
+        .waiting
+        .as_ref()?
+        .reason
+        .as_deref()
+}
+
+/// What the container that waits has to say of it.
+fn waits_for(pod: &Pod) -> &str {
+    let state = container(pod).unwrap().state.as_ref().unwrap();
+    state.waiting.as_ref().unwrap().message.as_deref().unwrap()
 }

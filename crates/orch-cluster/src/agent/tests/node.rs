@@ -44,9 +44,7 @@ async fn what_the_runtime_cannot_do_is_refused_with_the_field() {
         .until("web", |pod| waiting(pod) == Some("CreateContainerConfigError"))
         .await;
     assert_eq!(phase(&pod), "Pending");
-    let status = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
-    let state = status.state.as_ref().unwrap().waiting.as_ref().unwrap();
-    let message = state.message.as_ref().unwrap();
+    let message = waits_for(&pod);
     assert!(message.contains("spec.containers[0].ports"), "{message}");
     assert_eq!(world.runtime.count(Call::RunSandbox), 0);
     assert!(world.reasons().await.contains(&"Unsupported".to_owned()));

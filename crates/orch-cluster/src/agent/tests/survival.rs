@@ -34,12 +34,7 @@ async fn what_belongs_to_no_pod_goes_when_an_agent_starts() {
     world.until("web", is_ready).await;
     world.until("keep", is_ready).await;
     world.agent = None;
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::now())
-        .await
-        .unwrap();
+    world.delete_now("web").await;
     world.start_agent().await;
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(world.runtime.leaks().len(), 2, "{:?}", world.runtime.leaks());
@@ -52,12 +47,7 @@ async fn a_pod_deleted_while_no_agent_ran_is_ended_by_the_next() {
     world.create("web", ONE).await;
     world.until("web", is_ready).await;
     world.agent = None;
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::default())
-        .await
-        .unwrap();
+    world.delete("web").await;
     tokio::time::sleep(Duration::from_secs(100)).await;
     world.start_agent().await;
     world.until_gone("web").await;
@@ -71,15 +61,7 @@ async fn a_crashed_engine_makes_the_node_not_ready_and_pods_stay() {
     let before = world.until("web", is_ready).await;
     world.runtime.crash_engine();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let node = world.client.all::<Node>().get("n1").await.unwrap();
-    let ready = node
-        .status
-        .unwrap()
-        .conditions
-        .unwrap()
-        .into_iter()
-        .find(|c| c.type_ == "Ready")
-        .unwrap();
+    let ready = world.node_ready().await;
     assert_eq!(
         (ready.status.as_str(), ready.reason.as_deref()),
         ("False", Some("ContainerRuntimeNotReady"))
@@ -91,16 +73,7 @@ async fn a_crashed_engine_makes_the_node_not_ready_and_pods_stay() {
     world.until("late", is_ready).await;
     assert_eq!(restarts(&world.pod("web").await), 0);
     tokio::time::sleep(Duration::from_secs(15)).await;
-    let node = world.client.all::<Node>().get("n1").await.unwrap();
-    let ready = node
-        .status
-        .unwrap()
-        .conditions
-        .unwrap()
-        .into_iter()
-        .find(|c| c.type_ == "Ready")
-        .unwrap();
-    assert_eq!(ready.status, "True");
+    assert_eq!(world.node_ready().await.status, "True");
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,12 +108,7 @@ async fn an_agent_killed_in_any_call_is_replaced_without_doubles_or_leaks() {
             tokio::time::sleep(Duration::from_secs(2)).await;
             let deleting = matches!(call, Call::StopContainer | Call::RemoveSandbox);
             if deleting {
-                world
-                    .client
-                    .api::<Pod>("default")
-                    .delete("web", &DeleteParams::default())
-                    .await
-                    .unwrap();
+                world.delete("web").await;
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
             world.agent = None;
@@ -149,12 +117,7 @@ async fn an_agent_killed_in_any_call_is_replaced_without_doubles_or_leaks() {
                 let pod = world.until("web", is_ready).await;
                 assert_eq!(restarts(&pod), 0, "{call:?} {fault:?}");
                 assert_eq!(world.containers().await.len(), 1, "{call:?} {fault:?}");
-                world
-                    .client
-                    .api::<Pod>("default")
-                    .delete("web", &DeleteParams::default())
-                    .await
-                    .unwrap();
+                world.delete("web").await;
             }
             world.until_gone("web").await;
             assert_eq!(world.runtime.leaks(), [] as [String; 0], "{call:?} {fault:?}");
@@ -182,17 +145,15 @@ async fn calls_that_fail_are_tried_again_until_all_is_well() {
             let pod = world.until("web", is_ready).await;
             assert_eq!(restarts(&pod), 0, "{call:?} {fault:?}");
             assert_eq!(world.runtime.leaks().len(), 2, "{call:?} {fault:?}");
-            world
-                .client
-                .api::<Pod>("default")
-                .delete("web", &DeleteParams::default())
-                .await
-                .unwrap();
+            world.delete("web").await;
             world.until_gone("web").await;
             assert_eq!(world.runtime.leaks(), [] as [String; 0], "{call:?} {fault:?}");
         }
     }
 }
+
+const WITH_VOLUME: &str = r#"{"volumes": [{"name": "v", "emptyDir": {}}], "containers": [
+    {"name": "c", "image": "web:1", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}"#;
 
 /// The directories of pods' volumes, however deep they lie.
 fn pods_with_volumes(world: &World) -> Vec<String> {
@@ -206,20 +167,13 @@ fn pods_with_volumes(world: &World) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn volumes_go_after_their_containers_and_not_before() {
     let mut world = World::new().await;
-    let spec = r#"{"volumes": [{"name": "v", "emptyDir": {}}], "containers": [{"name": "c", "image": "web:1",
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}"#;
-    world.create("web", spec).await;
-    let keep = world.create("keep", spec).await;
+    world.create("web", WITH_VOLUME).await;
+    let keep = world.create("keep", WITH_VOLUME).await;
     world.until("web", is_ready).await;
     world.until("keep", is_ready).await;
     world.agent = None;
     assert_eq!(pods_with_volumes(&world).len(), 2);
-    world
-        .client
-        .api::<Pod>("default")
-        .delete("web", &DeleteParams::now())
-        .await
-        .unwrap();
+    world.delete_now("web").await;
     world
         .runtime
         .inject(Call::RemoveSandbox, Fault::Fails("no".into()), 1);
@@ -241,9 +195,7 @@ async fn volumes_go_after_their_containers_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn volumes_of_pods_that_nothing_is_left_of_go_when_an_agent_starts() {
     let mut world = World::new().await;
-    let spec = r#"{"volumes": [{"name": "v", "emptyDir": {}}], "containers": [{"name": "c", "image": "web:1",
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}"#;
-    let pod = world.create("web", spec).await;
+    let pod = world.create("web", WITH_VOLUME).await;
     world.until("web", is_ready).await;
     let name = format!("pod-{}", pod.metadata.uid.unwrap());
     let own = |world: &World| {

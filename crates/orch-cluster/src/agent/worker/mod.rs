@@ -25,7 +25,7 @@ use super::probe::Probes;
 use super::restart::{Next, next};
 use super::shared::Shared;
 use super::status::{status, status_wake};
-use super::support::{Support, support};
+use super::support::{Host, Support, support};
 use crate::events::reference;
 
 pub(crate) struct Worker {
@@ -110,7 +110,8 @@ impl Worker {
         if terminal || self.pod.metadata.deletion_timestamp.is_some() {
             return;
         }
-        let found = support(&self.pod, self.shared.runtime.name(), &self.shared.capabilities);
+        let (runtime, can) = (self.shared.runtime.name(), &self.shared.capabilities);
+        let found = support(&self.pod, runtime, can, &Host::of(&self.shared.config));
         if found == Support::default() {
             return;
         }

@@ -98,11 +98,12 @@ async fn watch_kinds(shared: &Arc<Shared>) {
         views.insert(name.clone(), view.clone());
         view.synced().await;
         let feed = Arc::downgrade(shared);
-        view.on_change(move |change| {
+        let feeding = view.on_change(move |change| {
             if let Some(shared) = feed.upgrade() {
                 shared.changed(change);
             }
         });
+        feeding.keep();
     }
 }
 

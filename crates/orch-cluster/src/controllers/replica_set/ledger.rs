@@ -1,11 +1,16 @@
-//! What the controller remembers of its own writes, per set.
+//! What the controller remembers of a set: its own writes, and the failures of the pods.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use orch_core::object::ObjectKey;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use orch_core::object::{Object, ObjectKey};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use super::backoff::{Backoff, Wait};
+use super::{Plan, min_ready};
 
 /// How long a set rests after it was looked at, per pod. To look at a pod takes some tenth of this, so a set in
 /// motion takes a tenth of a processor at most, and a thousand pods that become ready one by one are some dozen
@@ -23,9 +28,10 @@ pub(super) enum Standing {
     InDoubt,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Page {
     trusted: bool,
+    backoff: Backoff,
     /// When it may be looked at again.
     rested: Option<Instant>,
 }
@@ -64,6 +70,17 @@ impl Ledger {
     pub(super) fn resting(&self, set: &ObjectKey, now: Instant) -> Option<Duration> {
         let until = self.0.lock().get(set)?.rested?;
         until.checked_duration_since(now).filter(|rest| !rest.is_zero())
+    }
+
+    /// Takes note of the pods, and takes out of the plan those that are not to be made yet.
+    pub(super) fn hold_back(&self, set: &ReplicaSet, plan: &mut Plan, now: Timestamp) -> Wait {
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let version = (uid, set.metadata.generation.unwrap_or_default());
+        let mut pages = self.0.lock();
+        let backoff = &mut pages.entry(set.key()).or_default().backoff;
+        let wait = backoff.observe(version, &plan.claimed, min_ready(set), now);
+        plan.create = plan.create.saturating_sub(wait.held);
+        wait
     }
 
     pub(super) fn forget(&self, set: &ObjectKey) {

@@ -1,5 +1,6 @@
 //! Keeps as many pods of a ReplicaSet as it asks for.
 
+mod backoff;
 mod decide;
 mod ledger;
 mod pods;
@@ -13,4 +14,4 @@ mod writes;
 use decide::{Plan, decide};
 use rank::victims;
 pub(crate) use reconcile::start;
-use status::{Failure, status};
+use status::{Failure, min_ready, status};

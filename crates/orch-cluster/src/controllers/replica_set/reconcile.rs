@@ -14,13 +14,14 @@ use orch_core::store::Revision;
 use orch_core::time;
 use tokio::time::Instant;
 
+use super::backoff::Wait;
 use super::ledger::{Ledger, Standing};
 use super::writes::Work;
 use super::{Failure, Plan, decide, status};
 use crate::controllers::caches::{CONTROLLER, Caches, NAMESPACE, orphans_of};
 use crate::controllers::pod_view::PodView;
 use crate::controllers::selector_of;
-use crate::events::Recorder;
+use crate::events::{Recorder, reference};
 
 /// How many sets are reconciled at once.
 const CONCURRENCY: usize = 8;
@@ -102,6 +103,7 @@ impl Controller for ReplicaSetController {
             // Whoever worked on it last may have written what the view does not show yet.
             plan = decide(&set, &selector, &self.live(&set, cx.client()).await?);
         }
+        let mut wait = self.hold_back(&set, &mut plan);
         let work = Work {
             controller: self,
             client: cx.client(),
@@ -116,11 +118,12 @@ impl Controller for ReplicaSetController {
             managed = work.carry_out(&plan, &mut newest).await;
             self.pods.wait_for(newest).await;
             plan = decide(&set, &selector, &self.seen(&set));
+            wait = self.hold_back(&set, &mut plan);
         }
         self.ledger.trust(&key);
         self.ledger.rest(&key, plan.claimed.len(), Instant::now());
         let action = self
-            .report(&set, &plan, managed.as_ref().copied(), cx.client())
+            .report(&set, &plan, managed.as_ref().copied(), wait, cx.client())
             .await?;
         match managed {
             Ok(()) if plan.create > 0 || plan.delete > 0 => Ok(Action::requeue_after(Duration::ZERO)),
@@ -158,15 +161,28 @@ impl ReplicaSetController {
         Ok(views.collect::<Result<_, _>>()?)
     }
 
-    /// Writes the status if it differs.
+    /// Takes out of the plan the pods whose predecessors failed too soon.
+    fn hold_back(&self, set: &ReplicaSet, plan: &mut Plan) -> Wait {
+        let wait = self.ledger.hold_back(set, plan, time::now());
+        if let Some(begun) = wait.begun {
+            let message =
+                format!("Pods fail as soon as they are replaced; the next are created in {begun:?}");
+            self.recorder.warning(&reference(set), "BackOff", message);
+        }
+        wait
+    }
+
+    /// Writes the status if it differs, and says when to look again.
     async fn report(
         &self,
         set: &ReplicaSet,
         plan: &Plan,
         managed: Result<(), &Failure>,
+        wait: Wait,
         client: &Client,
     ) -> Result<Action, ApiError> {
         let (status, next) = status(set, &plan.claimed, managed, time::now());
+        let next = next.into_iter().chain(wait.next).min();
         let action = next.map_or(Action::done(), Action::requeue_after);
         if set.status.as_ref() == Some(&status) {
             return Ok(action);

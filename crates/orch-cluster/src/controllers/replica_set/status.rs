@@ -33,8 +33,7 @@ pub(crate) fn status(
         .as_ref()
         .and_then(|template| template.metadata.as_ref())
         .and_then(|meta| meta.labels.as_ref());
-    let min_ready = set.spec.min_ready_seconds.unwrap_or(0);
-    let min_ready = Duration::from_secs(u64::try_from(min_ready).unwrap_or(0));
+    let min_ready = min_ready(set);
 
     let (mut replicas, mut labelled, mut ready, mut available, mut terminating) = (0, 0, 0, 0, 0);
     let mut next: Option<Duration> = None;
@@ -65,6 +64,12 @@ pub(crate) fn status(
         conditions: conditions(set, managed, now),
     };
     (status, next)
+}
+
+/// How long a pod must be ready to be available.
+pub(super) fn min_ready(set: &ReplicaSet) -> Duration {
+    let seconds = set.spec.min_ready_seconds.unwrap_or(0);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
 fn conditions(

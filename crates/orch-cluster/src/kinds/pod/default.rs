@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::image::default_pull_policy;
 use super::resources::qos_class_of;
 use super::volume_default::default_volume;
+use super::whole::default_whole;
 use crate::kinds::raw::{
     self, Raw, child_mut, child_or_new, default_number, default_text, default_value, is_unset, items,
     items_mut, text,
@@ -23,7 +24,7 @@ pub const TAINT_NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub const TAINT_UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// Fills a Pod: what a template gets ([`default_template`]), and what only a pod itself gets: requests from limits,
-/// service links, host ports under host networking, tolerations of a lost node for
+/// its containers' and its own, service links, host ports under host networking, tolerations of a lost node for
 /// [`DEFAULT_TOLERATION_SECONDS`], and a priority.
 ///
 /// ```
@@ -43,6 +44,7 @@ pub fn default(pod: &mut Raw) {
             requests_from_limits(container);
         }
     }
+    default_whole(spec);
     default_value(spec, "enableServiceLinks", true);
     if spec
         .get("terminationGracePeriodSeconds")

@@ -74,6 +74,43 @@ fn each_part_gets_its_defaults() {
             json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "0.5", "memory": "1Gi"}}),
         ),
         (
+            "the pod's requests from its containers', which run after the init containers and beside the sidecars",
+            json!({
+                "resources": {"limits": {"cpu": "8", "memory": "8Gi"}},
+                "initContainers": [
+                    {"resources": {"requests": {"cpu": "2500m"}}},
+                    {"restartPolicy": "Always", "resources": {"requests": {"cpu": 1}}},
+                ],
+                "containers": [{"resources": {"requests": {"cpu": "700m"}}}, {"resources": {"limits": {"cpu": "500m"}}}],
+            }),
+            "/resources",
+            json!({"limits": {"cpu": "8", "memory": "8Gi"}, "requests": {"cpu": "2500m", "memory": "8Gi"}}),
+        ),
+        (
+            "the pod's requests, where it has some",
+            json!({
+                "resources": {"limits": {"cpu": "8", "memory": "1Gi"}, "requests": {"cpu": 2}},
+                "containers": [{"resources": {"requests": {"cpu": "1", "memory": "500Mi", "ephemeral-storage": "1Gi"}}}],
+            }),
+            "/resources",
+            json!({"limits": {"cpu": "8", "memory": "1Gi"}, "requests": {"cpu": "2", "memory": "500Mi"}}),
+        ),
+        (
+            "nothing of the pod, where it has no limits",
+            json!({"resources": {"requests": {"memory": "1Gi"}}, "containers": [{"resources": {"requests": {"cpu": "1"}}}]}),
+            "/resources",
+            json!({"requests": {"memory": "1Gi"}}),
+        ),
+        (
+            "the pod's huge pages from its containers'",
+            json!({
+                "resources": {"requests": {"cpu": "1"}},
+                "containers": [{"resources": {"limits": {"hugepages-2Mi": "4Mi"}}}, {"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}],
+            }),
+            "/resources",
+            json!({"requests": {"cpu": "1", "hugepages-2Mi": "6Mi"}, "limits": {"hugepages-2Mi": "6Mi"}}),
+        ),
+        (
             "a probe",
             json!({"containers": [{"livenessProbe": {"httpGet": {"port": 80}, "periodSeconds": 0}}]}),
             "/containers/0/livenessProbe",

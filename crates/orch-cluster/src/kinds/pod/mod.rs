@@ -21,6 +21,7 @@ mod validate;
 mod volume;
 mod volume_default;
 mod warnings;
+mod whole;
 
 #[cfg(test)]
 mod accepted_tests;

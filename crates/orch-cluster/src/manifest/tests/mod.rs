@@ -1,6 +1,6 @@
 //! Whole manifests: what they hold, what is wrong with them and where.
 
-mod coverage;
+pub(crate) mod coverage;
 mod errors;
 mod random;
 mod values;

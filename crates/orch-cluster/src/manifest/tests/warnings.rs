@@ -89,3 +89,77 @@ fn a_kind_of_ones_own_is_read_with_its_metadata_checked() {
         "cats.yaml:3 (document 1, Cat tom): metadata.label: unknown field; did you mean \"labels\"?"
     );
 }
+
+/// The left column is what `kubectl label --local -f - a=b -o json` (1.33) makes of the right one.
+#[test]
+fn a_key_that_is_no_string_becomes_the_one_that_kubectl_makes_of_it_and_is_warned_of() {
+    let keys = [
+        ("true", "y"),
+        ("false", "off"),
+        ("420", "0644"),
+        ("1", "1.0"),
+        ("1.5", "1.50"),
+        ("1000", "1e3"),
+        ("1e+06", "1000000.0"),
+        ("1.6777216e+07", "16777216.0"),
+        ("12345678901", "1_23_45678901"),
+        ("31", "0x1F"),
+        ("1.2e+31", "12e30"),
+        ("0.5", ".5"),
+        ("1e-05", "0.00001"),
+        ("-7", "-07"),
+    ];
+    for (key, written) in keys {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n  labels: {{a: b}}\ndata:\n  k: v\n  {written}: v\n"
+        );
+        let manifest = read(&text);
+        let data = manifest.items[0].object()["data"].as_object().unwrap();
+        assert_eq!(
+            data.keys().filter(|key| *key != "k").collect::<Vec<_>>(),
+            [key],
+            "{written}"
+        );
+        let told: Vec<_> = manifest.warnings.iter().map(ToString::to_string).collect();
+        let warning = format!(
+            "web.yaml:8 (document 1, ConfigMap default/m): data.{key}: the key is written {written}, which YAML takes for {key}; in quotes it stays as it is"
+        );
+        assert_eq!(told, [warning], "{written}");
+    }
+}
+
+#[test]
+fn a_key_that_stays_as_it_is_written_is_not_warned_of() {
+    for key in [
+        "\"y\"",
+        "'0644'",
+        "!!str no",
+        "true",
+        "5",
+        "-5",
+        "1.5",
+        "a",
+        "2001-01-01",
+        "yEs",
+    ] {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata:\n  {key}: v\n");
+        assert_eq!(warnings(&text), [] as [&str; 0], "{key}");
+    }
+}
+
+#[test]
+fn an_error_about_such_a_key_says_how_it_is_written() {
+    let bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata:\n  n: [1]\n  off: x\non: x\n18446744073709551615: x\n";
+    let errors = Manifest::read("web.yaml", bad, &ManifestKinds::builtin())
+        .unwrap_err()
+        .to_string();
+    for words in [
+        "web.yaml:5 (document 1, ConfigMap default/m): data.false: expected a string, got a list (the key is written n)",
+        "web.yaml:6 (document 1, ConfigMap default/m): data.false: given twice, first on line 5 (the key is written off)",
+        "web.yaml:7 (document 1, ConfigMap default/m): true: unknown field; allowed are ",
+        "(the key is written on)",
+        "web.yaml:8 (document 1, ConfigMap default/m): a key must be a string",
+    ] {
+        assert!(errors.contains(words), "{words:?} is missing in:\n{errors}");
+    }
+}

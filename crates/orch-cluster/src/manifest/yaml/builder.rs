@@ -7,6 +7,7 @@ use saphyr_parser::Span;
 use serde_json::Value;
 
 use super::super::node::{Content, Entry, Node, Position};
+use super::super::scalar;
 use super::chunk::Chunk;
 
 /// The document being built: what is open, from the outside in.
@@ -42,10 +43,28 @@ pub(super) struct MapFrame {
 
 /// What the next value in a map is for.
 pub(super) enum Pending {
-    Key(String, Position),
+    Key(Key),
     Merge,
     /// The key was at fault; its value is read and forgotten.
     Dropped,
+}
+
+pub(super) struct Key {
+    text: String,
+    /// How it is written, if otherwise.
+    written: Option<Box<str>>,
+    position: Position,
+}
+
+impl Key {
+    pub(super) fn entry(self, value: Node) -> Entry {
+        Entry {
+            key: self.text,
+            written: self.written,
+            position: self.position,
+            value,
+        }
+    }
 }
 
 impl MapFrame {
@@ -53,15 +72,24 @@ impl MapFrame {
         if is_merge {
             return (Pending::Merge, None);
         }
-        let Some(key) = key_text(node) else {
+        let Some(text) = key_text(node) else {
             return (Pending::Dropped, Some("a key must be a string".to_owned()));
         };
-        if let Some(first) = self.seen.get(&key) {
-            let message = format!("given twice, first on line {}", first.line);
+        let written = as_written(node).filter(|written| *written != text);
+        if let Some(first) = self.seen.get(&text) {
+            let mut message = format!("given twice, first on line {}", first.line);
+            if let Some(written) = written {
+                message.push_str(&format!(" (the key is written {written})"));
+            }
             return (Pending::Dropped, Some(message));
         }
-        self.seen.insert(key.clone(), node.position);
-        (Pending::Key(key, node.position), None)
+        self.seen.insert(text.clone(), node.position);
+        let key = Key {
+            text,
+            written: written.map(String::into_boxed_str),
+            position: node.position,
+        };
+        (Pending::Key(key), None)
     }
 }
 
@@ -96,8 +124,8 @@ impl Builder {
                 value = None;
                 continue;
             };
-            if let (Some(Pending::Key(key, position)), Some(value)) = (map.pending, value.take()) {
-                map.entries.push(Entry { key, position, value });
+            if let (Some(Pending::Key(key)), Some(value)) = (map.pending, value.take()) {
+                map.entries.push(key.entry(value));
             }
             value = Some(Node::new(frame.position, Content::Map(map.entries)));
         }
@@ -111,7 +139,7 @@ impl Builder {
             path = match &frame.open {
                 Open::List(items) => path.index(items.len()),
                 Open::Map(map) => match &map.pending {
-                    Some(Pending::Key(key, _)) => path.child(key.clone()),
+                    Some(Pending::Key(key)) => path.child(key.text.clone()),
                     _ => path,
                 },
             };
@@ -120,11 +148,22 @@ impl Builder {
     }
 }
 
-/// A key as JSON can have it: kubectl writes numbers and booleans as strings.
+/// A key as JSON can have it: a string. Numbers and booleans become one as kubectl has it (`n` is `false`), which is
+/// seldom meant.
 pub(super) fn key_text(node: &Node) -> Option<String> {
     match &node.content {
         Content::Scalar(Value::String(text)) => Some(text.clone()),
-        Content::Scalar(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
+        Content::Scalar(Value::Bool(value)) => Some(value.to_string()),
+        Content::Scalar(Value::Number(_)) => scalar::number_key(&as_written(node)?),
+        _ => None,
+    }
+}
+
+/// How a boolean or number is written.
+fn as_written(node: &Node) -> Option<String> {
+    match (&node.content, &node.written) {
+        (Content::Scalar(Value::Bool(_) | Value::Number(_)), Some(written)) => Some(written.to_string()),
+        (Content::Scalar(value @ (Value::Bool(_) | Value::Number(_))), None) => Some(value.to_string()),
         _ => None,
     }
 }

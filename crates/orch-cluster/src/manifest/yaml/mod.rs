@@ -239,11 +239,7 @@ impl Reader<'_> {
                         self.fault(node.position, path, message);
                     }
                 }
-                Some(Pending::Key(key, position)) => map.entries.push(Entry {
-                    key,
-                    position,
-                    value: node,
-                }),
+                Some(Pending::Key(key)) => map.entries.push(key.entry(node)),
                 Some(Pending::Merge) => map.merges.push(node),
                 Some(Pending::Dropped) => {}
             },

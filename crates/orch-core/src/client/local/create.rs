@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::admit::invalid_if_any;
-use super::raw::{KEPT, bad, identify, metadata, text, to_json};
+use super::raw::{KEPT, bad, identify, metadata, object_to_json, text};
 use super::{Failure, LocalBackend, store_key, subject};
 use crate::client::{ApiError, Collection, Kind, Operation, Target, WriteParams, Written};
 use crate::object::{Document, FieldError, FieldErrors, FieldPath, ObjectKey, RawObject};
@@ -92,7 +92,7 @@ impl LocalBackend {
         if admission.mutate(&mut object).await? {
             kind.rules.default(&mut object);
         }
-        let json = to_json(&object)?;
+        let json = object_to_json(&object)?;
         // Also checks the metadata's own types.
         let document = Document::from_stored(json.clone(), Revision::ZERO).map_err(bad)?;
         invalid_if_any(target, kind.rules.validate(&document))?;

@@ -9,8 +9,9 @@ use crate::store::{Entry, Key, Revision};
 
 /// How many are kept: a power of two, each key in one place of its own.
 const PLACES: usize = 4096;
-/// Longer documents are not kept, which bounds all of them to 32 MiB.
-const LONGEST: usize = 8 << 10;
+/// Longer documents are not kept, which bounds all of them to 16 MiB of JSON. What was decoded of one is held with it,
+/// up to seven times as much.
+const LONGEST: usize = 4 << 10;
 
 /// The newest documents by key, each kept until another key takes its place.
 ///

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::admit::invalid_if_any;
-use super::raw::{bad, to_json};
+use super::raw::{bad, field_to_json};
 use super::update::{ATTEMPTS, Expectation};
 use super::{Failure, LocalBackend, subject};
 use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
@@ -48,7 +48,7 @@ impl LocalBackend {
             if let Some(change) = change {
                 json_patch::merge(&mut status, change);
             }
-            to_json(&status)
+            field_to_json("status", &status)
         })
         .await
     }

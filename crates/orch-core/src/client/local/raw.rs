@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::client::{ApiError, Target};
-use crate::object::{DocumentError, RawObject};
+use crate::object::{DEEPEST, DocumentError, RawObject, depth};
 
 /// Metadata that belongs to the store: an update takes it from the object as it is.
 pub(super) const KEPT: [&str; 6] = [
@@ -71,7 +71,30 @@ pub(super) fn text<'m>(meta: &'m Map<String, Value>, field: &str) -> Option<&'m 
     meta.get(field).and_then(Value::as_str)
 }
 
-pub(super) fn to_json(value: &impl serde::Serialize) -> Result<Bytes, ApiError> {
+/// The bytes of a field to be stored, or why it cannot be read back from them.
+pub(super) fn field_to_json(field: &str, value: &Value) -> Result<Bytes, ApiError> {
+    check_depth(field, value, DEEPEST - 1)?;
+    to_json(value)
+}
+
+/// The bytes of an object to be stored, or why it cannot be read back from them.
+pub(super) fn object_to_json(object: &RawObject) -> Result<Bytes, ApiError> {
+    for (field, value) in object {
+        check_depth(field, value, DEEPEST - 1)?;
+    }
+    to_json(object)
+}
+
+fn check_depth(field: &str, value: &Value, deepest: usize) -> Result<(), ApiError> {
+    if depth(value, deepest + 1) > deepest {
+        return Err(ApiError::BadRequest(format!(
+            "{field}: more than {deepest} levels of maps and lists"
+        )));
+    }
+    Ok(())
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Bytes, ApiError> {
     serde_json::to_vec(value)
         .map(Bytes::from)
         .map_err(|error| bad(error.into()))

@@ -5,7 +5,7 @@ use crate::client::{ApiError, Collection, DocumentList, Kind, ListParams, Target
 use crate::object::{Document, FieldSelector};
 use crate::store::{Key, ListOptions, Revision};
 
-/// How many entries are read from the store at once, so that a list holds no more in hand than it returns.
+/// Most entries that are read from the store at once.
 const STORE_PAGE: usize = 1_000;
 
 impl LocalBackend {
@@ -31,9 +31,10 @@ impl LocalBackend {
         };
         let limit = params.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut items = Vec::new();
+        let mut page_size = limit.min(STORE_PAGE);
         loop {
             let options = ListOptions {
-                limit: Some(limit.min(STORE_PAGE)),
+                limit: Some(page_size),
                 from: from.take(),
                 at,
             };
@@ -62,7 +63,11 @@ impl LocalBackend {
                 }
             }
             match page.next {
-                Some(next) if items.len() < limit => from = Some(next),
+                Some(next) if items.len() < limit => {
+                    from = Some(next);
+                    // Little was selected: go on in larger steps.
+                    page_size = (page_size * 2).min(STORE_PAGE);
+                }
                 next => return Ok(list(items, page.revision, next.as_ref())),
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::admit::invalid_if_any;
-use super::raw::{KEPT, bad, check_names, identify, metadata, text, to_json};
+use super::raw::{KEPT, bad, check_names, field_to_json, identify, metadata, object_to_json, text};
 use super::{Failure, LocalBackend, store_key, subject};
 use crate::client::error::MODIFIED;
 use crate::client::{ApiError, Kind, Operation, Part, Patch, Target, Wanted, WriteParams, Written};
@@ -27,7 +27,7 @@ impl LocalBackend {
             Part::Whole => {}
             Part::Status => {
                 check_names(target, meta)?;
-                let status = to_json(object.get("status").unwrap_or(&Value::Null))?;
+                let status = field_to_json("status", object.get("status").unwrap_or(&Value::Null))?;
                 return self
                     .write_status(target, &read, params, |_| Ok(status.clone()))
                     .await;
@@ -95,7 +95,7 @@ impl LocalBackend {
             let outcome = match part {
                 Part::Whole => self.replace(&kind, target, &old, new, params).await,
                 Part::Status => {
-                    let status = to_json(new.get("status").unwrap_or(&Value::Null))?;
+                    let status = field_to_json("status", new.get("status").unwrap_or(&Value::Null))?;
                     self.replace_status(target, &old, &status, params).await
                 }
                 Part::Subresource(name) => {
@@ -157,7 +157,7 @@ impl LocalBackend {
         let document = if is_as_it_was {
             old.clone()
         } else {
-            let json = to_json(&new).map_err(api)?;
+            let json = object_to_json(&new).map_err(api)?;
             Document::from_stored(json, old.revision()).map_err(|e| api(bad(e)))?
         };
         let mut errors = kind.rules.validate_update(&document, old);

@@ -1,10 +1,13 @@
 //! Watches tell every change once, as each watcher's selectors see it.
 
+use std::time::Duration;
+
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
 
 use super::*;
 use crate::store::Revision;
+use crate::testing::FaultyStore;
 
 /// What a watcher has been told until now, as a word per event.
 async fn told(
@@ -141,4 +144,29 @@ async fn a_watch_from_compacted_history_has_expired() {
         cats.watch(&after).await.map(drop),
         Err(ApiError::Expired(_))
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_outlives_an_outage_and_lets_go_of_a_store_that_stays_away() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let cats = Client::new(store.clone()).api::<Cat>("default");
+    let mut watch = cats.watch(&WatchParams::default()).await.unwrap();
+    cats.create(&cat("tom", 1)).await.unwrap();
+    assert_eq!(told(&mut watch, 1).await, ["+tom1"]);
+    store.set_available(false);
+    assert!(watch.next().now_or_never().is_none());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    store.set_available(true);
+    cats.create(&cat("jerry", 1)).await.unwrap();
+    assert_eq!(
+        watch.next().await.unwrap().unwrap().object().metadata.name,
+        "jerry"
+    );
+
+    store.set_available(false);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    drop((watch, cats));
+    // One turn of the hub's task, and none of its timers.
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&store), 1, "nothing tries on for nobody");
 }

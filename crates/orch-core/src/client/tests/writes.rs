@@ -321,3 +321,46 @@ async fn a_fallen_fence_refuses_writes() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn an_api_of_one_namespace_writes_to_no_other() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let mut theirs = client.api::<Cat>("theirs").create(&cat("tom", 1)).await.unwrap();
+    client.api::<Cat>("ours").create(&cat("tom", 1)).await.unwrap();
+    theirs.spec.lives = 0;
+    let refused = client.api::<Cat>("ours").update(&theirs).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("metadata.namespace: \"theirs\""),
+        "{refused}"
+    );
+    let everywhere = client.all::<Cat>();
+    assert_eq!(everywhere.update(&theirs).await.unwrap().spec.lives, 0);
+    let mut ours = cat("tom", 5);
+    ours.metadata.namespace = Some(String::new());
+    assert_eq!(
+        client.api::<Cat>("ours").update(&ours).await.unwrap().spec.lives,
+        5
+    );
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_back_is_not_written() {
+    let api = Client::new(Arc::new(MemoryStore::new())).api::<Cat>("default");
+    api.create(&cat("tom", 1)).await.unwrap();
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    for (levels, allowed) in [(125, true), (126, true), (127, false), (500, false)] {
+        let patch = Patch::Merge(json!({"extra": nested(levels)}));
+        let patched = api.patch_part("tom", Part::Whole, &patch).await;
+        assert_eq!(patched.is_ok(), allowed, "{levels}");
+        let status = Patch::Merge(json!({"status": {"deep": nested(levels - 1)}}));
+        let patched = api.patch_part("tom", Part::Status, &status).await;
+        assert_eq!(patched.is_ok(), allowed, "{levels} in the status");
+        let marked = Patch::Merge(json!({"metadata": {"labels": {"levels": levels.to_string()}}}));
+        api.patch_part("tom", Part::Whole, &marked).await.unwrap();
+    }
+    let refused = api
+        .patch_part("tom", Part::Whole, &Patch::Merge(json!({"extra": nested(127)})))
+        .await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("extra: more than 126 levels"), "{refused}");
+}

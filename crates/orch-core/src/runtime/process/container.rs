@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -21,6 +21,13 @@ use crate::time;
 
 /// How long a killed container may take to be gone.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a wrapper may take to begin with the program before it is signalled all the same: those of earlier
+/// versions never say that they have.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often to look whether it has, at first and at last. Nobody would tell.
+const BEGIN_LOOK: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
 /// The exit code of a wrapper that found another one at work.
 const GAVE_WAY: i32 = 125;
@@ -119,12 +126,11 @@ impl Cell {
             Err(error) if is_cut(&error) => None,
             end => end.map_err(|error| self.failed("reading", error))?,
         };
-        let mut process = self.process.lock();
         if let Some(end) = end {
             self.log.complete();
             self.state.send_replace(end.into());
         } else if let Some((pid, at)) = self.wrapper_pid() {
-            self.adopt(&mut process, inner, pid, at);
+            self.adopt(self.process.lock(), inner, pid, at);
         }
         Ok(())
     }
@@ -154,17 +160,24 @@ impl Cell {
     }
 
     /// Takes over a wrapper started earlier, or sees how it ended.
-    fn adopt(self: &Arc<Self>, process: &mut Process, inner: &Arc<Inner>, pid: Pid, started_at: Timestamp) {
+    fn adopt(
+        self: &Arc<Self>,
+        mut process: MutexGuard<'_, Process>,
+        inner: &Arc<Inner>,
+        pid: Pid,
+        started_at: Timestamp,
+    ) {
         // The log first: its raw output may have to be read to the end right now.
         if let Err(error) = self.log.begin() {
             tracing::warn!(container = %self.id, %error, "cannot go on with the log");
         }
         self.state.send_replace(ContainerState::Running { started_at });
-        process.pid = Some(pid);
         if os::is_wrapper(pid, &self.id) {
-            self.watch(process, inner, pid);
+            process.pid = Some(pid);
+            self.watch(&mut process, inner, pid);
         } else {
-            self.finish(process, inner, None);
+            drop(process);
+            self.finish(inner, None);
         }
     }
 
@@ -174,13 +187,14 @@ impl Cell {
         let task = tokio::spawn(async move {
             os::ended(pid).await;
             if let (Some(cell), Some(inner)) = (cell.upgrade(), inner.upgrade()) {
-                cell.ended(&inner, pid);
+                // Else the program is ending, and whoever opens the directory next sees to it.
+                let _ = inner.blocking(move |inner| cell.ended(inner, pid)).await;
             }
         });
         process.watcher = Some(task.abort_handle());
     }
 
-    /// Starts it. Does not wait for anything, so that it cannot be given up halfway.
+    /// Starts it. Does not wait for any task, so that it cannot be given up halfway.
     pub(super) fn start(self: &Arc<Self>, inner: &Arc<Inner>) -> Result<(), RuntimeError> {
         let mut process = self.process.lock();
         match &*self.state.borrow() {
@@ -205,7 +219,7 @@ impl Cell {
         }
         if let Some((pid, at)) = self.claim() {
             // An earlier runtime started it, died, and its wrapper was slow.
-            self.adopt(&mut process, inner, pid, at);
+            self.adopt(process, inner, pid, at);
             inner.container_changed(self);
             return Ok(());
         }
@@ -243,6 +257,7 @@ impl Cell {
             exit_code: Some(if reason.contains("ermission") { 126 } else { 127 }),
             message: Some(reason.clone()),
         };
+        self.end_log();
         self.settle(process, end);
         inner.container_changed(self);
         RuntimeError::StartFailed {
@@ -265,17 +280,23 @@ impl Cell {
         if status == Some(GAVE_WAY)
             && let Some((other, at)) = self.claim().filter(|(other, _)| *other != pid)
         {
-            return self.adopt(&mut process, inner, other, at);
+            return self.adopt(process, inner, other, at);
         }
-        self.finish(&mut process, inner, status);
+        // From here on the number may become another's.
+        process.pid = None;
+        drop(process);
+        self.finish(inner, status);
     }
 
     /// Settles how it ended, given the wrapper's own exit code if anyone knows it.
-    fn finish(self: &Arc<Self>, process: &mut Process, inner: &Inner, status: Option<i32>) {
+    fn finish(self: &Arc<Self>, inner: &Inner, status: Option<i32>) {
+        // May take long, and is not waited for by who wants to know or signal its process: it has none.
+        os::kill_marked(&self.id);
+        self.end_log();
+        let mut process = self.process.lock();
         let ContainerState::Running { started_at } = *self.state.borrow() else {
             return;
         };
-        os::kill_marked(&self.id);
         let path = self.dir.join("exit");
         // Whole only with its line end.
         let written = fs::read_to_string(&path)
@@ -296,15 +317,19 @@ impl Cell {
             exit_code: written.or(killed).or(status),
             message: None,
         };
-        self.settle(process, end);
+        self.settle(&mut process, end);
+        drop(process);
         inner.container_changed(self);
+    }
+
+    fn end_log(&self) {
+        if let Err(error) = self.log.finish() {
+            tracing::warn!(container = %self.id, %error, "the end of its log is lost");
+        }
     }
 
     /// Writes down how it ended, and lets go of what only a running container needs.
     fn settle(&self, process: &mut Process, end: End) {
-        if let Err(error) = self.log.finish() {
-            tracing::warn!(container = %self.id, %error, "the end of its log is lost");
-        }
         let settled = write_json(&self.dir.join("end.json"), &end).and_then(|()| self.log.discard_raw());
         if let Err(error) = settled {
             // The exit code is in `exit` still, for whoever opens the directory next.
@@ -342,13 +367,20 @@ impl Cell {
 
     /// Asks it to end, kills it after the grace, and returns when it has ended.
     pub(super) async fn stop(&self, grace: Duration) -> Result<(), RuntimeError> {
+        // Under the lock: a start may be under way.
+        let process = self.process.lock();
         if !self.state.borrow().is_running() {
             return Ok(());
         }
+        drop(process);
         if !grace.is_zero() {
-            let signal = self.record.config.stop_signal.as_deref().and_then(os::signal);
-            self.signal(signal.unwrap_or(Signal::TERM));
-            if tokio::time::timeout(grace, self.wait()).await.is_ok() {
+            let asking = async {
+                self.begun().await;
+                let signal = self.record.config.stop_signal.as_deref().and_then(os::signal);
+                self.signal(signal.unwrap_or(Signal::TERM));
+                self.wait().await;
+            };
+            if tokio::time::timeout(grace, asking).await.is_ok() {
                 return Ok(());
             }
         }
@@ -358,6 +390,24 @@ impl Cell {
             what: format!("killing container {}", self.id),
             after: KILL_TIMEOUT,
         })
+    }
+
+    /// Returns once a signal is not lost on the program any more: it would be while the wrapper, which survives
+    /// signals, has not begun with it.
+    async fn begun(&self) {
+        let path = self.dir.join("began");
+        let looking = async {
+            let [mut pause, longest] = BEGIN_LOOK;
+            while !path.exists() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.wait() => {}
+            _ = tokio::time::timeout(BEGIN_PATIENCE, looking) => {}
+        }
     }
 
     /// Returns once it does not run.

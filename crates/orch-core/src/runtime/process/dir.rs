@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::NAME;
+use super::{NAME, os};
 use crate::runtime::{ContainerConfig, ContainerId, RuntimeError, SandboxConfig, SandboxId};
 
 /// The version of the layout.
@@ -61,13 +61,17 @@ impl Dir {
             .map_err(|error| failed("finding", root, error))?;
         let lock = lock(&root.join("lock")).await?;
         let dir = Self { root };
-        dir.check_format()?;
+        os::blocking(move || dir.prepare().map(|()| (dir, lock))).await?
+    }
+
+    fn prepare(&self) -> Result<(), RuntimeError> {
+        self.check_format()?;
         for name in ["sandboxes", "containers", "trash"] {
-            let path = dir.root.join(name);
+            let path = self.root.join(name);
             fs::create_dir_all(&path).map_err(|error| failed("making", &path, error))?;
         }
-        dir.empty_trash();
-        Ok((dir, lock))
+        self.empty_trash();
+        Ok(())
     }
 
     pub(super) fn root(&self) -> &Path {

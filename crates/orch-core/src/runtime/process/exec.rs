@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::container::Cell;
+use super::log::Log;
 use super::{NAME, os, wrapper};
 use crate::runtime::{
     AttachOptions, ContainerState, ExecOutput, ExecRequest, LogChunk, LogStream, RuntimeError, Session,
@@ -85,7 +86,13 @@ enum Started {
     Refused { code: i32, message: String },
 }
 
-fn start(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
+async fn start(cell: &Arc<Cell>, request: &ExecRequest) -> Result<Started, RuntimeError> {
+    let (cell, request) = (cell.clone(), request.clone());
+    // Given up meanwhile, what was started is dropped, and ends with that.
+    os::blocking(move || spawn(&cell, &request)).await?
+}
+
+fn spawn(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
     if request.tty {
         return Err(RuntimeError::Unsupported {
             runtime: NAME,
@@ -148,8 +155,8 @@ fn start(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
     Ok(Started::Running(running))
 }
 
-pub(super) async fn exec(cell: &Cell, request: &ExecRequest) -> Result<ExecOutput, RuntimeError> {
-    let mut running = match start(cell, request)? {
+pub(super) async fn exec(cell: &Arc<Cell>, request: &ExecRequest) -> Result<ExecOutput, RuntimeError> {
+    let mut running = match start(cell, request).await? {
         Started::Running(running) => running,
         Started::Refused { code, message } => {
             let stderr = Bytes::from(message);
@@ -215,11 +222,11 @@ impl Captured {
     }
 }
 
-pub(super) fn open(cell: &Arc<Cell>, request: &ExecRequest) -> Result<Session, RuntimeError> {
+pub(super) async fn open(cell: &Arc<Cell>, request: &ExecRequest) -> Result<Session, RuntimeError> {
     let (input, from_caller) = mpsc::channel(BACKLOG);
     let (to_caller, output) = mpsc::channel(BACKLOG);
     let (done, exit) = oneshot::channel();
-    let task = match start(cell, request)? {
+    let task = match start(cell, request).await? {
         Started::Running(running) => {
             let (cell, limit) = (cell.clone(), request.timeout);
             tokio::spawn(async move {
@@ -325,7 +332,7 @@ pub(super) fn attach(cell: &Arc<Cell>, options: &AttachOptions) -> Result<Sessio
     let failed =
         |error: io::Error| RuntimeError::failed(format!("attaching to container {}", cell.id), error);
     let (input, from_caller) = mpsc::channel(BACKLOG);
-    let (to_caller, mut output) = mpsc::channel(BACKLOG);
+    let (to_caller, output) = mpsc::channel(BACKLOG);
     cell.log.attach(to_caller).map_err(failed)?;
     if options.stdin && cell.record.config.stdin {
         let stdin = pipe::OpenOptions::new()
@@ -354,13 +361,32 @@ pub(super) fn attach(cell: &Arc<Cell>, options: &AttachOptions) -> Result<Sessio
             )),
         }
     };
+    let mut attached = Attached {
+        output,
+        log: Arc::downgrade(&cell.log),
+    };
     Ok(Session {
         input,
-        output: stream::poll_fn(move |context| output.poll_recv(context))
+        output: stream::poll_fn(move |context| attached.output.poll_recv(context))
             .map(Ok)
             .boxed(),
         exit: exit.boxed(),
     })
+}
+
+/// What an attached reader gets; a quiet container would not notice that it has gone.
+struct Attached {
+    output: mpsc::Receiver<LogChunk>,
+    log: Weak<Log>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.output.close();
+        if let Some(log) = self.log.upgrade() {
+            log.detach();
+        }
+    }
 }
 
 struct AbortOnDrop(AbortHandle);

@@ -1,6 +1,7 @@
 //! Notices when containers write, and moves what they wrote into their logs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::log::Log;
-#[cfg(target_os = "linux")]
 use super::os;
 
 /// How often to look where the system does not tell.
@@ -24,6 +24,7 @@ pub(super) struct Follower {
 
 #[derive(Default)]
 struct Shared {
+    lock: Weak<File>,
     /// By inotify watch.
     watched: Mutex<HashMap<i32, Weak<Log>>>,
     /// Those that could not be watched: no inotify, or the user's watches are used up.
@@ -34,8 +35,12 @@ struct Shared {
 }
 
 impl Follower {
-    pub(super) fn start() -> Self {
-        let shared = Arc::new(Shared::open());
+    /// Moves output only while `lock`, that of the state directory, is held.
+    pub(super) fn start(lock: Weak<File>) -> Self {
+        let shared = Arc::new(Shared {
+            lock,
+            ..Shared::open()
+        });
         let following = shared.clone();
         let task = tokio::spawn(async move { following.run().await }).abort_handle();
         Self { shared, task }
@@ -120,13 +125,14 @@ impl Shared {
             // One turn each, so that one which never stops writing does not keep the others waiting.
             for watch in std::mem::take(&mut due) {
                 let log = self.watched.lock().get(&watch).and_then(Weak::upgrade);
-                match log {
-                    None => drop(self.watched.lock().remove(&watch)),
-                    Some(log) if pump(&log) => drop(due.insert(watch)),
-                    Some(_) => {}
+                let Some(log) = log else {
+                    self.watched.lock().remove(&watch);
+                    continue;
+                };
+                if self.pump(log).await {
+                    due.insert(watch);
                 }
             }
-            tokio::task::yield_now().await;
         }
     }
 
@@ -182,13 +188,25 @@ impl Shared {
             }
             let mut has_more = false;
             for log in logs {
-                has_more |= pump(&log);
+                has_more |= self.pump(log).await;
             }
-            if has_more {
-                tokio::task::yield_now().await;
-            } else {
+            if !has_more {
                 tokio::time::sleep(POLL).await;
             }
         }
+    }
+
+    /// Moves some output of one container, beside the tasks; says whether there is more.
+    async fn pump(&self, log: Arc<Log>) -> bool {
+        // Held while it moves: another runtime must not open the log meanwhile.
+        let Some(lock) = self.lock.upgrade() else {
+            return false;
+        };
+        let moving = os::blocking(move || {
+            let has_more = pump(&log);
+            drop(lock);
+            has_more
+        });
+        moving.await.unwrap_or(false)
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Log {
     dir: PathBuf,
     limits: LogLimits,
     tail: Mutex<Option<Tail>>,
+    /// Who gets the raw output as it is read. Locked for moments only, so that a reader can leave at any time.
+    attached: Mutex<Vec<mpsc::Sender<LogChunk>>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -63,7 +65,6 @@ struct Tail {
     file: File,
     name: LogName,
     length: u64,
-    attached: Vec<mpsc::Sender<LogChunk>>,
 }
 
 struct Raw {
@@ -123,6 +124,7 @@ impl Log {
             dir,
             limits,
             tail: Mutex::new(None),
+            attached: Mutex::default(),
             progress: watch::Sender::default(),
         }
     }
@@ -154,7 +156,7 @@ impl Log {
         let before = (tail.name, tail.length);
         let mut more = false;
         for stream in STREAMS {
-            more |= tail.pump(stream, &self.dir, self.limits)?;
+            more |= tail.pump(stream, self)?;
         }
         if (tail.name, tail.length) != before {
             self.progress.send_modify(|progress| progress.version += 1);
@@ -193,6 +195,7 @@ impl Log {
                 }
             };
         }
+        self.attached.lock().clear();
         self.complete();
         result
     }
@@ -220,10 +223,41 @@ impl Log {
     /// Sends what the program writes from now on. A reader that does not keep up misses some.
     pub(super) fn attach(&self, reader: mpsc::Sender<LogChunk>) -> io::Result<()> {
         self.catch_up()?;
-        if let Some(tail) = &mut *self.tail.lock() {
-            tail.attached.push(reader);
+        // Nobody ends the log meanwhile.
+        let tail = self.tail.lock();
+        if tail.is_some() {
+            self.attached.lock().push(reader);
         }
         Ok(())
+    }
+
+    /// Keeps everybody from it, as moving much does.
+    #[cfg(test)]
+    pub(super) fn busy(&self) -> impl Drop + '_ {
+        self.tail.lock()
+    }
+
+    #[cfg(test)]
+    pub(super) fn attached(&self) -> usize {
+        self.attached.lock().len()
+    }
+
+    /// Forgets the readers that have gone.
+    pub(super) fn detach(&self) {
+        self.attached.lock().retain(|reader| !reader.is_closed());
+    }
+
+    fn tell(&self, stream: LogStream, data: &[u8]) {
+        let mut attached = self.attached.lock();
+        if attached.is_empty() {
+            return;
+        }
+        let data = Bytes::copy_from_slice(data);
+        attached.retain(|reader| {
+            let data = data.clone();
+            let sent = reader.try_send(LogChunk { stream, data });
+            !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
+        });
     }
 }
 
@@ -263,12 +297,12 @@ impl Tail {
             file,
             name,
             length,
-            attached: Vec::new(),
         })
     }
 
     /// Moves up to a turn's worth of one stream; says whether there is more.
-    fn pump(&mut self, stream: LogStream, dir: &Path, limits: LogLimits) -> io::Result<bool> {
+    fn pump(&mut self, stream: LogStream, log: &Log) -> io::Result<bool> {
+        let (dir, limits) = (log.dir.as_path(), log.limits);
         // Small enough that a file does not outgrow its limit by much.
         let size = usize::try_from(limits.file_bytes / 8).unwrap_or(CHUNK);
         let mut chunk = vec![0; size.clamp(512, CHUNK)];
@@ -293,16 +327,7 @@ impl Tail {
             raw.pending = pending.to_vec();
             raw.read += count as u64;
             moved += count as u64;
-            if !self.attached.is_empty() {
-                let chunk = LogChunk {
-                    stream,
-                    data: Bytes::copy_from_slice(&chunk[..count]),
-                };
-                self.attached.retain(|reader| {
-                    let sent = reader.try_send(chunk.clone());
-                    !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
-                });
-            }
+            log.tell(stream, &chunk[..count]);
             let logged = self.logged();
             let raw = &mut self.raw[stream as usize];
             if logged[stream as usize] - raw.punched >= PUNCH {

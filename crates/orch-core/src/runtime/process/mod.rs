@@ -24,6 +24,7 @@
 //! containers/ID/
 //!   container.json           how the container was made
 //!   claim                    the wrapper's process number, written by itself: the first wrapper wins
+//!   began                    there once a signal to the group is not lost on the program any more
 //!   start.json               the same and the time, written before a start is acknowledged
 //!   out.raw, err.raw         what the program writes, as it writes it; what the log has is punched out
 //!   log.SEQ.OUT.ERR          the log in CRI's format; OUT and ERR count the raw bytes logged before this file
@@ -127,7 +128,7 @@ struct Inner {
     state: Mutex<State>,
     hub: EventHub,
     follower: Follower,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 #[derive(Default)]
@@ -189,8 +190,9 @@ impl Builder {
     /// As there.
     pub async fn open(self) -> Result<ProcessRuntime, RuntimeError> {
         let (dir, lock) = Dir::open(&self.dir).await?;
+        let lock = Arc::new(lock);
         let inner = Arc::new(Inner {
-            follower: Follower::start(),
+            follower: Follower::start(Arc::downgrade(&lock)),
             limits: self.limits,
             random: self.random,
             state: Mutex::default(),
@@ -198,12 +200,21 @@ impl Builder {
             _lock: lock,
             dir,
         });
-        inner.load()?;
+        inner.blocking(Inner::load).await??;
         Ok(ProcessRuntime { inner })
     }
 }
 
 impl Inner {
+    /// Does what may keep a thread for long, with the state directory locked for as long.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let inner = self.clone();
+        os::blocking(move || work(&inner)).await
+    }
+
     /// Reads the state directory, and adopts what runs.
     fn load(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let sandboxes = self.dir.sandboxes()?;

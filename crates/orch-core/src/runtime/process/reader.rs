@@ -12,14 +12,16 @@ use tokio::sync::watch;
 
 use super::lines::parse_line;
 use super::log::{self, Progress, STREAMS};
+use super::os;
 use crate::runtime::line::LogLine;
 use crate::runtime::{LogChunk, LogOptions, LogStream, RuntimeError};
 
 /// A line longer than this is handed out in parts, for the reader's memory.
 const LONGEST: usize = 1 << 20;
 
-/// How many lines are read before others get their turn.
+/// How many lines, and about how many bytes, are read at once.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// The lines of a log from its beginning, across its files.
 struct Reader {
@@ -133,13 +135,19 @@ struct Lines {
 }
 
 impl Lines {
-    /// Reads a batch of wanted lines, at the end of the log also what has no line end.
-    fn read(&mut self, limit: usize) -> io::Result<()> {
+    /// Reads a batch of wanted lines, at the end of the log also what has no line end. Says whether there may
+    /// be more by now.
+    fn read(&mut self) -> io::Result<bool> {
         // Looked at first: what is written before the log is complete is found afterwards.
         let complete = self.progress.borrow_and_update().complete;
-        while self.ready.len() < limit {
+        let (mut lines, mut bytes) = (0, 0);
+        while lines < BATCH && bytes < BATCH_BYTES {
             match self.reader.next()? {
-                Some(line) if line.wanted(&self.options) => self.ready.push_back(line),
+                Some(line) if line.wanted(&self.options) => {
+                    lines += 1;
+                    bytes += line.data.len();
+                    self.ready.push_back(line);
+                }
                 Some(_) => {}
                 None => {
                     if complete || !self.options.follow {
@@ -147,46 +155,51 @@ impl Lines {
                         self.ready.extend(rest);
                         self.done = true;
                     }
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Skips all but the last lines of what is there now.
     fn skip_to_tail(&mut self, tail: usize) -> io::Result<()> {
         loop {
-            let before = self.ready.len();
-            self.read(before + BATCH)?;
-            let full = self.ready.len() >= before + BATCH;
+            let has_more = self.read()?;
             self.ready.drain(..self.ready.len().saturating_sub(tail));
-            if !full {
+            if !has_more {
                 return Ok(());
             }
         }
     }
 
-    async fn next(&mut self) -> Option<Result<LogChunk, RuntimeError>> {
+    async fn next(mut self) -> Option<(Result<LogChunk, RuntimeError>, Self)> {
         loop {
             if let Some(line) = self.ready.pop_front() {
-                return Some(Ok(line.render(&self.options)));
+                return Some((Ok(line.render(&self.options)), self));
             }
             if self.done {
                 return None;
             }
-            match self.read(BATCH) {
+            let reading = os::blocking(move || {
+                let read = self.read();
+                (self, read)
+            });
+            // The program is ending, and its streams with it.
+            let (lines, read) = reading.await.ok()?;
+            self = lines;
+            match read {
                 Err(error) => {
                     self.done = true;
                     // A container that was removed has no more log.
                     let gone = error.kind() == io::ErrorKind::NotFound;
-                    return (!gone).then(|| Err(RuntimeError::failed("reading a log", error)));
+                    return (!gone).then(|| (Err(RuntimeError::failed("reading a log", error)), self));
                 }
-                Ok(()) if self.ready.is_empty() && !self.done => {
+                Ok(_) if self.ready.is_empty() && !self.done => {
                     // The runtime was dropped: nobody would tell of more.
                     self.done = self.progress.changed().await.is_err();
                 }
-                Ok(()) => {}
+                Ok(_) => {}
             }
         }
     }
@@ -195,20 +208,20 @@ impl Lines {
 /// The log in a directory, as its caller asked for.
 pub(super) fn read(
     dir: PathBuf,
-    options: &LogOptions,
+    options: LogOptions,
     progress: watch::Receiver<Progress>,
 ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
+    let tail = options.tail;
     let mut lines = Lines {
         reader: Reader::new(dir),
-        options: options.clone(),
+        options,
         progress,
         ready: VecDeque::new(),
         done: false,
     };
-    if let Some(tail) = options.tail {
+    if let Some(tail) = tail {
         let skipped = lines.skip_to_tail(tail);
         skipped.map_err(|error| RuntimeError::failed("reading a log", error))?;
     }
-    let next = |mut lines: Lines| async move { lines.next().await.map(|chunk| (chunk, lines)) };
-    Ok(stream::unfold(lines, next).boxed())
+    Ok(stream::unfold(lines, Lines::next).boxed())
 }

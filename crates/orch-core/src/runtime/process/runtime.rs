@@ -211,7 +211,7 @@ impl Inner {
         stopped.into_iter().collect()
     }
 
-    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+    async fn remove_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
         match self.stop_sandbox(id).await {
             Err(RuntimeError::NotFound { .. }) => return Ok(()),
             stopped => stopped?,
@@ -237,13 +237,18 @@ impl Inner {
             .collect()
     }
 
-    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+    async fn remove_container(self: &Arc<Self>, id: &ContainerId) -> Result<(), RuntimeError> {
         let Ok(cell) = self.cell(id) else { return Ok(()) };
         cell.stop(Duration::ZERO).await?;
+        self.blocking(move |inner| inner.discard(&cell)).await?
+    }
+
+    /// Removes a container that does not run.
+    fn discard(&self, cell: &Cell) -> Result<(), RuntimeError> {
         let trash = {
             let mut state = self.state.lock();
-            let trash = self.dir.discard_container(id)?;
-            if state.containers.remove(id).is_none() {
+            let trash = self.dir.discard_container(&cell.id)?;
+            if state.containers.remove(&cell.id).is_none() {
                 // Another call was faster.
                 return Ok(());
             }
@@ -251,7 +256,7 @@ impl Inner {
         };
         cell.bury(&trash);
         remove_tree(&trash);
-        self.container_changed(&cell);
+        self.container_changed(cell);
         Ok(())
     }
 
@@ -370,7 +375,8 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        self.inner.cell(id)?.start(&self.inner)
+        let cell = self.inner.cell(id)?;
+        self.inner.blocking(move |inner| cell.start(inner)).await?
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
@@ -395,7 +401,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn open_exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<Session, RuntimeError> {
-        exec::open(&self.inner.cell(id)?, request)
+        exec::open(&self.inner.cell(id)?, request).await
     }
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
@@ -405,7 +411,10 @@ impl Runtime for ProcessRuntime {
                 what: "attach on this system",
             });
         }
-        exec::attach(&self.inner.cell(id)?, options)
+        let (cell, options) = (self.inner.cell(id)?, options.clone());
+        self.inner
+            .blocking(move |_| exec::attach(&cell, &options))
+            .await?
     }
 
     async fn logs(
@@ -413,16 +422,19 @@ impl Runtime for ProcessRuntime {
         id: &ContainerId,
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
-        let cell = self.inner.cell(id)?;
-        if let Err(error) = cell.log.catch_up() {
-            tracing::warn!(container = %id, %error, "reading a log that is not up to date");
-        }
-        reader::read(cell.dir.clone(), options, cell.log.progress())
+        let (cell, options) = (self.inner.cell(id)?, options.clone());
+        let reading = self.inner.blocking(move |_| {
+            if let Err(error) = cell.log.catch_up() {
+                tracing::warn!(container = %cell.id, %error, "reading a log that is not up to date");
+            }
+            reader::read(cell.dir.clone(), options, cell.log.progress())
+        });
+        reading.await?
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {
         let cell = self.inner.cell(id)?;
-        stats::stats(&cell)
+        self.inner.blocking(move |_| stats::stats(&cell)).await?
     }
 
     async fn update_resources(&self, id: &ContainerId, _: &Resources) -> Result<(), RuntimeError> {

@@ -3,6 +3,7 @@
 mod holders;
 mod output;
 mod power;
+mod stops;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

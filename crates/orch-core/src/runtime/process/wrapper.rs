@@ -20,6 +20,11 @@ use crate::runtime::{ContainerConfig, ContainerId};
 /// children where ignoring would be inherited. The program runs in the foreground, because background jobs of
 /// a shell ignore SIGINT. `claim` is made exclusively, so that of two wrappers of one container, started by a
 /// holder that died and by the next, one gives way.
+///
+/// A signal before the program is there would be lost: the wrapper survives it, and a child drops what it gets
+/// until its traps are reset. They are, says POSIX, when a subshell is entered, so `began` is made there: from
+/// then on a signal to the group ends the program's process or reaches the program, and whoever stops it waits
+/// for that.
 const SCRIPT: &str = r#"
 exec 3>&2 2>/dev/null
 dir=$1 pipe=$2 signals=$3
@@ -28,7 +33,7 @@ trap : $signals
 if [ "$pipe" ]; then exec 4>"$dir/stdin"; fi
 set -C
 echo $$ >"$dir/claim" || exit 125
-"$@" 2>&3 3>&- 4>&-
+(true >"$dir/began"; exec "$@" 2>&3 3>&- 4>&-)
 code=$?
 echo $code >"$dir/exit" && kill -KILL 0
 exit $code

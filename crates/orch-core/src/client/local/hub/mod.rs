@@ -291,6 +291,16 @@ impl Hub {
         }
     }
 
+    /// Stops the hub if nobody watches any longer.
+    fn close_if_deserted(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.watchers.is_empty() {
+            state.run = None;
+            state.forget();
+        }
+        state.run.is_none()
+    }
+
     fn expire_all(&self, error: &WatchError) {
         let state = self.state.lock();
         for watcher in state.watchers.values() {
@@ -309,14 +319,9 @@ impl Running {
         loop {
             let next = tokio::select! {
                 next = watch.next() => next,
-                () = hub.deserted.notified() => {
-                    let mut state = hub.state.lock();
-                    if state.watchers.is_empty() {
-                        state.run = None;
-                        state.forget();
-                        return;
-                    }
-                    continue;
+                () = hub.deserted.notified() => match hub.close_if_deserted() {
+                    true => return,
+                    false => continue,
                 }
             };
             let error = match next {
@@ -334,7 +339,16 @@ impl Running {
             }
             tracing::warn!(kind = %hub.kind.resource.kind, %error, "watching the store failed, trying again");
             watch = loop {
-                tokio::time::sleep(delay).await;
+                let retry = tokio::time::sleep(delay);
+                tokio::pin!(retry);
+                while tokio::select! {
+                    () = &mut retry => false,
+                    () = hub.deserted.notified() => true,
+                } {
+                    if hub.close_if_deserted() {
+                        return;
+                    }
+                }
                 delay = (delay * 2).min(RETRY.1);
                 let revision = hub.state.lock().revision;
                 match store.watch(&hub.prefix, revision).await {

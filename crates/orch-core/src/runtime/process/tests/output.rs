@@ -99,6 +99,55 @@ async fn a_prompt_without_line_end_reaches_an_attached_reader() {
 }
 
 #[tokio::test]
+async fn a_reader_that_leaves_a_quiet_container_is_forgotten_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = ProcessRuntime::open(dir.path()).await.unwrap();
+    let id = started(&runtime, &shell("main", "sleep 1000")).await;
+    let log = runtime.inner.cell(&id).unwrap().log.clone();
+    let options = crate::runtime::AttachOptions::default();
+    let stays = runtime.attach(&id, &options).await.unwrap();
+    for _ in 0..100 {
+        drop(runtime.attach(&id, &options).await.unwrap());
+    }
+    assert_eq!(log.attached(), 1);
+    runtime.remove_container(&id).await.unwrap();
+    assert_eq!(log.attached(), 0);
+    assert_eq!(stays.output.count().await, 0, "it ends with the container");
+}
+
+#[tokio::test]
+async fn a_log_that_is_busy_keeps_only_those_waiting_who_need_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = ProcessRuntime::open(dir.path()).await.unwrap();
+    let id = started(&runtime, &shell("main", "echo ready; sleep 1000")).await;
+    said(&runtime, &id, "ready").await;
+    let log = runtime.inner.cell(&id).unwrap().log.clone();
+    let (release, released) = std::sync::mpsc::channel();
+    let (hold, held) = tokio::sync::oneshot::channel();
+    let holder = std::thread::spawn(move || {
+        let _busy = log.busy();
+        hold.send(()).unwrap();
+        released.recv_timeout(Duration::from_secs(5)).is_ok()
+    });
+    held.await.unwrap();
+    let (read, attach) = (LogOptions::default(), crate::runtime::AttachOptions::default());
+    let needing = async {
+        let (read, attached, stopped) = tokio::join!(
+            runtime.logs(&id, &read),
+            runtime.attach(&id, &attach),
+            runtime.stop_container(&id, Duration::ZERO)
+        );
+        assert!(read.is_ok() && attached.is_ok() && stopped.is_ok());
+    };
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        release.send(()).unwrap();
+    };
+    tokio::join!(needing, others);
+    assert!(holder.join().unwrap(), "the only thread went on");
+}
+
+#[tokio::test]
 async fn a_program_that_is_no_program_says_why_it_does_not_start() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = ProcessRuntime::open(dir.path().join("state")).await.unwrap();
