@@ -25,13 +25,16 @@ thread_local! {
     static THREAD: Cell<Option<Anchor>> = const { Cell::new(None) };
 }
 
+/// The machine's clock, whatever tokio's does on the thread that asks first.
+fn machine() -> Anchor {
+    Anchor {
+        instant: Instant::from_std(std::time::Instant::now()),
+        date: Timestamp::now(),
+    }
+}
+
 fn process() -> &'static RwLock<Anchor> {
-    PROCESS.get_or_init(|| {
-        RwLock::new(Anchor {
-            instant: Instant::now(),
-            date: Timestamp::now(),
-        })
-    })
+    PROCESS.get_or_init(|| RwLock::new(machine()))
 }
 
 fn date_at(anchor: Anchor, instant: Instant) -> Timestamp {
@@ -54,27 +57,20 @@ pub fn now() -> Timestamp {
     if let Some(anchor) = THREAD.get() {
         return date_at(anchor, instant);
     }
-    let date = date_at(*process().read(), instant);
-    let machine = (std::time::Instant::now(), Timestamp::now());
-    match corrected(date, instant.into_std(), machine) {
-        None => date,
-        Some(date) => {
-            *process().write() = Anchor { instant, date };
-            date
-        }
+    let (anchor, machine) = (*process().read(), machine());
+    if is_wrong(anchor, instant, machine) {
+        *process().write() = machine;
+        return date_at(machine, instant);
     }
+    date_at(anchor, instant)
 }
 
-/// The machine's date, if it has left `date` behind while tokio's clock goes with the machine's.
-fn corrected(
-    date: Timestamp,
-    tokio: std::time::Instant,
-    machine: (std::time::Instant, Timestamp),
-) -> Option<Timestamp> {
-    let apart = machine.0.saturating_duration_since(tokio) + tokio.saturating_duration_since(machine.0);
-    let is_virtual = apart > TOLERANCE;
-    let wrong = date.duration_since(machine.1).unsigned_abs();
-    (!is_virtual && wrong > TOLERANCE).then_some(machine.1)
+/// Whether the machine's date has left the anchor behind, while tokio's clock goes with the machine's.
+fn is_wrong(anchor: Anchor, tokio: Instant, machine: Anchor) -> bool {
+    let apart = |one: Instant, other: Instant| one.max(other) - one.min(other);
+    let is_virtual = apart(tokio, machine.instant) > TOLERANCE;
+    let wrong = date_at(anchor, machine.instant).duration_since(machine.date);
+    !is_virtual && wrong.unsigned_abs() > TOLERANCE
 }
 
 /// Says that tokio's present instant is `date`, for code on this thread, until the guard is dropped.
@@ -126,18 +122,21 @@ mod tests {
 
     #[test]
     fn the_date_follows_the_machines_unless_time_is_virtual() {
-        let (start, day) = (std::time::Instant::now(), Duration::from_secs(86_400));
+        let (start, day) = (Instant::now(), Duration::from_secs(86_400));
         let date: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-        for (said, tokio, machine, expected) in [
-            (date, start, date + Duration::from_millis(900), None),
-            (date, start, date + day, Some(date + day)),
-            (date + day, start, date, Some(date)),
-            (date + day, start + day, date, None),
+        let at = |instant, date| Anchor { instant, date };
+        for (tokio, machine, wrong) in [
+            (start, at(start, date + Duration::from_millis(900)), false),
+            (start, at(start, date + day), true),
+            (start, at(start, date - day), true),
+            (start + day, at(start + day, date + day), false),
+            (start + day, at(start, date - day), false),
         ] {
             assert_eq!(
-                corrected(said, tokio, (start, machine)),
-                expected,
-                "{said} {machine}"
+                is_wrong(at(start, date), tokio, machine),
+                wrong,
+                "{tokio:?} {}",
+                machine.date
             );
         }
     }
