@@ -171,6 +171,8 @@ impl Cluster {
     }
 
     /// Lets the controllers finish what they have in hand and stops. Containers go on running.
+    ///
+    /// Clients taken from the cluster go on working, and their watches go on waiting: the store is theirs too.
     pub async fn stop(self) {
         let Self {
             agents,

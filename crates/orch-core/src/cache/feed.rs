@@ -119,21 +119,17 @@ impl<V: Send + Sync + 'static> Feed<V> {
     }
 
     fn item(&self, document: &Document) -> Option<Item<V>> {
+        let meta = document.meta();
+        let project = || {
+            let value = (self.shared.project)(document)?;
+            let indexers = self.shared.indexers.iter();
+            let filed = indexers.map(|(_, values)| values(&value, meta)).collect();
+            Ok(Item::new(value, meta.controller(), filed))
+        };
         // A panic is the reader's, and no reason for the view to stand still.
-        let project = || (self.shared.project)(document);
         match catch_unwind(AssertUnwindSafe(project)).unwrap_or_else(|_| Err(panicked())) {
-            Ok(value) => {
-                let meta = document.meta();
-                let filed = self
-                    .shared
-                    .indexers
-                    .iter()
-                    .map(|(_, values)| values(&value, meta))
-                    .collect();
-                Some(Item::new(value, meta.controller(), filed))
-            }
+            Ok(item) => Some(item),
             Err(error) => {
-                let meta = document.meta();
                 let kind = &self.shared.resource.kind;
                 tracing::error!(%kind, namespace = meta.namespace, name = meta.name, %error, "not decodable, left out");
                 None

@@ -196,7 +196,7 @@ async fn a_dropped_cache_is_no_longer_fed() {
 }
 
 #[tokio::test]
-async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
+async fn a_handler_projection_or_index_that_panics_misses_a_change_and_no_more() {
     let client = Client::new(Arc::new(MemoryStore::new()));
     let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let view = Cache::projected(&client, Cat::resource(), |cat| {
@@ -204,7 +204,9 @@ async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
         assert_ne!(cat.colour, "plaid", "cannot be seen");
         Ok(cat.colour)
     });
-    let view = view.start();
+    let view = view
+        .index("short", |_, meta| vec![meta.name[..3].to_owned()])
+        .start();
     view.synced().await;
     let telling = heard.clone();
     let _hearing = view.on_change(move |change| {
@@ -218,6 +220,7 @@ async fn a_handler_or_projection_that_panics_misses_a_change_and_no_more() {
         ("tom", "grey"),
         ("jinx", "pink"),
         ("bob", "plaid"),
+        ("bo", "white"),
         ("ann", "black"),
     ] {
         let made = api.create(&cat(name, colour)).await.unwrap();

@@ -158,9 +158,9 @@ impl Candidate {
             () = told(&mut resigned) => {}
             () = campaign => {}
         }
-        if reign.send_replace(None).is_some() {
-            self.release().await;
-        }
+        reign.send_replace(None);
+        // Whether or not it led: it may have been told in the middle of taking the lease.
+        self.release().await;
     }
 
     /// Takes the lease, leads for as long as it can be renewed, and returns when it is lost.

@@ -57,13 +57,17 @@ impl WorkQueue {
         }
     }
 
-    /// Queues a key after `delay`. If it is to be queued later already, the last word counts.
+    /// Queues a key after `delay`; never, if that is beyond what the clock can tell. If it is to be queued later
+    /// already, the last word counts.
     pub fn add_after(&self, key: ObjectKey, delay: Duration) {
         if delay.is_zero() {
             return self.add(key);
         }
         let mut state = self.state.lock();
-        let due = Instant::now() + delay;
+        let Some(due) = Instant::now().checked_add(delay) else {
+            state.due.remove(&key);
+            return;
+        };
         let sequence = state.sequence;
         state.sequence += 1;
         state.due.insert(key.clone(), due);
@@ -220,5 +224,16 @@ mod tests {
         assert_eq!(next, key);
         queue.done(&key);
         assert_eq!((queue.depth(), queue.delayed()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_put_off_for_ever_is_not_queued_and_can_be_again() {
+        let queue = WorkQueue::new();
+        let key = ObjectKey::new(None, "one");
+        queue.add_after(key.clone(), Duration::from_secs(1));
+        queue.add_after(key.clone(), Duration::MAX);
+        assert_eq!(queue.delayed(), 0);
+        queue.add_after(key.clone(), Duration::from_secs(2));
+        assert_eq!(queue.next().await.unwrap().0, key);
     }
 }
