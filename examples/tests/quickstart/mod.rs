@@ -281,7 +281,7 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
     let mut first = Running::start(&data, &arguments, NO_ENGINE);
     let before = first.until("going on until Ctrl-C");
     let output = run(&data, &arguments, NO_ENGINE);
-    assert_said(&output, false, &["state.redb: in use by another process"]);
+    assert_said(&output, false, &["state.redb: in use by process "]);
     first.interrupt();
 
     let output = run(&data, &[arguments[0], "--runtime", "docker"], NO_ENGINE);
