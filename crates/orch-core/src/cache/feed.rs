@@ -27,8 +27,13 @@ pub(super) struct Feed<V> {
 impl<V: Send + Sync + 'static> Feed<V> {
     pub(super) async fn run(self) {
         let mut delay = RETRY.0;
+        // The first list may be of the past, for the watch goes on from there. Later ones must not: a view that has been
+        // seen does not go back.
+        let mut first = true;
         loop {
-            let error = match self.fill().await {
+            let filled = self.fill(first).await;
+            first &= filled.is_err();
+            let error = match filled {
                 Ok(revision) => self.follow(revision, &mut delay).await,
                 Err(error) => error,
             };
@@ -44,11 +49,12 @@ impl<V: Send + Sync + 'static> Feed<V> {
     }
 
     /// Lists everything as one snapshot and makes the view that snapshot.
-    async fn fill(&self) -> Result<Revision, ApiError> {
+    async fn fill(&self, may_be_stale: bool) -> Result<Revision, ApiError> {
         let mut params = ListParams::default()
             .labels(self.labels.clone())
             .fields(self.fields.clone())
             .limit(PAGE);
+        params.may_be_stale = may_be_stale;
         let mut fresh: Vec<(ObjectKey, Option<Item<V>>)> = Vec::new();
         let revision = loop {
             let page = self.client.backend().list(&self.collection, &params).await?;

@@ -14,6 +14,9 @@ pub struct ListParams {
     pub limit: Option<usize>,
     /// The last page's [`continue_token`](super::List::continue_token).
     pub continue_token: Option<String>,
+    /// Whether a list that is not the newest any more will do (Kubernetes' `resourceVersion=0`), as for a cache that
+    /// goes on to follow the changes after it.
+    pub may_be_stale: bool,
 }
 
 impl ListParams {
@@ -35,6 +38,13 @@ impl ListParams {
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// A list that is not the newest any more will do.
+    #[must_use]
+    pub fn may_be_stale(mut self) -> Self {
+        self.may_be_stale = true;
         self
     }
 }

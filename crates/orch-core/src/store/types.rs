@@ -141,6 +141,9 @@ pub struct ListOptions {
     pub from: Option<Key>,
     /// The snapshot to read, if not the newest.
     pub at: Option<Revision>,
+    /// Without `at`: whether a snapshot that is not the newest any more will do, as for a view that goes on to follow
+    /// the changes after it. It lets a store of several machines answer from the nearest (etcd's serializable reads).
+    pub may_be_stale: bool,
 }
 
 /// Part of a list.

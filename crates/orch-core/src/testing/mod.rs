@@ -3,6 +3,7 @@
 pub mod fake_runtime;
 mod faulty_store;
 pub mod runtime;
+pub mod simulation;
 pub mod store;
 
 pub use fake_runtime::FakeRuntime;

@@ -19,7 +19,7 @@ impl LocalBackend {
             let options = ListOptions {
                 limit: Some(1),
                 from: from.take(),
-                at: None,
+                ..ListOptions::default()
             };
             let page = self
                 .shared

@@ -116,6 +116,12 @@ fn collection_prefix(resource: &ApiResource, namespace: Option<&str>) -> Prefix 
     }
 }
 
+/// Under which prefix of the store a kind's objects lie.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn prefix_of(resource: &ApiResource) -> Prefix {
+    collection_prefix(resource, None)
+}
+
 fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
     [REGISTRY, &resource.group_resource(), "/", key.as_str()]
         .concat()

@@ -37,6 +37,7 @@ impl LocalBackend {
                 limit: Some(page_size),
                 from: from.take(),
                 at,
+                may_be_stale: params.may_be_stale,
             };
             let page = self
                 .shared

@@ -136,6 +136,7 @@ async fn list(store: &dyn Store, prefix: &Prefix, at: Option<Revision>, limit: u
         limit: Some(limit),
         from: None,
         at,
+        ..ListOptions::default()
     };
     loop {
         let page = store.list(prefix, options.clone()).await.expect("a page");

@@ -1,0 +1,187 @@
+//! A component's lives: it is started, dies where it is told to, and is started anew.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::watch;
+
+use super::fault::{Call, Fault, Point, SLOW};
+use super::plan::mix;
+use super::runtime::ComponentRuntime;
+use super::store::ComponentStore;
+use super::trace::What;
+use super::world::World;
+use crate::client::Client;
+use crate::random::Random;
+use crate::runtime::Runtime;
+use crate::store::Store;
+
+/// How long a component is away before it is started anew.
+const RESTART: Duration = Duration::from_secs(1);
+
+type Start = dyn Fn(Life) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+
+/// Something that is started, dies, and is started anew.
+#[derive(Clone)]
+pub(super) struct Component {
+    pub(super) name: Arc<str>,
+    pub(super) start: Arc<Start>,
+}
+
+/// One life of a component: all that it may touch of the world. Clones are the same life.
+///
+/// When it dies, no call that it has begun or begins returns any more, so that nothing which it left behind does
+/// anything.
+#[derive(Clone)]
+pub struct Life {
+    world: World,
+    name: Arc<str>,
+    number: u64,
+    alive: watch::Sender<bool>,
+    /// Whether calls count and go wrong.
+    is_tried: bool,
+}
+
+impl Life {
+    fn new(world: &World, name: &Arc<str>, number: u64) -> Self {
+        Self {
+            world: world.clone(),
+            name: name.clone(),
+            number,
+            alive: watch::Sender::new(true),
+            is_tried: true,
+        }
+    }
+
+    /// The scenario's own: nothing goes wrong with it.
+    pub(super) fn of_the_scenario(world: &World) -> Self {
+        Self {
+            is_tried: false,
+            ..Self::new(world, &"scenario".into(), 0)
+        }
+    }
+
+    /// The component's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which life it is, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The world it lives in.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The store, as this life sees it.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::new(ComponentStore::new(self.clone()))
+    }
+
+    /// A client over [`store`](Self::store), with the kinds and rules that the simulation was given.
+    pub fn client(&self) -> Client {
+        (self.world.0.client)(self.store(), Random::seeded(self.seed(b"client")))
+    }
+
+    /// A runtime, as this life sees it.
+    pub fn runtime(&self, runtime: Arc<dyn Runtime>) -> Arc<dyn Runtime> {
+        Arc::new(ComponentRuntime::new(self.clone(), runtime))
+    }
+
+    /// Randomness that hangs on the run's seed, the component and the life alone.
+    pub fn random(&self) -> Random {
+        Random::seeded(self.seed(b"random"))
+    }
+
+    fn seed(&self, what: &[u8]) -> u64 {
+        let seed = mix(self.world.seed() ^ self.number, self.name.as_bytes());
+        mix(seed, what)
+    }
+
+    /// Returns if it is alive, and its machine goes.
+    async fn live(&self) {
+        if !self.is_tried {
+            return;
+        }
+        self.world.thawed(&self.name).await;
+        if !*self.alive.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Begins a call: what goes wrong with it, the death of the caller and slowness apart.
+    pub(super) async fn enter(&self, call: Call) -> (Option<Point>, Option<Fault>) {
+        if !self.is_tried {
+            return (None, None);
+        }
+        self.live().await;
+        let (point, fault) = self.world.next(&self.name, call);
+        match fault {
+            Some(Fault::CrashBefore) => self.die().await,
+            Some(Fault::Slow) => {
+                let most = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
+                let slow = Duration::from_millis(self.world.draw(&point, most));
+                tokio::time::sleep(slow).await;
+                self.live().await;
+            }
+            _ => {}
+        }
+        (Some(point), fault)
+    }
+
+    /// Ends a call that was done.
+    pub(super) async fn leave(&self, fault: Option<Fault>) {
+        if fault == Some(Fault::CrashAfter) {
+            self.die().await;
+        }
+        self.live().await;
+    }
+
+    /// Dies; does not return.
+    async fn die(&self) {
+        self.alive.send_replace(false);
+        std::future::pending::<()>().await;
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.is_tried && self.world.is_cut_off(&self.name)
+    }
+
+    pub(super) fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl Component {
+    /// Keeps it alive: starts it, and starts it anew whenever it died or returned.
+    pub(super) async fn keep(self, world: World) {
+        for number in 1.. {
+            let life = Life::new(&world, &self.name, number);
+            world.begin_life(&self.name, life.alive.clone());
+            world.record(&self.name, What::Started(number), &[]);
+            let mut alive = life.alive.subscribe();
+            let running = AssertUnwindSafe((self.start)(life.clone())).catch_unwind();
+            tokio::select! {
+                biased;
+                _ = alive.wait_for(|alive| !alive) => world.record(&self.name, What::Crashed, &[]),
+                ended = running => {
+                    // What it left running has died with it.
+                    life.alive.send_replace(false);
+                    match ended {
+                        Ok(()) => world.record(&self.name, What::Returned, &[]),
+                        Err(_) => world.fail(format!("{} panicked", self.name)),
+                    }
+                }
+            }
+            tokio::time::sleep(RESTART).await;
+            world.up(&self.name).await;
+        }
+    }
+}

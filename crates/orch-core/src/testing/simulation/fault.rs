@@ -1,0 +1,265 @@
+//! What can go wrong in a simulation, and where.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A component's way to touch the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Call {
+    /// It reads the store: a get, a list, or the opening of a watch.
+    Read,
+    /// It writes to the store.
+    Commit,
+    /// A watch hands it a batch of changes.
+    Watch,
+    /// It calls a runtime.
+    Runtime,
+}
+
+impl Call {
+    const ALL: [Self; 4] = [Self::Read, Self::Commit, Self::Watch, Self::Runtime];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Commit => "commit",
+            Self::Watch => "watch",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+/// The `nth` call of its kind that a component makes, counted from 1 over all its lives.
+///
+/// Written and read as `controller/commit#12`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Point {
+    /// The component's name.
+    pub component: Arc<str>,
+    /// What it does.
+    pub call: Call,
+    /// For the how manieth time.
+    pub nth: u64,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}#{}", self.component, self.call.word(), self.nth)
+    }
+}
+
+impl FromStr for Point {
+    type Err = UnreadableFault;
+
+    fn from_str(text: &str) -> Result<Self, UnreadableFault> {
+        let unreadable = || UnreadableFault(text.to_owned());
+        let (place, nth) = text.rsplit_once('#').ok_or_else(unreadable)?;
+        let (component, call) = place.rsplit_once('/').ok_or_else(unreadable)?;
+        let call = Call::ALL.into_iter().find(|known| known.word() == call);
+        Ok(Self {
+            component: component.into(),
+            call: call.ok_or_else(unreadable)?,
+            nth: nth.parse().map_err(|_| unreadable())?,
+        })
+    }
+}
+
+/// What happens at a [`Point`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The call takes some time, up to [`SLOW`].
+    Slow,
+    /// The component dies before the call has had any effect, and is started anew.
+    CrashBefore,
+    /// The call is done; the component dies before it learns of it, and is started anew.
+    CrashAfter,
+    /// The call fails, and has no effect.
+    Fails,
+    /// A commit has no effect, and the caller cannot know.
+    Lost,
+    /// The call is done, and the caller cannot know.
+    Unanswered,
+    /// A commit is told that another was first.
+    Conflicts,
+    /// A list is answered as of some revisions ago: the component's view goes back in time.
+    Stale,
+    /// The watch ends; it can be resumed.
+    Ends,
+    /// The watch ends without having delivered, and what it has not delivered is gone: [`WatchError::Compacted`].
+    ///
+    /// [`WatchError::Compacted`]: crate::store::WatchError::Compacted
+    Skips,
+    /// The changes come late, by up to [`LAG`].
+    Lags,
+    /// The watch breaks off, and delivers again what it had delivered when it is resumed.
+    Repeats,
+    /// A runtime call is held up for [`HANG`] and fails then, without effect.
+    Hangs,
+}
+
+/// The longest that a slow call takes.
+pub const SLOW: Duration = Duration::from_millis(500);
+
+/// The latest that a lagging watch delivers.
+pub const LAG: Duration = Duration::from_secs(20);
+
+/// How long a runtime call hangs.
+pub const HANG: Duration = Duration::from_secs(120);
+
+impl Fault {
+    /// All there are.
+    pub const ALL: [Self; 13] = [
+        Self::Slow,
+        Self::CrashBefore,
+        Self::CrashAfter,
+        Self::Fails,
+        Self::Lost,
+        Self::Unanswered,
+        Self::Conflicts,
+        Self::Stale,
+        Self::Ends,
+        Self::Skips,
+        Self::Lags,
+        Self::Repeats,
+        Self::Hangs,
+    ];
+
+    /// Whether it can happen to such a call.
+    pub fn befalls(self, call: Call) -> bool {
+        use Call::{Commit, Read, Runtime, Watch};
+        match self {
+            Self::CrashBefore => true,
+            Self::Slow | Self::Fails => call != Watch,
+            Self::CrashAfter | Self::Unanswered => matches!(call, Commit | Runtime),
+            Self::Lost | Self::Conflicts => call == Commit,
+            Self::Stale => call == Read,
+            Self::Ends | Self::Skips | Self::Lags | Self::Repeats => call == Watch,
+            Self::Hangs => call == Runtime,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::CrashBefore => "crash-before",
+            Self::CrashAfter => "crash-after",
+            Self::Fails => "fails",
+            Self::Lost => "lost",
+            Self::Unanswered => "unanswered",
+            Self::Conflicts => "conflicts",
+            Self::Stale => "stale",
+            Self::Ends => "ends",
+            Self::Skips => "skips",
+            Self::Lags => "lags",
+            Self::Repeats => "repeats",
+            Self::Hangs => "hangs",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One thing that goes wrong. Written and read as `controller/commit#12=crash-after` or `node-dies#3@65s`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strike {
+    /// A component's call meets a fault.
+    Call(Point, Fault),
+    /// A disaster happens.
+    Disaster {
+        /// Its name.
+        name: Arc<str>,
+        /// Which of its kind it is; what it hits is drawn from this.
+        nth: u64,
+        /// When, since the start; in whole milliseconds.
+        at: Duration,
+    },
+}
+
+impl Strike {
+    /// Up to when a run must last for it to happen, if it does not hang on a call.
+    pub(super) fn instant(&self) -> Duration {
+        match self {
+            Self::Call(..) => Duration::ZERO,
+            Self::Disaster { at, .. } => *at,
+        }
+    }
+}
+
+impl fmt::Display for Strike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(point, fault) => write!(f, "{point}={fault}"),
+            Self::Disaster { name, nth, at } => write!(f, "{name}#{nth}@{}ms", at.as_millis()),
+        }
+    }
+}
+
+impl FromStr for Strike {
+    type Err = UnreadableFault;
+
+    fn from_str(text: &str) -> Result<Self, UnreadableFault> {
+        let unreadable = || UnreadableFault(text.to_owned());
+        if let Some((point, word)) = text.rsplit_once('=') {
+            let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word);
+            let (point, fault) = (point.parse::<Point>()?, fault.ok_or_else(unreadable)?);
+            return if fault.befalls(point.call) {
+                Ok(Self::Call(point, fault))
+            } else {
+                Err(unreadable())
+            };
+        }
+        let (name, rest) = text.rsplit_once('#').ok_or_else(unreadable)?;
+        let (nth, at) = rest.split_once('@').ok_or_else(unreadable)?;
+        let at = at.strip_suffix("ms").and_then(|at| at.parse().ok());
+        Ok(Self::Disaster {
+            name: name.into(),
+            nth: nth.parse().map_err(|_| unreadable())?,
+            at: Duration::from_millis(at.ok_or_else(unreadable)?),
+        })
+    }
+}
+
+/// A text that names no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no fault: expected COMPONENT/CALL#N=FAULT, with a fault that can befall such a call, or DISASTER#N@TIMEms"
+)]
+pub struct UnreadableFault(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in [
+            "controllers/commit#12=crash-after",
+            "agent/node-1/runtime#3=hangs",
+            "user/read#1=stale",
+            "node-dies#3@65000ms",
+        ] {
+            assert_eq!(text.parse::<Strike>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "a",
+            "a/commit=lost",
+            "a/commit#x=lost",
+            "a/commit#1=bored",
+            "a/read#1=lost",
+            "a/sing#1=fails",
+            "a#1@5s",
+            "a#1",
+        ] {
+            assert!(text.parse::<Strike>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Which calls of a run go wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::fault::{Call, Fault, Point, Strike};
+
+/// How often what goes wrong.
+///
+/// ```
+/// use orch_core::testing::simulation::{Fault, Rates};
+///
+/// let rates = Rates::none().of(Fault::CrashAfter, 0.01).of(Fault::Lags, 0.05);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rates(BTreeMap<Fault, f64>);
+
+impl Rates {
+    /// Nothing goes wrong.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A bad day: of a hundred calls a few meet some fault.
+    pub fn storm() -> Self {
+        let rates = [
+            (Fault::Slow, 0.05),
+            (Fault::CrashBefore, 0.002),
+            (Fault::CrashAfter, 0.004),
+            (Fault::Fails, 0.01),
+            (Fault::Lost, 0.005),
+            (Fault::Unanswered, 0.005),
+            (Fault::Conflicts, 0.01),
+            (Fault::Stale, 0.05),
+            (Fault::Ends, 0.01),
+            (Fault::Skips, 0.005),
+            (Fault::Lags, 0.02),
+            (Fault::Repeats, 0.005),
+            (Fault::Hangs, 0.001),
+        ];
+        Self(rates.into())
+    }
+
+    /// Of the calls that this fault can befall, this part meets it: 0.01 is one of a hundred.
+    #[must_use]
+    pub fn of(mut self, fault: Fault, rate: f64) -> Self {
+        self.0.insert(fault, rate);
+        self
+    }
+
+    /// All rates times `factor`.
+    #[must_use]
+    pub fn times(mut self, factor: f64) -> Self {
+        self.0.values_mut().for_each(|rate| *rate *= factor);
+        self
+    }
+}
+
+/// What goes wrong in one run.
+#[derive(Clone, Debug)]
+pub(super) enum Plan {
+    /// Each call by chance, which hangs on the seed and the call alone: what befalls one does not change what befalls
+    /// another.
+    Random { seed: u64, rates: Rates },
+    /// These and nothing else.
+    Exactly(BTreeSet<Strike>),
+}
+
+impl Plan {
+    pub(super) fn at(&self, point: &Point) -> Option<Fault> {
+        match self {
+            Self::Random { seed, rates } => {
+                let mut left = fraction(*seed, point);
+                rates
+                    .0
+                    .iter()
+                    .filter(|(fault, _)| fault.befalls(point.call))
+                    .find_map(|(fault, rate)| {
+                        left -= rate;
+                        (left < 0.0).then_some(*fault)
+                    })
+            }
+            Self::Exactly(strikes) => {
+                let from = Strike::Call(point.clone(), Fault::ALL[0]);
+                strikes.range(from..).next().and_then(|strike| match strike {
+                    Strike::Call(at, fault) if at == point => Some(*fault),
+                    _ => None,
+                })
+            }
+        }
+    }
+
+    /// Disasters of this name in the first `during` of a run, of which there are `rate` in an hour.
+    pub(super) fn disasters(&self, name: &str, rate: f64, during: Duration) -> Vec<(u64, Duration)> {
+        match self {
+            Self::Random { seed, .. } => {
+                let mut chance = fastrand::Rng::with_seed(mix(*seed, name.as_bytes()));
+                let mut at = Duration::ZERO;
+                let mut disasters = Vec::new();
+                for nth in 1.. {
+                    // Times between independent events are distributed exponentially.
+                    let hours = -(1.0 - chance.f64()).ln() / rate;
+                    let Ok(pause) = Duration::try_from_secs_f64(hours * 3600.0) else {
+                        break;
+                    };
+                    at = at.saturating_add(pause);
+                    if at >= during {
+                        break;
+                    }
+                    let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+                    disasters.push((nth, Duration::from_millis(millis)));
+                }
+                disasters
+            }
+            Self::Exactly(strikes) => strikes
+                .iter()
+                .filter_map(|strike| match strike {
+                    Strike::Disaster { name: given, nth, at } if **given == *name => Some((*nth, *at)),
+                    _ => None,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A number from 0 up to 1 for this point.
+fn fraction(seed: u64, point: &Point) -> f64 {
+    fastrand::Rng::with_seed(point_seed(seed, point)).f64()
+}
+
+/// A seed for what is drawn at this point.
+pub(super) fn point_seed(seed: u64, point: &Point) -> u64 {
+    let call = match point.call {
+        Call::Read => 0,
+        Call::Commit => 1,
+        Call::Watch => 2,
+        Call::Runtime => 3,
+    };
+    mix(
+        mix(seed, point.component.as_bytes()) ^ call,
+        &point.nth.to_le_bytes(),
+    )
+}
+
+/// FNV-1a over `bytes` from `seed`: the same on every machine and with every compiler.
+pub(super) fn mix(seed: u64, bytes: &[u8]) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bytes.iter().fold(start, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(call: Call, nth: u64) -> Point {
+        Point {
+            component: "controller".into(),
+            call,
+            nth,
+        }
+    }
+
+    #[test]
+    fn faults_come_as_often_as_their_rates_say() {
+        let plan = Plan::Random {
+            seed: 7,
+            rates: Rates::none().of(Fault::Lost, 0.1).of(Fault::Hangs, 0.5),
+        };
+        let lost = (0..10_000)
+            .filter(|nth| plan.at(&point(Call::Commit, *nth)) == Some(Fault::Lost))
+            .count();
+        assert!((800..1200).contains(&lost), "{lost}");
+        assert!((0..1000).all(|nth| plan.at(&point(Call::Read, nth)).is_none()));
+    }
+
+    #[test]
+    fn a_list_of_faults_is_kept_to_the_letter() {
+        let strikes = [
+            "controller/commit#2=lost",
+            "controller/read#3=fails",
+            "quake#1@90ms",
+        ];
+        let plan = Plan::Exactly(strikes.iter().map(|strike| strike.parse().unwrap()).collect());
+        assert_eq!(plan.at(&point(Call::Commit, 2)), Some(Fault::Lost));
+        assert_eq!(plan.at(&point(Call::Commit, 3)), None);
+        assert_eq!(plan.at(&point(Call::Commit, 1)), None);
+        assert_eq!(plan.at(&point(Call::Read, 3)), Some(Fault::Fails));
+        let quakes = plan.disasters("quake", 5.0, Duration::from_secs(1));
+        assert_eq!(quakes, [(1, Duration::from_millis(90))]);
+        assert!(plan.disasters("flood", 5.0, Duration::from_secs(1)).is_empty());
+    }
+
+    #[test]
+    fn disasters_come_as_often_as_their_rate_says() {
+        let plan = Plan::Random {
+            seed: 3,
+            rates: Rates::none(),
+        };
+        let day = Duration::from_secs(24 * 3600);
+        let quakes = plan.disasters("quake", 10.0, day);
+        assert!((180..300).contains(&quakes.len()), "{}", quakes.len());
+        assert!(quakes.is_sorted_by_key(|(_, at)| *at));
+        assert!(plan.disasters("quake", 0.0, day).is_empty());
+    }
+}

@@ -1,0 +1,96 @@
+//! What a search tells: that all went well, or what failed and how to see it again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fault::Strike;
+use super::trace::Trace;
+
+/// How many entries of the trace are shown.
+const SHOWN: usize = 60;
+
+/// All runs went well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passed {
+    /// How many there were.
+    pub runs: u64,
+    /// How much went wrong in them.
+    pub strikes: u64,
+    /// How long they lasted together, in virtual time.
+    pub lasted: Duration,
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.lasted.as_secs_f64() / 3600.0;
+        write!(
+            f,
+            "{} runs, {} faults, {hours:.1} virtual hours",
+            self.runs, self.strikes
+        )
+    }
+}
+
+/// A run that failed.
+///
+/// Shown, it gives the seed, the shortest list of faults found that still fails, the end of the trace, and the command
+/// that replays it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The simulation.
+    pub simulation: Arc<str>,
+    /// The run's seed.
+    pub seed: u64,
+    /// What is wrong.
+    pub why: String,
+    /// What goes wrong in the shortest run found that fails; from a longer list nothing could be taken away.
+    pub strikes: Vec<Strike>,
+    /// What happens in it.
+    pub trace: Trace,
+}
+
+impl Failure {
+    /// The value of the environment variable `ORCH_SIM` with which the simulation runs this and nothing else.
+    pub fn replay(&self) -> String {
+        let strikes = self.strikes.iter().map(|strike| format!(" {strike}"));
+        format!("{} {}{}", self.simulation, self.seed, strikes.collect::<String>())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "simulation {} fails with seed {}: {}",
+            self.simulation, self.seed, self.why
+        )?;
+        match self.strikes.as_slice() {
+            [] => writeln!(f, "nothing has to go wrong for that")?,
+            strikes => {
+                writeln!(f, "it needs that:")?;
+                strikes.iter().try_for_each(|strike| writeln!(f, "  {strike}"))?;
+            }
+        }
+        let entries = self.trace.entries();
+        let hidden = self.trace.left_out() + entries.len().saturating_sub(SHOWN);
+        writeln!(f, "what happens ({hidden} earlier lines are not shown):")?;
+        for entry in entries.skip(self.trace.entries().len().saturating_sub(SHOWN)) {
+            writeln!(f, "  {entry}")?;
+        }
+        let package =
+            std::env::var("CARGO_PKG_NAME").map_or_else(|_| String::new(), |name| format!(" -p {name}"));
+        let test = std::thread::current()
+            .name()
+            .map_or_else(String::new, |name| format!(" {name}"));
+        write!(
+            f,
+            "to see it again, with the whole trace:\n  ORCH_SIM='{}' cargo test{package}{test} -- --nocapture",
+            self.replay()
+        )
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,197 @@
+//! The store as a component sees it.
+
+use async_trait::async_trait;
+use std::time::Duration;
+
+use super::component::Life;
+use super::fault::{Call, Fault, LAG};
+use crate::store::{
+    Batch, CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store,
+    Txn, Watch, WatchError,
+};
+
+/// How many revisions a stale list lies back at most.
+const STALE: u64 = 20;
+
+/// The store of a run, as one life of a component sees it.
+pub(super) struct ComponentStore {
+    life: Life,
+}
+
+/// The cause that injected errors give.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the simulation makes it fail")]
+struct Injected;
+
+impl ComponentStore {
+    pub(super) fn new(life: Life) -> Self {
+        Self { life }
+    }
+
+    fn inner(&self) -> &dyn Store {
+        &*self.life.world().0.store
+    }
+
+    /// Begins a read; the fault, if it does not fail.
+    async fn read(&self) -> Result<(Option<Fault>, u64), Injected> {
+        let (point, fault) = self.life.enter(Call::Read).await;
+        if self.life.is_cut_off() || fault == Some(Fault::Fails) {
+            return Err(Injected);
+        }
+        let back = point.map_or(0, |point| self.life.world().draw(&point, STALE));
+        Ok((fault, back))
+    }
+}
+
+impl From<Injected> for ReadError {
+    fn from(cause: Injected) -> Self {
+        Self::Unavailable(cause.into())
+    }
+}
+
+impl From<Injected> for WatchError {
+    fn from(cause: Injected) -> Self {
+        Self::Unavailable(cause.into())
+    }
+}
+
+#[async_trait]
+impl Store for ComponentStore {
+    async fn get(&self, key: &Key) -> Result<Read<Option<Entry>>, ReadError> {
+        let (fault, _) = self.read().await?;
+        let read = self.inner().get(key).await;
+        self.life.leave(fault).await;
+        read
+    }
+
+    async fn list(&self, prefix: &Prefix, mut options: ListOptions) -> Result<Page, ReadError> {
+        let (fault, back) = self.read().await?;
+        if fault == Some(Fault::Stale) && options.may_be_stale && options.at.is_none() {
+            let newest = self.inner().revision().await?;
+            let at = Revision::new(newest.get().saturating_sub(1 + back));
+            let stale = ListOptions {
+                at: Some(at),
+                ..options.clone()
+            };
+            if let Ok(page) = self.inner().list(prefix, stale).await {
+                self.life.leave(fault).await;
+                return Ok(page);
+            }
+            options.at = None;
+        }
+        let page = self.inner().list(prefix, options).await;
+        self.life.leave(fault).await;
+        page
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
+        let (_, fault) = self.life.enter(Call::Commit).await;
+        if self.life.is_cut_off() {
+            return Err(CommitError::Unavailable(Injected.into()));
+        }
+        match fault {
+            Some(Fault::Fails) => return Err(CommitError::Unavailable(Injected.into())),
+            Some(Fault::Lost) => return Err(CommitError::Unknown(Injected.into())),
+            Some(Fault::Conflicts) => {
+                // Of the keys that it looks at, one that it writes: any other would be a fence.
+                let writes = |key: &Key| txn.ops.iter().any(|op| op.key() == key);
+                let compare = txn.compares.iter().find(|compare| writes(&compare.key));
+                if let Some(compare) =
+                    compare.filter(|compare| compare.expect != crate::store::Expect::Absent)
+                {
+                    return Err(CommitError::Conflict {
+                        key: compare.key.clone(),
+                        expected: compare.expect,
+                        actual: Some(self.life.world().look(super::state::State::revision)),
+                    });
+                }
+            }
+            _ => {}
+        }
+        let committed = self.life.world().commit(self.life.shared_name(), txn).await;
+        self.life.leave(fault).await;
+        match fault {
+            Some(Fault::Unanswered) if committed.is_ok() => Err(CommitError::Unknown(Injected.into())),
+            _ => committed,
+        }
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
+        let (fault, _) = self.read().await?;
+        let watch = self.inner().watch(prefix, after).await?;
+        self.life.leave(fault).await;
+        let delivery = Delivery {
+            life: self.life.clone(),
+            watch,
+            after,
+            again: None,
+        };
+        Ok(Watch::new(futures::stream::unfold(
+            Some(delivery),
+            |delivery| async { delivery?.next().await },
+        )))
+    }
+
+    async fn compact(&self, through: Revision) -> Result<(), ReadError> {
+        self.read().await?;
+        self.inner().compact(through).await
+    }
+
+    async fn revision(&self) -> Result<Revision, ReadError> {
+        self.read().await?;
+        self.inner().revision().await
+    }
+}
+
+/// A watch as it reaches a component.
+struct Delivery {
+    life: Life,
+    watch: Watch,
+    after: Revision,
+    /// What was delivered last and is delivered once more.
+    again: Option<Batch>,
+}
+
+impl Delivery {
+    async fn next(mut self) -> Option<(Result<Batch, WatchError>, Option<Self>)> {
+        if let Some(batch) = self.again.take() {
+            return Some((Ok(batch), Some(self)));
+        }
+        let batch = loop {
+            let mut troubles = self.life.world().0.troubles.subscribe();
+            if self.life.is_cut_off() {
+                return Some((Err(Injected.into()), None));
+            }
+            tokio::select! {
+                biased;
+                batch = self.watch.next() => break batch?,
+                _ = troubles.changed() => {}
+            }
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Some((Err(error), None)),
+        };
+        let (point, fault) = self.life.enter(Call::Watch).await;
+        match fault {
+            Some(Fault::Ends) => return Some((Err(Injected.into()), None)),
+            Some(Fault::Skips) => {
+                let error = WatchError::Compacted {
+                    after: self.after,
+                    oldest: batch.revision,
+                };
+                return Some((Err(error), None));
+            }
+            Some(Fault::Lags) => {
+                let most = u64::try_from(LAG.as_millis()).unwrap_or(u64::MAX);
+                let lag = point.map_or(0, |point| self.life.world().draw(&point, most));
+                tokio::time::sleep(Duration::from_millis(lag)).await;
+            }
+            Some(Fault::Repeats) => self.again = Some(batch.clone()),
+            _ => {}
+        }
+        self.life.leave(None).await;
+        self.after = batch.revision;
+        Some((Ok(batch), Some(self)))
+    }
+}

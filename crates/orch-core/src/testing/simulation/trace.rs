@@ -1,0 +1,116 @@
+//! What happened in a run, and its fingerprint.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::store::{Key, Revision};
+
+/// How many of the latest entries are kept for reading; the fingerprint covers all.
+const KEPT: usize = 20_000;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TraceEntry {
+    /// When, since the start.
+    pub at: Duration,
+    /// The component that did it, or that it was done to.
+    pub component: Arc<str>,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum What {
+    /// The component was started, for the how manieth time.
+    Started(u64),
+    /// It died.
+    Crashed,
+    /// It returned.
+    Returned,
+    /// A change was committed.
+    Wrote {
+        /// By which commit.
+        revision: Revision,
+        /// Which key.
+        key: Key,
+        /// Whether the key is gone now.
+        deleted: bool,
+    },
+    /// A commit was refused, for this reason.
+    Refused(String),
+    /// A runtime did something; what, in a line.
+    Runtime(String),
+    /// A fault befell a call, or a disaster happened; in the words that replay it.
+    Fault(String),
+    /// The scenario says something.
+    Note(String),
+}
+
+impl fmt::Display for TraceEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>10.3}s {:<16} ", self.at.as_secs_f64(), self.component)?;
+        match &self.what {
+            What::Started(1) => f.write_str("started"),
+            What::Started(life) => write!(f, "started again, life {life}"),
+            What::Crashed => f.write_str("CRASHED"),
+            What::Returned => f.write_str("returned"),
+            What::Wrote {
+                revision,
+                key,
+                deleted: false,
+            } => write!(f, "wrote {key} at {revision}"),
+            What::Wrote {
+                revision,
+                key,
+                deleted: true,
+            } => write!(f, "deleted {key} at {revision}"),
+            What::Refused(why) => write!(f, "commit refused: {why}"),
+            What::Runtime(what) => write!(f, "runtime: {what}"),
+            What::Fault(what) => write!(f, "FAULT {what}"),
+            What::Note(what) => f.write_str(what),
+        }
+    }
+}
+
+/// The history of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    hasher: DefaultHasher,
+    entries: VecDeque<TraceEntry>,
+    left_out: usize,
+}
+
+impl Trace {
+    /// Adds an entry; `detail` goes into the fingerprint alone.
+    pub(super) fn add(&mut self, entry: TraceEntry, detail: &[u8]) {
+        entry.hash(&mut self.hasher);
+        detail.hash(&mut self.hasher);
+        if self.entries.len() == KEPT {
+            self.entries.pop_front();
+            self.left_out += 1;
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// A number that two runs share only if they did the same, to the byte, at the same instants.
+    ///
+    /// It is for comparing runs of one program: another version of Rust may give another number.
+    pub fn fingerprint(&self) -> u64 {
+        self.hasher.finish()
+    }
+
+    /// The latest entries, oldest first.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &TraceEntry> + ExactSizeIterator {
+        self.entries.iter()
+    }
+
+    /// How many entries came before those that [`entries`](Self::entries) gives.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+}

@@ -1,0 +1,463 @@
+//! What the components of a run share: the store, time, what goes wrong, and the record of it all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Normal;
+use super::fault::{Call, Fault, Point, Strike};
+use super::oracle::Oracle;
+use super::plan::{Plan, point_seed};
+use super::state::{State, Written};
+use super::trace::{Trace, TraceEntry, What};
+use crate::client::Client;
+use crate::object::Document;
+use crate::random::Random;
+use crate::store::{CommitError, Committed, Op, Revision, Store, Txn};
+
+/// How often the world may be touched in one instant: more is a loop that waits for nothing.
+const TOUCHES: u32 = 200_000;
+
+/// Makes a client over a store, with the source of its names and uids.
+pub(super) type MakeClient = dyn Fn(Arc<dyn Store>, Random) -> Client + Send + Sync;
+
+/// What a scenario and its disasters can do and see. Clones are the same world.
+#[derive(Clone)]
+pub struct World(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) seed: u64,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) client: Arc<MakeClient>,
+    began: Instant,
+    plan: Plan,
+    state: Mutex<Shared>,
+    /// Counts commits.
+    moved: watch::Sender<u64>,
+    /// Counts the troubles that components were given.
+    pub(super) troubles: watch::Sender<u64>,
+    failed: watch::Sender<bool>,
+}
+
+struct Shared {
+    trace: Trace,
+    counts: BTreeMap<(Arc<str>, Call), u64>,
+    struck: Vec<Strike>,
+    stormy: bool,
+    state: State,
+    /// Commits that were told before earlier ones.
+    early: BTreeMap<Revision, (Arc<str>, Vec<Op>)>,
+    oracles: Vec<Box<dyn Oracle>>,
+    failure: Option<String>,
+    /// When something changed last.
+    changed: Instant,
+    /// Once the run is to settle: how an object looks to which nothing has happened.
+    settling: Option<Arc<Normal>>,
+    touches: (Duration, u32),
+    trouble: BTreeMap<Arc<str>, Trouble>,
+    lives: BTreeMap<Arc<str>, watch::Sender<bool>>,
+}
+
+/// What a component suffers from for a time.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    partitioned: Option<Instant>,
+    frozen: Option<Instant>,
+    down: Option<Instant>,
+}
+
+impl Shared {
+    /// Whether a change is one, for a run that settles.
+    fn shows(&self, before: Option<&Bytes>, after: Option<&Bytes>) -> bool {
+        let Some(normal) = &self.settling else {
+            return true;
+        };
+        let form = |value: Option<&Bytes>| {
+            let document = Document::from_stored(value?.clone(), Revision::ZERO).ok()?;
+            normal(&document)
+        };
+        form(before) != form(after)
+    }
+}
+
+impl World {
+    pub(super) fn new(
+        seed: u64,
+        store: Arc<dyn Store>,
+        client: Arc<MakeClient>,
+        plan: Plan,
+        oracles: Vec<Box<dyn Oracle>>,
+    ) -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Inner {
+            seed,
+            store,
+            client,
+            began: now,
+            plan,
+            state: Mutex::new(Shared {
+                trace: Trace::default(),
+                counts: BTreeMap::new(),
+                struck: Vec::new(),
+                stormy: true,
+                state: State::default(),
+                early: BTreeMap::new(),
+                oracles,
+                failure: None,
+                changed: now,
+                settling: None,
+                touches: (Duration::ZERO, 0),
+                trouble: BTreeMap::new(),
+                lives: BTreeMap::new(),
+            }),
+            moved: watch::Sender::new(0),
+            troubles: watch::Sender::new(0),
+            failed: watch::Sender::new(false),
+        }))
+    }
+
+    /// The run's seed.
+    pub fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// How long the run has lasted, in virtual time.
+    pub fn elapsed(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    /// Looks at what the store holds.
+    pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.0.state.lock().state)
+    }
+
+    /// Waits until what the store holds is as `wanted`.
+    pub async fn until(&self, wanted: impl Fn(&State) -> bool) {
+        let mut moved = self.0.moved.subscribe();
+        while !self.look(&wanted) {
+            // The sender lives in this very world.
+            let _ = moved.changed().await;
+        }
+    }
+
+    /// Writes a line into the trace.
+    pub fn note(&self, what: impl Into<String>) {
+        self.record("scenario", What::Note(what.into()), &[]);
+    }
+
+    /// Says that the run has failed, and why; it ends then. The first reason counts.
+    pub fn fail(&self, why: impl Into<String>) {
+        self.0.state.lock().failure.get_or_insert_with(|| why.into());
+        self.0.failed.send_replace(true);
+    }
+
+    /// Kills a component in the middle of whatever it does; it is started anew.
+    pub fn crash(&self, component: &str) {
+        let lives = &self.0.state.lock().lives;
+        if let Some(alive) = lives.get(component) {
+            alive.send_replace(false);
+        }
+    }
+
+    /// Kills a component, and starts it anew only after `time`.
+    pub fn take_down(&self, component: &str, time: Duration) {
+        self.trouble(component, |trouble| trouble.down = Some(Instant::now() + time));
+        self.crash(component);
+    }
+
+    /// Cuts a component off from the store for `time`: its calls fail, its watches end.
+    pub fn partition(&self, component: &str, time: Duration) {
+        self.trouble(component, |trouble| {
+            trouble.partitioned = Some(Instant::now() + time)
+        });
+    }
+
+    /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
+    pub fn freeze(&self, component: &str, time: Duration) {
+        self.trouble(component, |trouble| trouble.frozen = Some(Instant::now() + time));
+    }
+
+    fn trouble(&self, component: &str, change: impl FnOnce(&mut Trouble)) {
+        let mut state = self.0.state.lock();
+        change(state.trouble.entry(component.into()).or_default());
+        drop(state);
+        self.0.troubles.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn is_cut_off(&self, component: &str) -> bool {
+        self.ends(component, |trouble| trouble.partitioned).is_some()
+    }
+
+    pub(super) async fn thawed(&self, component: &str) {
+        while let Some(end) = self.ends(component, |trouble| trouble.frozen) {
+            tokio::time::sleep_until(end).await;
+        }
+    }
+
+    pub(super) async fn up(&self, component: &str) {
+        while let Some(end) = self.ends(component, |trouble| trouble.down) {
+            tokio::time::sleep_until(end).await;
+        }
+    }
+
+    /// When a component's trouble ends, if it has not.
+    fn ends(&self, component: &str, which: impl Fn(&Trouble) -> Option<Instant>) -> Option<Instant> {
+        let state = self.0.state.lock();
+        let end = which(state.trouble.get(component)?)?;
+        (end > Instant::now()).then_some(end)
+    }
+
+    /// The component begins a life; false is sent to it when it is to die.
+    pub(super) fn begin_life(&self, component: &Arc<str>, alive: watch::Sender<bool>) {
+        self.0.state.lock().lives.insert(component.clone(), alive);
+    }
+
+    /// Counts a call; what goes wrong with it.
+    pub(super) fn next(&self, component: &Arc<str>, call: Call) -> (Point, Option<Fault>) {
+        let now = self.elapsed();
+        let mut state = self.0.state.lock();
+        let nth = state.counts.entry((component.clone(), call)).or_default();
+        *nth += 1;
+        let point = Point {
+            component: component.clone(),
+            call,
+            nth: *nth,
+        };
+        if state.touches.0 != now {
+            state.touches = (now, 0);
+        }
+        state.touches.1 += 1;
+        let loops = state.touches.1 == TOUCHES;
+        let is_random = matches!(self.0.plan, Plan::Random { .. });
+        let fault = if is_random && !state.stormy {
+            None
+        } else {
+            self.0.plan.at(&point)
+        };
+        if let Some(fault) = fault {
+            let strike = Strike::Call(point.clone(), fault);
+            let entry = TraceEntry {
+                at: now,
+                component: component.clone(),
+                what: What::Fault(strike.to_string()),
+            };
+            state.trace.add(entry, &[]);
+            state.struck.push(strike);
+        }
+        drop(state);
+        if loops {
+            self.fail(format!(
+                "at {now:?} the world was touched {TOUCHES} times without time passing, last by {component}"
+            ));
+        }
+        (point, fault)
+    }
+
+    /// A number below `bound` that hangs on the seed and the point alone.
+    pub(super) fn draw(&self, point: &Point, bound: u64) -> u64 {
+        fastrand::Rng::with_seed(point_seed(!self.0.seed, point)).u64(..bound.max(1))
+    }
+
+    pub(super) fn disasters(&self, name: &str, rate: f64, during: Duration) -> Vec<(u64, Duration)> {
+        self.0.plan.disasters(name, rate, during)
+    }
+
+    /// Notes that a disaster happens; whether it is still the time for it.
+    pub(super) fn strike(&self, name: &Arc<str>, nth: u64, at: Duration) -> bool {
+        let mut state = self.0.state.lock();
+        let is_random = matches!(self.0.plan, Plan::Random { .. });
+        if is_random && !state.stormy {
+            return false;
+        }
+        let strike = Strike::Disaster {
+            name: name.clone(),
+            nth,
+            at,
+        };
+        let entry = TraceEntry {
+            at: self.elapsed(),
+            component: "world".into(),
+            what: What::Fault(strike.to_string()),
+        };
+        state.trace.add(entry, &[]);
+        state.struck.push(strike);
+        true
+    }
+
+    /// From now on nothing goes wrong by chance, and every trouble is over.
+    pub(super) fn calm(&self) {
+        let mut state = self.0.state.lock();
+        state.stormy = false;
+        state.trouble.clear();
+    }
+
+    pub(super) fn record(&self, component: &str, what: What, detail: &[u8]) {
+        let entry = TraceEntry {
+            at: self.elapsed(),
+            component: component.into(),
+            what,
+        };
+        self.0.state.lock().trace.add(entry, detail);
+    }
+
+    pub(super) async fn commit(&self, component: &Arc<str>, txn: Txn) -> Result<Committed, CommitError> {
+        let ops = txn.ops.clone();
+        let committed = self.0.store.commit(txn).await;
+        match &committed {
+            Ok(committed) if committed.changed => self.committed(component, committed.revision, ops),
+            Ok(_) => {}
+            Err(error) => self.record(component, What::Refused(error.to_string()), &[]),
+        }
+        committed
+    }
+
+    /// Takes note of a commit, shows it to the oracles, and wakes who waits for it.
+    fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
+        let at = self.elapsed();
+        let mut failure = None;
+        {
+            let mut guard = self.0.state.lock();
+            let shared = &mut *guard;
+            shared.early.insert(revision, (component.clone(), ops));
+            while let Some(first) = shared.early.first_entry() {
+                if *first.key() != shared.state.revision.next() {
+                    break;
+                }
+                let (revision, (by, ops)) = first.remove_entry();
+                shared.state.revision = revision;
+                for op in ops {
+                    let Some((key, before, after)) = shared.state.apply(op, revision) else {
+                        continue;
+                    };
+                    if shared.shows(before.as_ref(), after.as_ref()) {
+                        shared.changed = Instant::now();
+                    }
+                    let entry = TraceEntry {
+                        at,
+                        component: by.clone(),
+                        what: What::Wrote {
+                            revision,
+                            key: key.clone(),
+                            deleted: after.is_none(),
+                        },
+                    };
+                    shared.trace.add(entry, after.as_deref().unwrap_or_default());
+                    let written = Written {
+                        at,
+                        by: &by,
+                        key: &key,
+                        before: before.as_ref(),
+                        after: after.as_ref(),
+                        state: &shared.state,
+                    };
+                    for oracle in &mut shared.oracles {
+                        if let Err(why) = oracle.written(&written) {
+                            let name = oracle.name();
+                            failure.get_or_insert_with(|| {
+                                format!("{name}: {why} (written by {by} at {revision})")
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(why) = failure {
+            self.fail(why);
+        }
+        self.0.moved.send_modify(|count| *count += 1);
+    }
+
+    /// Asks the oracles about the end.
+    pub(super) fn judge(&self) {
+        let mut failure = None;
+        {
+            let mut guard = self.0.state.lock();
+            let shared = &mut *guard;
+            for oracle in &mut shared.oracles {
+                if let Err(why) = oracle.settled(&shared.state) {
+                    failure.get_or_insert_with(|| format!("{}: {why}", oracle.name()));
+                }
+            }
+        }
+        if let Some(why) = failure {
+            self.fail(why);
+        }
+    }
+
+    /// Returns when the run has failed.
+    pub(super) async fn failed(&self) {
+        let mut failed = self.0.failed.subscribe();
+        // The sender lives in this very world.
+        let _ = failed.wait_for(|failed| *failed).await;
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.0.state.lock().failure.clone()
+    }
+
+    /// What the run leaves behind.
+    pub(super) fn left(&self) -> (Trace, Vec<Strike>, State) {
+        let mut state = self.0.state.lock();
+        (
+            std::mem::take(&mut state.trace),
+            std::mem::take(&mut state.struck),
+            std::mem::take(&mut state.state),
+        )
+    }
+
+    /// How many calls of each kind each component has made.
+    pub(super) fn calls(&self) -> Vec<(Arc<str>, Call, u64)> {
+        let state = self.0.state.lock();
+        let counts = state.counts.iter();
+        counts
+            .map(|((component, call), count)| (component.clone(), *call, *count))
+            .collect()
+    }
+
+    /// Returns when nothing has changed for `quiet`; a change that `normal` does not show is none.
+    pub(super) async fn settled(&self, normal: &Arc<Normal>, quiet: Duration) {
+        {
+            let mut state = self.0.state.lock();
+            state.changed = Instant::now();
+            state.settling = Some(normal.clone());
+        }
+        loop {
+            let changed = self.0.state.lock().changed;
+            if changed.elapsed() >= quiet {
+                return;
+            }
+            tokio::time::sleep_until(changed + quiet).await;
+        }
+    }
+
+    /// What to say of a run that has not settled by its deadline.
+    pub(super) fn unsettled(&self, deadline: Duration) -> String {
+        let state = self.0.state.lock();
+        match &state.settling {
+            None => format!("the scenario had not ended after {deadline:?}"),
+            Some(_) => format!(
+                "it had not settled after {deadline:?}: the last change was {:?} before",
+                state.changed.elapsed()
+            ),
+        }
+    }
+
+    /// A client that nothing goes wrong with.
+    pub fn client(&self) -> Client {
+        let life = super::component::Life::of_the_scenario(self);
+        life.client()
+    }
+
+    /// The objects that the store holds, each as `normal` makes it; without those it makes nothing of.
+    pub(super) fn digest(&self, normal: &Normal) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.look(|state| state.documents().filter_map(|d| normal(&d)).collect());
+        lines.sort_unstable();
+        lines
+    }
+}
