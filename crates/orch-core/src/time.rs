@@ -97,6 +97,11 @@ pub fn anchor_thread(date: Timestamp) -> ThreadAnchor {
     }
 }
 
+/// Whether an [anchor](anchor_thread) rules the date on this thread, as in a simulation.
+pub fn is_anchored() -> bool {
+    THREAD.get().is_some()
+}
+
 /// Restores the thread's earlier anchor when dropped; see [`anchor_thread`].
 pub struct ThreadAnchor {
     before: Option<Anchor>,

@@ -72,8 +72,10 @@ pub struct AgentConfig {
     /// enter; none: `/var/lib/orch/volumes` for root, `orch/volumes` in the user's state directory
     /// (`$XDG_STATE_HOME`, `~/.local/state`) for others.
     pub volumes_dir: Option<PathBuf>,
-    /// Where jitter comes from.
-    pub random: Random,
+    /// Where jitter comes from; none: the cluster's source ([`ClusterBuilder::random`]), or the operating system's.
+    ///
+    /// [`ClusterBuilder::random`]: crate::cluster::ClusterBuilder::random
+    pub random: Option<Random>,
 }
 
 impl AgentConfig {
@@ -111,7 +113,7 @@ impl AgentConfig {
             probe_parallelism: 64,
             cluster_dns: Vec::new(),
             cluster_domain: "cluster.local".to_owned(),
-            random: Random::from_os(),
+            random: None,
         }
     }
 
@@ -156,7 +158,7 @@ impl AgentConfig {
     /// Draws jitter from `random`, for histories that repeat.
     #[must_use]
     pub fn random(mut self, random: Random) -> Self {
-        self.random = random;
+        self.random = Some(random);
         self
     }
 

@@ -1,6 +1,6 @@
 //! Images: when to pull them, as whom, and never the same one many times at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -120,7 +120,8 @@ pub(crate) fn credentials<'a>(
             data.and_then(|data| data.get(key))
                 .map(|bytes| bytes.0.as_slice())
         };
-        let logins: HashMap<String, Login> = match (entry(".dockerconfigjson"), entry(".dockercfg")) {
+        // In order, for each is tried, and the one that fits first is asked first.
+        let logins: BTreeMap<String, Login> = match (entry(".dockerconfigjson"), entry(".dockercfg")) {
             (Some(json), _) => serde_json::from_slice::<DockerConfig>(json).map(|config| config.auths),
             (None, Some(json)) => serde_json::from_slice(json),
             (None, None) => continue,
@@ -141,7 +142,7 @@ pub(crate) fn credentials<'a>(
 #[derive(Deserialize)]
 struct DockerConfig {
     #[serde(default)]
-    auths: HashMap<String, Login>,
+    auths: BTreeMap<String, Login>,
 }
 
 #[derive(Default, Deserialize)]

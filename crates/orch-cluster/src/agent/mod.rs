@@ -6,6 +6,7 @@
 //! is replaced by one that goes on: the runtime is the record of what runs, the object of what was reported.
 
 mod access;
+mod blocking;
 mod conditions;
 mod config;
 pub mod decide;
@@ -44,12 +45,13 @@ mod translate;
 mod volumes;
 mod worker;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
 use orch_core::client::Client;
@@ -63,6 +65,7 @@ pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
 pub use support::Refusal;
 
+use blocking::blocking;
 use mailbox::{Mailbox, Snapshot};
 use owner::Owner;
 use shared::{Listing, Shared, WorkerHandle};
@@ -199,6 +202,12 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
     relist.reset();
     loop {
         tokio::select! {
+            // First, for hints may come without a gap, and it is ready but now and then.
+            biased;
+            _ = relist.tick() => {
+                let found = list(&shared).await;
+                hand_out(&shared, &pods, found);
+            }
             hint = hints.next() => match hint {
                 Some(hints) => {
                     if pass_on(&shared, hints) {
@@ -212,10 +221,6 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
                     relist.reset_immediately();
                 }
             },
-            _ = relist.tick() => {
-                let found = list(&shared).await;
-                hand_out(&shared, &pods, found);
-            }
         }
     }
 }
@@ -294,15 +299,13 @@ async fn volumes_left(shared: &Shared) -> Vec<String> {
     if !place.directory().exists() {
         return Vec::new();
     }
-    let names = tokio::task::spawn_blocking(move || place.names()).await;
-    match names {
-        Ok(Ok(names)) => names,
-        Ok(Err(error)) => {
+    match blocking(move || place.names()).await {
+        Some(Ok(names)) => names,
+        Some(Err(error)) => {
             tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be looked for");
             Vec::new()
         }
-        // The task can only be lost with the whole runtime.
-        Err(_) => Vec::new(),
+        None => Vec::new(),
     }
 }
 
@@ -322,11 +325,11 @@ async fn sweep_volumes(
         let _ = orphans.await;
     }
     let mut known: HashSet<String> = list(&shared).await.by_uid.into_keys().collect();
-    known.extend(shared.workers.lock().iter().flat_map(HashMap::keys).cloned());
+    known.extend(shared.workers.lock().iter().flat_map(IndexMap::keys).cloned());
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
     let place = shared.place().clone();
     let sweep = move || place.sweep(&left, known.iter().map(String::as_str));
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(sweep).await {
+    if let Some(Err(error)) = blocking(sweep).await {
         tracing::warn!(node = shared.config.node_name, %error, "left-over volumes could not be removed");
     }
 }
@@ -336,7 +339,7 @@ async fn sweep_volumes(
 fn remove_orphans(
     shared: &Arc<Shared>,
     pods: &Cache<Pod>,
-    mut unclaimed: HashMap<String, Snapshot>,
+    mut unclaimed: IndexMap<String, Snapshot>,
 ) -> Option<JoinHandle<()>> {
     unclaimed.retain(|uid, found| {
         let ours = shared.owner().made(found);

@@ -85,7 +85,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let config = &keeper.shared.config;
     let lease = async {
         // Many agents that start together renew apart from each other.
-        let jitter = config.lease_interval.mul_f64(config.random.fraction());
+        let random = config.random.clone().unwrap_or_default();
+        let jitter = config.lease_interval.mul_f64(random.fraction());
         keeper.renew_or_warn().await;
         tokio::time::sleep(jitter).await;
         loop {

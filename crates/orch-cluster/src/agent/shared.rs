@@ -1,9 +1,10 @@
 //! What the parts of one agent share.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use orch_core::client::{ApiError, Client, DeleteParams, Deleted, Part, Target, WriteParams};
 use orch_core::object::{ApiResource, Object, ObjectKey, RawObject};
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
+use super::blocking::blocking;
 use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
@@ -32,8 +34,8 @@ pub(crate) struct Shared {
     pub(crate) probes: Semaphore,
     /// What pods may use, by resource name, in thousandths.
     pub(crate) allocatable_millis: BTreeMap<String, u64>,
-    /// The workers, by pod uid. None once the agent is dropped: then there are no more.
-    pub(crate) workers: Mutex<Option<HashMap<String, WorkerHandle>>>,
+    /// The workers, by pod uid, in an order that depends only on what has happened. None once the agent is dropped: then there are no more.
+    pub(crate) workers: Mutex<Option<IndexMap<String, WorkerHandle>>>,
     /// Uids of what is being removed because it belongs to no pod.
     pub(crate) orphans: Mutex<HashSet<String>>,
     /// For whom everything is made. Known before the first worker is.
@@ -53,13 +55,13 @@ pub(crate) struct WorkerHandle {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     begun: u64,
-    pub(crate) by_uid: HashMap<String, Snapshot>,
+    pub(crate) by_uid: IndexMap<String, Snapshot>,
 }
 
 impl Listing {
     /// What was found of the pod, which may be nothing.
     pub(crate) fn take(&mut self, uid: &str) -> Snapshot {
-        let found = self.by_uid.remove(uid);
+        let found = self.by_uid.swap_remove(uid);
         found.unwrap_or(Snapshot {
             begun: self.begun,
             ..Snapshot::default()
@@ -81,7 +83,7 @@ impl Shared {
             starts: Semaphore::new(config.start_parallelism.max(1)),
             probes: Semaphore::new(config.probe_parallelism.max(1)),
             allocatable_millis,
-            workers: Mutex::new(Some(HashMap::new())),
+            workers: Mutex::new(Some(IndexMap::new())),
             orphans: Mutex::default(),
             owner: OnceLock::new(),
             place: OnceLock::new(),
@@ -129,7 +131,7 @@ impl Shared {
         containers: &ContainerFilter,
     ) -> Result<Listing, RuntimeError> {
         let begun = self.tick();
-        let mut all = HashMap::<String, Snapshot>::new();
+        let mut all = IndexMap::<String, Snapshot>::new();
         let empty = || Snapshot {
             begun,
             ..Snapshot::default()
@@ -214,8 +216,7 @@ impl Shared {
     /// Removes the volumes of a pod, of which nothing runs any more.
     pub(crate) async fn remove_volumes(&self, uid: &str) {
         let (place, pod) = (self.place().clone(), uid.to_owned());
-        let removed = tokio::task::spawn_blocking(move || place.remove(&pod)).await;
-        if let Ok(Err(error)) = removed {
+        if let Some(Err(error)) = blocking(move || place.remove(&pod)).await {
             tracing::warn!(node = self.config.node_name, uid, %error, "volumes could not be removed");
         }
     }

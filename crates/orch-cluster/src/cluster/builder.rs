@@ -21,6 +21,7 @@ const EVENTS_SWEPT: Duration = Duration::from_secs(300);
 /// Puts a [`Cluster`] together. Every part is there unless it is replaced or left out.
 pub struct ClusterBuilder {
     client: ClientBuilder,
+    random: Random,
     nodes: Vec<(AgentConfig, Arc<dyn Runtime>)>,
     scheduler: Option<Arc<dyn Scheduler>>,
     scheduling: Option<SchedulingOptions>,
@@ -31,6 +32,7 @@ impl ClusterBuilder {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             client: crate::kinds::kinds().fold(Client::builder(store), ClientBuilder::kind),
+            random: Random::from_os(),
             nodes: Vec::new(),
             scheduler: None,
             scheduling: Some(SchedulingOptions::default()),
@@ -65,10 +67,14 @@ impl ClusterBuilder {
         self
     }
 
-    /// Where uids and generated names come from; by default the operating system's randomness.
+    /// Where uids, generated names and jitter come from, in every part that is not given a source of its own; by
+    /// default the operating system's randomness.
+    ///
+    /// On a current-thread runtime with paused time and an [anchored](orch_core::time::anchor_thread) date, the same
+    /// seed gives the same history, to the byte, as long as nothing else comes from outside of the process.
     #[must_use]
     pub fn random(mut self, random: Random) -> Self {
-        self.client = self.client.random(random);
+        self.random = random;
         self
     }
 
@@ -104,14 +110,26 @@ impl ClusterBuilder {
     /// and the agents know their pods and containers.
     pub async fn start(self) -> Result<Cluster, ApiError> {
         // The last rule: what it refuses, no other did. `Cluster::apply` relies on it.
-        let client = self.client.admission(NamespaceLifecycle).build();
+        let client = self
+            .client
+            .admission(NamespaceLifecycle)
+            .random(self.random.fork())
+            .build();
         ensure_namespaces(&client).await?;
         let agents: Vec<_> = self
             .nodes
             .into_iter()
-            .map(|(config, runtime)| Agent::start(client.clone(), runtime, config))
+            .map(|(mut config, runtime)| {
+                // Drawn for every node, so that no other's depends on whether this one has its own.
+                let random = self.random.fork();
+                config.random.get_or_insert(random);
+                Agent::start(client.clone(), runtime, config)
+            })
             .collect();
-        let controllers = self.controllers.then(|| Controllers::new(&client).start());
+        let controllers = self.controllers.then(|| {
+            let controllers = Controllers::new(&client).random(self.random.fork());
+            controllers.start()
+        });
         let mut tasks = vec![Task(tokio::spawn(sweep_events(client.clone())).abort_handle())];
         if let Some(options) = self.scheduling {
             let mut scheduling = Scheduling::new(client.clone()).options(options);

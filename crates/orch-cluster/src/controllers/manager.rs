@@ -2,6 +2,7 @@
 
 use orch_core::client::Client;
 use orch_core::controller::{Election, Leadership, MetricsSnapshot, Running};
+use orch_core::random::Random;
 use tokio::task::JoinHandle;
 
 use super::caches::Caches;
@@ -30,6 +31,7 @@ use super::{deployment, garbage, namespace, node_lifecycle, pod_gc, replica_set}
 #[derive(Clone, Debug)]
 pub struct Controllers {
     client: Client,
+    random: Random,
 }
 
 impl Controllers {
@@ -37,31 +39,46 @@ impl Controllers {
     pub fn new(client: &Client) -> Self {
         Self {
             client: client.clone(),
+            random: Random::from_os(),
         }
+    }
+
+    /// Where jitter comes from; by default the operating system's randomness.
+    #[must_use]
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = random;
+        self
     }
 
     /// Starts them on the present tokio runtime.
     pub fn start(self) -> RunningControllers {
         let (client, caches) = (&self.client, Caches::start(&self.client));
+        // One each, in this order: what one draws does not depend on how the others' turns fall.
+        let random = || self.random.fork();
         RunningControllers {
             engines: vec![
-                deployment::start(client, &caches),
-                replica_set::start(client, &caches),
-                namespace::start(client, &caches),
-                node_lifecycle::start(client, &caches),
+                deployment::start(client, &caches, random()),
+                replica_set::start(client, &caches, random()),
+                namespace::start(client, &caches, random()),
+                node_lifecycle::start(client, &caches, random()),
             ],
-            collector: garbage::start(client),
+            collector: garbage::start(client, random()),
             pods: Task(tokio::spawn(pod_gc::run(self.client.clone(), caches))),
         }
     }
 
     /// Runs them whenever this process leads, until dropped. Of all processes with the same election one does.
     pub async fn run_elected(self, election: Election) {
-        let mut leadership = Leadership::campaign(self.client, election);
+        let Self { client, random } = self;
+        let mut leadership = Leadership::campaign(client, election);
         loop {
             // What the controllers write through it is refused once another process leads.
             let client = leadership.won().await;
-            let running = Self { client }.start();
+            let running = Self {
+                client,
+                random: random.clone(),
+            }
+            .start();
             leadership.lost().await;
             drop(running);
         }

@@ -72,6 +72,7 @@ async fn run_node(client: Client, name: String) {
     let (mut ending, mut ends) = (HashSet::new(), JoinSet::new());
     loop {
         tokio::select! {
+            biased;
             _ = beat.tick() => heartbeat(&client, &name).await,
             Some(pod) = wake.recv() => {
                 if !pod.meta().is_deleting() {

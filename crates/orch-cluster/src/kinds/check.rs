@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use orch_core::object::names;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
+use orch_core::object::{metadata, names};
 
 /// What Kubernetes says of a changed field that may not change.
 pub(crate) const IMMUTABLE: &str = "field is immutable";
@@ -165,9 +165,8 @@ pub(crate) fn label_key(errors: &mut FieldErrors, at: &FieldPath, key: &str) {
 
 /// Labels, or a map that must look like labels.
 pub(crate) fn labels(errors: &mut FieldErrors, at: &FieldPath, labels: Option<&BTreeMap<String, String>>) {
-    for (key, value) in labels.into_iter().flatten() {
-        label_key(errors, at, key);
-        format(errors, at, value, names::label_value(value));
+    if let Some(labels) = labels {
+        metadata::labels(errors, at, labels);
     }
 }
 

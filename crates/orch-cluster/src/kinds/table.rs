@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, NamespaceStatus, Node, NodeStatus, Pod, PodStatus, Secret,
 };
 use orch_core::client::{Kind, KindRules, SubresourceWrite, Wanted};
-use orch_core::object::{ApiResource, Document, Object, RawObject, Scope};
+use orch_core::object::{ApiResource, Document, Object, ObjectMeta, RawObject, Scope};
 use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
@@ -251,6 +251,11 @@ impl KindRules for &'static BuiltIn {
 
     fn default(&self, object: &mut RawObject) {
         (self.default)(object);
+    }
+
+    /// Nothing: the other rules judge the metadata with the rest, in the types that they read it in.
+    fn validate_metadata(&self, _: &ObjectMeta) -> FieldErrors {
+        FieldErrors::default()
     }
 
     fn validate(&self, object: &Document) -> FieldErrors {

@@ -228,7 +228,8 @@ impl Kind {
         let Ok(document) = Document::from_raw(&object) else {
             return Vec::new();
         };
-        let errors = rules.validate(&document);
+        let mut errors = rules.validate_metadata(document.meta());
+        errors.extend(rules.validate(&document));
         let errors = errors.iter().filter(|error| !is_told(&error.path));
         errors
             .map(|error| Fault {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::state::Item;
+use super::state::{Item, Seen, identity};
 use super::{Change, Shared};
 use crate::client::{ApiError, Client, Collection, ListParams, WatchEvent, WatchParams};
 use crate::object::{Document, DocumentError, FieldSelector, ObjectKey, Selector};
@@ -55,13 +55,13 @@ impl<V: Send + Sync + 'static> Feed<V> {
             .fields(self.fields.clone())
             .limit(PAGE);
         params.may_be_stale = may_be_stale;
-        let mut fresh: Vec<(ObjectKey, Option<Item<V>>)> = Vec::new();
+        let mut fresh: Vec<(ObjectKey, Seen<V>)> = Vec::new();
         let revision = loop {
             let page = self.client.backend().list(&self.collection, &params).await?;
             fresh.extend(
                 page.items
                     .iter()
-                    .map(|document| (document.key(), self.item(document))),
+                    .map(|document| (document.key(), self.see(document))),
             );
             match page.continue_token {
                 Some(token) => params.continue_token = Some(token),
@@ -77,7 +77,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 .filter(|key| !present.contains(key.as_str()))
                 .collect()
         };
-        fresh.extend(gone.into_iter().map(|key| (key, None)));
+        fresh.extend(gone.into_iter().map(|key| (key, Seen::Gone)));
         self.apply(fresh, revision);
         Ok(revision)
     }
@@ -101,9 +101,9 @@ impl<V: Send + Sync + 'static> Feed<V> {
                             revision = batch.revision;
                             let changes = batch.events.iter().map(|event| match event {
                                 WatchEvent::Added(document) | WatchEvent::Modified(document) => {
-                                    (document.key(), self.item(document))
+                                    (document.key(), self.see(document))
                                 }
-                                WatchEvent::Deleted(document) => (document.key(), None),
+                                WatchEvent::Deleted(document) => (document.key(), Seen::Gone),
                             });
                             self.apply(changes.collect(), revision);
                         }
@@ -124,40 +124,37 @@ impl<V: Send + Sync + 'static> Feed<V> {
         }
     }
 
-    fn item(&self, document: &Document) -> Option<Item<V>> {
+    fn see(&self, document: &Document) -> Seen<V> {
         let meta = document.meta();
         let project = || {
             let value = (self.shared.project)(document)?;
             let indexers = self.shared.indexers.iter();
             let filed = indexers.map(|(_, values)| values(&value, meta)).collect();
-            Ok(Item::new(value, meta.controller(), filed))
+            Ok(Item::new(value, meta, filed))
         };
         // A panic is the reader's, and no reason for the view to stand still.
         match catch_unwind(AssertUnwindSafe(project)).unwrap_or_else(|_| Err(panicked())) {
-            Ok(item) => Some(item),
+            Ok(item) => Seen::Item(item),
             Err(error) => {
                 let kind = &self.shared.resource.kind;
-                tracing::error!(%kind, namespace = meta.namespace, name = meta.name, %error, "not decodable, left out");
-                None
+                tracing::error!(%kind, namespace = meta.namespace, name = meta.name, %error, "not decodable, shown as it last was");
+                Seen::Unreadable(identity(&meta.uid))
             }
         }
     }
 
-    fn apply(&self, changes: Vec<(ObjectKey, Option<Item<V>>)>, revision: Revision) {
+    fn apply(&self, changes: Vec<(ObjectKey, Seen<V>)>, revision: Revision) {
         let mut handlers = self.shared.handlers.lock();
         handlers.retain(|handler| handler.strong_count() > 0);
         let told: Vec<_> = {
             let mut state = self.shared.state.write();
             changes
                 .into_iter()
-                .map(|(key, item)| (state.set(&key, item.clone()), item, key))
+                .filter_map(|(key, seen)| Some((state.see(&key, seen)?, key)))
                 .collect()
         };
         self.shared.revision.send_replace(Some(revision));
-        for (old, new, key) in &told {
-            if old.is_none() && new.is_none() {
-                continue;
-            }
+        for ((old, new), key) in &told {
             let change = Change {
                 key,
                 old: old.as_ref().map(|item| &item.value),

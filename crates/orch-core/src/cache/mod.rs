@@ -3,6 +3,9 @@
 //! A cache lists once, then applies changes as they come; it resumes a watch that breaks, and lists again when
 //! history it has not seen is gone. Readers see whole revisions, never part of one. Each object is decoded once
 //! per change, into the type or the compact projection that the readers want.
+//!
+//! An object that cannot be decoded is shown as it was when it last could, and not at all if it never could; an error
+//! is logged each time. It has not left the view: who takes it for gone makes it again.
 
 mod builder;
 mod feed;

@@ -1,18 +1,36 @@
 //! The objects of a view and their indexes.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::object::{ObjectKey, OwnerReference};
+use crate::object::{ObjectKey, ObjectMeta, OwnerReference};
 
 /// An object in the view.
 pub(super) struct Item<V> {
     pub(super) value: Arc<V>,
     pub(super) controller: Option<Arc<OwnerReference>>,
+    /// Of its uid, in a number: to tell it from another object under its name.
+    identity: u64,
     /// What each index filed it under.
     filed: Option<Arc<[Vec<String>]>>,
+}
+
+/// What became of an object.
+pub(super) enum Seen<V> {
+    Item(Item<V>),
+    /// It is there, with this [identity](identity), but what reads it cannot.
+    Unreadable(u64),
+    Gone,
+}
+
+/// A uid, in a number.
+pub(super) fn identity(uid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish()
 }
 
 // Not derived: a derive would ask the same of `V`.
@@ -21,16 +39,18 @@ impl<V> Clone for Item<V> {
         Self {
             value: self.value.clone(),
             controller: self.controller.clone(),
+            identity: self.identity,
             filed: self.filed.clone(),
         }
     }
 }
 
 impl<V> Item<V> {
-    pub(super) fn new(value: Arc<V>, controller: Option<&OwnerReference>, filed: Vec<Vec<String>>) -> Self {
+    pub(super) fn new(value: Arc<V>, meta: &ObjectMeta, filed: Vec<Vec<String>>) -> Self {
         Self {
             value,
-            controller: controller.cloned().map(Arc::new),
+            controller: meta.controller().cloned().map(Arc::new),
+            identity: identity(&meta.uid),
             filed: (!filed.is_empty()).then(|| filed.into()),
         }
     }
@@ -74,8 +94,29 @@ impl<V> State<V> {
         self.indexes[index].get(value).into_iter().flatten()
     }
 
+    /// Takes in what became of the object under `key`: what was there, and what is there now, if that is a change.
+    ///
+    /// That an object cannot be read does not say that it is gone: what it was when it last could is kept.
+    pub(super) fn see(
+        &mut self,
+        key: &ObjectKey,
+        seen: Seen<V>,
+    ) -> Option<(Option<Item<V>>, Option<Item<V>>)> {
+        let item = match seen {
+            Seen::Item(item) => Some(item),
+            Seen::Unreadable(identity)
+                if self.items.get(key).is_some_and(|kept| kept.identity == identity) =>
+            {
+                return None;
+            }
+            Seen::Unreadable(_) | Seen::Gone => None,
+        };
+        let old = self.set(key, item.clone());
+        (old.is_some() || item.is_some()).then_some((old, item))
+    }
+
     /// Puts `item` under `key`, or takes the key out; returns what was there.
-    pub(super) fn set(&mut self, key: &ObjectKey, item: Option<Item<V>>) -> Option<Item<V>> {
+    fn set(&mut self, key: &ObjectKey, item: Option<Item<V>>) -> Option<Item<V>> {
         let filed = item.as_ref().and_then(|item| item.filed.clone());
         let old = match item {
             Some(item) => self.items.insert(key.clone(), item),

@@ -164,7 +164,7 @@ async fn a_cache_that_lost_its_place_lists_anew() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_is_left_out_until_it_can() {
+async fn an_object_that_cannot_be_decoded_is_shown_as_it_last_was() {
     let client = Client::new(Arc::new(MemoryStore::new()));
     let api = client.api::<Cat>("default");
     api.create(&cat("tom", "grey")).await.unwrap();
@@ -175,10 +175,60 @@ async fn an_object_that_cannot_be_decoded_is_left_out_until_it_can() {
         .patch_part("tom", crate::client::Part::Whole, &broken)
         .await
         .unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hearing = heard.clone();
+    let _heard = cats.on_change(move |change| hearing.lock().push(change.new.is_some()));
     cats.wait_for(written.document.revision()).await;
-    assert!(cats.is_empty());
+    assert_eq!(names(&cats.by_index("colour", "grey")), ["tom"]);
+    // Listed anew it is the same object; a view that begins now never saw it.
+    let late = by_colour(&client);
+    late.synced().await;
+    assert!(late.is_empty());
     cats.wait_for(paint(&client, "tom", "white").await).await;
+    late.wait_for(cats.revision().unwrap()).await;
     assert_eq!(names(&cats.by_index("colour", "white")), ["tom"]);
+    assert_eq!(names(&late.list()), ["tom"]);
+
+    // Another object under its name is another: of that one nothing was ever read.
+    api.delete("tom", &DeleteParams::now()).await.unwrap();
+    let other = json!({"metadata": {"name": "tom"}, "colour": 3});
+    let collection = api.collection();
+    let other = other.as_object().cloned().unwrap();
+    let made = client
+        .backend()
+        .create(collection, other, &Default::default())
+        .await
+        .unwrap();
+    cats.wait_for(made.document.revision()).await;
+    tokio::task::yield_now().await;
+    assert!(cats.is_empty());
+    assert_eq!(
+        *heard.lock(),
+        [true, true, false],
+        "what could not be read was no change"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_only_as_the_same_object() {
+    let mut state = state::State::new(0);
+    let key = ObjectKey::new(None, "tom");
+    let meta = |uid: &str| ObjectMeta {
+        uid: uid.into(),
+        ..ObjectMeta::named("tom")
+    };
+    let item = state::Item::new(Arc::new("grey"), &meta("1"), Vec::new());
+    assert!(state.see(&key, state::Seen::Item(item)).is_some());
+    assert!(
+        state
+            .see(&key, state::Seen::Unreadable(state::identity("1")))
+            .is_none()
+    );
+    assert_eq!(state.get(&key).map(|value| **value), Some("grey"));
+    let (old, new) = state
+        .see(&key, state::Seen::Unreadable(state::identity("2")))
+        .unwrap();
+    assert!(old.is_some() && new.is_none() && state.len() == 0);
 }
 
 #[tokio::test(start_paused = true)]

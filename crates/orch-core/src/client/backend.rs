@@ -87,7 +87,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Reads one object.
     async fn get(&self, target: &Target) -> Result<Document, ApiError>;
 
-    /// Lists objects as one snapshot.
+    /// Lists objects as one snapshot. A stored object that cannot be read is left out and logged, as watches do:
+    /// [`get`](Self::get) reports it.
     async fn list(&self, collection: &Collection, params: &ListParams) -> Result<DocumentList, ApiError>;
 
     /// Streams changes.

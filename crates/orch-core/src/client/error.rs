@@ -74,7 +74,8 @@ pub enum ApiError {
     /// The resource version, continue token or watch is too old: list again from the start.
     #[error("expired: {0}")]
     Expired(String),
-    /// The stored object cannot be read as the type asked for.
+    /// The stored object cannot be read as the type asked for. From a write it means that the write was done: it is
+    /// what it left that does not fit the type.
     #[error("{subject} cannot be decoded: {source}")]
     Decode {
         /// The object.

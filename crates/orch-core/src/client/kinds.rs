@@ -6,7 +6,8 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use serde_json::Value;
 
-use crate::object::{ApiResource, Document, FieldErrors, RawObject};
+use crate::object::metadata::{self, NameRule};
+use crate::object::{ApiResource, Document, FieldErrors, ObjectMeta, RawObject};
 
 /// The rules of a kind, run for every writer. All are pure; each has a default that allows everything.
 ///
@@ -27,6 +28,14 @@ pub trait KindRules: Send + Sync + 'static {
     /// Fills in what the writer left open. Doing it twice changes nothing.
     fn default(&self, object: &mut RawObject) {
         let _ = object;
+    }
+
+    /// Everything that is wrong with the metadata of an object, new or changed: of a kind that says nothing else, what
+    /// Kubernetes asks of a custom resource's ([`metadata::validate`] with names that are DNS subdomains).
+    ///
+    /// Asked before [`validate`](Self::validate), and told together with what that finds.
+    fn validate_metadata(&self, meta: &ObjectMeta) -> FieldErrors {
+        metadata::validate(meta, NameRule::Subdomain)
     }
 
     /// Everything that is wrong with a new object. Rules over a Rust type take it from [`Document::typed`]: what they

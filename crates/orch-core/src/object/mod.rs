@@ -11,6 +11,7 @@ mod key;
 #[cfg(feature = "k8s-openapi")]
 mod kubernetes;
 mod meta;
+pub mod metadata;
 pub mod names;
 mod peek;
 mod quantity;

@@ -183,16 +183,18 @@ pub fn port_name(value: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with `value` as one segment of a URL path, which every object's name must be.
+/// What is wrong with `value` as one segment of a URL path, which every object's name must be whatever its kind asks
+/// (apimachinery's `path.ValidatePathSegmentName`, and, so that a key can hold it, no longer than a subdomain).
 pub fn path_segment(value: &str) -> Vec<String> {
-    match value {
-        "." | ".." => vec![format!("may not be '{value}'")],
-        _ => ["/", "%"]
-            .into_iter()
-            .filter(|illegal| value.contains(illegal))
-            .map(|illegal| format!("may not contain '{illegal}'"))
-            .collect(),
+    if let "." | ".." = value {
+        return vec![format!("may not be '{value}'")];
     }
+    let illegal = ["/", "%"].into_iter().filter(|illegal| value.contains(illegal));
+    let mut faults: Vec<_> = illegal
+        .map(|illegal| format!("may not contain '{illegal}'"))
+        .collect();
+    faults.extend(longer_than(value, SUBDOMAIN_MAX));
+    faults
 }
 
 fn longer_than(value: &str, limit: usize) -> Vec<String> {
@@ -371,6 +373,7 @@ mod tests {
                 ("..", "may not be '..'"),
                 ("a/b", "'/'"),
                 ("a%b", "'%'"),
+                (&"a".repeat(254), "253"),
             ],
         );
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::stop::run_hook;
 use super::{Done, StartError, container_reference};
+use crate::agent::blocking::blocking;
 use crate::agent::downward::Facts;
 use crate::agent::env::{Source, Sources, environment, sources};
 use crate::agent::images::{PullPolicy, credentials, pull_policy};
@@ -116,8 +117,9 @@ impl Start {
         recorder.normal(about, "Pulling", format!("Pulling image {image:?}"));
         let begun = Instant::now();
         let pulled = tokio::select! {
-            pulled = self.shared.puller.pull(&*self.shared.runtime, image, &logins, unless_present) => pulled,
+            biased;
             () = self.cancel.notified() => return Err(StartError::Cancelled),
+            pulled = self.shared.puller.pull(&*self.shared.runtime, image, &logins, unless_present) => pulled,
         };
         let (pulled, took) = pulled.map_err(StartError::Pull)?;
         let message = match took {
@@ -197,9 +199,9 @@ impl Start {
             }
             volumes.make()
         };
-        let made = tokio::task::spawn_blocking(make).await;
-        // The task can only be lost with the whole runtime.
-        let made = made.unwrap_or_else(|_| Err(VolumeError::interrupted()));
+        let made = blocking(make)
+            .await
+            .unwrap_or_else(|| Err(VolumeError::interrupted()));
         Ok((env, made?))
     }
 
@@ -213,9 +215,10 @@ impl Start {
         let Some(hook) = hook else { return };
         let pod_ip = self.sandbox.ip().unwrap_or_else(|| self.shared.config.host_ip());
         let outcome = tokio::select! {
-            outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT) => outcome,
+            biased;
             // The pod ends: the container is stopped with the others, hook or not.
             () = self.cancel.notified() => return,
+            outcome = run_hook(&self.shared, id, pod_ip, &self.spec, hook, HOOK_TIMEOUT) => outcome,
         };
         if let Outcome::Failure(said) | Outcome::Unknown(said) = outcome {
             self.shared.recorder.warning(

@@ -144,6 +144,8 @@ impl Worker {
             let wake = self.wake;
             let mailbox = self.mailbox.clone();
             tokio::select! {
+                // None can keep another waiting: all that is ready is taken in before the next turn.
+                biased;
                 () = mailbox.wait() => {}
                 Some(done) = self.operations.next() => self.absorb(done),
                 () = sleep_until(wake) => {}
@@ -158,7 +160,7 @@ impl Worker {
             self.shared.remove_volumes(&uid).await;
         }
         if let Some(workers) = &mut *self.shared.workers.lock() {
-            workers.remove(&self.uid);
+            workers.swap_remove(&self.uid);
         }
     }
 

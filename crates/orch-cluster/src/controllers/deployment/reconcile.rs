@@ -8,6 +8,7 @@ use orch_core::cache::{Cache, Change};
 use orch_core::client::{ApiError, Client, DeleteParams, Part, Patch};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
 use orch_core::object::{ApiResource, Object, ObjectKey};
+use orch_core::random::Random;
 use orch_core::store::Revision;
 use orch_core::time;
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ struct DeploymentController {
 }
 
 /// Starts the controller.
-pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
+pub(crate) fn start(client: &Client, caches: &Caches, random: Random) -> Running {
     let controller = DeploymentController {
         deployments: caches.deployments.clone(),
         sets: caches.replica_sets.clone(),
@@ -49,6 +50,7 @@ pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
     };
     let deployments = caches.deployments.clone();
     Engine::new(controller, client)
+        .random(random)
         .cache(caches.deployments.clone())
         .owns(&caches.replica_sets)
         .watches(&caches.replica_sets, move |change| adopters(&deployments, change))

@@ -47,14 +47,14 @@ impl Drop for Collector {
 
 /// Starts the collector over every kind that the client knows or comes to know, or the store holds; events are passed over, as in
 /// Kubernetes: nothing owns them.
-pub(crate) fn start(client: &Client) -> Collector {
+pub(crate) fn start(client: &Client, random: Random) -> Collector {
     let shared = Arc::new(Shared {
         client: client.clone(),
         graph: Mutex::default(),
         queue: WorkQueue::new(),
         failures: Mutex::default(),
         backoff: Backoff::default(),
-        random: Random::seeded(0),
+        random,
         views: AsyncMutex::default(),
     });
     Collector {

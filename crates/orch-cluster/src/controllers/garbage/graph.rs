@@ -1,8 +1,9 @@
 //! Who owns whom: a graph by uid over the metadata of every object of every kind.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use orch_core::object::{ApiResource, ObjectKey, ObjectMeta, OwnerReference};
 use orch_core::store::Revision;
 
@@ -79,7 +80,8 @@ struct Node {
     found: HashMap<Uid, Found>,
     /// It was seen, and seen to go. A uid does not come back.
     is_gone: bool,
-    dependents: HashSet<Uid>,
+    /// In an order that depends only on what has happened: it is that of the decisions about them.
+    dependents: IndexSet<Uid>,
 }
 
 /// The graph. Every change returns the uids that now need a [decision](super::decide).
@@ -237,7 +239,7 @@ impl Graph {
         let Some(node) = self.nodes.get_mut(owner) else {
             return;
         };
-        node.dependents.remove(dependent);
+        node.dependents.swap_remove(dependent);
         if node.dependents.is_empty() && node.item.is_none() {
             self.nodes.remove(owner);
         }

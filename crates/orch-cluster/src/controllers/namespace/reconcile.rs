@@ -12,6 +12,7 @@ use orch_core::client::{
 };
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
 use orch_core::object::{ApiResource, Document, Object, ObjectKey};
+use orch_core::random::Random;
 use orch_core::time;
 use serde_json::json;
 
@@ -30,8 +31,9 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::f
 struct NamespaceController;
 
 /// Starts the controller.
-pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
+pub(crate) fn start(client: &Client, caches: &Caches, random: Random) -> Running {
     Engine::new(NamespaceController, client)
+        .random(random)
         .cache(caches.namespaces.clone())
         .start()
 }

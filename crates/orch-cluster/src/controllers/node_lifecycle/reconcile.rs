@@ -12,6 +12,7 @@ use orch_core::cache::Cache;
 use orch_core::client::{ApiError, Client, DeleteParams, Part, Patch, Target};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
 use orch_core::object::{ApiResource, Object, ObjectKey};
+use orch_core::random::Random;
 use orch_core::time;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -40,7 +41,7 @@ struct NodeLifecycle {
 }
 
 /// Starts the controller.
-pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
+pub(crate) fn start(client: &Client, caches: &Caches, random: Random) -> Running {
     let controller = NodeLifecycle {
         nodes: caches.nodes.clone(),
         leases: caches.leases.clone(),
@@ -50,6 +51,7 @@ pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
         recorder: Recorder::new(client.clone(), "node-controller", ""),
     };
     Engine::new(controller, client)
+        .random(random)
         .cache(caches.nodes.clone())
         .watches(&caches.leases, |change| {
             vec![ObjectKey::new(None, change.key.name())]

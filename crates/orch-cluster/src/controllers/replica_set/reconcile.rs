@@ -10,6 +10,7 @@ use orch_core::cache::{Cache, Change};
 use orch_core::client::{ApiError, Client, Collection, ListParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
 use orch_core::object::{ApiResource, Object, ObjectKey};
+use orch_core::random::Random;
 use orch_core::store::Revision;
 use orch_core::time;
 use tokio::time::Instant;
@@ -36,7 +37,7 @@ pub(super) struct ReplicaSetController {
 }
 
 /// Starts the controller.
-pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
+pub(crate) fn start(client: &Client, caches: &Caches, random: Random) -> Running {
     let controller = ReplicaSetController {
         sets: caches.replica_sets.clone(),
         pods: caches.pods.clone(),
@@ -46,6 +47,7 @@ pub(crate) fn start(client: &Client, caches: &Caches) -> Running {
     };
     let sets = caches.replica_sets.clone();
     Engine::new(controller, client)
+        .random(random)
         .cache(caches.replica_sets.clone())
         .watches(&caches.pods, owners)
         .watches(&caches.pods, move |change| adopters(&sets, change))

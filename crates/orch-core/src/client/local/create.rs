@@ -6,7 +6,7 @@ use super::admit::invalid_if_any;
 use super::raw::{KEPT, bad, identify, metadata, object_to_json, text};
 use super::{Failure, LocalBackend, store_key, subject};
 use crate::client::{ApiError, Collection, Kind, Operation, Target, WriteParams, Written};
-use crate::object::{Document, FieldError, FieldErrors, FieldPath, ObjectKey, RawObject};
+use crate::object::{Document, FieldError, FieldErrors, FieldPath, ObjectKey, RawObject, names};
 use crate::store::{Revision, Txn};
 use crate::time;
 
@@ -30,7 +30,7 @@ impl LocalBackend {
         };
         identify(&target, &mut object)?;
         let meta = metadata(&mut object)?;
-        let namespace = namespace_for(collection, meta)?;
+        let namespace = namespace_for(&target, collection, meta)?;
         if text(meta, "resourceVersion").is_some_and(|version| !version.is_empty()) {
             return Err(ApiError::BadRequest(
                 "metadata.resourceVersion: must not be set on objects to be created".to_owned(),
@@ -106,7 +106,9 @@ impl LocalBackend {
         let json = object_to_json(object)?;
         // Also checks the metadata's own types.
         let document = Document::from_stored(json.clone(), Revision::ZERO).map_err(bad)?;
-        invalid_if_any(target, kind.rules.validate(&document))?;
+        let mut errors = kind.rules.validate_metadata(document.meta());
+        errors.extend(kind.rules.validate(&document));
+        invalid_if_any(target, errors)?;
         let mut admission = self.admission(Operation::Create, target, None, params);
         admission.validate(object).await?;
         let mut warnings = admission.warnings;
@@ -153,19 +155,22 @@ fn give_name(
     namespace: Option<&str>,
     name: &str,
 ) -> Result<(), ApiError> {
-    check_name("metadata.name", name)?;
-    metadata(object)?.insert("name".to_owned(), name.into());
     target.key = ObjectKey::new(namespace, name);
+    check_name(target, "name", name)?;
+    metadata(object)?.insert("name".to_owned(), name.into());
     Ok(())
 }
 
 /// The namespace a new object goes to.
-fn namespace_for(collection: &Collection, meta: &mut Map<String, Value>) -> Result<Option<String>, ApiError> {
+fn namespace_for(
+    target: &Target,
+    collection: &Collection,
+    meta: &mut Map<String, Value>,
+) -> Result<Option<String>, ApiError> {
     let given = text(meta, "namespace")
         .filter(|n| !n.is_empty())
         .map(str::to_owned);
     if !collection.resource.is_namespaced() {
-        meta.remove("namespace");
         return Ok(None);
     }
     match (given, collection.namespace.as_ref()) {
@@ -173,11 +178,11 @@ fn namespace_for(collection: &Collection, meta: &mut Map<String, Value>) -> Resu
             "metadata.namespace: {given:?} does not match the namespace of the request, {asked:?}"
         ))),
         (Some(namespace), _) => {
-            check_name("metadata.namespace", &namespace)?;
+            check_name(target, "namespace", &namespace)?;
             Ok(Some(namespace))
         }
         (None, Some(asked)) => {
-            check_name("metadata.namespace", asked)?;
+            check_name(target, "namespace", asked)?;
             meta.insert("namespace".to_owned(), asked.as_str().into());
             Ok(Some(asked.clone()))
         }
@@ -188,19 +193,12 @@ fn namespace_for(collection: &Collection, meta: &mut Map<String, Value>) -> Resu
     }
 }
 
-/// What any name must be to have a place in a path (apimachinery `path.IsValidPathSegmentName`); kinds ask more.
-fn check_name(field: &str, name: &str) -> Result<(), ApiError> {
-    const LONGEST: usize = 253;
-    let reason = match name {
-        "" => "must not be empty".to_owned(),
-        "." | ".." => "may not be '.' or '..'".to_owned(),
-        name if name.contains(['/', '%']) => "may not contain '/' or '%'".to_owned(),
-        name if name.len() > LONGEST => format!("must be no more than {LONGEST} characters"),
-        _ => return Ok(()),
-    };
-    Err(ApiError::BadRequest(format!(
-        "{field}: Invalid value: {name:?}: {reason}"
-    )))
+/// Refuses what has no place in a key; kinds ask more.
+fn check_name(target: &Target, field: &'static str, name: &str) -> Result<(), ApiError> {
+    let path = FieldPath::new("metadata").child(field);
+    let wrong = names::path_segment(name).into_iter();
+    let errors = wrong.map(|detail| FieldError::invalid(&path, name, detail));
+    invalid_if_any(target, errors.collect())
 }
 
 /// Now, to the second, as Kubernetes writes times.

@@ -16,7 +16,8 @@ pub(super) const KEPT: [&str; 6] = [
     "selfLink",
 ];
 
-/// Fills in `apiVersion` and `kind`, and refuses an object of another kind or name.
+/// Fills in `apiVersion` and `kind`, clears the namespace where the kind has none (as kube-apiserver does), and refuses an
+/// object of another kind or name.
 pub(super) fn identify(target: &Target, object: &mut RawObject) -> Result<(), ApiError> {
     let resource = &target.resource;
     for (field, expected) in [
@@ -35,15 +36,18 @@ pub(super) fn identify(target: &Target, object: &mut RawObject) -> Result<(), Ap
             }
         }
     }
-    check_names(target, Some(metadata(object)?))
+    let meta = metadata(object)?;
+    if !resource.is_namespaced() {
+        meta.remove("namespace");
+    }
+    check_names(target, Some(meta))
 }
 
 /// Refuses metadata of another object than the one that is written.
 pub(super) fn check_names(target: &Target, meta: Option<&Map<String, Value>>) -> Result<(), ApiError> {
-    for (field, expected) in [
-        ("name", target.key.name()),
-        ("namespace", target.key.namespace().unwrap_or_default()),
-    ] {
+    let namespace = target.resource.is_namespaced();
+    let namespace = namespace.then(|| ("namespace", target.key.namespace().unwrap_or_default()));
+    for (field, expected) in [("name", target.key.name())].into_iter().chain(namespace) {
         let given = meta.and_then(|meta| text(meta, field)).unwrap_or_default();
         if !given.is_empty() && !target.key.name().is_empty() && given != expected {
             return Err(ApiError::BadRequest(format!(

@@ -160,7 +160,8 @@ impl LocalBackend {
             let json = object_to_json(&new).map_err(api)?;
             Document::from_stored(json, old.revision()).map_err(|e| api(bad(e)))?
         };
-        let mut errors = kind.rules.validate_update(&document, old);
+        let mut errors = kind.rules.validate_metadata(document.meta());
+        errors.extend(kind.rules.validate_update(&document, old));
         errors.extend(check_finalizers(&document, old));
         invalid_if_any(target, errors).map_err(api)?;
         admission.validate(&mut new).await.map_err(api)?;

@@ -109,6 +109,38 @@ async fn pages_show_one_snapshot_whatever_is_written_meanwhile() {
 }
 
 #[tokio::test]
+async fn an_object_that_cannot_be_read_is_left_out_of_lists_and_told_of_by_get() {
+    let store = Arc::new(MemoryStore::new());
+    let client = Client::new(store.clone());
+    let cats = client.api::<Cat>("default");
+    cats.create(&cat("tom", 9)).await.unwrap();
+    let key = format!("registry/{}/default/broken", Cat::resource().group_resource());
+    let json = r#"{"apiVersion":"example.com/v1","kind":"Cat","metadata":{"name":"broken","labels":3}}"#;
+    let txn = crate::store::Txn::new().create(key, json);
+    crate::store::Store::commit(&*store, txn).await.unwrap();
+    for page in [None, Some(1)] {
+        let mut params = ListParams::default();
+        params.limit = page;
+        let mut found = Vec::new();
+        loop {
+            let list = cats.list(&params).await.unwrap();
+            found.extend(list.items.into_iter().map(|cat| cat.metadata.name));
+            params.continue_token = list.continue_token;
+            if params.continue_token.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, ["tom"], "{page:?}");
+    }
+    let error = cats.get("broken").await.unwrap_err();
+    assert!(matches!(error, ApiError::Decode { .. }), "{error}");
+    assert!(
+        error.to_string().contains("\"broken\" in namespace \"default\""),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn kinds_that_only_the_store_knows_are_discovered() {
     let store = Arc::new(MemoryStore::new());
     let kinds = [

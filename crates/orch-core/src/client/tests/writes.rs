@@ -364,3 +364,81 @@ async fn what_could_not_be_read_back_is_not_written() {
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("extra: more than 126 levels"), "{refused}");
 }
+
+/// A kind in no namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Planet {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    moons: u32,
+}
+
+impl Object for Planet {
+    fn resource() -> ApiResource {
+        ApiResource::new("example.com", "v1", "Planet", "planets", Scope::Cluster)
+    }
+
+    fn metadata(&self) -> Cow<'_, ObjectMeta> {
+        Cow::Borrowed(&self.metadata)
+    }
+
+    fn set_metadata(&mut self, metadata: ObjectMeta) {
+        self.metadata = metadata;
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_is_cleared_where_the_kind_has_none() {
+    let planets = client().all::<Planet>();
+    let mut mars = Planet {
+        metadata: ObjectMeta::named("mars").in_namespace("default"),
+        moons: 1,
+    };
+    assert_eq!(planets.create(&mars).await.unwrap().metadata.namespace, None);
+    mars.moons = 2;
+    for written in [planets.update(&mars).await, planets.update_status(&mars).await] {
+        let written = written.unwrap();
+        assert_eq!((written.metadata.namespace, written.moons), (None, 2));
+    }
+    let patch = Patch::Merge(json!({"metadata": {"namespace": "default"}}));
+    assert_eq!(
+        planets.patch("mars", &patch).await.unwrap().metadata.namespace,
+        None
+    );
+}
+
+#[tokio::test]
+async fn the_metadata_of_a_kind_without_rules_is_judged_as_that_of_a_custom_resource() {
+    let cats = client().api::<Cat>("default");
+    let named = |name: &str| cat(name, 9);
+    for (cat, field) in [
+        (named("To m"), "metadata.name"),
+        (named("a/b"), "metadata.name"),
+        (named(".."), "metadata.name"),
+        (named(&"a".repeat(254)), "metadata.name"),
+        (named("system:node"), "metadata.name"),
+        (
+            Cat {
+                metadata: ObjectMeta::named("tom").label("", "x y"),
+                ..Cat::default()
+            },
+            "metadata.labels",
+        ),
+    ] {
+        let refused = cats.create(&cat).await.unwrap_err();
+        let ApiError::Invalid { errors, .. } = &refused else {
+            panic!("{refused}");
+        };
+        assert!(
+            errors.iter().all(|error| error.path.to_string() == field),
+            "{refused}"
+        );
+    }
+    cats.create(&named("tom")).await.unwrap();
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": ["mine"]}}));
+    let refused = cats.patch("tom", &patch).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("metadata.finalizers: Invalid value: \"mine\""),
+        "{refused}"
+    );
+}

@@ -53,6 +53,7 @@ impl Inner {
         let after = request.timeout.unwrap_or(EXEC_TIMEOUT);
         let work = drive(machine, None, emit);
         let exit_code = tokio::select! {
+            biased;
             ended = tokio::time::timeout(after, work) => ended.map_err(|_| RuntimeError::Timeout {
                 what: format!("command {:?} in container {id}", request.command),
                 after,
@@ -92,6 +93,7 @@ impl Inner {
                 }
             };
             let code = tokio::select! {
+                biased;
                 code = drive(machine, stdin, emit) => code,
                 () = inner.ended(&id) => End::KILLED.code,
                 () = expired => End::KILLED.code,

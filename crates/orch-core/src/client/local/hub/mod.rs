@@ -7,7 +7,7 @@
 mod filter;
 mod watcher;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,11 +142,13 @@ struct State {
     recent_bytes: usize,
     recent_after: Revision,
     next_id: u64,
-    watchers: HashMap<u64, Arc<Watcher>>,
+    /// In the order in which they came, which is the order in which they are told that they failed.
+    watchers: BTreeMap<u64, Arc<Watcher>>,
     /// Watchers without a route.
     broad: Vec<u64>,
-    /// Watchers by the value of a field, by the field.
-    routes: HashMap<String, HashMap<String, Vec<u64>>>,
+    /// Watchers by the value of a field, by the field. Every field is looked at for a change, so their order is that
+    /// in which watchers wake.
+    routes: BTreeMap<String, HashMap<String, Vec<u64>>>,
 }
 
 impl State {
@@ -318,11 +320,13 @@ impl Running {
         let mut delay = RETRY.0;
         loop {
             let next = tokio::select! {
-                next = watch.next() => next,
+                // First, for changes may come without a gap; it is rung no more often than watchers leave.
+                biased;
                 () = hub.deserted.notified() => match hub.close_if_deserted() {
                     true => return,
                     false => continue,
-                }
+                },
+                next = watch.next() => next,
             };
             let error = match next {
                 Some(Ok(batch)) => {
@@ -342,8 +346,9 @@ impl Running {
                 let retry = tokio::time::sleep(delay);
                 tokio::pin!(retry);
                 while tokio::select! {
-                    () = &mut retry => false,
+                    biased;
                     () = hub.deserted.notified() => true,
+                    () = &mut retry => false,
                 } {
                     if hub.close_if_deserted() {
                         return;
