@@ -14,3 +14,5 @@ pub mod kinds;
 pub mod manifest;
 pub mod scheduling;
 mod strict;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -15,6 +15,8 @@ use tokio::task::AbortHandle;
 
 pub use apply::{Applied, Outcome, apply};
 pub use builder::ClusterBuilder;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use set::apply_all as apply_manifest;
 
 use crate::agent::{AccessError, Agent, ContainerAt};
 use crate::controllers::RunningControllers;

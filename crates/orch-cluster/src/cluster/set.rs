@@ -19,7 +19,7 @@ struct Set<'a> {
 }
 
 /// Applies all, or none if one is refused. What was done is told in the order of the file.
-pub(super) async fn apply_all(client: &Client, manifest: &Manifest) -> Result<Vec<Applied>, ApplyError> {
+pub(crate) async fn apply_all(client: &Client, manifest: &Manifest) -> Result<Vec<Applied>, ApplyError> {
     let set = Set::of(manifest);
     set.check(client).await?;
     let mut applied: Vec<(usize, Applied)> = Vec::with_capacity(set.items.len());

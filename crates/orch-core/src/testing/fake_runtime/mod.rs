@@ -25,7 +25,8 @@ use self::calls::Injected;
 use self::machine::{End, Pause};
 use self::state::{ContainerRecord, State};
 use crate::runtime::{
-    Capabilities, ContainerId, EventHub, RuntimeError, RuntimeEvent, SandboxConfig, SandboxId,
+    Capabilities, Container, ContainerId, EventHub, RuntimeError, RuntimeEvent, Sandbox, SandboxConfig,
+    SandboxId,
 };
 
 const NAME: &str = "fake";
@@ -195,6 +196,23 @@ impl FakeRuntime {
     pub fn count(&self, call: Call) -> usize {
         let state = self.inner.state.lock();
         state.calls.iter().filter(|record| record.call == call).count()
+    }
+
+    /// The containers that run now, oldest first.
+    pub fn running(&self) -> Vec<Container> {
+        let state = self.inner.state.lock();
+        let records = state.containers.values().filter(|record| record.is_running());
+        records.map(|record| record.container.clone()).collect()
+    }
+
+    /// The sandboxes that are there now, oldest first.
+    pub fn present(&self) -> Vec<Sandbox> {
+        let state = self.inner.state.lock();
+        state
+            .sandboxes
+            .values()
+            .map(|record| record.sandbox.clone())
+            .collect()
     }
 
     /// What is there, for the end of a test that expects nothing: a line for each sandbox and container.

@@ -145,6 +145,8 @@ pub struct Simulation {
     storm: Duration,
     quiet: Duration,
     deadline: Duration,
+    /// Whether traces tell heartbeats from other changes.
+    tells_beats: bool,
 }
 
 /// What came of one run.
@@ -180,6 +182,7 @@ impl Simulation {
             storm: STORM,
             quiet: QUIET,
             deadline: DEADLINE,
+            tells_beats: false,
         }
     }
 
@@ -282,7 +285,15 @@ impl Simulation {
         };
         (self.build)(&mut setup);
         let store = Arc::new(MemoryStore::new());
-        let world = World::new(seed, store, setup.client, plan, setup.oracles);
+        let world = World::new(
+            seed,
+            store,
+            setup.client,
+            plan,
+            setup.oracles,
+            self.normal.clone(),
+            self.tells_beats,
+        );
         let mut tasks = tokio::task::JoinSet::new();
         for component in setup.components {
             tasks.spawn(component.keep(world.clone()));
@@ -300,7 +311,7 @@ impl Simulation {
             calls = world.calls();
             tokio::time::sleep(storm.saturating_sub(world.elapsed())).await;
             world.calm();
-            world.settled(&self.normal, self.quiet).await;
+            world.settled(self.quiet).await;
             Ok(())
         };
         let ended = tokio::select! {
@@ -317,7 +328,7 @@ impl Simulation {
             world.judge();
         }
         tasks.shutdown().await;
-        let end = world.digest(&*self.normal);
+        let end = world.end();
         let lasted = world.elapsed();
         let failure = world.failure();
         let (trace, strikes, state) = world.left();

@@ -74,10 +74,14 @@ impl fmt::Display for Failure {
                 strikes.iter().try_for_each(|strike| writeln!(f, "  {strike}"))?;
             }
         }
-        let entries = self.trace.entries();
-        let hidden = self.trace.left_out() + entries.len().saturating_sub(SHOWN);
-        writeln!(f, "what happens ({hidden} earlier lines are not shown):")?;
-        for entry in entries.skip(self.trace.entries().len().saturating_sub(SHOWN)) {
+        let entries: Vec<_> = self.trace.entries().filter(|entry| !entry.is_beat).collect();
+        let hidden = entries.len().saturating_sub(SHOWN);
+        writeln!(
+            f,
+            "what happens, heartbeats and {} earlier lines apart:",
+            hidden + self.trace.left_out()
+        )?;
+        for entry in &entries[hidden..] {
             writeln!(f, "  {entry}")?;
         }
         let package =

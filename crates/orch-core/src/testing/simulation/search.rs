@@ -143,18 +143,24 @@ impl Simulation {
             None => Ok(passed.into_inner()),
             Some((_, seed, run)) => {
                 let end = self.calm_end()?.end;
-                Err(self.failure(seed, self.shrink(seed, run, &end)))
+                let shortest = self.shrink(seed, run, &end);
+                Err(self.failure(seed, shortest))
             }
         }
     }
 
+    /// Tells of a run, which is made once more for the trace.
     fn failure(&self, seed: u64, run: Run) -> Box<Failure> {
+        let telling = Self {
+            tells_beats: true,
+            ..self.clone()
+        };
         Box::new(Failure {
             simulation: self.name.clone(),
             seed,
             why: run.failure.unwrap_or_default(),
+            trace: telling.run_with(seed, run.strikes.clone()).trace,
             strikes: run.strikes,
-            trace: run.trace,
         })
     }
 
@@ -195,7 +201,10 @@ impl Simulation {
         }
         let replayed = self.replay(&asked);
         if let Err(failure) = &replayed {
-            failure.trace.entries().for_each(|entry| eprintln!("{entry}"));
+            let entries = failure.trace.entries();
+            entries
+                .filter(|entry| !entry.is_beat)
+                .for_each(|entry| eprintln!("{entry}"));
         }
         Some(replayed)
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::cache::Cache;
-use crate::client::{ApiError, ListParams};
+use crate::client::{ApiError, DeleteParams, ListParams};
 use crate::controller::{Action, Context, Controller, Engine, ReconcileError};
 use crate::object::{Object, ObjectMeta, OwnerReference};
 use crate::store::Txn;
@@ -70,9 +70,14 @@ impl Controller for Litters {
             },
         };
         if self.written == Written::TrustingItsView {
-            let there = self.kittens.list().len();
-            for _ in there..cat.kittens {
+            let there = self.kittens.list();
+            for _ in there.len()..cat.kittens {
                 kittens.create(&kitten(None)).await?;
+            }
+            for surplus in there.iter().skip(cat.kittens) {
+                kittens
+                    .delete(&surplus.metadata.name, &DeleteParams::default())
+                    .await?;
             }
             return Ok(Action::done());
         }
@@ -90,7 +95,10 @@ impl Controller for Litters {
                 .next()
                 .and_then(|number| number.parse().ok());
             if number.is_none_or(|number: usize| number >= cat.kittens) {
-                match kittens.delete(&surplus.metadata.name, &Default::default()).await {
+                match kittens
+                    .delete(&surplus.metadata.name, &DeleteParams::default())
+                    .await
+                {
                     Ok(_) | Err(ApiError::NotFound(_)) => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -12,7 +12,7 @@ use crate::store::{Key, Revision};
 const KEPT: usize = 20_000;
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceEntry {
     /// When, since the start.
     pub at: Duration,
@@ -20,6 +20,15 @@ pub struct TraceEntry {
     pub component: Arc<str>,
     /// What.
     pub what: What,
+    /// Whether it is one of the things that happen all the time and change nothing, such as a heartbeat. Known of the
+    /// runs that a [`Failure`](super::Failure) tells of, and of each run once it settles.
+    pub is_beat: bool,
+}
+
+impl Hash for TraceEntry {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.at, &self.component, &self.what).hash(hasher);
+    }
 }
 
 /// What happened.

@@ -56,8 +56,11 @@ struct Shared {
     failure: Option<String>,
     /// When something changed last.
     changed: Instant,
-    /// Once the run is to settle: how an object looks to which nothing has happened.
-    settling: Option<Arc<Normal>>,
+    /// Whether the run is to settle.
+    settling: bool,
+    /// Whether heartbeats are told from other changes all the time.
+    tells_beats: bool,
+    normal: Arc<Normal>,
     touches: (Duration, u32),
     trouble: BTreeMap<Arc<str>, Trouble>,
     lives: BTreeMap<Arc<str>, watch::Sender<bool>>,
@@ -72,16 +75,16 @@ struct Trouble {
 }
 
 impl Shared {
-    /// Whether a change is one, for a run that settles.
-    fn shows(&self, before: Option<&Bytes>, after: Option<&Bytes>) -> bool {
-        let Some(normal) = &self.settling else {
-            return true;
-        };
+    /// Whether a change changes nothing that counts.
+    fn is_beat(&self, before: Option<&Bytes>, after: Option<&Bytes>) -> bool {
+        if !self.settling && !self.tells_beats {
+            return false;
+        }
         let form = |value: Option<&Bytes>| {
             let document = Document::from_stored(value?.clone(), Revision::ZERO).ok()?;
-            normal(&document)
+            (self.normal)(&document)
         };
-        form(before) != form(after)
+        form(before) == form(after)
     }
 }
 
@@ -92,6 +95,8 @@ impl World {
         client: Arc<MakeClient>,
         plan: Plan,
         oracles: Vec<Box<dyn Oracle>>,
+        normal: Arc<Normal>,
+        tells_beats: bool,
     ) -> Self {
         let now = Instant::now();
         Self(Arc::new(Inner {
@@ -110,7 +115,9 @@ impl World {
                 oracles,
                 failure: None,
                 changed: now,
-                settling: None,
+                settling: false,
+                tells_beats,
+                normal,
                 touches: (Duration::ZERO, 0),
                 trouble: BTreeMap::new(),
                 lives: BTreeMap::new(),
@@ -245,6 +252,7 @@ impl World {
                 at: now,
                 component: component.clone(),
                 what: What::Fault(strike.to_string()),
+                is_beat: false,
             };
             state.trace.add(entry, &[]);
             state.struck.push(strike);
@@ -283,6 +291,7 @@ impl World {
             at: self.elapsed(),
             component: "world".into(),
             what: What::Fault(strike.to_string()),
+            is_beat: false,
         };
         state.trace.add(entry, &[]);
         state.struck.push(strike);
@@ -301,6 +310,7 @@ impl World {
             at: self.elapsed(),
             component: component.into(),
             what,
+            is_beat: false,
         };
         self.0.state.lock().trace.add(entry, detail);
     }
@@ -334,7 +344,8 @@ impl World {
                     let Some((key, before, after)) = shared.state.apply(op, revision) else {
                         continue;
                     };
-                    if shared.shows(before.as_ref(), after.as_ref()) {
+                    let is_beat = shared.is_beat(before.as_ref(), after.as_ref());
+                    if !is_beat {
                         shared.changed = Instant::now();
                     }
                     let entry = TraceEntry {
@@ -345,6 +356,7 @@ impl World {
                             key: key.clone(),
                             deleted: after.is_none(),
                         },
+                        is_beat,
                     };
                     shared.trace.add(entry, after.as_deref().unwrap_or_default());
                     let written = Written {
@@ -419,12 +431,12 @@ impl World {
             .collect()
     }
 
-    /// Returns when nothing has changed for `quiet`; a change that `normal` does not show is none.
-    pub(super) async fn settled(&self, normal: &Arc<Normal>, quiet: Duration) {
+    /// Returns when nothing has changed for `quiet`, heartbeats apart.
+    pub(super) async fn settled(&self, quiet: Duration) {
         {
             let mut state = self.0.state.lock();
             state.changed = Instant::now();
-            state.settling = Some(normal.clone());
+            state.settling = true;
         }
         loop {
             let changed = self.0.state.lock().changed;
@@ -438,12 +450,13 @@ impl World {
     /// What to say of a run that has not settled by its deadline.
     pub(super) fn unsettled(&self, deadline: Duration) -> String {
         let state = self.0.state.lock();
-        match &state.settling {
-            None => format!("the scenario had not ended after {deadline:?}"),
-            Some(_) => format!(
+        if state.settling {
+            format!(
                 "it had not settled after {deadline:?}: the last change was {:?} before",
                 state.changed.elapsed()
-            ),
+            )
+        } else {
+            format!("the scenario had not ended after {deadline:?}")
         }
     }
 
@@ -453,10 +466,14 @@ impl World {
         life.client()
     }
 
-    /// The objects that the store holds, each as `normal` makes it; without those it makes nothing of.
-    pub(super) fn digest(&self, normal: &Normal) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.look(|state| state.documents().filter_map(|d| normal(&d)).collect());
+    /// The objects that the store holds in the form in which they are compared.
+    pub(super) fn end(&self) -> Vec<String> {
+        let state = self.0.state.lock();
+        let mut lines: Vec<String> = state
+            .state
+            .documents()
+            .filter_map(|document| (state.normal)(&document))
+            .collect();
         lines.sort_unstable();
         lines
     }

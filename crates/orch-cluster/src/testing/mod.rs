@@ -1,0 +1,152 @@
+//! A whole cluster to be simulated: controllers, scheduler and nodes as components of a
+//! [`Simulation`](orch_core::testing::simulation::Simulation), what can happen to nodes, and what must hold.
+
+mod disasters;
+mod normal;
+mod oracles;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_core::client::ClientBuilder;
+use orch_core::testing::FakeRuntime;
+use orch_core::testing::simulation::{Life, Setup, Simulation, World};
+
+pub use normal::normal;
+pub use oracles::{Bindings, Deployments, Generations, Leftovers, Replicas};
+
+use crate::agent::{Agent, AgentConfig};
+use crate::cluster::apply_manifest;
+use crate::controllers::{Controllers, NamespaceLifecycle, ensure_namespaces};
+use crate::manifest::{Manifest, ManifestKinds};
+use crate::scheduling::Scheduling;
+
+/// How long the start of a component waits before it tries again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The machines of a simulated cluster: each outlives the agents that run on it.
+#[derive(Clone)]
+pub struct Machines(Arc<Vec<Machine>>);
+
+/// One of them.
+#[derive(Clone)]
+pub struct Machine {
+    /// The node's name, which is its agent's component, too.
+    pub name: Arc<str>,
+    /// What runs there.
+    pub runtime: FakeRuntime,
+}
+
+impl Machines {
+    /// So many, `node-1`, `node-2` and so on, which obey the same scripts.
+    pub fn new(count: usize) -> Self {
+        let first = FakeRuntime::new();
+        let others = std::iter::repeat_with(|| first.sibling()).take(count.saturating_sub(1));
+        let runtimes = std::iter::once(first.clone()).chain(others).take(count);
+        let machines = runtimes.zip(1..).map(|(runtime, number)| Machine {
+            name: format!("node-{number}").into(),
+            runtime,
+        });
+        Self(Arc::new(machines.collect()))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Machine> {
+        self.0.iter()
+    }
+
+    /// The one of this name.
+    pub fn named(&self, name: &str) -> Option<&Machine> {
+        self.iter().find(|machine| *machine.name == *name)
+    }
+}
+
+/// Adds a whole cluster to a run: the components `controllers`, `scheduler` and an agent for each machine, clients that
+/// know Kubernetes' kinds, the disasters of machines and containers, and the oracles that every cluster has to satisfy.
+///
+/// ```
+/// use k8s_openapi::api::apps::v1::Deployment;
+/// use orch_cluster::testing::{Machines, add_cluster, apply, simulation};
+///
+/// let simulation = simulation("two-replicas", |run| {
+///     add_cluster(run, &Machines::new(3));
+///     run.scenario(|world| async move {
+///         apply(&world, "
+///             {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2,
+///             selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}},
+///             spec: {containers: [{name: web, image: web}]}}}}").await?;
+///         world.until(|state| state.all::<Deployment>().iter().all(|deployment| {
+///             deployment.status.as_ref().and_then(|status| status.available_replicas) == Some(2)
+///         })).await;
+///         Ok(())
+///     });
+/// });
+/// let run = simulation.run(7);
+/// assert_eq!(run.failure, None);
+/// ```
+pub fn add_cluster(run: &mut Setup, machines: &Machines) {
+    run.client(|builder| {
+        crate::kinds::kinds()
+            .fold(builder, ClientBuilder::kind)
+            .admission(NamespaceLifecycle)
+            .build()
+    });
+    run.component("controllers", controllers);
+    run.component("scheduler", |life| Scheduling::new(life.client()).run());
+    for machine in machines.iter().cloned() {
+        run.component(machine.name.clone(), move |life| agent(life, machine.clone()));
+    }
+    disasters::add(run, machines);
+    run.oracle(Bindings::default());
+    run.oracle(Deployments::default());
+    run.oracle(Generations::default());
+    run.oracle(Replicas);
+    run.oracle(Leftovers::of(machines));
+}
+
+/// A simulation whose end states are compared as those of clusters have to be; see [`normal`].
+pub fn simulation(name: &str, build: impl Fn(&mut Setup) + Send + Sync + 'static) -> Simulation {
+    Simulation::new(name, build)
+        .normal(normal)
+        // A node that is lost is given up after five minutes and forty seconds, a container that crashed is tried again
+        // after five minutes at the latest.
+        .quiet(Duration::from_secs(420))
+        .deadline(Duration::from_secs(2 * 3600))
+}
+
+/// Applies a manifest as `kubectl apply` does.
+///
+/// # Errors
+///
+/// What is wrong with it, or what went wrong.
+pub async fn apply(world: &World, manifest: &str) -> Result<(), String> {
+    let client = world.client();
+    ensure_namespaces(&client)
+        .await
+        .map_err(|error| error.to_string())?;
+    let manifest = Manifest::read("scenario", manifest, &ManifestKinds::builtin());
+    let manifest = manifest.map_err(|errors| errors.to_string())?;
+    let applied = apply_manifest(&client, &manifest).await;
+    applied.map(drop).map_err(|error| error.to_string())
+}
+
+async fn controllers(life: Life) {
+    let client = life.client();
+    while ensure_namespaces(&client).await.is_err() {
+        tokio::time::sleep(RETRY).await;
+    }
+    let running = Controllers::new(&client).random(life.random()).start();
+    std::future::pending::<()>().await;
+    drop(running);
+}
+
+async fn agent(life: Life, machine: Machine) {
+    let mut config = AgentConfig::new(&*machine.name)
+        .cluster_id("simulated")
+        .capacity("cpu", "8")
+        .capacity("memory", "16Gi");
+    config.random = Some(life.random());
+    let agent = Agent::start(life.client(), life.runtime(Arc::new(machine.runtime)), config);
+    std::future::pending::<()>().await;
+    drop(agent);
+}

@@ -1,0 +1,218 @@
+//! Everything that orch-cluster is made of, run in simulated clusters in which things go wrong.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use orch_cluster::testing::{Machines, add_cluster, apply, simulation};
+use orch_core::client::{DeleteParams, Patch, Propagation};
+use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
+use serde_json::json;
+
+/// How many seeds each scenario is run with; more with `ORCH_SIM_SEEDS`.
+fn seeds() -> std::ops::Range<u64> {
+    let asked = std::env::var("ORCH_SIM_SEEDS").ok();
+    0..asked.map_or(100, |seeds| seeds.parse().expect("ORCH_SIM_SEEDS is a number"))
+}
+
+fn web(namespace: &str, replicas: i32, image: &str) -> String {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": namespace}, "spec": {
+        "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": image,
+            "resources": {"requests": {"cpu": "500m", "memory": "64Mi"}},
+            "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 5}}]}}}})
+    .to_string()
+}
+
+/// Whether the Deployment `web` is done: so many pods, all of this image, all available.
+fn is_rolled_out(state: &State, replicas: i32, image: &str) -> bool {
+    state.all::<Deployment>().iter().any(|deployment| {
+        let spec = &deployment.spec;
+        let Some(status) = &deployment.status else {
+            return false;
+        };
+        let containers = spec.template.spec.iter().flat_map(|spec| &spec.containers);
+        containers
+            .filter_map(|container| container.image.as_deref())
+            .eq([image])
+            && status.observed_generation == deployment.metadata.generation
+            && status.replicas.unwrap_or(0) == replicas
+            && status.updated_replicas.unwrap_or(0) == replicas
+            && status.available_replicas.unwrap_or(0) == replicas
+    })
+}
+
+async fn rolled_out(world: &World, replicas: i32, image: &str) {
+    world.until(|state| is_rolled_out(state, replicas, image)).await;
+    world.note(format!("{replicas} replicas of {image} are there"));
+}
+
+fn scenario<F>(
+    name: &str,
+    machines: usize,
+    scenario: impl Fn(World) -> F + Copy + Send + Sync + 'static,
+) -> Simulation
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    simulation(name, move |run: &mut Setup| {
+        add_cluster(run, &Machines::new(machines));
+        run.scenario(scenario);
+    })
+    .rates(Rates::storm())
+    .storm(Duration::from_secs(300))
+}
+
+/// A Deployment is made, rolled to another image, and back.
+fn roll() -> Simulation {
+    scenario("roll", 3, |world| async move {
+        for image in ["web:1", "web:2", "web:1"] {
+            apply(&world, &web("default", 3, image)).await?;
+            rolled_out(&world, 3, image).await;
+        }
+        Ok(())
+    })
+}
+
+/// A Deployment is scaled up, down to nothing, and up.
+fn scale() -> Simulation {
+    scenario("scale", 3, |world| async move {
+        for replicas in [2, 6, 0, 3] {
+            apply(&world, &web("default", replicas, "web:1")).await?;
+            rolled_out(&world, replicas, "web:1").await;
+        }
+        Ok(())
+    })
+}
+
+/// A machine dies for good enough that its pods are given up, and comes back.
+fn node_loss() -> Simulation {
+    simulation("node-loss", |run| {
+        let machines = Machines::new(3);
+        add_cluster(run, &machines);
+        run.scenario(move |world| {
+            let machines = machines.clone();
+            async move {
+                apply(&world, &web("default", 4, "web:1")).await?;
+                rolled_out(&world, 4, "web:1").await;
+                let lost = machines.named("node-1").ok_or("there is no node-1")?;
+                lost.runtime.crash_machine();
+                world.take_down("node-1", Duration::from_secs(900));
+                tokio::time::sleep(Duration::from_secs(600)).await;
+                rolled_out(&world, 4, "web:1").await;
+                lost.runtime.restart_engine();
+                Ok(())
+            }
+        });
+    })
+    .storm(Duration::from_secs(300))
+}
+
+/// A namespace is deleted with all that is in it.
+fn namespace() -> Simulation {
+    scenario("namespace", 3, |world| async move {
+        apply(
+            &world,
+            "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}",
+        )
+        .await?;
+        apply(&world, &web("shop", 3, "web:1")).await?;
+        apply(
+            &world,
+            "{apiVersion: v1, kind: ConfigMap, metadata: {name: config, namespace: shop}}",
+        )
+        .await?;
+        rolled_out(&world, 3, "web:1").await;
+        let namespaces = world.client().all::<Namespace>();
+        let deleted = namespaces.delete("shop", &DeleteParams::default()).await;
+        deleted.map_err(|error| error.to_string())?;
+        let is_gone = |state: &State| {
+            let named = |namespace: &Namespace| namespace.metadata.name.as_deref() == Some("shop");
+            !state.all::<Namespace>().iter().any(named)
+        };
+        world.until(is_gone).await;
+        Ok(())
+    })
+}
+
+/// Owners are deleted: in the background, in the foreground, and leaving what they own.
+fn garbage() -> Simulation {
+    scenario("garbage", 2, |world| async move {
+        let deployments = world.client().api::<Deployment>("default");
+        let ways = [
+            (Propagation::Background, 0),
+            (Propagation::Foreground, 0),
+            (Propagation::Orphan, 1),
+        ];
+        for (way, left) in ways {
+            apply(&world, &web("default", 2, "web:1")).await?;
+            rolled_out(&world, 2, "web:1").await;
+            let params = DeleteParams {
+                propagation: Some(way),
+                ..DeleteParams::default()
+            };
+            deployments
+                .delete("web", &params)
+                .await
+                .map_err(|error| error.to_string())?;
+            world
+                .until(|state| {
+                    state.all::<Deployment>().is_empty()
+                        && state.all::<ReplicaSet>().len() == left
+                        && state.all::<Pod>().len() == left * 2
+                })
+                .await;
+        }
+        Ok(())
+    })
+}
+
+/// Pods are evicted from a node that is cordoned, by a taint.
+fn drain() -> Simulation {
+    scenario("drain", 3, |world| async move {
+        apply(&world, &web("default", 4, "web:1")).await?;
+        rolled_out(&world, 4, "web:1").await;
+        let nodes = world.client().all::<k8s_openapi::api::core::v1::Node>();
+        let taint = json!({"spec": {"unschedulable": true,
+            "taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
+        let patched = nodes.patch("node-2", &Patch::Merge(taint)).await;
+        patched.map_err(|error| error.to_string())?;
+        world
+            .until(|state| {
+                let on_it = |pod: &Pod| {
+                    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some("node-2")
+                };
+                !state.all::<Pod>().iter().any(on_it)
+            })
+            .await;
+        rolled_out(&world, 4, "web:1").await;
+        Ok(())
+    })
+}
+
+macro_rules! scenarios {
+    ($($name:ident),*) => {$(
+        mod $name {
+            #[test]
+            fn a_run_can_be_had_again_to_the_byte() {
+                for seed in 0..3 {
+                    super::$name().repeats(seed).unwrap_or_else(|difference| panic!("{difference}"));
+                }
+            }
+
+            #[test]
+            fn survives_what_chance_brings() {
+                let passed = super::$name().seeds(super::seeds());
+                println!("{}: {}", stringify!($name), passed.unwrap_or_else(|failure| panic!("{failure}")));
+            }
+
+            #[test]
+            fn survives_each_fault_at_each_place() {
+                let passed = super::$name().sweep();
+                println!("{}: {}", stringify!($name), passed.unwrap_or_else(|failure| panic!("{failure}")));
+            }
+        }
+    )*};
+}
+
+scenarios!(roll, scale, node_loss, namespace, garbage, drain);
