@@ -34,12 +34,26 @@ pub(crate) async fn set_pod_condition(
     uid: &str,
     condition: &PodCondition,
 ) -> Result<(), ApiError> {
+    set_pod_condition_while(client, pod, uid, condition, |_| true).await
+}
+
+/// The same, but writes nothing of a pod of which `holds` does not hold any more.
+pub(crate) async fn set_pod_condition_while(
+    client: &Client,
+    pod: &ObjectKey,
+    uid: &str,
+    condition: &PodCondition,
+    holds: impl Fn(&Document) -> bool,
+) -> Result<(), ApiError> {
     let target = Target {
         resource: Arc::new(Pod::resource()),
         key: pod.clone(),
     };
     for _ in 0..ATTEMPTS {
         let document = client.backend().get(&target).await?;
+        if !holds(&document) {
+            return Ok(());
+        }
         let Some(conditions) = with_condition(&document, condition) else {
             return Ok(());
         };

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use orch_core::client::{ApiError, Client, Part, Patch, Target};
-use orch_core::object::{ApiResource, ObjectKey};
+use orch_core::object::{ApiResource, Document, ObjectKey};
 use serde_json::json;
 
-use crate::controllers::pod_condition::{PodCondition, set_pod_condition};
+use crate::controllers::pod_condition::{PodCondition, set_pod_condition_while};
 
 /// Binds the pod to the node, through the subresource `binding`, which also sets the condition PodScheduled.
 ///
@@ -32,7 +32,8 @@ pub(super) async fn bind(
     Ok(())
 }
 
-/// Says in the pod's condition PodScheduled why it has no node. Writes nothing if it says so already.
+/// Says in the pod's condition PodScheduled why it has no node. Writes nothing if it says so already, or if the pod has
+/// been bound since: this write may be slow, and the next decision does not wait for it.
 pub(super) async fn refuse(
     client: &Client,
     pod: &ObjectKey,
@@ -45,5 +46,9 @@ pub(super) async fn refuse(
         reason: "Unschedulable",
         message,
     };
-    set_pod_condition(client, pod, uid, &condition).await
+    let is_unbound = |pod: &Document| {
+        let node = pod.lookup("spec.nodeName");
+        node.is_none_or(|node| node.as_str().is_none_or(str::is_empty))
+    };
+    set_pod_condition_while(client, pod, uid, &condition, is_unbound).await
 }

@@ -29,6 +29,9 @@ pub fn normal(document: &Document) -> Option<String> {
     let mut spec = object.get("spec").cloned().unwrap_or_default();
     if let Value::Object(spec) = &mut spec {
         spec.remove("nodeName");
+        let taints = spec.get_mut("taints").and_then(Value::as_array_mut);
+        let taints = taints.into_iter().flatten().filter_map(Value::as_object_mut);
+        taints.for_each(|taint| drop(taint.remove("timeAdded")));
     }
     let mut form = json!({
         "kind": document.kind(),
@@ -55,7 +58,9 @@ fn prune(value: &mut Value) -> bool {
         }
         Value::Array(items) => {
             // Places in a list count.
-            items.iter_mut().for_each(|item| drop(prune(item)));
+            for item in items.iter_mut() {
+                prune(item);
+            }
             items.is_empty()
         }
         _ => false,

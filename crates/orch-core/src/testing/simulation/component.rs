@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -42,6 +43,8 @@ pub struct Life {
     name: Arc<str>,
     number: u64,
     alive: watch::Sender<bool>,
+    /// How many sources of randomness it was given.
+    sources: Arc<AtomicU64>,
     /// Whether calls count and go wrong.
     is_tried: bool,
 }
@@ -53,6 +56,7 @@ impl Life {
             name: name.clone(),
             number,
             alive: watch::Sender::new(true),
+            sources: Arc::default(),
             is_tried: true,
         }
     }
@@ -87,7 +91,7 @@ impl Life {
 
     /// A client over [`store`](Self::store), with the kinds and rules that the simulation was given.
     pub fn client(&self) -> Client {
-        (self.world.0.client)(self.store(), Random::seeded(self.seed(b"client")))
+        (self.world.0.client)(self.store(), self.random())
     }
 
     /// A runtime, as this life sees it.
@@ -95,14 +99,11 @@ impl Life {
         Arc::new(ComponentRuntime::new(self.clone(), runtime))
     }
 
-    /// Randomness that hangs on the run's seed, the component and the life alone.
+    /// Randomness that hangs on the run's seed, the component, the life, and how often it asked before alone.
     pub fn random(&self) -> Random {
-        Random::seeded(self.seed(b"random"))
-    }
-
-    fn seed(&self, what: &[u8]) -> u64 {
+        let nth = self.sources.fetch_add(1, Ordering::Relaxed);
         let seed = mix(self.world.seed() ^ self.number, self.name.as_bytes());
-        mix(seed, what)
+        Random::seeded(mix(seed, &nth.to_le_bytes()))
     }
 
     /// Returns if it is alive, and its machine goes.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Normal;
+use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
 use super::oracle::Oracle;
 use super::plan::{Plan, point_seed};
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     /// Counts the troubles that components were given.
     pub(super) troubles: watch::Sender<u64>,
     failed: watch::Sender<bool>,
+    /// The scenario's client; it holds this world, and so is let go of in the end.
+    scenario: Mutex<Option<Client>>,
 }
 
 struct Shared {
@@ -125,6 +128,7 @@ impl World {
             moved: watch::Sender::new(0),
             troubles: watch::Sender::new(0),
             failed: watch::Sender::new(false),
+            scenario: Mutex::default(),
         }))
     }
 
@@ -414,6 +418,7 @@ impl World {
 
     /// What the run leaves behind.
     pub(super) fn left(&self) -> (Trace, Vec<Strike>, State) {
+        self.0.scenario.lock().take();
         let mut state = self.0.state.lock();
         (
             std::mem::take(&mut state.trace),
@@ -462,8 +467,11 @@ impl World {
 
     /// A client that nothing goes wrong with.
     pub fn client(&self) -> Client {
-        let life = super::component::Life::of_the_scenario(self);
-        life.client()
+        if let Some(client) = &*self.0.scenario.lock() {
+            return client.clone();
+        }
+        let client = Life::of_the_scenario(self).client();
+        self.0.scenario.lock().get_or_insert(client).clone()
     }
 
     /// The objects that the store holds in the form in which they are compared.
