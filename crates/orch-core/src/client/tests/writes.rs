@@ -401,7 +401,10 @@ async fn a_namespace_is_cleared_where_the_kind_has_none() {
         assert_eq!((written.metadata.namespace, written.moons), (None, 2));
     }
     let patch = Patch::Merge(json!({"metadata": {"namespace": "default"}}));
-    assert_eq!(planets.patch("mars", &patch).await.unwrap().metadata.namespace, None);
+    assert_eq!(
+        planets.patch("mars", &patch).await.unwrap().metadata.namespace,
+        None
+    );
 }
 
 #[tokio::test]
@@ -426,10 +429,16 @@ async fn the_metadata_of_a_kind_without_rules_is_judged_as_that_of_a_custom_reso
         let ApiError::Invalid { errors, .. } = &refused else {
             panic!("{refused}");
         };
-        assert!(errors.iter().all(|error| error.path.to_string() == field), "{refused}");
+        assert!(
+            errors.iter().all(|error| error.path.to_string() == field),
+            "{refused}"
+        );
     }
     cats.create(&named("tom")).await.unwrap();
     let patch = Patch::Merge(json!({"metadata": {"finalizers": ["mine"]}}));
     let refused = cats.patch("tom", &patch).await.unwrap_err().to_string();
-    assert!(refused.contains("metadata.finalizers: Invalid value: \"mine\""), "{refused}");
+    assert!(
+        refused.contains("metadata.finalizers: Invalid value: \"mine\""),
+        "{refused}"
+    );
 }
