@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 
 use self::filter::{Filter, HubChange};
 use self::watcher::{Subscription, Watcher};
@@ -20,6 +21,7 @@ use super::documents::Documents;
 use super::read::selectable;
 use super::{collection_prefix, watch_error};
 use crate::client::{ApiError, DocumentWatch, Kind, WatchBatch, WatchParams};
+use crate::delays::Delays;
 use crate::object::Document;
 use crate::store::{Change, Prefix, Revision, Store, WatchError};
 
@@ -27,8 +29,8 @@ use crate::store::{Change, Prefix, Revision, Store, WatchError};
 const RECENT: usize = 1_024;
 /// Bytes that they hold at most.
 const RECENT_BYTES: usize = 16 << 20;
-/// How long a hub waits before it tries an unavailable store again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How long a hub waits before it tries an unavailable store again.
+const RETRY: Delays = Delays::new(Duration::from_millis(50), Duration::from_secs(5));
 
 /// The hubs of all kinds.
 pub(super) struct Hubs {
@@ -317,8 +319,10 @@ struct Running(Arc<Hub>, u64);
 impl Running {
     async fn run(self, store: Arc<dyn Store>, mut watch: crate::store::Watch) {
         let hub = &self.0;
-        let mut delay = RETRY.0;
+        let mut delays = RETRY;
         loop {
+            // A watch may have changes without a gap, and the thread other tasks.
+            consume_budget().await;
             let next = tokio::select! {
                 // First, for changes may come without a gap; it is rung no more often than watchers leave.
                 biased;
@@ -330,7 +334,7 @@ impl Running {
             };
             let error = match next {
                 Some(Ok(batch)) => {
-                    delay = RETRY.0;
+                    delays.reset();
                     hub.deliver(batch.changes, batch.revision);
                     continue;
                 }
@@ -343,7 +347,7 @@ impl Running {
             }
             tracing::warn!(kind = %hub.kind.resource.kind, %error, "watching the store failed, trying again");
             watch = loop {
-                let retry = tokio::time::sleep(delay);
+                let retry = delays.wait();
                 tokio::pin!(retry);
                 while tokio::select! {
                     biased;
@@ -354,7 +358,6 @@ impl Running {
                         return;
                     }
                 }
-                delay = (delay * 2).min(RETRY.1);
                 let revision = hub.state.lock().revision;
                 match store.watch(&hub.prefix, revision).await {
                     Ok(watch) => break watch,
