@@ -27,8 +27,8 @@ use crate::store::{Change, Prefix, Revision, Store, WatchError};
 
 /// Changes a hub keeps for watchers that start a little in the past.
 const RECENT: usize = 1_024;
-/// Bytes that they hold at most.
-const RECENT_BYTES: usize = 16 << 20;
+/// What they may weigh at most (see `documents::weight`), much of which caches hold anyway.
+const RECENT_WEIGHT: usize = 32 << 20;
 /// How long a hub waits before it tries an unavailable store again.
 const RETRY: Delays = Delays::new(Duration::from_millis(50), Duration::from_secs(5));
 
@@ -141,7 +141,7 @@ struct State {
     revision: Revision,
     /// The last changes; all after `recent_after` are here.
     recent: VecDeque<Arc<HubChange>>,
-    recent_bytes: usize,
+    recent_weight: usize,
     recent_after: Revision,
     next_id: u64,
     /// In the order in which they came, which is the order in which they are told that they failed.
@@ -156,13 +156,13 @@ struct State {
 impl State {
     /// Keeps a change for watchers that start a little in the past.
     fn remember(&mut self, change: Arc<HubChange>) {
-        self.recent_bytes += change.bytes();
+        self.recent_weight += change.weight();
         self.recent.push_back(change);
-        while self.recent.len() > RECENT || self.recent_bytes > RECENT_BYTES {
+        while self.recent.len() > RECENT || self.recent_weight > RECENT_WEIGHT {
             let Some(oldest) = self.recent.pop_front() else {
                 break;
             };
-            self.recent_bytes -= oldest.bytes();
+            self.recent_weight -= oldest.weight();
             // Only whole commits are remembered: one revision may have several changes.
             self.recent_after = oldest.revision;
         }
@@ -170,7 +170,7 @@ impl State {
 
     fn forget(&mut self) {
         self.recent.clear();
-        self.recent_bytes = 0;
+        self.recent_weight = 0;
     }
 }
 
