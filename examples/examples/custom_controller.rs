@@ -74,7 +74,7 @@ impl Workspaces {
             name: workspace.metadata.name.clone(),
             uid: workspace.metadata.uid.clone(),
             controller: true,
-            block_owner_deletion: false,
+            ..OwnerReference::default()
         }];
         match client.api(NAMESPACE).create(&Badge { metadata }).await {
             Err(error) if !error.is_already_exists() => Err(error.into()),

@@ -233,11 +233,7 @@ async fn gone(cluster: &Cluster, target: &Target) -> Result<(), Error> {
         if list.items.is_empty() {
             return Ok(());
         }
-        let params = WatchParams {
-            fields: fields.clone(),
-            after: list.revision,
-            ..WatchParams::default()
-        };
+        let params = WatchParams::after(list.revision).fields(fields.clone());
         let mut watch = backend.watch(&collection, &params).await?;
         // A watch that ends says no more than that it is time to look again.
         loop {

@@ -15,6 +15,7 @@
 pub mod cache;
 pub mod client;
 pub mod controller;
+pub mod delays;
 pub mod object;
 pub mod random;
 pub mod runtime;

@@ -1,3 +1,5 @@
+//! What the derive makes of a type, and what it refuses.
+
 use proc_macro2::TokenStream;
 use quote::quote;
 

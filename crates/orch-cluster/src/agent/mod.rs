@@ -55,6 +55,7 @@ use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
 use orch_core::client::Client;
+use orch_core::delays::Delays;
 use orch_core::object::{FieldSelector, ObjectKey};
 use orch_core::runtime::{Runtime, RuntimeEvent};
 use parking_lot::Mutex;
@@ -71,8 +72,10 @@ use owner::Owner;
 use shared::{Listing, Shared, WorkerHandle};
 use worker::Worker;
 
-/// How long to wait before asking a runtime again that failed, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How long to wait before asking a runtime, or the store, again that failed.
+const RETRY: Delays = Delays::new(Duration::from_millis(200), Duration::from_secs(10));
+/// How long to wait before listening again to a runtime that went away.
+const AWAY: Duration = Duration::from_millis(200);
 /// How many hints of the runtime are taken in at one go.
 const HINTS_MAX: usize = 256;
 
@@ -216,7 +219,7 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
                 }
                 None => {
                     // The runtime went away, or dropped us.
-                    tokio::time::sleep(RETRY.0).await;
+                    tokio::time::sleep(AWAY).await;
                     hints = shared.runtime.events().await.ready_chunks(HINTS_MAX);
                     relist.reset_immediately();
                 }
@@ -228,7 +231,7 @@ async fn work(shared: Arc<Shared>, pods: Cache<Pod>, ready: tokio::sync::watch::
 /// For whom this agent works, however long it takes the store to answer.
 async fn owner(shared: &Shared) -> Owner {
     let node = shared.config.node_name.clone();
-    let mut delay = RETRY.0;
+    let mut retry = RETRY;
     loop {
         let cluster = match &shared.config.cluster_id {
             Some(given) => Ok(given.clone()),
@@ -238,8 +241,7 @@ async fn owner(shared: &Shared) -> Owner {
             Ok(cluster) => return Owner { node, cluster },
             Err(error) => {
                 tracing::warn!(node, %error, "the cluster's identity could not be read, trying again");
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(RETRY.1);
+                retry.wait().await;
             }
         }
     }
@@ -247,14 +249,13 @@ async fn owner(shared: &Shared) -> Owner {
 
 /// Lists the runtime, however long it takes to answer.
 async fn list(shared: &Shared) -> Listing {
-    let mut delay = RETRY.0;
+    let mut retry = RETRY;
     loop {
         match shared.list().await {
             Ok(found) => return found,
             Err(error) => {
                 tracing::warn!(node = shared.config.node_name, %error, "the runtime could not be listed");
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(RETRY.1);
+                retry.wait().await;
             }
         }
     }

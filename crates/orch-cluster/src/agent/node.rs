@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, Nod
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use orch_core::client::{ApiError, Patch, retry_on_conflict};
+use orch_core::delays::Delays;
 use orch_core::runtime::RuntimeStatus;
 use orch_core::time;
 
@@ -22,7 +23,7 @@ use super::status::time as object_time;
 /// Where the Leases of nodes live.
 pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
 /// How long to wait before trying again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+const RETRY: Delays = Delays::new(Duration::from_millis(200), Duration::from_secs(10));
 
 /// What the node has, by resource name.
 pub(crate) fn capacity(config: &AgentConfig) -> BTreeMap<String, Quantity> {
@@ -71,14 +72,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         capacity: capacity(&shared.config),
         shared,
     };
-    let mut delay = RETRY.0;
+    let mut retry = RETRY;
     let mut reported = loop {
         match keeper.register().await {
             Ok(registered) => break registered,
             Err(error) => {
                 tracing::warn!(node = keeper.name(), %error, "the node could not be registered, trying again");
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(RETRY.1);
+                retry.wait().await;
             }
         }
     };

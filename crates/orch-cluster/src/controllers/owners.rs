@@ -35,6 +35,7 @@ impl Owned<'_> {
                 uid: owner.uid.clone(),
                 controller: true,
                 block_owner_deletion: true,
+                ..OwnerReference::default()
             });
             Some(owners)
         })

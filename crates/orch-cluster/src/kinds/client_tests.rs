@@ -65,10 +65,7 @@ async fn a_pod_lives_by_its_rules() {
     assert_eq!(running.unwrap()["status"]["phase"], "Running");
 
     pods.create(&pod("other")).await.unwrap();
-    let params = ListParams {
-        fields: "spec.nodeName=n1,status.phase=Running".parse().unwrap(),
-        ..ListParams::default()
-    };
+    let params = ListParams::default().fields("spec.nodeName=n1,status.phase=Running".parse().unwrap());
     let list = pods.list(&params).await.unwrap();
     assert_eq!(list.items.len(), 1);
 

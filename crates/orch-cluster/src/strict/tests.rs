@@ -1,3 +1,5 @@
+//! Values that fit their types, and all that is told of those that do not.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

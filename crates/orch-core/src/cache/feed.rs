@@ -5,16 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::task::coop::consume_budget;
+
 use super::state::{Item, Seen, identity};
 use super::{Change, Shared};
 use crate::client::{ApiError, Client, Collection, ListParams, WatchEvent, WatchParams};
+use crate::delays::Delays;
 use crate::object::{Document, DocumentError, FieldSelector, ObjectKey, Selector};
 use crate::store::Revision;
 
 /// How many objects are listed at once.
 const PAGE: usize = 1_000;
-/// How long to wait before trying again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+/// How long to wait before trying again.
+const RETRY: Delays = Delays::new(Duration::from_millis(50), Duration::from_secs(10));
 
 pub(super) struct Feed<V> {
     pub(super) client: Client,
@@ -26,7 +29,7 @@ pub(super) struct Feed<V> {
 
 impl<V: Send + Sync + 'static> Feed<V> {
     pub(super) async fn run(self) {
-        let mut delay = RETRY.0;
+        let mut retry = RETRY;
         // The first list may be of the past, for the watch goes on from there. Later ones must not: a view that has been
         // seen does not go back.
         let mut first = true;
@@ -34,7 +37,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
             let filled = self.fill(first).await;
             first &= filled.is_err();
             let error = match filled {
-                Ok(revision) => self.follow(revision, &mut delay).await,
+                Ok(revision) => self.follow(revision, &mut retry).await,
                 Err(error) => error,
             };
             if matches!(error, ApiError::Expired(_)) {
@@ -43,8 +46,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 tracing::warn!(kind = %self.shared.resource.kind, %error, "listing failed, trying again");
             }
             // Also when expired: a watcher too slow for the load does not add to it at once.
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(RETRY.1);
+            retry.wait().await;
         }
     }
 
@@ -86,7 +88,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
     ///
     /// A change that came resets how long the next failure is waited for; a list alone does not, or a watch that
     /// expires at once would have everything listed again and again.
-    async fn follow(&self, mut revision: Revision, delay: &mut Duration) -> ApiError {
+    async fn follow(&self, mut revision: Revision, retry: &mut Delays) -> ApiError {
         loop {
             let params = WatchParams {
                 labels: self.labels.clone(),
@@ -97,7 +99,9 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 Ok(mut watch) => loop {
                     match watch.next().await {
                         Some(Ok(batch)) => {
-                            *delay = RETRY.0;
+                            // A watch may have changes without a gap, and the thread other tasks.
+                            consume_budget().await;
+                            retry.reset();
                             revision = batch.revision;
                             let changes = batch.events.iter().map(|event| match event {
                                 WatchEvent::Added(document) | WatchEvent::Modified(document) => {
@@ -116,8 +120,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
             match error {
                 ApiError::Unavailable(_) => {
                     tracing::warn!(kind = %self.shared.resource.kind, %error, "watching failed, trying again");
-                    tokio::time::sleep(*delay).await;
-                    *delay = (*delay * 2).min(RETRY.1);
+                    retry.wait().await;
                 }
                 error => return error,
             }

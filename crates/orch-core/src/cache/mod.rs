@@ -211,6 +211,41 @@ impl<V: Send + Sync + 'static> Cache<V> {
             .await;
     }
 
+    /// Waits until the view has been filled and `done` holds of it, which is asked again after each change: what waits for
+    /// a controller's work, in a test or a program.
+    ///
+    /// It is asked between changes and may find several at once; one that is undone at once may be missed. Bound the
+    /// wait with [`tokio::time::timeout`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use orch_core::client::Client;
+    /// # use orch_core::object::{Object, ObjectMeta};
+    /// # #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, Object)]
+    /// # #[object(group = "example.com", kind = "Cat")]
+    /// # struct Cat { metadata: ObjectMeta, colour: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), orch_core::client::ApiError> {
+    /// # let client = Client::new(Arc::new(orch_core::store::MemoryStore::new()));
+    /// use orch_core::cache::Cache;
+    ///
+    /// let cats = Cache::<Cat>::builder(&client).start();
+    /// # let grey = client.clone();
+    /// # tokio::spawn(async move {
+    /// #     let cat = Cat { metadata: ObjectMeta::named("tom"), colour: "grey".into() };
+    /// #     grey.api("default").create(&cat).await
+    /// # });
+    /// cats.until(|cats| cats.list().iter().any(|cat| cat.colour == "grey")).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn until(&self, mut done: impl FnMut(&Self) -> bool) {
+        let mut seen = self.0.shared.revision.subscribe();
+        self.synced().await;
+        // What changes from here on is told; the sender lives in what this very handle keeps alive.
+        while !done(self) && seen.changed().await.is_ok() {}
+    }
+
     /// The newest revision the view is known to reflect; none until it has been filled.
     pub fn revision(&self) -> Option<Revision> {
         *self.0.shared.revision.borrow()

@@ -28,7 +28,8 @@ pub(super) type Kept = Mutex<Vec<Arc<dyn Any + Send + Sync>>>;
 ///
 /// The drop never waits, and may come from within a handler. A call that is under way on another thread still
 /// ends after it.
-#[must_use = "the handler is called only until this is dropped; `keep` leaves it with the cache"]
+#[must_use = "the handler is called only until this is dropped, which `let _ =` does at once: bind it to a name, or \
+              `keep` it with the cache"]
 pub struct Subscription {
     handler: Arc<dyn Any + Send + Sync>,
     kept: Weak<Kept>,

@@ -10,7 +10,10 @@ use serde_json::json;
 use super::*;
 use crate::client::{DeleteParams, Patch};
 use crate::object::Scope;
-use crate::store::{MemoryStore, Store};
+use crate::store::{
+    CommitError, Committed, Entry, Key, ListOptions, MemoryStore, Page, Prefix, Read, ReadError, Store, Txn,
+    Watch, WatchError,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cat {
@@ -136,7 +139,7 @@ async fn a_handler_hears_of_each_object_once_and_in_order_however_late_it_comes(
 
 #[tokio::test(start_paused = true)]
 async fn a_cache_that_lost_its_place_lists_anew() {
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(Counting::default());
     let client = Client::new(store.clone());
     let api = client.api::<Cat>("default");
     for n in 0..5 {
@@ -144,6 +147,7 @@ async fn a_cache_that_lost_its_place_lists_anew() {
     }
     let cats = by_colour(&client);
     cats.synced().await;
+    assert_eq!(*store.lists.lock(), 1);
     // All without letting the cache's task run: the store forgets what the cache has not seen.
     for n in 0..5 {
         api.delete(&format!("cat-{n}"), &DeleteParams::now())
@@ -159,8 +163,63 @@ async fn a_cache_that_lost_its_place_lists_anew() {
         .unwrap();
     store.compact(last).await.unwrap();
     cats.wait_for(last).await;
+    assert_eq!(*store.lists.lock(), 2, "what it missed cannot be had by watching");
     assert_eq!(names(&cats.list()), ["last"]);
     assert!(cats.by_index("colour", "grey").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_view_to_show_something_sees_it_when_it_does() {
+    let client = Client::new(Arc::new(MemoryStore::new()));
+    let api = client.api::<Cat>("default");
+    let cats = by_colour(&client);
+    let waiting = |count: usize| {
+        let cats = cats.clone();
+        tokio::spawn(async move { cats.until(|cats| cats.len() == count).await })
+    };
+    let (none, two) = (waiting(0), waiting(2));
+    none.await.unwrap();
+    api.create(&cat("tom", "grey")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!two.is_finished());
+    api.create(&cat("felix", "grey")).await.unwrap();
+    two.await.unwrap();
+    waiting(2).await.unwrap();
+}
+
+/// A store that counts how often it is listed.
+#[derive(Default)]
+struct Counting {
+    inner: MemoryStore,
+    lists: Mutex<usize>,
+}
+
+#[async_trait::async_trait]
+impl Store for Counting {
+    async fn get(&self, key: &Key) -> Result<Read<Option<Entry>>, ReadError> {
+        self.inner.get(key).await
+    }
+
+    async fn list(&self, prefix: &Prefix, options: ListOptions) -> Result<Page, ReadError> {
+        *self.lists.lock() += 1;
+        self.inner.list(prefix, options).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
+        self.inner.commit(txn).await
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
+        self.inner.watch(prefix, after).await
+    }
+
+    async fn compact(&self, through: Revision) -> Result<(), ReadError> {
+        self.inner.compact(through).await
+    }
+
+    async fn revision(&self) -> Result<Revision, ReadError> {
+        self.inner.revision().await
+    }
 }
 
 #[tokio::test]

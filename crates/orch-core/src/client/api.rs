@@ -120,11 +120,19 @@ impl<K: Object> Api<K> {
     }
 
     /// Reads one object.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ApiError::NotFound), [`Decode`](ApiError::Decode) if it does not fit the type, [`Unavailable`](ApiError::Unavailable).
     pub async fn get(&self, name: &str) -> Result<K, ApiError> {
         self.decode(&self.client.backend.get(&self.target(name)).await?)
     }
 
     /// Reads one object; none if there is no such object.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), but for `NotFound`.
     pub async fn get_opt(&self, name: &str) -> Result<Option<K>, ApiError> {
         match self.get(name).await {
             Ok(object) => Ok(Some(object)),
@@ -134,6 +142,12 @@ impl<K: Object> Api<K> {
     }
 
     /// Lists objects as one snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ApiError::Decode) if one does not fit the type, [`BadRequest`](ApiError::BadRequest) for a field that the kind
+    /// cannot be selected by or a token of no list, [`Expired`](ApiError::Expired) for one whose snapshot is gone: begin anew;
+    /// [`Unavailable`](ApiError::Unavailable).
     pub async fn list(&self, params: &ListParams) -> Result<List<K>, ApiError> {
         let list = self.client.backend.list(&self.collection, params).await?;
         let items = list
@@ -149,11 +163,21 @@ impl<K: Object> Api<K> {
     }
 
     /// Creates an object; a missing name is generated from `generateName`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ApiError::AlreadyExists), [`Invalid`](ApiError::Invalid) with all fields that break the kind's rules,
+    /// [`Forbidden`](ApiError::Forbidden), [`BadRequest`](ApiError::BadRequest) for an object of another kind or namespace. After
+    /// [`Decode`](ApiError::Decode) it was created all the same, after [`Unknown`](ApiError::Unknown) it may have been.
     pub async fn create(&self, object: &K) -> Result<K, ApiError> {
         self.written(self.create_with(object, &WriteParams::default()).await?)
     }
 
     /// [`create`](Self::create) with parameters, returning the document and the warnings.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), but for `Decode`.
     pub async fn create_with(&self, object: &K, params: &WriteParams) -> Result<Written, ApiError> {
         self.client
             .backend
@@ -163,11 +187,19 @@ impl<K: Object> Api<K> {
 
     /// Replaces an object, its status apart. If it carries a resource version and was changed since, that is
     /// [`ApiError::Conflict`].
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ApiError::NotFound), [`Conflict`](ApiError::Conflict), else as [`create`](Self::create).
     pub async fn update(&self, object: &K) -> Result<K, ApiError> {
         self.written(self.write(object, Part::Whole).await?)
     }
 
     /// Replaces an object's status, and nothing else. Conditional like [`update`](Self::update).
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
     pub async fn update_status(&self, object: &K) -> Result<K, ApiError> {
         self.written(self.write(object, Part::Status).await?)
     }
@@ -187,6 +219,10 @@ impl<K: Object> Api<K> {
     /// Sets an object's status, whatever it was, without reading the object first.
     ///
     /// With `uid`, only if the object is still that one. Returns the document as it then is.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](ApiError::Conflict) if it is another by now, else as [`update`](Self::update) but for `Decode`.
     pub async fn put_status(
         &self,
         name: &str,
@@ -207,16 +243,30 @@ impl<K: Object> Api<K> {
     }
 
     /// Changes an object, its status apart.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRequest`](ApiError::BadRequest) for a patch that cannot be applied, [`Invalid`](ApiError::Invalid) for what it leads
+    /// to, else as [`update`](Self::update). After [`Decode`](ApiError::Decode) the patch stands: of a kind without rules it may
+    /// have left what does not fit the type, and only another patch takes it back.
     pub async fn patch(&self, name: &str, patch: &Patch) -> Result<K, ApiError> {
         self.written(self.patch_part(name, Part::Whole, patch).await?)
     }
 
     /// Changes an object's status, and nothing else: the patch is of the whole object.
+    ///
+    /// # Errors
+    ///
+    /// As [`patch`](Self::patch).
     pub async fn patch_status(&self, name: &str, patch: &Patch) -> Result<K, ApiError> {
         self.written(self.patch_part(name, Part::Status, patch).await?)
     }
 
     /// Changes part of an object; returns the document and the warnings.
+    ///
+    /// # Errors
+    ///
+    /// As [`patch`](Self::patch), but for `Decode`.
     pub async fn patch_part(&self, name: &str, part: Part<'_>, patch: &Patch) -> Result<Written, ApiError> {
         self.client
             .backend
@@ -225,12 +275,23 @@ impl<K: Object> Api<K> {
     }
 
     /// Deletes an object, now or, if it has a grace period or finalizers, in time.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ApiError::NotFound), [`Conflict`](ApiError::Conflict) if a precondition does not hold,
+    /// [`Forbidden`](ApiError::Forbidden), [`Unavailable`](ApiError::Unavailable), [`Unknown`](ApiError::Unknown).
     pub async fn delete(&self, name: &str, params: &DeleteParams) -> Result<Deleted, ApiError> {
         self.client.backend.delete(&self.target(name), params).await
     }
 
     /// Streams changes to objects, one by one. For a local copy kept current use a
     /// [`Cache`](crate::cache::Cache), which also resumes.
+    ///
+    /// # Errors
+    ///
+    /// [`Expired`](ApiError::Expired) if what it begins after is forgotten, at once or, of a watcher that is too slow, in the
+    /// stream as its last item: list again. An object that does not fit the type is an item
+    /// [`Decode`](ApiError::Decode), and the stream goes on.
     pub async fn watch(
         &self,
         params: &WatchParams,

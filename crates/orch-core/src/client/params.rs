@@ -5,6 +5,7 @@ use crate::store::Revision;
 
 /// Which objects to list, and how many at a time.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ListParams {
     /// Only objects whose labels match.
     pub labels: Selector,
@@ -47,10 +48,18 @@ impl ListParams {
         self.may_be_stale = true;
         self
     }
+
+    /// Goes on where the page that gave this token ended; from the start if it gave none.
+    #[must_use]
+    pub fn continue_token(mut self, token: impl Into<Option<String>>) -> Self {
+        self.continue_token = token.into();
+        self
+    }
 }
 
 /// Which changes to watch.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct WatchParams {
     /// Only objects whose labels match; one that stops matching is reported as deleted.
     pub labels: Selector,
@@ -58,6 +67,30 @@ pub struct WatchParams {
     pub fields: FieldSelector,
     /// Changes after this revision: that of a list, or of the last event seen.
     pub after: Revision,
+}
+
+impl WatchParams {
+    /// Changes after this revision.
+    pub fn after(revision: Revision) -> Self {
+        Self {
+            after: revision,
+            ..Self::default()
+        }
+    }
+
+    /// Only objects whose labels match.
+    #[must_use]
+    pub fn labels(mut self, selector: Selector) -> Self {
+        self.labels = selector;
+        self
+    }
+
+    /// Only objects whose fields match.
+    #[must_use]
+    pub fn fields(mut self, selector: FieldSelector) -> Self {
+        self.fields = selector;
+        self
+    }
 }
 
 /// How to write.
@@ -94,6 +127,7 @@ pub enum Propagation {
 
 /// How to delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeleteParams {
     /// How long the object may take to end in peace, in seconds; none: the kind's default.
     pub grace_period_seconds: Option<u64>,
@@ -116,10 +150,31 @@ impl DeleteParams {
         }
     }
 
+    /// With so many seconds to end in peace.
+    #[must_use]
+    pub fn grace_period_seconds(mut self, seconds: u64) -> Self {
+        self.grace_period_seconds = Some(seconds);
+        self
+    }
+
     /// Only if the object has this uid.
     #[must_use]
     pub fn uid(mut self, uid: impl Into<String>) -> Self {
         self.uid = Some(uid.into());
+        self
+    }
+
+    /// Only if the object was last written then.
+    #[must_use]
+    pub fn resource_version(mut self, revision: Revision) -> Self {
+        self.resource_version = Some(revision);
+        self
+    }
+
+    /// Whether to go through all checks and then delete nothing.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
         self
     }
 

@@ -165,18 +165,19 @@ impl Candidate {
 
     /// Takes the lease, leads for as long as it can be renewed, and returns when it is lost.
     async fn reign(&mut self, reign: &watch::Sender<Option<Reign>>) {
-        let Some(fence) = self.acquire().await else { return };
+        let (fence, mut asked) = self.acquire().await;
         self.reigns += 1;
         let number = self.reigns;
         let (lease, holder) = (&self.election.name, &self.election.identity);
         tracing::info!(lease, holder, "leading");
         reign.send_replace(Some(Reign { number, fence }));
-        let mut renewed = Instant::now();
+        // Others count from when the lease was written, which is after it was asked for.
+        let mut renewed = asked;
         loop {
-            tokio::time::sleep(self.election.retry_period).await;
+            // From then too: much of the lease's time may be gone already.
+            tokio::time::sleep_until(asked + self.election.retry_period).await;
             let deadline = renewed + self.election.renew_deadline;
-            // Others count from when it was written, which is after it is asked for.
-            let asked = Instant::now();
+            asked = Instant::now();
             match tokio::time::timeout_at(deadline, self.renew()).await {
                 Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => break,
@@ -194,11 +195,13 @@ impl Candidate {
         reign.send_replace(None);
     }
 
-    /// Waits until the lease is this candidate's and the fence is raised.
-    async fn acquire(&mut self) -> Option<Option<Fence>> {
+    /// Waits until the lease is this candidate's and the fence is raised; with it, when the lease was asked for.
+    async fn acquire(&mut self) -> (Option<Fence>, Instant) {
         loop {
             match self.try_acquire().await {
-                Ok(Some(fence)) => return Some(fence),
+                // Where raising the fence took that long, the lease may be another's by now.
+                Ok(Some((_, asked))) if asked.elapsed() >= self.election.renew_deadline => continue,
+                Ok(Some(taken)) => return taken,
                 Ok(None) => {}
                 Err(error) => tracing::debug!(lease = self.election.name, %error, "could not take the lease"),
             }
@@ -206,7 +209,7 @@ impl Candidate {
         }
     }
 
-    async fn try_acquire(&mut self) -> Result<Option<Option<Fence>>, ApiError> {
+    async fn try_acquire(&mut self) -> Result<Option<(Option<Fence>, Instant)>, ApiError> {
         let client = self.client.clone();
         let fences = client.backend().fences();
         // Read before the lease is taken: if another takes the lease and raises the fence after this, raising
@@ -215,16 +218,17 @@ impl Candidate {
             Some(fences) => fences.read_fence(&self.fence_name()).await?,
             None => Revision::ZERO,
         };
+        let asked = Instant::now();
         if !self.try_take().await? {
             return Ok(None);
         }
         let Some(fences) = fences else {
-            return Ok(Some(None));
+            return Ok(Some((None, asked)));
         };
         let raised = fences
             .raise_fence(&self.fence_name(), &self.election.identity, seen_fence)
             .await?;
-        Ok(raised.map(Some))
+        Ok(raised.map(|fence| (Some(fence), asked)))
     }
 
     fn fence_name(&self) -> String {

@@ -45,7 +45,9 @@ pub type ReconcileError = Box<dyn std::error::Error + Send + Sync>;
 /// | `Err(error)` | called again after a backoff that doubles with each failure in a row |
 ///
 /// A call can be killed between any two awaits and the object reconciled again, here or elsewhere: make every
-/// step one that may be repeated. The object comes from a cache and may be a little old; an update with its
+/// step one that may be repeated. What a reconcile writes to its own object, the status included, is a change like
+/// any other, and wakes it once more; a write that changes nothing makes no revision and wakes nobody. So a reconciler that
+/// writes what it finds to be so comes to rest, and one that writes the time does not. The object comes from a cache and may be a little old; an update with its
 /// resource version is refused if it is ([`ApiError::Conflict`](crate::client::ApiError::Conflict)), which is
 /// a fine error to return.
 ///

@@ -85,6 +85,10 @@ pub enum DocumentError {
 
 impl Document {
     /// Reads an object as a client sends it.
+    ///
+    /// # Errors
+    ///
+    /// Text that is no JSON object, too long or too deep; metadata, `apiVersion` or `kind` that is missing or of another type.
     pub fn parse(json: Bytes) -> Result<Self, DocumentError> {
         let document = Self::scan(json)?;
         if document.0.meta.resource_version.is_none() {
@@ -95,6 +99,10 @@ impl Document {
     }
 
     /// Reads an object from the store's bytes, last written at `revision`.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
     pub fn from_stored(json: Bytes, revision: Revision) -> Result<Self, DocumentError> {
         Ok(Self::scan(json)?.at(revision))
     }
@@ -108,11 +116,19 @@ impl Document {
     }
 
     /// Reads an object from a JSON map.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
     pub fn from_raw(object: &RawObject) -> Result<Self, DocumentError> {
         Self::parse(serde_json::to_vec(object)?.into())
     }
 
     /// The document of a typed object.
+    ///
+    /// # Errors
+    ///
+    /// A value that serde cannot write as a JSON object; else as [`parse`](Self::parse).
     pub fn from_object<K: Object>(object: &K) -> Result<Self, DocumentError> {
         Self::from_raw(&raw_object(object)?)
     }
@@ -243,6 +259,10 @@ impl Document {
     }
 
     /// Decodes it into a Rust type, with its resource version.
+    ///
+    /// # Errors
+    ///
+    /// Names the first field that does not fit the type.
     pub fn decode<K: Object>(&self) -> Result<K, DocumentError> {
         Ok(serde_json::from_slice(&self.to_json())?)
     }
@@ -261,6 +281,10 @@ impl Document {
     /// assert!(Arc::ptr_eq(&one, &other));
     /// # Ok::<(), orch_core::object::DocumentError>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
     pub fn typed<K: Object>(&self) -> Result<Arc<K>, DocumentError> {
         self.0.typed.get_or_try(|| self.decode())
     }
@@ -271,6 +295,10 @@ impl Document {
     }
 
     /// The whole object as a JSON map, with its resource version.
+    ///
+    /// # Errors
+    ///
+    /// None for what was stored through a client, which looks at depth and form before it writes.
     pub fn to_raw(&self) -> Result<RawObject, DocumentError> {
         Ok(serde_json::from_slice(&self.to_json())?)
     }

@@ -135,6 +135,7 @@ fn owner_from_kubernetes(owner: &k8s::OwnerReference) -> OwnerReference {
         uid: owner.uid.clone(),
         controller: owner.controller.unwrap_or_default(),
         block_owner_deletion: owner.block_owner_deletion.unwrap_or_default(),
+        other: Map::new(),
     }
 }
 

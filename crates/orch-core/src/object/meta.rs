@@ -109,6 +109,9 @@ pub struct OwnerReference {
     /// Whether a foreground deletion of the owner waits for it.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
     pub block_owner_deletion: bool,
+    /// What else a writer sent, kept as it was.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// Reads an explicit null as unset, which is how Go's writers leave fields out.
@@ -150,5 +153,21 @@ mod resource_version {
                 ))
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_does_not_know_is_kept_with_owners_too() {
+        let json = serde_json::json!({
+            "name": "kit",
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Cat", "name": "tom", "uid": "1", "since": {"year": 3}}],
+            "managedFields": [],
+        });
+        let meta: ObjectMeta = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&meta).unwrap(), json);
     }
 }

@@ -227,11 +227,9 @@ impl Work<'_> {
 
     async fn delete(&self, set: &ReplicaSet) -> Result<Revision, ApiError> {
         let meta = &set.metadata;
-        let params = DeleteParams {
-            resource_version: set.metadata().resource_version,
-            uid: meta.uid.clone(),
-            ..DeleteParams::default()
-        };
+        let mut params = DeleteParams::default();
+        params.resource_version = set.metadata().resource_version;
+        params.uid.clone_from(&meta.uid);
         let api = self.client.api::<ReplicaSet>(self.namespace);
         match api
             .delete(meta.name.as_deref().unwrap_or_default(), &params)

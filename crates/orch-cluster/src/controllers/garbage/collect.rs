@@ -273,15 +273,13 @@ impl Shared {
     /// Deletes what it was decided on: that object, unchanged since.
     async fn delete(&self, uid: &Uid, propagation: Propagation) -> Result<(), ApiError> {
         let Some(item) = self.item(uid) else { return Ok(()) };
-        let params = DeleteParams {
-            uid: Some(item.uid.to_string()),
-            resource_version: Some(item.revision),
-            propagation: match propagation {
-                // The object's own finalizers may say otherwise.
-                Propagation::Background => None,
-                Propagation::Foreground => Some(Policy::Foreground),
-            },
-            ..DeleteParams::default()
+        let params = DeleteParams::default()
+            .uid(&*item.uid)
+            .resource_version(item.revision);
+        let params = match propagation {
+            // The object's own finalizers may say otherwise.
+            Propagation::Background => params,
+            Propagation::Foreground => params.propagation(Policy::Foreground),
         };
         let (namespace, name) = (item.key.namespace(), item.key.name());
         tracing::debug!(kind = %item.resource.kind, namespace, name, "owned by nothing that exists, deleting");

@@ -32,8 +32,8 @@ fn owner(uid: &str, block: bool) -> OwnerReference {
         kind: "Thing".to_owned(),
         name: uid.to_owned(),
         uid: uid.to_owned(),
-        controller: false,
         block_owner_deletion: block,
+        ..OwnerReference::default()
     }
 }
 

@@ -113,8 +113,8 @@ async fn what_is_orphaned_is_kept_also_of_a_kind_the_collector_has_not_seen() {
             kind: "ConfigMap".to_owned(),
             name: "owner".to_owned(),
             uid: owner.metadata.uid.unwrap(),
-            controller: false,
             block_owner_deletion: block,
+            ..OwnerReference::default()
         }];
         metadata.finalizers = vec!["example.com/hold".to_owned()];
         backups.create(&Backup { metadata }).await.unwrap();
@@ -228,8 +228,7 @@ async fn a_kind_that_only_the_store_knows_is_collected_and_goes_with_its_namespa
         kind: "ConfigMap".to_owned(),
         name: "owner".to_owned(),
         uid: owner.metadata.uid.unwrap(),
-        controller: false,
-        block_owner_deletion: false,
+        ..OwnerReference::default()
     }];
     before
         .api::<Backup>("default")

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::raw::bad;
-use super::{Failure, LocalBackend, store_key, subject};
+use super::{ATTEMPTS, Failure, LocalBackend, store_key, subject};
 use crate::client::error::MODIFIED;
 use crate::client::{ApiError, DeleteParams, Deleted, Kind, Propagation, Target, WriteParams};
 use crate::object::{Document, ObjectMeta};
@@ -13,25 +13,18 @@ use crate::time;
 /// Kubernetes' names for the finalizers that the garbage collector serves.
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
-/// How often a delete is tried against other writers.
-const ATTEMPTS: usize = 32;
 /// The longest grace period, some three years: enough for anything, and no overflow.
 const LONGEST_GRACE_SECONDS: u64 = 100_000_000;
 
 impl LocalBackend {
     pub(super) async fn remove(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError> {
-        let kind = self.kind(&target.resource);
-        for _ in 0..ATTEMPTS {
-            let old = self.read(target).await?;
+        let kind = &*self.kind(&target.resource);
+        self.rewrite(target, ATTEMPTS, |old| async move {
             check_preconditions(target, params, &old)?;
             self.admit_delete(target, &old, params.dry_run).await?;
-            match self.remove_once(&kind, target, &old, params).await {
-                Ok(deleted) => return Ok(deleted),
-                Err(Failure::Raced) => {}
-                Err(Failure::Api(error)) => return Err(error),
-            }
-        }
-        Err(ApiError::stale(subject(target)))
+            self.remove_once(kind, target, &old, params).await
+        })
+        .await
     }
 
     async fn remove_once(
@@ -52,11 +45,10 @@ impl LocalBackend {
                 .min(LONGEST_GRACE_SECONDS),
         };
         let meta = deleting(old.meta(), grace, params.propagation, time::now());
-        let api = |error| Failure::Api(bad(error));
         if meta == *old.meta() {
             return Ok(Deleted::Pending(old.clone()));
         }
-        let document = old.with_meta(meta).map_err(api)?;
+        let document = old.with_meta(meta).map_err(bad)?;
         if self.is_finished(kind, &document) {
             if params.dry_run {
                 return Ok(Deleted::Gone(document));

@@ -1,6 +1,7 @@
 //! Documents decoded lately, so that what was just written is not decoded again by everybody who reads it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -9,18 +10,34 @@ use crate::store::{Entry, Key, Revision};
 
 /// How many are kept: a power of two, each key in one place of its own.
 const PLACES: usize = 4096;
-/// Longer documents are not kept, which bounds all of them to 16 MiB of JSON. What was decoded of one is held with it,
-/// up to seven times as much.
+/// Longer documents are not kept.
 const LONGEST: usize = 4 << 10;
+/// What all that are kept may [weigh](weight).
+const HEAVIEST: usize = 32 << 20;
 
-/// The newest documents by key, each kept until another key takes its place.
+/// What a value of so many bytes may come to in memory, in bytes: its JSON, and with it the metadata and whatever type
+/// was decoded of it, which measured up to seven times as much for a pod.
+pub(super) fn weight(json: usize) -> usize {
+    8 * json
+}
+
+/// The newest documents by key, each kept until another key takes its place, or they become too heavy.
 ///
 /// A key's revision says all about its content, so what is found here is never out of date.
-pub(super) struct Documents(Box<[Mutex<Option<(Key, Document)>>]>);
+pub(super) struct Documents {
+    places: Box<[Mutex<Option<(Key, Document)>>]>,
+    weight: AtomicUsize,
+    /// The place that is cleared next.
+    hand: AtomicUsize,
+}
 
 impl Documents {
     pub(super) fn new() -> Self {
-        Self((0..PLACES).map(|_| Mutex::new(None)).collect())
+        Self {
+            places: (0..PLACES).map(|_| Mutex::new(None)).collect(),
+            weight: AtomicUsize::new(0),
+            hand: AtomicUsize::new(0),
+        }
     }
 
     /// The document of a store's entry.
@@ -41,8 +58,24 @@ impl Documents {
         let mut place = self.place(&key).lock();
         let is_newer =
             |(kept, other): &(Key, Document)| *kept != key || other.revision() < document.revision();
-        if place.as_ref().is_none_or(is_newer) {
-            *place = Some((key, document.clone()));
+        if !place.as_ref().is_none_or(is_newer) {
+            return;
+        }
+        // Added first: the sum never runs below what is there.
+        self.weight.fetch_add(weight(document.stored().len()), Relaxed);
+        let before = place.replace((key, document.clone()));
+        drop(place);
+        self.let_go(before);
+        while self.weight.load(Relaxed) > HEAVIEST {
+            let hand = self.hand.fetch_add(1, Relaxed) % PLACES;
+            let kept = self.places[hand].lock().take();
+            self.let_go(kept);
+        }
+    }
+
+    fn let_go(&self, kept: Option<(Key, Document)>) {
+        if let Some((_, document)) = kept {
+            self.weight.fetch_sub(weight(document.stored().len()), Relaxed);
         }
     }
 
@@ -56,6 +89,47 @@ impl Documents {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let hash = usize::try_from(hasher.finish() % PLACES as u64).unwrap_or_default();
-        &self.0[hash]
+        &self.places[hash]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_weighs_no_more_than_it_may() {
+        let documents = Documents::new();
+        let keep = |number: usize, bytes: usize| {
+            let name = format!("cat-{number}");
+            let json = format!(
+                r#"{{"apiVersion":"v1","kind":"Cat","metadata":{{"name":"{name}"}},"text":"{}"}}"#,
+                "x".repeat(bytes)
+            );
+            let document = Document::from_stored(json.into(), Revision::new(1)).unwrap();
+            let key = Key::from(name);
+            documents.keep(key.clone(), &document);
+            documents.find(&key, Revision::new(1)).is_some()
+        };
+        assert!((0..10_000).all(|number| keep(number, 3_000)));
+        let kept = || documents.places.iter().filter_map(|place| place.lock().clone());
+        let weighs = || {
+            kept()
+                .map(|(_, document)| weight(document.stored().len()))
+                .sum::<usize>()
+        };
+        assert_eq!(weighs(), documents.weight.load(Relaxed));
+        assert!(
+            weighs() <= HEAVIEST && kept().count() > 1_000,
+            "{} {}",
+            weighs(),
+            kept().count()
+        );
+        assert!(
+            (0..10_000).all(|number| keep(number, 10)),
+            "lighter ones take their places"
+        );
+        assert_eq!(weighs(), documents.weight.load(Relaxed));
+        assert!(!keep(0, LONGEST));
     }
 }

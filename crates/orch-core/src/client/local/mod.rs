@@ -104,6 +104,9 @@ struct LocalBackend {
     fence: Option<Fence>,
 }
 
+/// How often a write that no resource version makes conditional is tried against other writers.
+const ATTEMPTS: usize = 32;
+
 /// Where the objects of all kinds lie in the store.
 const REGISTRY: &str = "registry/";
 
@@ -150,6 +153,26 @@ impl LocalBackend {
         document
     }
 
+    /// Reads an object and writes what comes of it, again with what is there then if another writer came between.
+    async fn rewrite<T, F>(
+        &self,
+        target: &Target,
+        attempts: usize,
+        mut write: impl FnMut(Document) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        for _ in 0..attempts {
+            match write(self.read(target).await?).await {
+                Ok(written) => return Ok(written),
+                Err(Failure::Raced) => {}
+                Err(Failure::Api(error)) => return Err(error),
+            }
+        }
+        Err(ApiError::stale(subject(target)))
+    }
+
     /// Commits for `target`; a compare that fails is [`Failure::Raced`], a fallen fence is an error.
     async fn commit(&self, target: &Target, mut txn: Txn) -> Result<Committed, Failure> {
         if let Some(fence) = &self.fence {
@@ -176,6 +199,12 @@ enum Failure {
     Raced,
     /// Anything else.
     Api(ApiError),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
 }
 
 fn subject(target: &Target) -> ErrorSubject {

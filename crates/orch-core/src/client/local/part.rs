@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::admit::invalid_if_any;
 use super::raw::{bad, field_to_json};
-use super::update::{ATTEMPTS, Expectation};
+use super::update::Expectation;
 use super::{Failure, LocalBackend, subject};
 use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
 use crate::object::{Document, same_json};
@@ -17,19 +17,14 @@ impl LocalBackend {
         target: &Target,
         read: &Expectation,
         params: &WriteParams,
-        make: impl Fn(&Document) -> Result<Bytes, ApiError>,
+        make: impl Fn(&Document) -> Result<Bytes, ApiError> + Sync,
     ) -> Result<Written, ApiError> {
-        for _ in 0..ATTEMPTS {
-            let old = self.read(target).await?;
+        let make = &make;
+        self.rewrite(target, read.attempts(), |old| async move {
             read.check(target, &old)?;
-            match self.replace_status(target, &old, &make(&old)?, params).await {
-                Ok(written) => return Ok(written),
-                Err(Failure::Raced) if read.revision.is_none() => {}
-                Err(Failure::Raced) => break,
-                Err(Failure::Api(error)) => return Err(error),
-            }
-        }
-        Err(ApiError::stale(subject(target)))
+            self.replace_status(target, &old, &make(&old)?, params).await
+        })
+        .await
     }
 
     /// Merges a change into the status, again if another writer comes between.
@@ -66,10 +61,8 @@ impl LocalBackend {
             return Ok(unchanged(old));
         }
         let kind = self.kind(&target.resource);
-        invalid_if_any(target, kind.rules.validate_status(status, old)).map_err(Failure::Api)?;
-        let document = old
-            .with_fields(&[("status", status)])
-            .map_err(|error| Failure::Api(bad(error)))?;
+        invalid_if_any(target, kind.rules.validate_status(status, old))?;
+        let document = old.with_fields(&[("status", status)]).map_err(bad)?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
 
@@ -82,17 +75,11 @@ impl LocalBackend {
         wanted: Wanted<'_>,
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
-        for _ in 0..ATTEMPTS {
-            let old = self.read(target).await?;
+        self.rewrite(target, read.attempts(), |old| async move {
             read.check(target, &old)?;
-            match self.replace_subresource(target, name, &old, wanted, params).await {
-                Ok(written) => return Ok(written),
-                Err(Failure::Raced) if read.revision.is_none() => {}
-                Err(Failure::Raced) => break,
-                Err(Failure::Api(error)) => return Err(error),
-            }
-        }
-        Err(ApiError::stale(subject(target)))
+            self.replace_subresource(target, name, &old, wanted, params).await
+        })
+        .await
     }
 
     /// Replaces what a subresource writes.
@@ -106,16 +93,14 @@ impl LocalBackend {
     ) -> Result<Written, Failure> {
         let kind = self.kind(&target.resource);
         let fields = kind.rules.subresource(name, wanted, old).ok_or_else(|| {
-            Failure::Api(ApiError::BadRequest(format!(
+            ApiError::BadRequest(format!(
                 "{} have no subresource {name:?}",
                 target.resource.group_resource()
-            )))
+            ))
         })?;
-        let fields = fields.map_err(|errors| {
-            Failure::Api(ApiError::Invalid {
-                subject: subject(target),
-                errors,
-            })
+        let fields = fields.map_err(|errors| ApiError::Invalid {
+            subject: subject(target),
+            errors,
         })?;
         let is_as_it_was = |(name, json): &(&str, Vec<u8>)| {
             let was = old.field(name).unwrap_or("null");
@@ -125,9 +110,7 @@ impl LocalBackend {
             return Ok(unchanged(old));
         }
         let fields: Vec<_> = fields.iter().map(|(name, json)| (*name, &json[..])).collect();
-        let document = old
-            .with_fields(&fields)
-            .map_err(|error| Failure::Api(bad(error)))?;
+        let document = old.with_fields(&fields).map_err(bad)?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
 }

@@ -4,14 +4,11 @@ use serde_json::{Map, Value};
 
 use super::admit::invalid_if_any;
 use super::raw::{KEPT, bad, check_names, field_to_json, identify, metadata, object_to_json, text};
-use super::{Failure, LocalBackend, store_key, subject};
+use super::{ATTEMPTS, Failure, LocalBackend, store_key, subject};
 use crate::client::error::MODIFIED;
 use crate::client::{ApiError, Kind, Operation, Part, Patch, Target, Wanted, WriteParams, Written};
 use crate::object::{Document, FieldError, FieldPath, RawObject};
 use crate::store::{Revision, Txn};
-
-/// How often a write that no resource version makes conditional is tried against other writers.
-pub(super) const ATTEMPTS: usize = 32;
 
 impl LocalBackend {
     pub(super) async fn write_update(
@@ -39,24 +36,19 @@ impl LocalBackend {
             }
         }
         identify(target, &mut object)?;
-        let kind = self.kind(&target.resource);
-        for _ in 0..ATTEMPTS {
-            let old = self.read(target).await?;
-            read.check(target, &old)?;
+        let (kind, read) = (&*self.kind(&target.resource), &read);
+        self.rewrite(target, read.attempts(), |old| {
             // An unconditional write may have to be tried again.
-            let new = if read.revision.is_some() {
-                std::mem::take(&mut object)
-            } else {
-                object.clone()
+            let new = match read.attempts() {
+                1 => std::mem::take(&mut object),
+                _ => object.clone(),
             };
-            match self.replace(&kind, target, &old, new, params).await {
-                Ok(written) => return Ok(written),
-                Err(Failure::Raced) if read.revision.is_none() => {}
-                Err(Failure::Raced) => return Err(ApiError::stale(subject(target))),
-                Err(Failure::Api(error)) => return Err(error),
+            async move {
+                read.check(target, &old)?;
+                self.replace(kind, target, &old, new, params).await
             }
-        }
-        Err(ApiError::stale(subject(target)))
+        })
+        .await
     }
 
     pub(super) async fn write_patch(
@@ -85,15 +77,14 @@ impl LocalBackend {
                 }
             }
         }
-        let kind = self.kind(&target.resource);
-        for _ in 0..ATTEMPTS {
-            let old = self.read(target).await?;
+        let kind = &*self.kind(&target.resource);
+        self.rewrite(target, ATTEMPTS, |old| async move {
             let mut new = patch.apply(old.to_raw().map_err(bad)?, || subject(target))?;
             // The patched object carries the version that was read unless the patch names one.
             Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, &old)?;
             identify(target, &mut new)?;
-            let outcome = match part {
-                Part::Whole => self.replace(&kind, target, &old, new, params).await,
+            match part {
+                Part::Whole => self.replace(kind, target, &old, new, params).await,
                 Part::Status => {
                     let status = field_to_json("status", new.get("status").unwrap_or(&Value::Null))?;
                     self.replace_status(target, &old, &status, params).await
@@ -102,14 +93,9 @@ impl LocalBackend {
                     self.replace_subresource(target, name, &old, Wanted::Whole(&new), params)
                         .await
                 }
-            };
-            match outcome {
-                Ok(written) => return Ok(written),
-                Err(Failure::Raced) => {}
-                Err(Failure::Api(error)) => return Err(error),
             }
-        }
-        Err(ApiError::stale(subject(target)))
+        })
+        .await
     }
 
     /// Replaces an object, its status apart.
@@ -121,11 +107,10 @@ impl LocalBackend {
         mut new: RawObject,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
-        let api = Failure::Api;
-        let mut old_raw = old.to_raw().map_err(|e| api(bad(e)))?;
-        let old_meta = metadata(&mut old_raw).map_err(api)?;
+        let mut old_raw = old.to_raw().map_err(bad)?;
+        let old_meta = metadata(&mut old_raw)?;
         old_meta.remove("resourceVersion");
-        let meta = metadata(&mut new).map_err(api)?;
+        let meta = metadata(&mut new)?;
         meta.remove("resourceVersion");
         for field in KEPT {
             match old_meta.get(field) {
@@ -144,27 +129,24 @@ impl LocalBackend {
         kind.rules.prepare_update(&mut new, &old_raw);
         kind.rules.default(&mut new);
         let mut admission = self.admission(Operation::Update, target, Some(old), params);
-        if admission.mutate(&mut new).await.map_err(api)? {
+        if admission.mutate(&mut new).await? {
             kind.rules.default(&mut new);
         }
         if desired_differs(&new, &old_raw) {
             let generation = old.meta().generation + 1;
-            metadata(&mut new)
-                .map_err(api)?
-                .insert("generation".to_owned(), generation.into());
+            metadata(&mut new)?.insert("generation".to_owned(), generation.into());
         }
         let is_as_it_was = new == old_raw;
         let document = if is_as_it_was {
             old.clone()
         } else {
-            let json = object_to_json(&new).map_err(api)?;
-            Document::from_stored(json, old.revision()).map_err(|e| api(bad(e)))?
+            Document::from_stored(object_to_json(&new)?, old.revision()).map_err(bad)?
         };
         let mut errors = kind.rules.validate_metadata(document.meta());
         errors.extend(kind.rules.validate_update(&document, old));
         errors.extend(check_finalizers(&document, old));
-        invalid_if_any(target, errors).map_err(api)?;
-        admission.validate(&mut new).await.map_err(api)?;
+        invalid_if_any(target, errors)?;
+        admission.validate(&mut new).await?;
         let mut warnings = admission.warnings;
         warnings.extend(kind.rules.warnings(&new));
         if is_as_it_was {
@@ -213,6 +195,11 @@ pub(super) struct Expectation {
 }
 
 impl Expectation {
+    /// How often a write on this assumption may be tried: what was read is what the writer saw, or it was not.
+    pub(super) fn attempts(&self) -> usize {
+        if self.revision.is_some() { 1 } else { ATTEMPTS }
+    }
+
     pub(super) fn of(meta: Option<&Map<String, Value>>) -> Result<Self, ApiError> {
         let field = |name| {
             meta.and_then(|meta| text(meta, name))

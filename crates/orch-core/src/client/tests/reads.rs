@@ -119,8 +119,10 @@ async fn an_object_that_cannot_be_read_is_left_out_of_lists_and_told_of_by_get()
     let txn = crate::store::Txn::new().create(key, json);
     crate::store::Store::commit(&*store, txn).await.unwrap();
     for page in [None, Some(1)] {
-        let mut params = ListParams::default();
-        params.limit = page;
+        let mut params = ListParams {
+            limit: page,
+            ..ListParams::default()
+        };
         let mut found = Vec::new();
         loop {
             let list = cats.list(&params).await.unwrap();

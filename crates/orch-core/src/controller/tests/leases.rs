@@ -1,6 +1,10 @@
 //! Of several candidates one leads.
 
 use super::*;
+use crate::store::{
+    CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
+    Watch, WatchError,
+};
 
 struct Dutiful(Arc<AtomicU32>);
 
@@ -162,4 +166,92 @@ async fn what_others_keep_with_a_lease_survives_its_whole_course() {
     let mut second = Leadership::campaign(client.clone(), Election::new("default", "cats", "two"));
     second.won().await;
     assert_eq!(kept("taken").await.lease_transitions, Some(1));
+}
+
+/// A store that takes its time to raise a fence, and for nothing else.
+struct SlowFences(MemoryStore, Duration);
+
+#[async_trait]
+impl Store for SlowFences {
+    async fn get(&self, key: &Key) -> Result<Read<Option<Entry>>, ReadError> {
+        self.0.get(key).await
+    }
+
+    async fn list(&self, prefix: &Prefix, options: ListOptions) -> Result<Page, ReadError> {
+        self.0.list(prefix, options).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
+        // Writes behind a fence compare it with others.
+        if let [only] = &txn.compares[..]
+            && only.key.as_ref().starts_with(b"fence/")
+        {
+            tokio::time::sleep(self.1).await;
+        }
+        self.0.commit(txn).await
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
+        self.0.watch(prefix, after).await
+    }
+
+    async fn compact(&self, through: Revision) -> Result<(), ReadError> {
+        self.0.compact(through).await
+    }
+
+    async fn revision(&self) -> Result<Revision, ReadError> {
+        self.0.revision().await
+    }
+}
+
+fn slow_to_fence(seconds: u64) -> Client {
+    Client::new(Arc::new(SlowFences(
+        MemoryStore::new(),
+        Duration::from_secs(seconds),
+    )))
+}
+
+async fn holder(client: &Client) -> Option<String> {
+    let lease = client.api::<Lease>("default").get("cats").await.unwrap();
+    lease.spec.holder_identity
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_resigns_in_the_middle_of_taking_the_lease_gives_it_back() {
+    let client = slow_to_fence(3_600);
+    let candidate = Leadership::campaign(client.clone(), Election::new("default", "cats", "one"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(holder(&client).await.as_deref(), Some("one"));
+    assert!(!candidate.is_leader(), "its fence is not raised yet");
+    tokio::time::timeout(Duration::from_secs(5), candidate.resign())
+        .await
+        .unwrap();
+    assert_eq!(holder(&client).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_counts_from_when_it_was_asked_for_however_long_the_fence_takes() {
+    // Eight seconds of ten are gone when it leads, so it renews at once.
+    let client = slow_to_fence(8);
+    let began = Instant::now();
+    let mut leader = Leadership::campaign(client.clone(), Election::new("default", "cats", "one"));
+    leader.won().await;
+    let won = began.elapsed();
+    assert!(
+        won >= Duration::from_secs(8) && won < Duration::from_secs(9),
+        "{won:?}"
+    );
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let lease = client.api::<Lease>("default").get("cats").await.unwrap();
+    let spec = lease.spec;
+    let renewed = spec
+        .renew_time
+        .unwrap()
+        .duration_since(spec.acquire_time.unwrap());
+    assert!(renewed.as_secs() == 8 && leader.is_leader(), "{renewed:?}");
+
+    // Beyond that the lease may be another's, so it does not lead.
+    let mut late = Leadership::campaign(slow_to_fence(11), Election::new("default", "cats", "one"));
+    let led = tokio::time::timeout(Duration::from_secs(120), late.won()).await;
+    assert!(led.is_err());
 }

@@ -1,3 +1,5 @@
+//! Paths and errors read as Kubernetes writes them.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Quantities read, compute and print as Kubernetes' do.
+
 use proptest::prelude::*;
 use serde_json::json;
 

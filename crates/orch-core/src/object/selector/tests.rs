@@ -1,3 +1,5 @@
+//! Selectors match, and are parsed and printed as Kubernetes' are.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

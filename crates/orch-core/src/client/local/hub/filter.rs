@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::client::local::documents::Documents;
+use crate::client::local::documents::{Documents, weight};
 use crate::client::local::read::matches_fields;
 use crate::client::{Kind, WatchEvent};
 use crate::object::{Document, FieldSelector, Selector};
@@ -104,9 +104,9 @@ impl HubChange {
 }
 
 impl HubChange {
-    /// What it weighs in memory: the values it holds.
-    pub(super) fn bytes(&self) -> usize {
+    /// What it may come to in memory: the values it holds, and what was decoded of them.
+    pub(super) fn weight(&self) -> usize {
         let value = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.value.len());
-        value(&self.change.current) + value(&self.change.previous)
+        weight(value(&self.change.current) + value(&self.change.previous))
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 
 use self::filter::{Filter, HubChange};
 use self::watcher::{Subscription, Watcher};
@@ -20,15 +21,16 @@ use super::documents::Documents;
 use super::read::selectable;
 use super::{collection_prefix, watch_error};
 use crate::client::{ApiError, DocumentWatch, Kind, WatchBatch, WatchParams};
+use crate::delays::Delays;
 use crate::object::Document;
 use crate::store::{Change, Prefix, Revision, Store, WatchError};
 
 /// Changes a hub keeps for watchers that start a little in the past.
 const RECENT: usize = 1_024;
-/// Bytes that they hold at most.
-const RECENT_BYTES: usize = 16 << 20;
-/// How long a hub waits before it tries an unavailable store again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// What they may weigh at most (see `documents::weight`), much of which caches hold anyway.
+const RECENT_WEIGHT: usize = 32 << 20;
+/// How long a hub waits before it tries an unavailable store again.
+const RETRY: Delays = Delays::new(Duration::from_millis(50), Duration::from_secs(5));
 
 /// The hubs of all kinds.
 pub(super) struct Hubs {
@@ -139,7 +141,7 @@ struct State {
     revision: Revision,
     /// The last changes; all after `recent_after` are here.
     recent: VecDeque<Arc<HubChange>>,
-    recent_bytes: usize,
+    recent_weight: usize,
     recent_after: Revision,
     next_id: u64,
     /// In the order in which they came, which is the order in which they are told that they failed.
@@ -154,13 +156,13 @@ struct State {
 impl State {
     /// Keeps a change for watchers that start a little in the past.
     fn remember(&mut self, change: Arc<HubChange>) {
-        self.recent_bytes += change.bytes();
+        self.recent_weight += change.weight();
         self.recent.push_back(change);
-        while self.recent.len() > RECENT || self.recent_bytes > RECENT_BYTES {
+        while self.recent.len() > RECENT || self.recent_weight > RECENT_WEIGHT {
             let Some(oldest) = self.recent.pop_front() else {
                 break;
             };
-            self.recent_bytes -= oldest.bytes();
+            self.recent_weight -= oldest.weight();
             // Only whole commits are remembered: one revision may have several changes.
             self.recent_after = oldest.revision;
         }
@@ -168,7 +170,7 @@ impl State {
 
     fn forget(&mut self) {
         self.recent.clear();
-        self.recent_bytes = 0;
+        self.recent_weight = 0;
     }
 }
 
@@ -317,8 +319,10 @@ struct Running(Arc<Hub>, u64);
 impl Running {
     async fn run(self, store: Arc<dyn Store>, mut watch: crate::store::Watch) {
         let hub = &self.0;
-        let mut delay = RETRY.0;
+        let mut delays = RETRY;
         loop {
+            // A watch may have changes without a gap, and the thread other tasks.
+            consume_budget().await;
             let next = tokio::select! {
                 // First, for changes may come without a gap; it is rung no more often than watchers leave.
                 biased;
@@ -330,7 +334,7 @@ impl Running {
             };
             let error = match next {
                 Some(Ok(batch)) => {
-                    delay = RETRY.0;
+                    delays.reset();
                     hub.deliver(batch.changes, batch.revision);
                     continue;
                 }
@@ -343,7 +347,7 @@ impl Running {
             }
             tracing::warn!(kind = %hub.kind.resource.kind, %error, "watching the store failed, trying again");
             watch = loop {
-                let retry = tokio::time::sleep(delay);
+                let retry = delays.wait();
                 tokio::pin!(retry);
                 while tokio::select! {
                     biased;
@@ -354,7 +358,6 @@ impl Running {
                         return;
                     }
                 }
-                delay = (delay * 2).min(RETRY.1);
                 let revision = hub.state.lock().revision;
                 match store.watch(&hub.prefix, revision).await {
                     Ok(watch) => break watch,

@@ -10,13 +10,19 @@ use parking_lot::Mutex;
 
 use super::Hub;
 use super::filter::{Filter, HubChange};
+use crate::client::local::documents::weight;
 use crate::client::{ApiError, WatchBatch, WatchEvent};
 use crate::object::Document;
 use crate::store::Revision;
 
-/// Events a watcher may be behind before it expires, and bytes of their objects.
+/// Events a watcher may be behind before it expires, and what their objects may [weigh](weight). Watchers of one kind hold
+/// the same objects.
 const EVENTS: usize = 65_536;
-const BYTES: usize = 64 << 20;
+const WEIGHT: usize = 256 << 20;
+
+fn weight_of(event: &WatchEvent<Document>) -> usize {
+    weight(event.object().stored().len())
+}
 
 pub(super) struct Watcher {
     filter: Filter,
@@ -29,7 +35,7 @@ pub(super) struct Watcher {
 #[derive(Default)]
 struct Queue {
     events: Vec<WatchEvent<Document>>,
-    bytes: usize,
+    weight: usize,
     /// How many of the events are whole commits: the others are not seen yet, or who resumed after them would miss
     /// the rest of their commit.
     whole: usize,
@@ -42,7 +48,7 @@ impl Queue {
     fn take(&mut self) -> Vec<WatchEvent<Document>> {
         let rest = self.events.split_off(self.whole);
         self.whole = 0;
-        self.bytes = rest.iter().map(|event| event.object().stored().len()).sum();
+        self.weight = rest.iter().map(weight_of).sum();
         std::mem::replace(&mut self.events, rest)
     }
 }
@@ -70,12 +76,12 @@ impl Watcher {
             return false;
         }
         let is_first = queue.whole == queue.events.len();
-        queue.bytes += event.object().stored().len();
-        if queue.events.len() == EVENTS || (queue.bytes > BYTES && !queue.events.is_empty()) {
+        queue.weight += weight_of(&event);
+        if queue.events.len() == EVENTS || (queue.weight > WEIGHT && !queue.events.is_empty()) {
             queue.events = Vec::new();
             queue.whole = 0;
             queue.failed = Some(format!(
-                "the watcher is more than {EVENTS} events or {BYTES} bytes behind"
+                "the watcher is more than {EVENTS} events or {WEIGHT} bytes behind"
             ));
         } else {
             queue.events.push(event);
@@ -220,7 +226,7 @@ mod tests {
     fn a_watcher_that_is_many_bytes_behind_is_told() {
         let watcher = watcher();
         let text = "x".repeat(1 << 20);
-        for revision in 1..=64 {
+        for revision in 1..=33 {
             watcher.offer(&put("big", revision, &text));
         }
         watcher.release();
@@ -229,6 +235,6 @@ mod tests {
         watcher.offer(&put("big", 1, &text));
         watcher.release();
         assert_eq!(taken(&watcher), ["big"]);
-        assert_eq!(watcher.queue.lock().bytes, 0, "what was taken no longer counts");
+        assert_eq!(watcher.queue.lock().weight, 0, "what was taken no longer counts");
     }
 }
