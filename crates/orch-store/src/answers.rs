@@ -14,14 +14,22 @@ pub(crate) struct Answers {
     pub(crate) commits: Vec<Answer<Result<Committed, CommitError>>>,
     pub(crate) compactions: Vec<Answer<Result<(), ReadError>>>,
     /// Kept until then, so that the line stays bounded.
-    pub(crate) permits: Vec<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Answers {
+    /// Takes the place in line of one who waits, until all are answered.
+    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.permit {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+    }
+
     /// Notes the requests of a group that is refused because of `fault`.
     pub(crate) fn refuse(&mut self, group: Vec<(Request, OwnedSemaphorePermit)>, fault: &Fault) {
         for (request, permit) in group {
-            self.permits.push(permit);
+            self.hold(permit);
             match request {
                 Request::Commit { reply, .. } => {
                     self.commits

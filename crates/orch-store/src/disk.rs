@@ -126,7 +126,7 @@ impl StorageBackend for Disk {
     }
 }
 
-/// What a test has fail; a sync is a write here.
+/// What a test has fail; a sync of the file is a write here.
 #[cfg(test)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults(Arc<std::sync::Mutex<Fails>>);
@@ -142,6 +142,8 @@ pub(crate) enum Fails {
     OneWriteAfter(u32),
     /// Nothing at all can be read or written.
     Everything,
+    /// A sync of the journal, once; of the file nothing.
+    JournalSync,
 }
 
 #[cfg(test)]
@@ -152,6 +154,15 @@ impl Faults {
 
     pub(crate) fn get(&self) -> Fails {
         *self.0.lock().unwrap()
+    }
+
+    pub(crate) fn check_journal_sync(&self) -> io::Result<()> {
+        let mut fails = self.0.lock().unwrap();
+        if *fails == Fails::JournalSync {
+            *fails = Fails::Nothing;
+            return Err(io::Error::other("the disk has lost it"));
+        }
+        Ok(())
     }
 
     fn check(&self, write: bool) -> io::Result<()> {

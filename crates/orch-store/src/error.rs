@@ -74,12 +74,18 @@ pub(crate) enum Fault {
     Closed,
     #[error("writing into the file panicked")]
     Panicked,
+    /// It may be there or not, and a second sync that succeeds would not tell: the system may have dropped what the
+    /// first one could not write.
+    #[error(
+        "writing the journal failed ({0}); only opening the store anew tells whether the commit is there"
+    )]
+    Journal(Arc<std::io::Error>),
     /// Neither of the file nor of what is in it.
     #[error("{0}")]
     System(Arc<std::io::Error>),
     #[error("no room for commits: writing into the file failed ({0} times by now) and is tried again: {1}")]
     Retried(u32, Arc<Fault>),
-    #[error("an earlier commit failed, open the store anew: {0}")]
+    #[error("no more commits until the store is closed and opened anew: {0}")]
     Failed(Arc<Fault>),
 }
 

@@ -1,29 +1,28 @@
 //! Applies a group of transactions, one after the other, to a snapshot.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use orch_core::store::changelog::{Commit, Record, Version};
 use orch_core::store::{CommitError, Committed, Key, Op, Revision, Txn};
 
 use crate::error::Fault;
+use crate::known::Known;
 use crate::snapshot::Snapshot;
 
 /// The transactions of a group that were applied so far.
 pub(crate) struct Group<'a> {
     snapshot: &'a Snapshot,
-    /// What keys hold that were looked at or written: a compare and the write after it look once.
-    known: HashMap<Key, Option<Version>>,
+    known: &'a mut Known,
     revision: Revision,
     commits: Vec<Arc<Commit>>,
 }
 
 impl<'a> Group<'a> {
-    pub(crate) fn begin(snapshot: &'a Snapshot) -> Self {
+    /// A group that follows `snapshot`, of which `known` tells the truth. If the group is given up, it does no longer.
+    pub(crate) fn begin(snapshot: &'a Snapshot, known: &'a mut Known) -> Self {
         Self {
             snapshot,
-            known: HashMap::new(),
+            known,
             revision: snapshot.revision,
             commits: Vec::new(),
         }
@@ -71,39 +70,31 @@ impl<'a> Group<'a> {
     }
 
     fn look_up(&mut self, key: &Key) -> Result<&mut Option<Version>, Fault> {
-        Ok(match self.known.entry(key.clone()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(self.snapshot.get(key)?),
-        })
+        self.known.look_up(key, || self.snapshot.get(key))
     }
 
     /// Makes one change; none if a key to delete is absent.
     fn change(&mut self, op: Op, revision: Revision) -> Result<Option<Record>, Fault> {
         let known = self.look_up(op.key())?;
         let previous = known.clone();
-        Ok(match op {
+        let (key, current) = match op {
             Op::Put { key, value } => {
                 let version = Version {
                     value,
                     created: previous.as_ref().map_or(revision, |version| version.created),
                     modified: revision,
                 };
-                *known = Some(version.clone());
-                Some(Record {
-                    key,
-                    current: Some(version),
-                    previous,
-                })
+                (key, Some(version))
             }
-            Op::Delete { .. } if previous.is_none() => None,
-            Op::Delete { key } => {
-                *known = None;
-                Some(Record {
-                    key,
-                    current: None,
-                    previous,
-                })
-            }
-        })
+            Op::Delete { .. } if previous.is_none() => return Ok(None),
+            Op::Delete { key } => (key, None),
+        };
+        known.clone_from(&current);
+        self.known.count(&current);
+        Ok(Some(Record {
+            key,
+            current,
+            previous,
+        }))
     }
 }

@@ -16,6 +16,7 @@ mod group;
 mod history;
 mod holder;
 mod journal;
+mod known;
 mod layer;
 mod list;
 mod open;

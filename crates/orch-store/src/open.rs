@@ -15,6 +15,7 @@ use crate::format::{CURRENT, FORMAT, HISTORY, META, META_FORMAT, META_IDENTITY, 
 use crate::group::Group;
 use crate::holder::holder;
 use crate::journal::{Journal, Logged};
+use crate::known::Known;
 use crate::layer::Pending;
 use crate::snapshot::Snapshot;
 use crate::{OpenError, RedbStoreOptions};
@@ -44,7 +45,14 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
     sync_parent(path).map_err(io)?;
     let damaged = |fault| failed(path, &fault);
     let mut file = Store::new(disk, database, options).map_err(damaged)?;
-    let (journal, logged) = Journal::open(path, file.identity(), file.state.revision, options.journal_bytes)?;
+    let (journal, logged) = Journal::open(
+        path,
+        file.identity(),
+        file.state.revision,
+        options.journal_bytes,
+        #[cfg(test)]
+        options.faults.clone(),
+    )?;
     if !logged.is_empty() {
         replay(&mut file, logged).map_err(damaged)?;
     }
@@ -92,7 +100,8 @@ fn replay(file: &mut Store, logged: Vec<Logged>) -> Result<(), Fault> {
         ));
     }
     let mut compacted = snapshot.compacted;
-    let mut group = Group::begin(&snapshot);
+    let mut known = Known::default();
+    let mut group = Group::begin(&snapshot, &mut known);
     for record in logged {
         compacted = compacted.max(record.compacted);
         let held = snapshot.revision.get().saturating_sub(record.after.get());

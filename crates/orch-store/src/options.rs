@@ -69,7 +69,7 @@ impl RedbStoreOptions {
     /// written into it.
     ///
     /// A checkpoint writes what is in one of the two while commits go on in the other. More makes sustained writing
-    /// faster, up to what may wait in memory too (twice 8,192 commits or 16 MiB, the replaced values counted); less
+    /// faster, up to what may wait in memory too (twice 16,384 commits or 32 MiB, the replaced values counted); less
     /// makes opening after a crash quicker and takes less disk: the default is replayed in a fraction of a second.
     #[must_use]
     pub fn journal_bytes(mut self, bytes: usize) -> Self {

@@ -35,6 +35,14 @@ use crate::{OpenError, RedbStoreOptions, list, open, watch};
 /// the thread; it blocks for that moment. [`close`](Self::close) does the same without blocking. Watches end
 /// with [`WatchError::Unavailable`].
 ///
+/// # When the disk fails
+///
+/// A commit that finds no room is [`Unavailable`](CommitError::Unavailable), and the next may be taken. If the sync of the
+/// journal fails, its commits are [`Unknown`](CommitError::Unknown), and the store takes no more: after such a failure the system
+/// may take for written what it could not write, so that no later sync can be believed. Reads and watches go on, and tell
+/// what was acknowledged. Close the store and open it anew: that reads what the disk has, and tells whether the unknown commits
+/// are there.
+///
 /// ```
 /// use orch_core::store::{Store, Txn};
 /// use orch_store::RedbStore;

@@ -4,7 +4,7 @@
 //! comes any more, a checkpoint brings it into the file, while the writer goes on in the other file of the journal.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orch_core::store::changelog::{Appended, Commit};
 use orch_core::store::{CommitError, ReadError, Revision};
@@ -16,11 +16,15 @@ use crate::checkpointer::{Checkpointer, Job, Made};
 use crate::error::Fault;
 use crate::group::Group;
 use crate::journal::{AppendError, Journal};
+use crate::known::Known;
 use crate::layer::{Pending, Room};
 use crate::open::Opened;
 use crate::queue::{Arrival, Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
 
+/// A checkpoint is begun no sooner than this after the one before, unless there is a lot for it. Under load it is for many
+/// commits then: it writes a page once for all that change it, and each of its syncs holds up the journal's.
+const PACE: Duration = Duration::from_millis(250);
 /// After this long without a commit the file takes over what is in the journal.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -29,12 +33,16 @@ pub(crate) struct Writer {
     checkpointer: Checkpointer,
     shared: Arc<Shared>,
     queue: Arc<Queue>,
+    /// **Invariant**: of what is published, and of nothing else.
+    known: Known,
     /// The commits that are neither in the file nor in the checkpoint under way.
     pending: Pending,
     /// The commits that a checkpoint brings into the file together with `pending`, past the journal. Until it is certain
     /// that they are there there can be no others.
     through: Option<Vec<Arc<Commit>>>,
     room: Room,
+    /// When the last checkpoint was begun.
+    begun: Instant,
     keep_commits: u64,
     /// Whether there is nothing to do for a checkpoint.
     settled: bool,
@@ -76,9 +84,11 @@ impl Writer {
             checkpointer: Checkpointer::new(opened.file, shared.clone()),
             shared,
             queue,
+            known: Known::default(),
             pending: Pending::default(),
             through: None,
             room: Room::new(options.live, options.history_bytes),
+            begun: Instant::now(),
             keep_commits: options.history_commits.max(1),
             settled: true,
             failed: None,
@@ -135,11 +145,17 @@ impl Writer {
         let mut requests = Vec::with_capacity(group.len());
         for (request, permit) in group {
             requests.push(request);
-            answers.permits.push(permit);
+            answers.hold(permit);
         }
         let mut appended = Vec::new();
         let mut reopen = false;
-        match self.write(requests, &mut answers) {
+        let written = self.write(requests, &mut answers);
+        match &written {
+            Ok(_) => self.known.age(),
+            // It knows of commits that there will not be.
+            Err(_) => self.known = Known::default(),
+        }
+        match written {
             Ok(published) => appended = published,
             Err(Failure::Before(fault)) => {
                 reopen = fault.asks_to_reopen();
@@ -155,13 +171,21 @@ impl Writer {
         for mut appended in appended {
             appended.wake();
         }
+        // Those who were answered take a while to come back.
+        self.pending.layer.make();
         // Nobody waits for this one, so that few will wait for the next.
-        if (reopen || self.room.is_half_full(&self.pending) || self.journal.is_half_full())
+        if (reopen || self.asks_for_checkpoint())
             && self.failed.is_none()
             && !self.checkpointer.is_under_way()
         {
             let _ = self.checkpoint();
         }
+    }
+
+    /// Whether what is pending, in memory or in the journal, is worth a checkpoint.
+    fn asks_for_checkpoint(&self) -> bool {
+        let quarters = self.room.quarters(&self.pending).max(self.journal.quarters());
+        quarters >= 3 || quarters >= 1 && self.begun.elapsed() >= PACE
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -215,7 +239,7 @@ impl Writer {
     /// Writes a group and publishes it. The answers are those to give if it succeeds.
     fn write(&mut self, requests: Vec<Request>, answers: &mut Answers) -> Result<Vec<Appended>, Failure> {
         let snapshot = self.shared.snapshot()?;
-        let outcome = apply(&snapshot, requests, answers, self.keep_commits)?;
+        let outcome = apply(&snapshot, &mut self.known, requests, answers, self.keep_commits)?;
         if outcome.commits.is_empty() && outcome.compacted == snapshot.compacted {
             return Ok(Vec::new());
         }
@@ -256,7 +280,7 @@ impl Writer {
             .append(outcome.after, outcome.compacted, &outcome.commits)
             .map_err(|error| match error {
                 AppendError::NotWritten(error) => Failure::Before(error.into()),
-                AppendError::Unknown(error) => Failure::During(error.into()),
+                AppendError::Unknown(error) => Failure::During(Fault::Journal(Arc::new(error))),
             })
     }
 
@@ -300,6 +324,7 @@ impl Writer {
     /// Hands what is pending to a checkpoint, once the one before is done, and goes on in the other journal file.
     fn checkpoint(&mut self) -> Result<(), Fault> {
         self.wait()?;
+        self.begun = Instant::now();
         // What the other file holds was brought into the store's own by the checkpoint before.
         self.turn_journal()?;
         let frozen = std::mem::take(&mut self.pending);
@@ -314,6 +339,8 @@ impl Writer {
 
     /// Has the file hold everything and garbage removed, so that a crash is followed by a quick start.
     fn settle(&mut self) {
+        // Who comes next may ask for other keys.
+        self.known = Known::default();
         if self.take_note().is_err() {
             self.settled = self.failed.is_some();
         } else if !self.checkpointer.is_under_way() {
@@ -329,11 +356,12 @@ impl Writer {
 /// Applies the requests of a group, notes their answers, and advances compaction as the bound on commits asks.
 fn apply(
     snapshot: &Snapshot,
+    known: &mut Known,
     requests: Vec<Request>,
     answers: &mut Answers,
     keep_commits: u64,
 ) -> Result<Outcome, Failure> {
-    let mut group = Group::begin(snapshot);
+    let mut group = Group::begin(snapshot, known);
     let mut compacted = snapshot.compacted;
     let mut fault = None;
     for request in requests {

@@ -25,6 +25,7 @@ pub(crate) use self::record::Logged;
 use crate::OpenError;
 use crate::error::Fault;
 use crate::format::{FORMAT, sync_parent};
+use crate::layer::quarters;
 
 /// What is added to the name of the store's own file.
 const SUFFIXES: [&str; 2] = ["-journal", "-journal2"];
@@ -38,6 +39,8 @@ pub(crate) struct Journal {
     used: usize,
     bound: usize,
     encoder: Encoder,
+    #[cfg(test)]
+    faults: crate::disk::Faults,
 }
 
 struct JournalFile {
@@ -50,7 +53,8 @@ struct JournalFile {
 pub(crate) enum AppendError {
     /// It is certain that it did not: a full disk, say. The journal goes on.
     NotWritten(io::Error),
-    /// It may have: the journal cannot be relied on any longer.
+    /// It may have: the journal cannot be relied on any longer. Not after a sync that fails and one that succeeds, for
+    /// the system may take pages that it could not write for written.
     Unknown(io::Error),
 }
 
@@ -73,6 +77,7 @@ impl Journal {
         identity: u64,
         revision: Revision,
         bound: usize,
+        #[cfg(test)] faults: crate::disk::Faults,
     ) -> Result<(Self, Vec<Logged>), OpenError> {
         let [one, two] = Self::paths_of(store);
         let (one, in_one) = JournalFile::open(one, identity)?;
@@ -83,6 +88,8 @@ impl Journal {
             used: 0,
             bound: bound / 2,
             encoder: Encoder::new(identity),
+            #[cfg(test)]
+            faults,
         };
         let logged = in_order(in_one, in_two, revision).map_err(|fault| refuse(store, &fault))?;
         Ok((journal, logged))
@@ -109,6 +116,8 @@ impl Journal {
                 Err(error) => AppendError::Unknown(error),
             });
         }
+        #[cfg(test)]
+        self.faults.check_journal_sync().map_err(AppendError::Unknown)?;
         file.sync_data().map_err(AppendError::Unknown)?;
         self.used += record.len();
         Ok(true)
@@ -119,9 +128,9 @@ impl Journal {
         self.used == 0
     }
 
-    /// Whether it is time to think of a turn.
-    pub(crate) fn is_half_full(&self) -> bool {
-        self.used >= self.bound / 2
+    /// How full the file is that is appended to, in whole quarters.
+    pub(crate) fn quarters(&self) -> usize {
+        quarters(self.used, self.bound)
     }
 
     /// Goes on in the other file, from its first byte. What was there must be durable in the store's own.

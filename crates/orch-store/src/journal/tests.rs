@@ -29,7 +29,13 @@ fn store() -> (tempfile::TempDir, PathBuf) {
 
 /// With room for `BOUND` in each file.
 fn open(path: &Path, revision: u64) -> Result<(Journal, Vec<Logged>), OpenError> {
-    Journal::open(path, IDENTITY, Revision::new(revision), 2 * BOUND)
+    Journal::open(
+        path,
+        IDENTITY,
+        Revision::new(revision),
+        2 * BOUND,
+        Default::default(),
+    )
 }
 
 fn reopened(path: &Path) -> Vec<(u64, u64, usize)> {
@@ -133,14 +139,14 @@ fn a_full_journal_says_so_and_is_as_it_was() {
     let (_directory, path) = store();
     let (mut journal, _) = open(&path, 0).unwrap();
     let big = |revision| commit(revision, &[("k", Some(BOUND / 3))]);
-    assert!(journal.is_empty() && !journal.is_half_full());
+    assert!(journal.is_empty() && journal.quarters() == 0);
     assert!(append(&mut journal, 0, &[big(1)]));
     assert!(append(&mut journal, 1, &[big(2)]));
-    assert!(journal.is_half_full());
+    assert_eq!(journal.quarters(), 2);
     assert!(!append(&mut journal, 2, &[big(3)]));
     assert_eq!(reopened(&path), [(0, 0, 1), (1, 0, 1)]);
     journal.turn().unwrap();
-    assert!(journal.is_empty() && !journal.is_half_full());
+    assert!(journal.is_empty() && journal.quarters() == 0);
     assert!(append(&mut journal, 2, &[big(3)]));
     assert_eq!(reopened(&path), [(0, 0, 1), (1, 0, 1), (2, 1, 1)]);
 }
@@ -219,7 +225,7 @@ fn the_journal_of_another_store_is_refused() {
     let (_directory, path) = store();
     let (mut journal, _) = open(&path, 0).unwrap();
     append(&mut journal, 0, &[commit(1, &[("a", Some(9))])]);
-    let error = Journal::open(&path, IDENTITY + 1, Revision::ZERO, BOUND)
+    let error = Journal::open(&path, IDENTITY + 1, Revision::ZERO, BOUND, Default::default())
         .map(|_| ())
         .unwrap_err();
     assert!(error.to_string().contains("belongs to another store"), "{error}");

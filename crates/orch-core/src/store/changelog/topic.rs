@@ -112,7 +112,7 @@ impl Topic {
         let mut state = self.state.lock();
         let reader = Arc::new(Reader::default());
         state.readers += 1;
-        let next = state.commits.partition_point(|commit| commit.revision <= after);
+        let next = state.first_since(after.next());
         state.place(&reader, next);
         reader
     }
