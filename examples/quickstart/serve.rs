@@ -5,19 +5,23 @@ use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Error;
+use super::{Error, data};
 
 /// Where a pod's server tells its probe the port it has got.
 fn port_file() -> Result<PathBuf, Error> {
     let pod = std::env::var("POD_NAME").map_err(|_| "POD_NAME: must be set, to the pod's name")?;
-    Ok(std::env::temp_dir().join(format!("orch-quickstart-{pod}.port")))
+    let ports = std::env::var_os("PORTS_IN").ok_or("PORTS_IN: must be set, to a directory")?;
+    Ok(PathBuf::from(ports).join(pod))
 }
 
 pub(crate) async fn serve() -> Result<(), Error> {
     let file = port_file()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::fs::write(&file, address.port().to_string()).await?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    data::write(&file, &address.port().to_string())?;
     let word = |name| std::env::var(name).unwrap_or_default();
     let page = format!(
         "{}, {}, {}\n",

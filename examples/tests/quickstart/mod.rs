@@ -1,6 +1,12 @@
 //! `quickstart` as its user meets it: what it runs on, what it refuses, what it leaves.
 
 mod engine;
+mod told;
+
+/// Its own tests run here: an example that is a program has none.
+#[allow(dead_code)]
+#[path = "../../quickstart/news.rs"]
+mod news;
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -74,19 +80,26 @@ fn containers(data: &Path) -> usize {
 /// One that runs until it is told to end.
 struct Running {
     data: PathBuf,
+    /// To clean up with.
+    manifest: Option<PathBuf>,
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
     fn start(data: &Path, arguments: &[&str], docker_host: &str) -> Self {
-        let mut child = quickstart(data, arguments, docker_host)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(data, arguments, quickstart(data, arguments, docker_host))
+    }
+
+    fn spawn(data: &Path, arguments: &[&str], mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self {
             data: data.to_owned(),
+            manifest: arguments
+                .first()
+                .map(PathBuf::from)
+                .filter(|first| first.is_file()),
             child,
             lines,
         }
@@ -105,16 +118,19 @@ impl Running {
         panic!("it ended without saying {words:?}:\n{seen}");
     }
 
-    fn interrupt(mut self) {
+    /// Returns what it said after the last line that was asked for.
+    fn interrupt(self) -> String {
+        self.end("-INT")
+    }
+
+    fn end(mut self, signal: &str) -> String {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(self.child.wait().unwrap().success());
+        let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(kill.success());
+        let lines = self.lines.by_ref().map(|line| line.unwrap() + "\n");
+        let said = lines.collect();
+        assert!(self.child.wait().unwrap().success(), "{said}");
+        said
     }
 }
 
@@ -124,9 +140,8 @@ impl Drop for Running {
         if std::thread::panicking() {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            let manifest = self.data.with_file_name("loose.yaml");
             let _ = quickstart(&self.data, &["--clean"], NO_ENGINE)
-                .arg(manifest)
+                .args(&self.manifest)
                 .status();
         }
     }
@@ -156,10 +171,15 @@ fn the_shipped_manifest_heals_rolls_and_leaves_nothing() {
             "killed to ready again ",
             "rolled to the new version ",
             "rolled back ",
+            "waiting for 3 pods to end (they have 2 s for it)",
             "cleaned up",
         ],
     );
     assert_eq!(containers(&data), 0);
+    let said = said(&output);
+    for words in ["nodes fit", "warning", "still waiting"] {
+        assert!(!said.contains(words), "{words:?} is in:\n{said}");
+    }
 }
 
 #[test]
@@ -297,7 +317,10 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
 
     let mut again = Running::start(&data, &arguments, NO_ENGINE);
     let after = again.until("going on until Ctrl-C");
-    assert!(after.contains("found 2 pods of an earlier run"), "{after}");
+    assert!(
+        after.contains("found 2 pods of an earlier run, all as they were"),
+        "{after}"
+    );
     assert!(after.contains("everything is as it was, and left so"), "{after}");
     assert_eq!(pods(&after), pods(&before));
     assert_eq!(pods(&after).len(), 2);

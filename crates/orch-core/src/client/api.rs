@@ -207,6 +207,11 @@ impl<K: Object> Api<K> {
     }
 
     /// Changes an object, its status apart.
+    ///
+    /// What the object becomes is checked as an [`update`](Self::update) is: defaulted, admitted, validated, and it
+    /// must decode as its kind. That is all: the patch itself is of no kind, so a field that the kind does not know
+    /// (`spec.replica` for `spec.replicas`) is no error; it is kept with the object, and has no effect. Kubernetes'
+    /// API with `fieldValidation: Ignore` says as little, but drops the field.
     pub async fn patch(&self, name: &str, patch: &Patch) -> Result<K, ApiError> {
         self.written(self.patch_part(name, Part::Whole, patch).await?)
     }
