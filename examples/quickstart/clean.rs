@@ -38,7 +38,7 @@ pub(crate) async fn clean(
     }
     let wait = Wait {
         patience: PATIENCE + Duration::from_secs(grace.unsigned_abs()),
-        ..Wait::new(&what)
+        ..Wait::new(&what).not_for_pods()
     };
     let gone = async { Ok(cluster.gone(&removed).await?) };
     views.during(wait, |_| false, gone).await?;

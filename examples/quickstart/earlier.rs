@@ -1,11 +1,12 @@
 //! What an earlier run has left, and whether it is as it was.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::agent::Agent;
 use orch_cluster::cluster::Cluster;
 use orch_core::client::Client;
 use orch_core::store::Store;
-use std::sync::Arc;
 
 use super::Error;
 use super::watch::{Views, Wait, all_pods};
@@ -32,7 +33,7 @@ impl Earlier {
             }
             Ok(())
         };
-        let wait = Wait::new("the agent to look at the pods of an earlier run");
+        let wait = Wait::new("the agent to look at the pods of an earlier run").not_for_pods();
         views.during(wait, |_| false, looked).await?;
 
         let now = all_pods(cluster.client()).await?;

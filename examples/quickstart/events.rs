@@ -13,8 +13,8 @@ use super::news::line;
 /// How many events may wait to be told, and how many of those told are remembered. Of more the oldest are forgotten.
 const MOST: usize = 4096;
 
-/// What a pod's own state tells already.
-const TOLD_BY_STATE: &str = "BackOff";
+/// What a pod's own state tells already: that its containers do not start, or end too soon.
+const TOLD_BY_STATE: [&str; 2] = ["BackOff", "Failed"];
 
 /// One probe that fails is ordinary while a container starts: after how many it is told of (the usual
 /// `failureThreshold`).
@@ -70,6 +70,9 @@ impl Events {
             _cache: cache,
         };
         events.take(|_| true);
+        let mut told = events.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.failed_probes.clear();
+        drop(told);
         events
     }
 
@@ -95,7 +98,7 @@ impl Told {
     fn hear(&mut self, event: &Event) -> Option<(String, String)> {
         let about = &event.involved_object;
         let reason = event.reason.as_deref().unwrap_or_default();
-        if reason == TOLD_BY_STATE {
+        if TOLD_BY_STATE.contains(&reason) {
             return None;
         }
         if self.counts.len().max(self.failed_probes.len()) >= MOST {

@@ -4,10 +4,15 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 use orch_cluster::kinds::pod::status::{is_deleting, is_ready, phase};
 
-/// How many replicas of a Deployment there are.
-pub(crate) fn progress(deployment: &Deployment) -> String {
+const CRASH_LOOP: &str = "CrashLoopBackOff";
+
+/// How many replicas of a Deployment there are; none until its controller has seen it as it is.
+pub(crate) fn progress(deployment: &Deployment) -> Option<String> {
     let wanted = deployment.spec.replicas.unwrap_or(1);
-    let status = deployment.status.clone().unwrap_or_default();
+    let status = deployment.status.as_ref()?;
+    if status.observed_generation != deployment.metadata.generation {
+        return None;
+    }
     let (ready, updated) = (
         status.ready_replicas.unwrap_or(0),
         status.updated_replicas.unwrap_or(0),
@@ -19,19 +24,30 @@ pub(crate) fn progress(deployment: &Deployment) -> String {
     } else {
         ""
     };
-    format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all{paused}")
+    Some(format!(
+        "{ready}/{wanted} ready, {updated} of the newest version, {all} in all{paused}"
+    ))
 }
 
 /// What keeps a pod's containers from running, where it is more than that they are on their way.
 pub(crate) fn trouble(pod: &Pod) -> Option<String> {
     statuses(pod).find_map(|container| {
         let waiting = waiting(container)?;
-        // How it has ended, if it waits for its next start.
-        let last = container.last_state.as_ref();
-        let last = last.and_then(|state| state.terminated.as_ref());
-        let last = last.map(|end| format!(" (it {})", ending(end)));
-        Some(format!("{}{}", why(waiting), last.unwrap_or_default()))
+        // How long it waits this time is no news.
+        match end(container).filter(|_| is_back_off(waiting)) {
+            Some(end) => Some(format!(
+                "{CRASH_LOOP}: container {} {}",
+                container.name,
+                ending(end)
+            )),
+            None => Some(why(waiting)),
+        }
     })
+}
+
+/// The same in a word.
+pub(crate) fn trouble_word(pod: &Pod) -> Option<&str> {
+    statuses(pod).find_map(|container| waiting(container)?.reason.as_deref())
 }
 
 /// How a pod has ended that will not run again.
@@ -63,23 +79,29 @@ pub(crate) fn changes(before: Option<&Pod>, now: Option<&Pod>) -> Vec<String> {
         (Some(_), None) => return vec!["is gone".to_owned()],
         (None, None) => return Vec::new(),
     };
+    if is_deleting(now) {
+        // How its containers end is as it was asked for.
+        let grace = now.metadata.deletion_grace_period_seconds.unwrap_or(0);
+        let told = format!("is told to end, within {grace} s");
+        return if is_deleting(before) {
+            Vec::new()
+        } else {
+            vec![told]
+        };
+    }
+    if let (None, Some(end)) = (ended(before), ended(now)) {
+        return vec![format!("has ended: {end}")];
+    }
     let containers = statuses(now).flat_map(|is| {
         let was = statuses(before).find(|was| was.name == is.name);
         container_changes(was, is)
     });
     let mut said: Vec<_> = containers.collect();
-    match (ended(before), ended(now)) {
-        (None, Some(end)) => said.push(format!("has ended: {end}")),
+    match (is_ready(before), is_ready(now)) {
         // That a container has ended says so too.
-        (None, None) if is_ready(before) && !is_ready(now) && said.is_empty() && !is_deleting(now) => {
-            said.push("is not ready".to_owned());
-        }
-        (None, None) if !is_ready(before) && is_ready(now) => said.push("is ready".to_owned()),
+        (true, false) if said.is_empty() => said.push("is not ready".to_owned()),
+        (false, true) => said.push("is ready".to_owned()),
         _ => {}
-    }
-    if is_deleting(now) && !is_deleting(before) {
-        let grace = now.metadata.deletion_grace_period_seconds.unwrap_or(0);
-        said.push(format!("is told to end, within {grace} s"));
     }
     said
 }
@@ -122,30 +144,33 @@ fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
     (!on_its_way.contains(&reason)).then_some(waiting)
 }
 
+fn is_back_off(waiting: &ContainerStateWaiting) -> bool {
+    waiting.reason.as_deref() == Some(CRASH_LOOP)
+}
+
 fn why(waiting: &ContainerStateWaiting) -> String {
     let reason = waiting.reason.as_deref().unwrap_or_default();
-    match waiting.message.as_deref() {
-        Some(message) => format!("{reason}: {}", line(message)),
+    match waiting.message.as_deref().map(line) {
+        // Which container of which pod is said beside it.
+        Some(message) if is_back_off(waiting) => {
+            let how_long = message.split(" restarting").next().unwrap_or_default();
+            format!("{reason}, {how_long}")
+        }
+        Some(message) => format!("{reason}: {message}"),
         None => reason.to_owned(),
     }
 }
 
 fn ending(end: &ContainerStateTerminated) -> String {
     let reason = end.reason.as_deref().unwrap_or_default();
-    let reason = match reason {
+    let message = end.message.as_deref().map(line);
+    let why = match (reason, message) {
+        (_, Some(message)) => format!(": {message}"),
         // The code says as much.
-        "" | "Completed" | "Error" => String::new(),
-        reason => format!(", {reason}"),
+        ("" | "Completed" | "Error", None) => String::new(),
+        (reason, None) => format!(", {reason}"),
     };
-    let message = end
-        .message
-        .as_deref()
-        .map(|message| format!(": {}", line(message)));
-    format!(
-        "ended with code {}{reason}{}",
-        end.exit_code,
-        message.unwrap_or_default()
-    )
+    format!("ended with code {}{why}", end.exit_code)
 }
 
 /// A text of several lines as one, not too long.
@@ -170,6 +195,8 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::{Value, json};
 
     use super::*;
@@ -235,13 +262,28 @@ mod tests {
             (
                 "in a loop",
                 of("False", 1, end("2", 2, "Error"), end("1", 2, "Error")),
-                of("False", 1, waits("back-off 10s"), end("2", 2, "Error")),
-                &["container a waits: CrashLoopBackOff: back-off 10s"],
+                of(
+                    "False",
+                    1,
+                    waits("back-off 10s restarting failed container=a pod=x_default(1)"),
+                    end("2", 2, "Error"),
+                ),
+                &["container a waits: CrashLoopBackOff, back-off 10s"],
             ),
             (
                 "still in it",
-                of("False", 1, waits("back-off 10s"), end("2", 2, "Error")),
-                of("False", 1, waits("back-off 10s"), end("2", 2, "Error")),
+                of(
+                    "False",
+                    1,
+                    waits("back-off 10s restarting failed container=a pod=x_default(1)"),
+                    end("2", 2, "Error"),
+                ),
+                of(
+                    "False",
+                    1,
+                    waits("back-off 10s restarting failed container=a pod=x_default(1)"),
+                    end("2", 2, "Error"),
+                ),
                 &[],
             ),
             (
@@ -259,8 +301,35 @@ mod tests {
         for (name, before, now, said) in cases {
             assert_eq!(changes(Some(&before), Some(&now)), said, "{name}");
         }
+        let mut leaving = of("False", 0, end("1", 137, "Error"), none());
+        leaving.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        leaving.metadata.deletion_grace_period_seconds = Some(5);
+        let told = ["is told to end, within 5 s"];
+        assert_eq!(changes(Some(&ready()), Some(&leaving)), told);
+        assert_eq!(changes(Some(&leaving), Some(&leaving)), [""; 0]);
         assert_eq!(changes(None, Some(&ready())), ["is new"]);
         assert_eq!(changes(Some(&ready()), None), ["is gone"]);
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_by_how_its_container_ends_and_not_again_for_each_wait() {
+        let waits = |how_long: &str| {
+            let message = format!("back-off {how_long} restarting failed container=a pod=x_default(1)");
+            let state = json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
+            of("False", 1, state, end("1", 7, "Error"))
+        };
+        for how_long in ["10s", "20s"] {
+            let said = trouble(&waits(how_long));
+            assert_eq!(
+                said.as_deref(),
+                Some("CrashLoopBackOff: container a ended with code 7")
+            );
+        }
+        let image = json!({"waiting": {"reason": "ErrImagePull", "message": "no such\nimage"}});
+        let image = of("False", 0, image, json!({}));
+        assert_eq!(trouble(&image).as_deref(), Some("ErrImagePull: no such image"));
+        assert_eq!(trouble_word(&image), Some("ErrImagePull"));
+        assert_eq!(trouble(&of("True", 0, json!({"running": {}}), json!({}))), None);
     }
 
     #[test]

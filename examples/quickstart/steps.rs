@@ -42,7 +42,8 @@ pub(crate) struct Ready {
 /// Waits until there is a node that pods can be bound to.
 pub(crate) async fn node(views: &Views) -> Result<(), Error> {
     let is_there = |views: &Views| views.nodes.list().iter().any(|node| is_node_ready(node));
-    views.until(Wait::new("the node to be ready"), is_there).await?;
+    let wait = Wait::new("the node to be ready").not_for_pods();
+    views.until(wait, is_there).await?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Error;
 use super::events::Events;
-use super::news::{changes, ended, progress, trouble};
+use super::news::{changes, ended, progress, trouble, trouble_word};
 use super::ours::Ours;
 
 /// How long nothing may move before the quickstart gives up.
@@ -51,6 +51,8 @@ pub(crate) struct Wait<'a> {
     pub(crate) what: &'a str,
     /// The Deployments whose progress is shown.
     pub(crate) deployments: &'a [ObjectKey],
+    /// Whether it matters what keeps pods from running.
+    pub(crate) for_pods: bool,
     /// How long nothing may move.
     pub(crate) patience: Duration,
 }
@@ -60,7 +62,16 @@ impl<'a> Wait<'a> {
         Self {
             what,
             deployments: &[],
+            for_pods: true,
             patience: PATIENCE,
+        }
+    }
+
+    /// In a wait that pods are not the matter of.
+    pub(crate) fn not_for_pods(self) -> Self {
+        Self {
+            for_pods: false,
+            ..self
         }
     }
 
@@ -126,9 +137,9 @@ impl Views {
             rumours.borrow_and_update();
             let deployments = wait.deployments.iter().filter_map(|key| {
                 let deployment = self.deployments.get(key)?;
-                Some((key.to_string(), progress(&deployment)))
+                Some((key.to_string(), progress(&deployment)?))
             });
-            let news = deployments.chain(self.troubles());
+            let news = deployments.chain(self.troubles().into_iter().filter(|_| wait.for_pods));
             let news = news.filter(|(what, line)| shown.get(what) != Some(line));
             let news: Vec<_> = news.collect();
             for (what, line) in news.iter().chain(&self.warnings()) {
@@ -259,12 +270,17 @@ impl Views {
     fn why(&self, wait: &Wait<'_>) -> String {
         let deployments = wait.deployments.iter().filter_map(|key| {
             let deployment = self.deployments.get(key)?;
-            (!is_complete(&deployment)).then(|| format!("{key} has {}", progress(&deployment)))
+            let progress = progress(&deployment).unwrap_or_else(|| "not been looked at".to_owned());
+            (!is_complete(&deployment)).then(|| format!("{key} has {progress}"))
         });
         let pods = self.our_pods();
         let pods: Vec<_> = pods.iter().filter_map(|pod| pending_for(pod)).collect();
         let more = pods.len().saturating_sub(NAMED);
-        let more = (more > 0).then(|| format!("and {more} more pods"));
+        let more = match more {
+            0 => None,
+            1 => Some("and 1 more pod".to_owned()),
+            more => Some(format!("and {more} more pods")),
+        };
         let why: Vec<_> = deployments
             .chain(pods.into_iter().take(NAMED))
             .chain(more)
@@ -342,7 +358,7 @@ fn pending_for(pod: &Pod) -> Option<String> {
         .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
         .find_map(|condition| condition.message.clone());
     let why = unscheduled
-        .or_else(|| trouble(pod))
+        .or_else(|| trouble_word(pod).map(str::to_owned))
         .unwrap_or_else(|| match phase(pod) {
             "Running" => "runs, and is not ready".to_owned(),
             _ => "does not run yet".to_owned(),

@@ -105,7 +105,9 @@ fn warnings_of_the_manifests_objects_are_told_while_it_waits() {
         (
             "",
             "command: [nosuchprogram]".to_owned(),
-            &["program \"nosuchprogram\" not found in PATH (/"],
+            &[
+                "CrashLoopBackOff: container main ended with code 127: program \"nosuchprogram\" not found in PATH (/",
+            ],
         ),
     ];
     for (pod, container, told) in cases {

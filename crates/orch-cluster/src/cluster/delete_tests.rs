@@ -70,7 +70,7 @@ async fn in_the_foreground_an_object_goes_after_all_that_it_owns() {
     let removed = cluster.delete(&manifest, Propagation::Foreground).await.unwrap();
     let expected = [
         ("Deployment", "web", Removal::Deleting),
-        ("ConfigMap", "web", Removal::Deleted),
+        ("ConfigMap", "web", Removal::Deleting),
     ];
     assert_eq!(told(&removed), expected);
     assert!(removed.iter().all(|one| one.document.is_some()));
@@ -148,7 +148,7 @@ async fn what_cannot_be_deleted_is_told_with_its_place_and_the_rest_is_deleted()
     assert_eq!(
         lines,
         [
-            "web.yaml:14 (document 4, ConfigMap default/c-): metadata.name: required to delete an object",
+            "web.yaml:14 (document 4, ConfigMap default/c-): bad request: metadata.name: required to delete an object",
             "web.yaml:6 (document 2, ConfigMap default/held): configmaps \"held\" in namespace \"default\" is \
              forbidden: Hold: it is held",
         ]
