@@ -8,15 +8,20 @@ mod told;
 #[path = "../../quickstart/news.rs"]
 mod news;
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::built;
 use engine::{Answers, Engine};
 
 /// An address where no engine is.
 const NO_ENGINE: &str = "unix:///dev/null/docker.sock";
+
+/// How long it may be silent where a line is waited for.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn quickstart(data: &Path, arguments: &[&str], docker_host: &str) -> Command {
     let mut command = Command::new(built("quickstart"));
@@ -83,7 +88,8 @@ struct Running {
     /// To clean up with.
     manifest: Option<PathBuf>,
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// What it says, line by line; a thread reads it, so that a test does not wait for ever.
+    lines: Receiver<String>,
 }
 
 impl Running {
@@ -93,7 +99,13 @@ impl Running {
 
     fn spawn(data: &Path, arguments: &[&str], mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (to, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = to.send(line);
+            }
+        });
         Self {
             data: data.to_owned(),
             manifest: arguments
@@ -108,14 +120,14 @@ impl Running {
     /// Waits for a line that holds these words; returns all until then.
     fn until(&mut self, words: &str) -> String {
         let mut seen = String::new();
-        for line in self.lines.by_ref() {
-            seen += &line.unwrap();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            seen += &line;
             seen.push('\n');
-            if seen.lines().next_back().unwrap().contains(words) {
+            if line.contains(words) {
                 return seen;
             }
         }
-        panic!("it ended without saying {words:?}:\n{seen}");
+        panic!("it ended, or took too long, without saying {words:?}:\n{seen}");
     }
 
     /// Returns what it said after the last line that was asked for.
@@ -127,8 +139,7 @@ impl Running {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(kill.success());
-        let lines = self.lines.by_ref().map(|line| line.unwrap() + "\n");
-        let said = lines.collect();
+        let said: String = self.lines.iter().map(|line| line + "\n").collect();
         assert!(self.child.wait().unwrap().success(), "{said}");
         said
     }
@@ -171,7 +182,7 @@ fn the_shipped_manifest_heals_rolls_and_leaves_nothing() {
             "killed to ready again ",
             "rolled to the new version ",
             "rolled back ",
-            "waiting for 3 pods to end (they have 2 s for it)",
+            " pods to end (they have 2 s for it)",
             "cleaned up",
         ],
     );
