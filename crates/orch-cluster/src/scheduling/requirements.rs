@@ -10,8 +10,9 @@ use orch_core::scheduler::{
 };
 use serde::Deserialize;
 
-use super::amounts::{Amounts, Rounding, Sum, nanos};
+use super::amounts::{Amounts, Rounding, pairs, resources};
 use super::taints::toleration;
+use crate::kinds::pod::{Sum, together};
 
 /// The parts of a pod's spec that decide where it may go.
 #[derive(Default, Deserialize)]
@@ -144,45 +145,31 @@ impl Spec<'_> {
         }
     }
 
-    /// What the pod takes of a node: the larger of what its containers take together and what any init
-    /// container takes while it runs, sidecars that run by then included, plus the overhead.
+    /// What the pod takes of a node: what its containers take together, plus the overhead.
     fn resources(&self) -> Resources {
-        let mut sum = Sum::default();
-        for container in self.containers.iter().flatten() {
-            sum.add(container.requests());
-        }
-        let mut sidecars = Sum::default();
-        let mut peak = Sum::default();
-        for container in self.init_containers.iter().flatten() {
-            if container.restart_policy.as_deref() == Some("Always") {
-                sidecars.add(container.requests());
-                sum.add(container.requests());
-                peak.raise(&sidecars);
-            } else {
-                let mut running = sidecars.clone();
-                running.add(container.requests());
-                peak.raise(&running);
-            }
-        }
-        sum.raise(&peak);
+        let inits = self.init_containers.iter().flatten();
+        let mut sum = together(
+            self.containers.iter().flatten().map(Container::requests),
+            inits.map(|container| (container.requests(), container.is_sidecar())),
+        );
         // Requests of the pod as a whole come before those of its containers (KEP-2837).
-        let whole = self
-            .resources
-            .as_ref()
-            .and_then(|resources| resources.requests.as_ref());
-        for (name, amount) in whole.into_iter().flatten() {
-            sum.0.insert(name.to_string(), nanos(amount));
-        }
-        sum.add(self.overhead.as_ref());
+        let mut whole = Sum::default();
+        whole.add(pairs(
+            self.resources
+                .as_ref()
+                .and_then(|resources| resources.requests.as_ref()),
+        ));
+        sum.0.extend(whole.0);
+        sum.add(pairs(self.overhead.as_ref()));
         // No node measures or offers it: who asks for it is warned, and placed by the rest.
         sum.0.remove("ephemeral-storage");
-        sum.resources(Rounding::Up).slots(1)
+        resources(&sum, Rounding::Up).slots(1)
     }
 
     fn host_ports(&self) -> Vec<HostPort> {
         let init = self.init_containers.iter().flatten();
         // An ordinary init container is gone before the pod's ports matter.
-        let sidecars = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+        let sidecars = init.filter(|container| container.is_sidecar());
         let ports = self.containers.iter().flatten().chain(sidecars);
         ports
             .flat_map(|container| container.ports.iter().flatten())
@@ -202,8 +189,13 @@ impl Spec<'_> {
 }
 
 impl<'a> Container<'a> {
-    fn requests(&self) -> Option<&Amounts<'a>> {
-        self.resources.as_ref()?.requests.as_ref()
+    fn requests(&self) -> impl Iterator<Item = (&str, &str)> + Clone + use<'_, 'a> {
+        let resources = self.resources.as_ref();
+        pairs(resources.and_then(|resources| resources.requests.as_ref()))
+    }
+
+    fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
     }
 }
 

@@ -16,6 +16,7 @@ mod security;
 pub mod status;
 mod status_update;
 mod strategy;
+mod together;
 mod update;
 mod validate;
 mod volume;
@@ -45,6 +46,7 @@ pub use default::{
 pub use image::default_pull_policy;
 pub use status_update::validate_status;
 pub use strategy::{bind, deletion_grace, prepare_create};
+pub(crate) use together::{Sum, together};
 pub use update::validate_update;
 pub use validate::validate;
 pub(crate) use validate::validate_template;

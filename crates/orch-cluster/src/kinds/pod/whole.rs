@@ -6,9 +6,8 @@ use orch_core::object::Quantity;
 use serde_json::Value;
 
 use super::resource::is_huge_pages;
+use super::together::together;
 use crate::kinds::raw::{Raw, child, child_mut, child_or_new, is_unset, items, text};
-
-type Amounts = BTreeMap<String, Quantity>;
 
 /// Fills `spec.resources` where it is given in part, once the containers' own defaults are there: with limits, the
 /// requests it does not name are what its containers ask for together, or else its limit; the limit of huge pages is
@@ -22,12 +21,12 @@ pub(super) fn default_whole(spec: &mut Raw) {
     if !is_given("limits") && !is_given("requests") {
         return;
     }
-    let pages: Vec<_> = together(spec, "limits")
+    let pages: Vec<_> = all(spec, "limits")
         .into_iter()
         .filter(|(name, _)| is_huge_pages(name) && !names("requests", name) && !names("limits", name))
         .map(|(name, amount)| (name, Value::from(amount.to_string())))
         .collect();
-    let asked: Vec<_> = together(spec, "requests")
+    let asked: Vec<_> = all(spec, "requests")
         .into_iter()
         .filter(|(name, _)| is_shared(name) && !names("requests", name))
         .map(|(name, amount)| (name, Value::from(amount.to_string())))
@@ -62,43 +61,17 @@ fn is_shared(name: &str) -> bool {
     matches!(name, "cpu" | "memory")
 }
 
-/// What a pod's containers take together at most: the main ones and the sidecars at once, or an init container beside
-/// the sidecars started before it. Amounts that cannot be read count as none: validation refuses them.
-fn together(spec: &Raw, list: &str) -> Amounts {
-    let mut sum = Amounts::new();
-    for container in items(spec, "containers") {
-        add(&mut sum, container, list);
-    }
-    let (mut sidecars, mut peak) = (Amounts::new(), Amounts::new());
-    for container in items(spec, "initContainers") {
-        let mut running = sidecars.clone();
-        add(&mut running, container, list);
-        if text(container, "restartPolicy") == "Always" {
-            add(&mut sum, container, list);
-            sidecars.clone_from(&running);
-        }
-        raise(&mut peak, running);
-    }
-    raise(&mut sum, peak);
-    sum
-}
-
-fn add(sum: &mut Amounts, container: &Raw, list: &str) {
-    let amounts = child(container, "resources").and_then(|resources| child(resources, list));
-    for (name, amount) in amounts.into_iter().flatten() {
-        let Some(amount) = amount.as_str().and_then(|amount| amount.parse::<Quantity>().ok()) else {
-            continue;
-        };
-        let before = sum.get(name).copied().unwrap_or(Quantity::ZERO);
-        if let Some(after) = before.checked_add(amount) {
-            sum.insert(name.clone(), after);
-        }
-    }
-}
-
-fn raise(sum: &mut Amounts, other: Amounts) {
-    for (name, amount) in other {
-        let own = sum.entry(name).or_insert(amount);
-        *own = (*own).max(amount);
-    }
+/// What the containers' lists of this name come to, taken together.
+fn all(spec: &Raw, list: &str) -> BTreeMap<String, Quantity> {
+    let amounts = |container| {
+        let amounts = child(container, "resources").and_then(|resources| child(resources, list));
+        let amounts = amounts.into_iter().flatten();
+        amounts.filter_map(|(name, amount)| Some((name.as_str(), amount.as_str()?)))
+    };
+    let inits = items(spec, "initContainers");
+    together(
+        items(spec, "containers").map(amounts),
+        inits.map(|container| (amounts(container), text(container, "restartPolicy") == "Always")),
+    )
+    .0
 }

@@ -58,47 +58,59 @@ impl LocalBackend {
         meta.insert("generation".to_owned(), 1.into());
 
         let mut name = first_name;
+        let namespace = namespace.as_deref();
+        give_name(&mut object, &mut target, namespace, &name)?;
+        let admitted = self.prepare(&kind, &target, &mut object, params).await?;
         for _ in 0..NAME_ATTEMPTS {
-            check_name("metadata.name", &name)?;
-            metadata(&mut object)?.insert("name".to_owned(), name.as_str().into());
-            target.key = ObjectKey::new(namespace.as_deref(), &name);
-            // Only a generated name is tried again, so only then is the object needed twice.
-            let candidate = if named.is_some() {
-                std::mem::take(&mut object)
-            } else {
-                object.clone()
-            };
-            let made = self.make(&kind, &target, candidate, params).await;
-            match (made, &named) {
-                (Err(ApiError::AlreadyExists(_)), None) => {
+            match self.make(&kind, &target, &mut object, params).await {
+                Err(ApiError::AlreadyExists(_)) if named.is_none() => {
+                    // Only the name is drawn anew: defaults and rules have had their say, as in Kubernetes.
                     name = self.generate_name(&base).unwrap_or_default();
+                    give_name(&mut object, &mut target, namespace, &name)?;
                 }
-                (made, _) => return made,
+                Ok(mut written) => {
+                    written.warnings.splice(0..0, admitted);
+                    return Ok(written);
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(ApiError::AlreadyExists(subject(&target)))
     }
 
+    /// Fills the object in and lets the rules change it; what they warn of.
+    async fn prepare(
+        &self,
+        kind: &Kind,
+        target: &Target,
+        object: &mut RawObject,
+        params: &WriteParams,
+    ) -> Result<Vec<String>, ApiError> {
+        kind.rules.prepare_create(object);
+        kind.rules.default(object);
+        let mut admission = self.admission(Operation::Create, target, None, params);
+        if admission.mutate(object).await? {
+            kind.rules.default(object);
+        }
+        Ok(admission.warnings)
+    }
+
+    /// Creates the object if it may be stored as it is.
     async fn make(
         &self,
         kind: &Kind,
         target: &Target,
-        mut object: RawObject,
+        object: &mut RawObject,
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
-        kind.rules.prepare_create(&mut object);
-        kind.rules.default(&mut object);
-        let mut admission = self.admission(Operation::Create, target, None, params);
-        if admission.mutate(&mut object).await? {
-            kind.rules.default(&mut object);
-        }
-        let json = object_to_json(&object)?;
+        let json = object_to_json(object)?;
         // Also checks the metadata's own types.
         let document = Document::from_stored(json.clone(), Revision::ZERO).map_err(bad)?;
         invalid_if_any(target, kind.rules.validate(&document))?;
-        admission.validate(&mut object).await?;
+        let mut admission = self.admission(Operation::Create, target, None, params);
+        admission.validate(object).await?;
         let mut warnings = admission.warnings;
-        warnings.extend(kind.rules.warnings(&object));
+        warnings.extend(kind.rules.warnings(object));
         let written = |document, changed| Written {
             document,
             changed,
@@ -132,6 +144,19 @@ impl LocalBackend {
             self.shared.random.name_suffix(SUFFIX)
         ))
     }
+}
+
+/// Makes `name` the name of the object, and of what is written.
+fn give_name(
+    object: &mut RawObject,
+    target: &mut Target,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(), ApiError> {
+    check_name("metadata.name", name)?;
+    metadata(object)?.insert("name".to_owned(), name.into());
+    target.key = ObjectKey::new(namespace, name);
+    Ok(())
 }
 
 /// The namespace a new object goes to.

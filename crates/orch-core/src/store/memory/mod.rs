@@ -14,8 +14,8 @@ pub use self::options::MemoryStoreOptions;
 use self::versions::Versions;
 use super::changelog::{ChangeLog, Commit, Cursor, Next, Record, Refused};
 use super::{
-    CommitError, Committed, Entry, Key, ListOptions, Op, Page, Prefix, Read, ReadError, Revision, Store, Txn,
-    Watch, WatchError, limits,
+    CommitError, Committed, Compare, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store,
+    Txn, Watch, WatchError, limits,
 };
 
 /// Commits that one hold of the lock forgets when a caller compacts.
@@ -139,9 +139,8 @@ impl Store for MemoryStore {
         let revision;
         {
             let mut state = self.state.write();
-            state.compare(&txn)?;
             revision = state.revision.next();
-            let Some(commit) = state.apply(txn.ops, revision) else {
+            let Some(commit) = state.apply(txn, revision)? else {
                 return Ok(Committed {
                     revision: state.revision,
                     changed: false,
@@ -200,32 +199,30 @@ impl Store for MemoryStore {
 }
 
 impl State {
-    /// Fails with the first compare that does not hold.
-    fn compare(&self, txn: &Txn) -> Result<(), CommitError> {
-        for compare in &txn.compares {
+    /// Makes the changes; none if there is nothing to change. Fails with the first compare that does not hold, and
+    /// changes nothing then.
+    fn apply(&mut self, mut txn: Txn, revision: Revision) -> Result<Option<Commit>, CommitError> {
+        // Most transactions look at one key and write it.
+        if let ([compare], [op]) = (&*txn.compares, &*txn.ops)
+            && compare.key == *op.key()
+            && let (Some(compare), Some(op)) = (txn.compares.pop(), txn.ops.pop())
+        {
+            let applied = self.versions.apply(op, Some(compare.expect), revision);
+            let record = applied.map_err(|actual| conflict(compare, actual))?;
+            return Ok(record.map(|record| Commit::one(revision, record)));
+        }
+        for compare in txn.compares {
             let actual = self.versions.newest(&compare.key).map(|version| version.modified);
             if !compare.expect.holds(actual) {
-                return Err(CommitError::Conflict {
-                    key: compare.key.clone(),
-                    expected: compare.expect,
-                    actual,
-                });
+                return Err(conflict(compare, actual));
             }
         }
-        Ok(())
-    }
-
-    /// Makes the changes; none if there is nothing to change.
-    fn apply(&mut self, ops: Vec<Op>, revision: Revision) -> Option<Commit> {
-        if let [_] = ops.as_slice() {
-            let record = ops.into_iter().find_map(|op| self.versions.apply(op, revision));
-            return record.map(|record| Commit::one(revision, record));
-        }
-        let records: Vec<Record> = ops
+        let records: Vec<Record> = txn
+            .ops
             .into_iter()
-            .filter_map(|op| self.versions.apply(op, revision))
+            .filter_map(|op| self.versions.apply(op, None, revision).ok().flatten())
             .collect();
-        (!records.is_empty()).then(|| Commit::new(revision, records))
+        Ok((!records.is_empty()).then(|| Commit::new(revision, records)))
     }
 
     /// Drops the versions that the trimmed commits replaced.
@@ -236,6 +233,14 @@ impl State {
             }
             self.compacted = commit.revision;
         }
+    }
+}
+
+fn conflict(compare: Compare, actual: Option<Revision>) -> CommitError {
+    CommitError::Conflict {
+        key: compare.key,
+        expected: compare.expect,
+        actual,
     }
 }
 

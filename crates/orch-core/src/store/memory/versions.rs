@@ -1,12 +1,13 @@
 //! Every key's versions since the last compaction, in key order.
 
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use bytes::Bytes;
 
 use crate::store::changelog::{Record, Version};
-use crate::store::{Key, Op, Prefix, Revision};
+use crate::store::{Expect, Key, Op, Prefix, Revision};
 
 #[derive(Debug, Default)]
 pub(super) struct Versions(BTreeMap<Key, History>);
@@ -45,47 +46,63 @@ impl Versions {
     }
 
     /// Makes the change that `op` asks for as of `revision`, which is later than every other; none if there is
-    /// nothing to change.
-    pub(super) fn apply(&mut self, op: Op, revision: Revision) -> Option<Record> {
-        match op {
-            Op::Put { key, value } => {
-                let mut version = Version {
+    /// nothing to change. If `expected` does not hold of the key, nothing is changed and the error is its revision.
+    pub(super) fn apply(
+        &mut self,
+        op: Op,
+        expected: Option<Expect>,
+        revision: Revision,
+    ) -> Result<Option<Record>, Option<Revision>> {
+        let holds = |previous: Option<&Version>| {
+            let actual = previous.map(|version| version.modified);
+            match expected {
+                Some(expected) if !expected.holds(actual) => Err(actual),
+                _ => Ok(()),
+            }
+        };
+        let (key, value) = match op {
+            Op::Put { key, value } => (key, Some(value)),
+            Op::Delete { key } => (key, None),
+        };
+        // One search for the key, whatever is to be done: in a large store that is most of a commit.
+        match self.0.entry(key) {
+            Vacant(entry) => {
+                holds(None)?;
+                let Some(value) = value else { return Ok(None) };
+                let version = Version {
                     value,
                     created: revision,
                     modified: revision,
                 };
-                let Some(history) = self.0.get_mut(&key) else {
-                    let history = History {
-                        newest: version.clone(),
-                        older: None,
-                    };
-                    self.0.insert(key.clone(), history);
-                    return Some(Record {
-                        key,
-                        current: Some(version),
-                        previous: None,
-                    });
-                };
-                let previous = history.newest.live().cloned();
-                if let Some(previous) = &previous {
-                    version.created = previous.created;
-                }
-                history.push(version.clone());
-                Some(Record {
+                let key = entry.key().clone();
+                entry.insert(History {
+                    newest: version.clone(),
+                    older: None,
+                });
+                Ok(Some(Record {
                     key,
                     current: Some(version),
-                    previous,
-                })
+                    previous: None,
+                }))
             }
-            Op::Delete { key } => {
-                let history = self.0.get_mut(&key)?;
-                let previous = history.newest.live()?.clone();
-                history.push(Version::tombstone(revision));
-                Some(Record {
-                    key,
-                    current: None,
-                    previous: Some(previous),
-                })
+            Occupied(mut entry) => {
+                let previous = entry.get().newest.live().cloned();
+                holds(previous.as_ref())?;
+                if value.is_none() && previous.is_none() {
+                    return Ok(None);
+                }
+                let current = value.map(|value| Version {
+                    value,
+                    created: previous.as_ref().map_or(revision, |previous| previous.created),
+                    modified: revision,
+                });
+                let newest = current.clone().unwrap_or_else(|| Version::tombstone(revision));
+                entry.get_mut().push(newest);
+                Ok(Some(Record {
+                    key: entry.key().clone(),
+                    current,
+                    previous,
+                }))
             }
         }
     }
