@@ -9,7 +9,8 @@ use orch_cluster::manifest::Manifest;
 use orch_core::client::{ListParams, Propagation};
 
 use super::Error;
-use super::watch::{PATIENCE, Views, Wait};
+use super::wait::{PATIENCE, Wait};
+use super::watch::Views;
 
 /// Kubernetes' default `terminationGracePeriodSeconds`.
 const GRACE: i64 = 30;

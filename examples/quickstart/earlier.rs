@@ -9,7 +9,8 @@ use orch_core::client::Client;
 use orch_core::store::Store;
 
 use super::Error;
-use super::watch::{Views, Wait, all_pods};
+use super::wait::Wait;
+use super::watch::{Views, all_pods};
 
 /// The pods as the earlier run's agent saw them last.
 pub(crate) struct Earlier(Vec<Pod>);

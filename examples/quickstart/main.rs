@@ -15,6 +15,7 @@ mod ours;
 mod runtime;
 mod serve;
 mod steps;
+mod wait;
 mod watch;
 
 use std::process::ExitCode;

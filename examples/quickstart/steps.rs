@@ -16,7 +16,8 @@ use orch_core::runtime::ContainerFilter;
 
 use super::Error;
 use super::news::ended;
-use super::watch::{Views, Wait, all_pods, is_node_ready, is_settled};
+use super::wait::Wait;
+use super::watch::{Views, all_pods, is_node_ready, is_settled};
 
 /// What was measured.
 #[derive(Default)]

@@ -1,34 +1,22 @@
-//! Live progress: waits for states of Deployments and pods, and shows how they come about.
+//! Views of what is shown: Deployments and pods as they are, and what has changed of them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::future::{Future, pending};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use orch_cluster::cluster::Cluster;
-use orch_cluster::kinds::pod::status::{is_deleting, is_ready, phase};
+use orch_cluster::kinds::pod::status::{is_deleting, is_ready};
 use orch_cluster::manifest::Manifest;
 use orch_core::cache::Cache;
 use orch_core::client::{Client, ListParams};
 use orch_core::object::{Object, ObjectKey};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use super::Error;
 use super::events::Events;
-use super::news::{changes, ended, progress, trouble, trouble_word};
+use super::news::{changes, ended, trouble};
 use super::ours::Ours;
-
-/// How long nothing may move before the quickstart gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
-
-/// After how long without a word it says what it still waits for, at first and at most.
-const SILENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-
-/// How many pods are named that something waits for.
-const NAMED: usize = 3;
 
 /// Views of what is shown, and a bell that rings when one of them changes.
 pub(crate) struct Views {
@@ -37,47 +25,12 @@ pub(crate) struct Views {
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) sets: Cache<ReplicaSet>,
     pub(crate) pods: Cache<Pod>,
-    events: Events,
+    pub(super) events: Events,
     /// The pods as they were shown last, by uid.
     seen: Mutex<HashMap<String, Arc<Pod>>>,
     /// Pods that were refused before anything was applied: not this manifest's.
-    refused_before: Vec<String>,
-    bell: watch::Receiver<()>,
-}
-
-/// What is waited for.
-pub(crate) struct Wait<'a> {
-    /// In words.
-    pub(crate) what: &'a str,
-    /// The Deployments whose progress is shown.
-    pub(crate) deployments: &'a [ObjectKey],
-    /// Whether it matters what keeps pods from running.
-    pub(crate) for_pods: bool,
-    /// How long nothing may move.
-    pub(crate) patience: Duration,
-}
-
-impl<'a> Wait<'a> {
-    pub(crate) fn new(what: &'a str) -> Self {
-        Self {
-            what,
-            deployments: &[],
-            for_pods: true,
-            patience: PATIENCE,
-        }
-    }
-
-    /// In a wait that pods are not the matter of.
-    pub(crate) fn not_for_pods(self) -> Self {
-        Self {
-            for_pods: false,
-            ..self
-        }
-    }
-
-    pub(crate) fn of(self, deployments: &'a [ObjectKey]) -> Self {
-        Self { deployments, ..self }
-    }
+    pub(super) refused_before: Vec<String>,
+    pub(super) bell: watch::Receiver<()>,
 }
 
 impl Views {
@@ -108,69 +61,6 @@ impl Views {
         views.pods.synced().await;
         views.refused_before = views.refused().map(|(pod, _)| pod).collect();
         views
-    }
-
-    /// Waits until `done`, showing what happens meanwhile; returns how long it took.
-    pub(crate) async fn until(
-        &self,
-        wait: Wait<'_>,
-        done: impl Fn(&Self) -> bool,
-    ) -> Result<Duration, Error> {
-        self.during(wait, done, pending()).await
-    }
-
-    /// Waits until `over`, or `done`: shows the Deployments as they change, what keeps pods from running, and
-    /// warnings; now and then, if there is nothing else to say, what it waits for.
-    pub(crate) async fn during(
-        &self,
-        wait: Wait<'_>,
-        done: impl Fn(&Self) -> bool,
-        over: impl Future<Output = Result<(), Error>>,
-    ) -> Result<Duration, Error> {
-        let began = Instant::now();
-        let (mut bell, mut rumours) = (self.bell.clone(), self.events.bell());
-        let mut shown = BTreeMap::new();
-        let (mut moved, mut said, mut silence) = (began, began, SILENCE.0);
-        tokio::pin!(over);
-        loop {
-            bell.borrow_and_update();
-            rumours.borrow_and_update();
-            let deployments = wait.deployments.iter().filter_map(|key| {
-                let deployment = self.deployments.get(key)?;
-                Some((key.to_string(), progress(&deployment)?))
-            });
-            let news = deployments.chain(self.troubles().into_iter().filter(|_| wait.for_pods));
-            let news = news.filter(|(what, line)| shown.get(what) != Some(line));
-            let news: Vec<_> = news.collect();
-            for (what, line) in news.iter().chain(&self.warnings()) {
-                let passed = began.elapsed().as_secs_f64() * 1000.0;
-                say!("  {passed:>6.0} ms  {what}  {line}")?;
-                said = Instant::now();
-            }
-            shown.extend(news);
-            // It would wait for ever.
-            if let Some((pod, why)) = self.refused().find(|(pod, _)| !self.refused_before.contains(pod)) {
-                return Err(format!("pod {pod} can never run here: {why}").into());
-            }
-            if done(self) {
-                return Ok(began.elapsed());
-            }
-            let what = wait.what;
-            tokio::select! {
-                result = &mut over => return result.map(|()| began.elapsed()),
-                _ = bell.changed() => moved = Instant::now(),
-                _ = rumours.changed() => {}
-                () = sleep_until(moved + wait.patience) => {
-                    let patience = wait.patience;
-                    return Err(format!("nothing has moved for {patience:?} while waiting for {what}: {}", self.why(&wait)).into());
-                }
-                () = sleep_until(said + silence) => {
-                    say!("  still waiting for {what}: {}", self.why(&wait))?;
-                    said = Instant::now();
-                    silence = (silence * 2).min(SILENCE.1);
-                }
-            }
-        }
     }
 
     /// Shows for ever what changes of the pods since they were shown last, and warnings.
@@ -229,7 +119,7 @@ impl Views {
         told
     }
 
-    fn warnings(&self) -> Vec<(String, String)> {
+    pub(super) fn warnings(&self) -> Vec<(String, String)> {
         self.events.take(|about| self.ours.is_about(self, about))
     }
 
@@ -266,33 +156,8 @@ impl Views {
         pods
     }
 
-    /// Why it is not over yet.
-    fn why(&self, wait: &Wait<'_>) -> String {
-        let deployments = wait.deployments.iter().filter_map(|key| {
-            let deployment = self.deployments.get(key)?;
-            let progress = progress(&deployment).unwrap_or_else(|| "not been looked at".to_owned());
-            (!is_complete(&deployment)).then(|| format!("{key} has {progress}"))
-        });
-        let pods = self.our_pods();
-        let pods: Vec<_> = pods.iter().filter_map(|pod| pending_for(pod)).collect();
-        let more = pods.len().saturating_sub(NAMED);
-        let more = match more {
-            0 => None,
-            1 => Some("and 1 more pod".to_owned()),
-            more => Some(format!("and {more} more pods")),
-        };
-        let why: Vec<_> = deployments
-            .chain(pods.into_iter().take(NAMED))
-            .chain(more)
-            .collect();
-        if why.is_empty() {
-            return "nothing says why".to_owned();
-        }
-        why.join("; ")
-    }
-
     /// Pods that ask for what the runtime cannot give, and what that is.
-    fn refused(&self) -> impl Iterator<Item = (String, String)> {
+    pub(super) fn refused(&self) -> impl Iterator<Item = (String, String)> {
         self.pods.list().into_iter().filter_map(|pod| {
             let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
             let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
@@ -305,7 +170,7 @@ impl Views {
     }
 
     /// Pods that something keeps from running, and what.
-    fn troubles(&self) -> Vec<(String, String)> {
+    pub(super) fn troubles(&self) -> Vec<(String, String)> {
         let pods = self.pods.list();
         let troubled = pods.iter().filter_map(|pod| {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -340,37 +205,11 @@ pub(crate) fn is_settled(pod: &Pod) -> bool {
     ended(pod).is_some() || is_ready(pod)
 }
 
-/// What a pod is waited for.
-fn pending_for(pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    if is_deleting(pod) {
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
-        return Some(format!("pod {name} was told to end and has {grace} s for it"));
-    }
-    if is_settled(pod) {
-        return None;
-    }
-    let unscheduled = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let unscheduled = unscheduled
-        .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
-        .find_map(|condition| condition.message.clone());
-    let why = unscheduled
-        .or_else(|| trouble_word(pod).map(str::to_owned))
-        .unwrap_or_else(|| match phase(pod) {
-            "Running" => "runs, and is not ready".to_owned(),
-            _ => "does not run yet".to_owned(),
-        });
-    Some(format!("pod {name}: {why}"))
-}
-
 pub(crate) async fn all_pods(client: &Client) -> Result<Vec<Pod>, Error> {
     Ok(client.all::<Pod>().list(&ListParams::default()).await?.items)
 }
 
-fn is_complete(deployment: &Deployment) -> bool {
+pub(super) fn is_complete(deployment: &Deployment) -> bool {
     let wanted = deployment.spec.replicas;
     deployment.status.as_ref().is_some_and(|status| {
         let count = |n: Option<i32>| Some(n.unwrap_or(0));
