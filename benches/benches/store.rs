@@ -77,7 +77,7 @@ fn operations(c: &mut Criterion, name: &str, store: &Arc<dyn Store>) {
         let options = ListOptions {
             limit: Some(500),
             from: Some(key(1).into()),
-            at: None,
+            ..ListOptions::default()
         };
         b.iter(|| {
             runtime

@@ -1,6 +1,6 @@
 //! An HTTP service that runs its workers itself: an orchestrator in the same process as its endpoint.
 //!
-//!     cargo run --example embed_in_a_service -- [--port N] [--data DIR] [--seconds N]
+//!     cargo run --features axum --example embed_in_a_service -- [--port N] [--data DIR] [--seconds N]
 //!
 //! A made-up CI product. `GET /` shows its workers, `POST /replicas/N` makes them more or fewer. It ends at Ctrl-C, at
 //! SIGTERM or after `--seconds`. With `--data` the workers go on without it: an update or a crash of the service costs

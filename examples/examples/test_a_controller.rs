@@ -1,8 +1,8 @@
 //! How to test in milliseconds what takes an hour: a controller of your own, a wrong one and the right one; and a whole
 //! cluster, with a container that keeps crashing.
 //!
-//!     cargo run --example test_a_controller
-//!     cargo test -p orch-examples test_a_controller
+//!     cargo run --features testing --example test_a_controller
+//!     cargo test -p orch-examples --features testing test_a_controller
 
 use std::sync::Arc;
 use std::time::Duration;

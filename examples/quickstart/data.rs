@@ -12,6 +12,11 @@ pub(crate) fn open(directory: &Path) -> Result<PathBuf, Error> {
     Ok(directory.canonicalize().map_err(at)?)
 }
 
+/// Where the servers of the default manifest leave the ports they got.
+pub(crate) fn ports(data: &Path) -> PathBuf {
+    data.join("ports")
+}
+
 /// What a file holds; none if there is none.
 pub(crate) fn read(file: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(file) {
@@ -37,6 +42,14 @@ pub(crate) fn write(file: &Path, text: &str) -> Result<(), Error> {
 pub(crate) fn remove(file: &Path) -> Result<(), Error> {
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(said_of(file, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory with all that is in it, if it is there.
+pub(crate) fn remove_directory(directory: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(said_of(directory, &error)),
         _ => Ok(()),
     }
 }

@@ -4,12 +4,18 @@
 
 #[macro_use]
 mod say;
+mod clean;
 mod data;
+mod earlier;
+mod events;
 mod manifest;
+mod news;
 mod options;
+mod ours;
 mod runtime;
 mod serve;
 mod steps;
+mod wait;
 mod watch;
 
 use std::process::ExitCode;
@@ -17,10 +23,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orch_cluster::agent::AgentConfig;
-use orch_cluster::cluster::Cluster;
+use orch_cluster::cluster::{Cluster, Removal};
 use orch_cluster::manifest::Manifest;
+use orch_core::store::Store;
 use orch_store::RedbStore;
+use tokio::signal::unix::{SignalKind, signal};
 
+use earlier::Earlier;
 use manifest::Source;
 use options::{Command, Options, USAGE};
 use say::Closed;
@@ -42,7 +51,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Error> {
-    let source = Source::new(options.manifest.clone())?;
+    let mut source = Source::new(options.manifest.clone())?;
     // What cannot be read is refused before anything is made or asked.
     let images = if options.clean {
         Vec::new()
@@ -50,10 +59,11 @@ async fn run(options: Options) -> Result<(), Error> {
         source.images("docker")?
     };
     let data = data::open(&options.data)?;
+    source.put_ports_in(data::ports(&data));
     let state = data.join("state.redb");
     let began = Instant::now();
     // First, for it also keeps a second program out of the directory.
-    let store = RedbStore::open(&state)?;
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(&state)?);
     let opened = began.elapsed();
     let chosen = runtime::choose(options.runtime, &images, &data).await?;
     let mut said = say!("runtime: {} ({})", chosen.runtime.name(), chosen.why);
@@ -65,29 +75,30 @@ async fn run(options: Options) -> Result<(), Error> {
         }
     }
 
+    let earlier = Earlier::read(&store).await?;
     let began = Instant::now();
     let node = AgentConfig::new("local").volumes_dir(data.join("volumes"));
-    let cluster = Cluster::builder(Arc::new(store))
+    let cluster = Cluster::builder(store)
         .node_with(node, chosen.runtime)
         .start()
         .await?;
     let took = millis(opened + began.elapsed());
     said = said.and_then(|()| say!("cluster up in {took:.1} ms, state in {}\n", state.display()));
 
-    let views = Views::open(&cluster).await;
+    let views = Views::open(&cluster, &manifest).await;
     let work = async {
         said?;
-        work(&cluster, &views, &manifest, &options).await
+        work(&cluster, &views, &earlier, &manifest, &options).await
     };
     let mut result = tokio::select! {
         result = work => result,
-        _ = tokio::signal::ctrl_c() => say!("\nstopped"),
+        asked = asked_to_end() => asked.and_then(|()| say!("\nstopped")),
     };
     if !options.keep && result.as_ref().is_err_and(Closed::is) {
         // That something goes on could be told to nobody.
-        result = steps::clean(&cluster, &manifest).await.and(result);
+        result = clean::clean_quietly(&cluster, &manifest).await.and(result);
     }
-    let left = steps::left(&cluster).await;
+    let left = clean::left(&cluster).await;
     drop(views);
     cluster.stop().await;
     if left? {
@@ -102,25 +113,50 @@ async fn run(options: Options) -> Result<(), Error> {
     result
 }
 
-async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &Options) -> Result<(), Error> {
+/// Waits for Ctrl-C, or for what a service manager says in its place.
+async fn asked_to_end() -> Result<(), Error> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+async fn work(
+    cluster: &Cluster,
+    views: &Views,
+    earlier: &Earlier,
+    manifest: &Manifest,
+    options: &Options,
+) -> Result<(), Error> {
     if options.clean {
-        steps::clean(cluster, manifest).await?;
+        for one in clean::clean(cluster, views, manifest).await? {
+            let word = match one.removal {
+                // By now.
+                Removal::Deleting => Removal::Deleted,
+                other => other,
+            };
+            let kind = one.target.resource.kind.to_lowercase();
+            say!("{kind}/{} {word}", one.target.key.name())?;
+        }
         say!("everything the manifest made is gone")?;
         return Ok(());
     }
-    let before = views.pods.len();
-    if before > 0 {
-        say!(
-            "found {before} pods of an earlier run:\n\n{}\n",
-            orch_examples::pod_table(&watch::all_pods(cluster).await?)
-        )?;
-    }
+    steps::node(views).await?;
+    let as_it_was = earlier.compare(cluster, views).await?;
     let mut measured = Measured::default();
     let ready = steps::apply(cluster, views, manifest).await?;
-    measured.ready = Some(ready.took);
+    if ready.ended {
+        measured.settled = Some(ready.took);
+    } else {
+        measured.ready = Some(ready.took);
+    }
     match ready.deployments.first() {
         // Who comes back to what was kept wants it as it is.
-        _ if options.keep && ready.unchanged => say!("everything is as it was, and left so")?,
+        _ if options.keep && ready.unchanged && as_it_was => say!("everything is as it was, and left so")?,
+        _ if options.keep && ready.unchanged => {
+            say!("the manifest has not changed: all is left as it is now")?
+        }
         None => {}
         Some(first) => match steps::is_still(views, first) {
             Some(why) => say!("deployment {first} is not killed or rolled: {why}")?,
@@ -133,10 +169,10 @@ async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &O
     }
     report(&measured)?;
     if options.keep {
-        say!("going on until Ctrl-C")?;
-        std::future::pending::<()>().await;
+        say!("going on until Ctrl-C; what changes is told here")?;
+        return views.follow().await;
     }
-    steps::clean(cluster, manifest).await?;
+    clean::clean(cluster, views, manifest).await?;
     say!("cleaned up; the state file stays")?;
     Ok(())
 }
@@ -144,6 +180,7 @@ async fn work(cluster: &Cluster, views: &Views, manifest: &Manifest, options: &O
 fn report(measured: &Measured) -> Result<(), Error> {
     for (what, took) in [
         ("applied to ready", measured.ready),
+        ("applied to ready or ended", measured.settled),
         ("killed to ready again", measured.heal),
         ("rolled to the new version", measured.roll),
         ("rolled back", measured.back),

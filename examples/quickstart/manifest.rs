@@ -11,7 +11,7 @@ use super::runtime::{Image, images_of};
 /// A file of the user's, or the manifest that ships with this, which differs by runtime.
 pub(crate) enum Source {
     File(PathBuf, String),
-    Shipped { program: String },
+    Shipped { program: String, ports: PathBuf },
 }
 
 impl Source {
@@ -24,7 +24,15 @@ impl Source {
             }
             None => Ok(Self::Shipped {
                 program: std::env::current_exe()?.display().to_string(),
+                ports: PathBuf::new(),
             }),
+        }
+    }
+
+    /// Where the servers of the shipped manifest leave their ports.
+    pub(crate) fn put_ports_in(&mut self, directory: PathBuf) {
+        if let Self::Shipped { ports, .. } = self {
+            *ports = directory;
         }
     }
 
@@ -36,9 +44,10 @@ impl Source {
             Self::Shipped { .. } if runtime == "docker" => {
                 Manifest::read("web.yaml", include_str!("web.yaml"), &kinds)
             }
-            Self::Shipped { program } => {
-                let program = program.replace('\\', "\\\\").replace('"', "\\\"");
-                let text = include_str!("web-host.yaml").replace("\"QUICKSTART\"", &format!("\"{program}\""));
+            Self::Shipped { program, ports } => {
+                let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+                let text = include_str!("web-host.yaml").replace("\"QUICKSTART\"", &quoted(program));
+                let text = text.replace("\"PORTS\"", &quoted(&ports.display().to_string()));
                 Manifest::read("web-host.yaml", &text, &kinds)
             }
         };

@@ -10,7 +10,7 @@ quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--keep]
   --runtime      what runs the containers; auto takes Docker if an engine answers and has or gets the images,
                  else plain processes
   --data DIR     where the state is kept; by default orch-quickstart in the temporary directory
-  --keep         go on until Ctrl-C, and leave everything running for the next time, which finds it as it was
+  --keep         go on until Ctrl-C or SIGTERM, saying what changes, and leave everything running for the next time
   --clean        remove what the manifest made in an earlier run, then end";
 
 /// Which runtime was asked for.

@@ -69,6 +69,7 @@ pub(crate) async fn choose(choice: Choice, images: &[Image], data: &Path) -> Res
 
 /// Another runtime may be chosen next time: no pods are left.
 pub(crate) fn forget(data: &Path) -> Result<(), Error> {
+    data::remove_directory(&data::ports(data))?;
     data::remove(&data.join(RUNTIME))
 }
 

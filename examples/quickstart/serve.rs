@@ -1,23 +1,32 @@
 //! The web server of the default manifest on the process runtime, and the probe of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Error;
+use super::{Error, data};
+
+/// How long a server may take to be there, less than a probe may; and how often it is looked for.
+const SETTLING: Duration = Duration::from_millis(700);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Where a pod's server tells its probe the port it has got.
 fn port_file() -> Result<PathBuf, Error> {
     let pod = std::env::var("POD_NAME").map_err(|_| "POD_NAME: must be set, to the pod's name")?;
-    Ok(std::env::temp_dir().join(format!("orch-quickstart-{pod}.port")))
+    let ports = std::env::var_os("PORTS_IN").ok_or("PORTS_IN: must be set, to a directory")?;
+    Ok(PathBuf::from(ports).join(pod))
 }
 
 pub(crate) async fn serve() -> Result<(), Error> {
     let file = port_file()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::fs::write(&file, address.port().to_string()).await?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    data::write(&file, &address.port().to_string())?;
     let word = |name| std::env::var(name).unwrap_or_default();
     let page = format!(
         "{}, {}, {}\n",
@@ -53,8 +62,20 @@ async fn answer(mut stream: TcpStream, page: String) -> std::io::Result<()> {
 }
 
 pub(crate) async fn check() -> Result<(), Error> {
-    let port: u16 = tokio::fs::read_to_string(port_file()?).await?.trim().parse()?;
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let file = port_file()?;
+    // A server that was just started is not there yet, and the next probe would be a second later.
+    let connected = tokio::time::timeout(SETTLING, async {
+        loop {
+            match connect(&file).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    });
+    let mut stream = match connected.await {
+        Ok(stream) => stream,
+        Err(_) => connect(&file).await?,
+    };
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await?;
@@ -66,4 +87,9 @@ pub(crate) async fn check() -> Result<(), Error> {
     } else {
         Err("no page".into())
     }
+}
+
+async fn connect(file: &Path) -> Result<TcpStream, Error> {
+    let port: u16 = tokio::fs::read_to_string(file).await?.trim().parse()?;
+    Ok(TcpStream::connect(("127.0.0.1", port)).await?)
 }

@@ -7,23 +7,24 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 use orch_cluster::agent::ContainerAt;
 use orch_cluster::cluster::{Cluster, Outcome};
-use orch_cluster::controllers::{PROTECTED, RollbackTo, rollback_to};
+use orch_cluster::controllers::{RollbackTo, rollback_to};
+use orch_cluster::kinds::pod::status::{is_ready, restarts};
 use orch_cluster::manifest::Manifest;
-use orch_core::client::{
-    ApiError, Collection, DeleteParams, Deleted, ListParams, Propagation, Target, WatchEvent, WatchParams,
-    retry_on_conflict,
-};
-use orch_core::object::{FieldSelector, Object, ObjectKey};
+use orch_core::client::{ListParams, retry_on_conflict};
+use orch_core::object::{Object, ObjectKey};
 use orch_core::runtime::ContainerFilter;
-use orch_examples::pod_table;
 
 use super::Error;
-use super::watch::{PATIENCE, Views, all_pods, is_ready, is_settled};
+use super::news::ended;
+use super::wait::Wait;
+use super::watch::{Views, all_pods, is_node_ready, is_settled};
 
 /// What was measured.
 #[derive(Default)]
 pub(crate) struct Measured {
     pub(crate) ready: Option<Duration>,
+    /// The same where pods have ended.
+    pub(crate) settled: Option<Duration>,
     pub(crate) heal: Option<Duration>,
     pub(crate) roll: Option<Duration>,
     pub(crate) back: Option<Duration>,
@@ -34,7 +35,17 @@ pub(crate) struct Ready {
     pub(crate) deployments: Vec<ObjectKey>,
     /// Whether everything was there already, and as the manifest says.
     pub(crate) unchanged: bool,
+    /// Whether pods of the manifest have ended: then not all of it is ready.
+    pub(crate) ended: bool,
     pub(crate) took: Duration,
+}
+
+/// Waits until there is a node that pods can be bound to.
+pub(crate) async fn node(views: &Views) -> Result<(), Error> {
+    let is_there = |views: &Views| views.nodes.list().iter().any(|node| is_node_ready(node));
+    let wait = Wait::new("the node to be ready").not_for_pods();
+    views.until(wait, is_there).await?;
+    Ok(())
 }
 
 /// Applies the manifest and waits until its Deployments, ReplicaSets and pods are ready.
@@ -70,15 +81,22 @@ pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest)
         let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
         sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
     };
-    let took = views
-        .until(&deployments, "all replicas to be ready", |views| {
-            views.complete(&deployments) && settled(views)
-        })
-        .await?;
-    say!("\n{}\n", pod_table(&all_pods(cluster).await?))?;
+    let wait = Wait::new("everything to be ready").of(&deployments);
+    let done = |views: &Views| views.complete(&deployments) && settled(views);
+    let took = views.until(wait, done).await?;
+    let over = pods.iter().filter_map(|key| {
+        let end = ended(&*views.pods.get(key)?)?;
+        Some(format!("pod {} has ended: {end}", key.name()))
+    });
+    let over: Vec<_> = over.collect();
+    for line in &over {
+        say!("  {line}")?;
+    }
+    say!("\n{}\n", views.table(cluster).await?)?;
     Ok(Ready {
         deployments,
         unchanged,
+        ended: !over.is_empty(),
         took,
     })
 }
@@ -112,15 +130,13 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
         .stop_container(&container.id, Duration::ZERO)
         .await?;
     let key = pod.key();
-    let took = views
-        .until(&[], "the killed container to come back", |views| {
-            views
-                .pods
-                .get(&key)
-                .is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
-        })
-        .await?;
-    say!("\n{}\n", pod_table(&all_pods(cluster).await?))?;
+    let is_back = |views: &Views| {
+        let pod = views.pods.get(&key);
+        pod.is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
+    };
+    let wait = Wait::new("the killed container to come back");
+    let took = views.until(wait, is_back).await?;
+    say!("\n{}\n", views.table(cluster).await?)?;
     Ok(took)
 }
 
@@ -172,11 +188,8 @@ async fn settled(
     if let Some(revision) = Object::metadata(updated).resource_version {
         views.deployments.wait_for(revision).await;
     }
-    let took = views
-        .until(keys, "the new version to be rolled out", |views| {
-            views.complete(keys)
-        })
-        .await?;
+    let wait = Wait::new("the version to be rolled out").of(keys);
+    let took = views.until(wait, |views| views.complete(keys)).await?;
     let pod = ready_pod_of(cluster, key).await?;
     let at = ContainerAt::new(
         key.namespace().unwrap_or_default(),
@@ -186,78 +199,8 @@ async fn settled(
     if !log.is_empty() {
         say!("  its log: {}", String::from_utf8_lossy(&log).trim_end())?;
     }
-    say!("\n{}\n", pod_table(&all_pods(cluster).await?))?;
+    say!("\n{}\n", views.table(cluster).await?)?;
     Ok(took)
-}
-
-/// Deletes what the manifest made, and waits until it and all it owned are gone.
-pub(crate) async fn clean(cluster: &Cluster, manifest: &Manifest) -> Result<(), Error> {
-    let backend = cluster.client().backend();
-    // Foreground: an object goes after what it owns, so that none of its pods outlives it.
-    let params = DeleteParams::default().propagation(Propagation::Foreground);
-    let mut pending = Vec::new();
-    for item in manifest.items.iter().rev() {
-        let resource = item.resource();
-        if resource.kind == "Namespace" && PROTECTED.contains(&item.name()) {
-            continue;
-        }
-        let namespace = item.namespace().unwrap_or("default");
-        let target = Target {
-            resource: Arc::new(resource.clone()),
-            key: ObjectKey::new(resource.is_namespaced().then_some(namespace), item.name()),
-        };
-        match backend.delete(&target, &params).await {
-            Ok(Deleted::Pending(_)) => pending.push(target),
-            Ok(Deleted::Gone(_)) | Err(ApiError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    for target in &pending {
-        gone(cluster, target).await?;
-    }
-    Ok(())
-}
-
-/// Waits until an object that is being deleted is gone.
-async fn gone(cluster: &Cluster, target: &Target) -> Result<(), Error> {
-    let backend = cluster.client().backend();
-    let collection = Collection {
-        resource: target.resource.clone(),
-        namespace: target.key.namespace().map(str::to_owned),
-    };
-    let fields = FieldSelector::equal("metadata.name", target.key.name());
-    loop {
-        let list = backend
-            .list(&collection, &ListParams::default().fields(fields.clone()))
-            .await?;
-        if list.items.is_empty() {
-            return Ok(());
-        }
-        let params = WatchParams::after(list.revision).fields(fields.clone());
-        let mut watch = backend.watch(&collection, &params).await?;
-        // A watch that ends says no more than that it is time to look again.
-        loop {
-            let Ok(next) = tokio::time::timeout(PATIENCE, watch.next()).await else {
-                let (kind, key) = (&target.resource.kind, &target.key);
-                return Err(
-                    format!("{kind} {key} is being deleted, but nothing has moved for {PATIENCE:?}").into(),
-                );
-            };
-            let Some(Ok(batch)) = next else { break };
-            let is_deletion = |event: &WatchEvent<_>| matches!(event, WatchEvent::Deleted(_));
-            if batch.events.iter().any(is_deletion) {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Whether there are pods, or what makes some.
-pub(crate) async fn left(cluster: &Cluster) -> Result<bool, Error> {
-    let (client, first) = (cluster.client(), ListParams::default().limit(1));
-    Ok(!client.all::<Pod>().list(&first).await?.items.is_empty()
-        || !client.all::<ReplicaSet>().list(&first).await?.items.is_empty()
-        || !client.all::<Deployment>().list(&first).await?.items.is_empty())
 }
 
 /// Says the version in the first container's environment, which also is a new template.
@@ -285,7 +228,7 @@ async fn ready_pod_of(cluster: &Cluster, deployment: &ObjectKey) -> Result<Pod, 
         .get(deployment.name())
         .await?;
     let labels = object.spec.selector.match_labels.unwrap_or_default();
-    let pods = all_pods(cluster).await?;
+    let pods = all_pods(cluster.client()).await?;
     let its = |pod: &Pod| {
         let has = pod.metadata.labels.clone().unwrap_or_default();
         pod.metadata.namespace.as_deref() == Some(namespace)
@@ -295,12 +238,4 @@ async fn ready_pod_of(cluster: &Cluster, deployment: &ObjectKey) -> Result<Pod, 
         .into_iter()
         .find(|pod| its(pod) && is_ready(pod) && pod.metadata.deletion_timestamp.is_none());
     found.ok_or_else(|| format!("deployment {deployment}: no ready pod").into())
-}
-
-fn restarts(pod: &Pod) -> i32 {
-    let statuses = pod
-        .status
-        .iter()
-        .flat_map(|status| status.container_statuses.iter().flatten());
-    statuses.map(|status| status.restart_count).sum()
 }

@@ -1,96 +1,139 @@
-//! Live progress: waits for states of Deployments and pods, and shows how they come about.
+//! Views of what is shown: Deployments and pods as they are, and what has changed of them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use orch_cluster::cluster::Cluster;
+use orch_cluster::kinds::pod::status::{is_deleting, is_ready};
+use orch_cluster::manifest::Manifest;
 use orch_core::cache::Cache;
 use orch_core::client::{Client, ListParams};
 use orch_core::object::{Object, ObjectKey};
 use tokio::sync::watch;
 
 use super::Error;
-
-/// How long anything may take before the quickstart says what it waits for and gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+use super::events::Events;
+use super::news::{changes, ended, trouble};
+use super::ours::Ours;
 
 /// Views of what is shown, and a bell that rings when one of them changes.
 pub(crate) struct Views {
+    pub(crate) ours: Ours,
+    pub(crate) nodes: Cache<Node>,
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) sets: Cache<ReplicaSet>,
     pub(crate) pods: Cache<Pod>,
+    pub(super) events: Events,
+    /// The pods as they were shown last, by uid.
+    seen: Mutex<HashMap<String, Arc<Pod>>>,
     /// Pods that were refused before anything was applied: not this manifest's.
-    refused_before: Vec<String>,
-    bell: watch::Receiver<()>,
+    pub(super) refused_before: Vec<String>,
+    pub(super) bell: watch::Receiver<()>,
 }
 
 impl Views {
-    pub(crate) async fn open(cluster: &Cluster) -> Self {
+    pub(crate) async fn open(cluster: &Cluster, manifest: &Manifest) -> Self {
         let client = cluster.client();
         let (ring, bell) = watch::channel(());
         let ring = Arc::new(ring);
-        let (deployments, sets) = (view(client, &ring), view(client, &ring));
-        let pods = view(client, &ring);
-        deployments.synced().await;
-        sets.synced().await;
-        pods.synced().await;
+        let (nodes, deployments, sets, pods) = (
+            view(client, &ring),
+            view(client, &ring),
+            view(client, &ring),
+            view(client, &ring),
+        );
         let mut views = Self {
+            ours: Ours::of(manifest),
+            events: Events::open(client).await,
+            nodes,
             deployments,
             sets,
             pods,
+            seen: Mutex::default(),
             refused_before: Vec::new(),
             bell,
         };
+        views.nodes.synced().await;
+        views.deployments.synced().await;
+        views.sets.synced().await;
+        views.pods.synced().await;
         views.refused_before = views.refused().map(|(pod, _)| pod).collect();
         views
     }
 
-    /// Waits until `done`, showing the Deployments of `keys` as they change, and what keeps pods from running;
-    /// returns how long it took.
-    pub(crate) async fn until(
-        &self,
-        keys: &[ObjectKey],
-        what: &str,
-        done: impl Fn(&Self) -> bool,
-    ) -> Result<Duration, Error> {
-        let began = Instant::now();
-        let mut bell = self.bell.clone();
-        let mut shown = BTreeMap::new();
+    /// Shows for ever what changes of the pods since they were shown last, and warnings.
+    pub(crate) async fn follow(&self) -> Result<(), Error> {
+        let (mut bell, mut rumours) = (self.bell.clone(), self.events.bell());
         loop {
             bell.borrow_and_update();
-            let deployments = keys.iter().filter_map(|key| {
-                let deployment = self.deployments.get(key)?;
-                Some((key.to_string(), progress(&deployment)))
-            });
-            for (what, line) in deployments.chain(self.troubles()) {
-                if shown.get(&what) != Some(&line) {
-                    let passed = began.elapsed().as_secs_f64() * 1000.0;
-                    say!("  {passed:>6.0} ms  {what}  {line}")?;
-                    shown.insert(what, line);
-                }
+            rumours.borrow_and_update();
+            for (pod, line) in self.changed().into_iter().chain(self.warnings()) {
+                let now = orch_core::time::now().strftime("%H:%M:%SZ");
+                say!("  {now}  {pod}  {line}")?;
             }
-            // It would wait for ever.
-            if let Some((pod, why)) = self.refused().find(|(pod, _)| !self.refused_before.contains(pod)) {
-                return Err(format!("pod {pod} can never run here: {why}").into());
-            }
-            if done(self) {
-                return Ok(began.elapsed());
-            }
-            if tokio::time::timeout(PATIENCE, bell.changed()).await.is_err() {
-                return Err(format!("nothing has moved for {PATIENCE:?} while waiting for {what}").into());
+            tokio::select! {
+                _ = bell.changed() => {}
+                _ = rumours.changed() => {}
             }
         }
     }
 
-    /// Whether every Deployment of `keys` is as it should be.
+    /// All pods in a table. What changes of them from now on is news.
+    pub(crate) async fn table(&self, cluster: &Cluster) -> Result<String, Error> {
+        let pods = all_pods(cluster.client()).await?;
+        self.look(&pods).await;
+        Ok(orch_examples::pod_table(&pods))
+    }
+
+    /// Takes these as the pods shown last, and waits until the views are as new.
+    pub(crate) async fn look(&self, pods: &[Pod]) {
+        let newest = pods
+            .iter()
+            .filter_map(|pod| Object::metadata(pod).resource_version)
+            .max();
+        if let Some(newest) = newest {
+            self.pods.wait_for(newest).await;
+        }
+        let seen = pods.iter().map(|pod| (uid(pod), Arc::new(pod.clone())));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen.collect();
+    }
+
+    /// What has changed since the last look, by pod. This is one.
+    pub(crate) fn changed(&self) -> Vec<(String, String)> {
+        let now = self.pods.list();
+        let now: HashMap<_, _> = now.into_iter().map(|pod| (uid(&pod), pod)).collect();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = seen.iter().filter(|(uid, _)| !now.contains_key(*uid));
+        let gone = gone.map(|(_, was)| (Some(was), None));
+        let others = now.iter().map(|(uid, is)| (seen.get(uid), Some(is)));
+        let told = gone.chain(others).filter_map(|(was, is)| {
+            let changes = changes(was.map(|pod| &**pod), is.map(|pod| &**pod));
+            let name = was.or(is)?.metadata.name.as_deref().unwrap_or_default();
+            (!changes.is_empty()).then(|| (format!("pod {name}"), changes.join(", ")))
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort();
+        *seen = now;
+        told
+    }
+
+    pub(super) fn warnings(&self) -> Vec<(String, String)> {
+        self.events.take(|about| self.ours.is_about(self, about))
+    }
+
+    /// Whether every Deployment of `keys` is as it should be, and so are its pods.
     pub(crate) fn complete(&self, keys: &[ObjectKey]) -> bool {
-        keys.iter().all(|key| {
-            self.deployments
-                .get(key)
-                .is_some_and(|deployment| is_complete(&deployment))
+        let mut deployments = keys.iter().map(|key| self.deployments.get(key));
+        if !deployments.all(|deployment| deployment.is_some_and(|deployment| is_complete(&deployment))) {
+            return false;
+        }
+        // Its status is counted from theirs, and may not have followed yet.
+        let mut pods = self.pods.list().into_iter().filter(|pod| !is_deleting(pod));
+        pods.all(|pod| {
+            let of = self.ours.deployment_of(self, &pod);
+            of.is_none_or(|of| !keys.contains(&of)) || is_ready(&pod)
         })
     }
 
@@ -106,8 +149,15 @@ impl Views {
         })
     }
 
+    /// The manifest's pods.
+    pub(crate) fn our_pods(&self) -> Vec<Arc<Pod>> {
+        let mut pods = self.pods.list();
+        pods.retain(|pod| self.ours.has(self, pod));
+        pods
+    }
+
     /// Pods that ask for what the runtime cannot give, and what that is.
-    fn refused(&self) -> impl Iterator<Item = (String, String)> {
+    pub(super) fn refused(&self) -> impl Iterator<Item = (String, String)> {
         self.pods.list().into_iter().filter_map(|pod| {
             let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
             let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
@@ -120,7 +170,7 @@ impl Views {
     }
 
     /// Pods that something keeps from running, and what.
-    fn troubles(&self) -> Vec<(String, String)> {
+    pub(super) fn troubles(&self) -> Vec<(String, String)> {
         let pods = self.pods.list();
         let troubled = pods.iter().filter_map(|pod| {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -137,72 +187,29 @@ fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
     cache
 }
 
-/// Why a pod does not run, where it is more than that it is on its way.
-fn trouble(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let containers = status
-        .init_container_statuses
-        .iter()
-        .chain(&status.container_statuses);
-    let mut waiting = containers
-        .flatten()
-        .filter_map(|container| Some((container, container.state.as_ref()?.waiting.as_ref()?)));
-    let on_its_way = ["ContainerCreating", "PodInitializing"];
-    if let Some((container, waiting)) = waiting.find(|(_, waiting)| {
-        let reason = waiting.reason.as_deref();
-        reason.is_some_and(|reason| !on_its_way.contains(&reason))
-    }) {
-        let reason = waiting.reason.as_deref().unwrap_or_default();
-        let message = waiting.message.as_deref().unwrap_or_default();
-        return Some(format!("{reason}: {message}{}", last_end(container)));
-    }
-    let conditions = status.conditions.iter().flatten();
-    let mut refused =
-        conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    refused.find_map(|condition| condition.message.clone())
+fn uid(pod: &Pod) -> String {
+    pod.metadata.uid.clone().unwrap_or_default()
 }
 
-/// How a container that waits for its next start has ended, if it has run before.
-fn last_end(container: &ContainerStatus) -> String {
-    let last = container.last_state.as_ref();
-    let Some(end) = last.and_then(|state| state.terminated.as_ref()) else {
-        return String::new();
-    };
-    let message = end
-        .message
-        .as_deref()
-        .map(|message| format!(": {}", message.trim_end()));
-    format!(
-        " (it ended with code {}{})",
-        end.exit_code,
-        message.unwrap_or_default()
-    )
-}
-
-/// Whether a pod is ready, or has run to its end.
-pub(crate) fn is_settled(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed")) || is_ready(pod)
-}
-
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let mut conditions = pod
+/// Whether a node can be given pods.
+pub(crate) fn is_node_ready(node: &Node) -> bool {
+    let mut conditions = node
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten());
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-pub(crate) async fn all_pods(cluster: &Cluster) -> Result<Vec<Pod>, Error> {
-    Ok(cluster
-        .client()
-        .all::<Pod>()
-        .list(&ListParams::default())
-        .await?
-        .items)
+/// Whether a pod is ready, or has run to its end.
+pub(crate) fn is_settled(pod: &Pod) -> bool {
+    ended(pod).is_some() || is_ready(pod)
 }
 
-fn is_complete(deployment: &Deployment) -> bool {
+pub(crate) async fn all_pods(client: &Client) -> Result<Vec<Pod>, Error> {
+    Ok(client.all::<Pod>().list(&ListParams::default()).await?.items)
+}
+
+pub(super) fn is_complete(deployment: &Deployment) -> bool {
     let wanted = deployment.spec.replicas;
     deployment.status.as_ref().is_some_and(|status| {
         let count = |n: Option<i32>| Some(n.unwrap_or(0));
@@ -211,21 +218,4 @@ fn is_complete(deployment: &Deployment) -> bool {
             && count(status.updated_replicas) == wanted
             && count(status.ready_replicas) == wanted
     })
-}
-
-fn progress(deployment: &Deployment) -> String {
-    let wanted = deployment.spec.replicas.unwrap_or(1);
-    let status = deployment.status.clone().unwrap_or_default();
-    let (ready, updated) = (
-        status.ready_replicas.unwrap_or(0),
-        status.updated_replicas.unwrap_or(0),
-    );
-    let all = status.replicas.unwrap_or(0);
-    let paused = deployment.spec.paused.unwrap_or(false);
-    let paused = if paused {
-        "; paused: nothing is rolled out"
-    } else {
-        ""
-    };
-    format!("{ready}/{wanted} ready, {updated} of the newest version, {all} in all{paused}")
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 mod quickstart;
+#[cfg(feature = "axum")]
 mod service;
 
 /// Its own tests run here: with `test = true` cargo would build it as a test only, and not as a program.
+#[cfg(feature = "testing")]
 #[allow(dead_code)]
 #[path = "../examples/test_a_controller.rs"]
 mod test_a_controller;
@@ -66,6 +68,7 @@ fn custom_controller_refuses_an_option_it_does_not_know() {
     );
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn test_a_controller_finds_the_wrong_one_out() {
     assert_says(

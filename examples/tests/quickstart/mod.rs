@@ -1,16 +1,27 @@
 //! `quickstart` as its user meets it: what it runs on, what it refuses, what it leaves.
 
 mod engine;
+mod told;
 
-use std::io::{BufRead, BufReader, Lines};
+/// Its own tests run here: an example that is a program has none.
+#[allow(dead_code)]
+#[path = "../../quickstart/news.rs"]
+mod news;
+
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::built;
 use engine::{Answers, Engine};
 
 /// An address where no engine is.
 const NO_ENGINE: &str = "unix:///dev/null/docker.sock";
+
+/// How long it may be silent where a line is waited for.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn quickstart(data: &Path, arguments: &[&str], docker_host: &str) -> Command {
     let mut command = Command::new(built("quickstart"));
@@ -74,19 +85,33 @@ fn containers(data: &Path) -> usize {
 /// One that runs until it is told to end.
 struct Running {
     data: PathBuf,
+    /// To clean up with.
+    manifest: Option<PathBuf>,
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// What it says, line by line; a thread reads it, so that a test does not wait for ever.
+    lines: Receiver<String>,
 }
 
 impl Running {
     fn start(data: &Path, arguments: &[&str], docker_host: &str) -> Self {
-        let mut child = quickstart(data, arguments, docker_host)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self::spawn(data, arguments, quickstart(data, arguments, docker_host))
+    }
+
+    fn spawn(data: &Path, arguments: &[&str], mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (to, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = to.send(line);
+            }
+        });
         Self {
             data: data.to_owned(),
+            manifest: arguments
+                .first()
+                .map(PathBuf::from)
+                .filter(|first| first.is_file()),
             child,
             lines,
         }
@@ -95,26 +120,28 @@ impl Running {
     /// Waits for a line that holds these words; returns all until then.
     fn until(&mut self, words: &str) -> String {
         let mut seen = String::new();
-        for line in self.lines.by_ref() {
-            seen += &line.unwrap();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            seen += &line;
             seen.push('\n');
-            if seen.lines().next_back().unwrap().contains(words) {
+            if line.contains(words) {
                 return seen;
             }
         }
-        panic!("it ended without saying {words:?}:\n{seen}");
+        panic!("it ended, or took too long, without saying {words:?}:\n{seen}");
     }
 
-    fn interrupt(mut self) {
+    /// Returns what it said after the last line that was asked for.
+    fn interrupt(self) -> String {
+        self.end("-INT")
+    }
+
+    fn end(mut self, signal: &str) -> String {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(self.child.wait().unwrap().success());
+        let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(kill.success());
+        let said: String = self.lines.iter().map(|line| line + "\n").collect();
+        assert!(self.child.wait().unwrap().success(), "{said}");
+        said
     }
 }
 
@@ -124,9 +151,8 @@ impl Drop for Running {
         if std::thread::panicking() {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            let manifest = self.data.with_file_name("loose.yaml");
             let _ = quickstart(&self.data, &["--clean"], NO_ENGINE)
-                .arg(manifest)
+                .args(&self.manifest)
                 .status();
         }
     }
@@ -156,10 +182,15 @@ fn the_shipped_manifest_heals_rolls_and_leaves_nothing() {
             "killed to ready again ",
             "rolled to the new version ",
             "rolled back ",
+            " pods to end (they have 2 s for it)",
             "cleaned up",
         ],
     );
     assert_eq!(containers(&data), 0);
+    let said = said(&output);
+    for words in ["nodes fit", "warning", "still waiting"] {
+        assert!(!said.contains(words), "{words:?} is in:\n{said}");
+    }
 }
 
 #[test]
@@ -297,7 +328,10 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
 
     let mut again = Running::start(&data, &arguments, NO_ENGINE);
     let after = again.until("going on until Ctrl-C");
-    assert!(after.contains("found 2 pods of an earlier run"), "{after}");
+    assert!(
+        after.contains("found 2 pods of an earlier run, all as they were"),
+        "{after}"
+    );
     assert!(after.contains("everything is as it was, and left so"), "{after}");
     assert_eq!(pods(&after), pods(&before));
     assert_eq!(pods(&after).len(), 2);

@@ -143,6 +143,17 @@ impl Agent {
         let _ = self.ready.clone().wait_for(|ready| *ready).await;
     }
 
+    /// Waits until the agent has looked at every pod of its node and the store says what it found: what a status in
+    /// the store said before was true of an earlier agent's time.
+    ///
+    /// It waits as long as the runtime or the store cannot be asked. Pods that come while it waits are waited for too.
+    pub async fn caught_up(&self) {
+        self.ready().await;
+        let mut unconfirmed = self.shared.unconfirmed.subscribe();
+        // The sender lives in what this very agent keeps alive, so the wait cannot fail.
+        let _ = unconfirmed.wait_for(|count| *count == 0).await;
+    }
+
     /// What it was started with.
     pub fn config(&self) -> &AgentConfig {
         &self.shared.config

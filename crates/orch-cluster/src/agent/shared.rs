@@ -10,7 +10,7 @@ use orch_core::client::{ApiError, Client, DeleteParams, Deleted, Part, Target, W
 use orch_core::object::{ApiResource, Object, ObjectKey, RawObject};
 use orch_core::runtime::{Capabilities, Container, ContainerFilter, Runtime, RuntimeError, SandboxFilter};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::blocking::blocking;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) orphans: Mutex<HashSet<String>>,
     /// For whom everything is made. Known before the first worker is.
     pub(crate) owner: OnceLock<Owner>,
+    /// How many workers have not yet found the store to say what they see.
+    pub(crate) unconfirmed: Arc<watch::Sender<usize>>,
     place: OnceLock<Place>,
     operations: AtomicU64,
     pods: Arc<ApiResource>,
@@ -49,6 +51,23 @@ pub(crate) struct Shared {
 pub(crate) struct WorkerHandle {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) task: AbortHandle,
+}
+
+/// Held by a worker until it first finds the store to say of its pod what it sees itself.
+#[derive(Debug)]
+pub(crate) struct Unconfirmed(Arc<watch::Sender<usize>>);
+
+impl Unconfirmed {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        shared.unconfirmed.send_modify(|count| *count += 1);
+        Self(shared.unconfirmed.clone())
+    }
+}
+
+impl Drop for Unconfirmed {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// What the runtime has, by pod uid.
@@ -86,6 +105,7 @@ impl Shared {
             workers: Mutex::new(Some(IndexMap::new())),
             orphans: Mutex::default(),
             owner: OnceLock::new(),
+            unconfirmed: Arc::new(watch::channel(0).0),
             place: OnceLock::new(),
             operations: AtomicU64::new(1),
             pods: Arc::new(Pod::resource()),

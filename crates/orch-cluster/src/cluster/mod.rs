@@ -2,19 +2,23 @@
 
 mod apply;
 mod builder;
+mod delete;
+#[cfg(test)]
+mod delete_tests;
 mod set;
 #[cfg(test)]
 mod set_tests;
 #[cfg(test)]
 mod tests;
 
-use orch_core::client::{ApiError, Client};
+use orch_core::client::{ApiError, Client, Propagation};
 use orch_core::controller::MetricsSnapshot;
 use orch_core::runtime::LogChunk;
 use tokio::task::AbortHandle;
 
 pub use apply::{Applied, Outcome, apply};
 pub use builder::ClusterBuilder;
+pub use delete::{DeleteError, Removal, Removed};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use set::apply_all as apply_manifest;
 
@@ -140,6 +144,66 @@ impl Cluster {
     /// See [`ApplyError`]: what is refused, or what failed.
     pub async fn apply(&self, manifest: &Manifest) -> Result<Vec<Applied>, ApplyError> {
         set::apply_all(&self.client, manifest).await
+    }
+
+    /// Deletes what the manifest names, as `kubectl delete -f` does, and tells what became of each object, in the
+    /// order of deletion: the reverse of that in which it is applied, Namespaces last. What is not there is no error,
+    /// and neither is a namespace that every cluster has, which stays.
+    ///
+    /// With [`Propagation::Foreground`] an object goes after all that it owns, so that once it is [gone](Self::gone)
+    /// none of its containers runs; with [`Propagation::Background`] it goes at once and what it owns soon after.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use orch_cluster::cluster::{Cluster, Removal};
+    /// use orch_cluster::manifest::{Manifest, ManifestKinds};
+    /// # use orch_core::store::MemoryStore;
+    /// # use orch_core::testing::FakeRuntime;
+    /// use orch_core::client::Propagation;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Cluster::builder(Arc::new(MemoryStore::new()));
+    /// # let cluster = builder.node("node-1", Arc::new(FakeRuntime::new())).start().await?;
+    /// let text = "
+    /// apiVersion: v1
+    /// kind: Pod
+    /// metadata: {name: web}
+    /// spec: {containers: [{name: web, image: web}]}
+    /// ";
+    /// let manifest = Manifest::read("web.yaml", text, &ManifestKinds::builtin())?;
+    /// cluster.apply(&manifest).await?;
+    ///
+    /// let removed = cluster.delete(&manifest, Propagation::Foreground).await?;
+    /// for one in &removed {
+    ///     println!("{} {} {}", one.target.resource.kind, one.target.key, one.removal);
+    /// }
+    /// cluster.gone(&removed).await?;
+    /// let again = cluster.delete(&manifest, Propagation::Foreground).await?;
+    /// assert_eq!(again[0].removal, Removal::NotFound);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DeleteError`]: what could not be deleted, and what became of the rest. May be called again.
+    pub async fn delete(
+        &self,
+        manifest: &Manifest,
+        propagation: Propagation,
+    ) -> Result<Vec<Removed>, DeleteError> {
+        delete::delete_all(&self.client, manifest, propagation).await
+    }
+
+    /// Waits until the objects that were [being deleted](Removal::Deleting) are gone, as `kubectl delete` does; those
+    /// that were made anew under the same names since are others. It waits as long as they take.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read; what is being deleted goes on being deleted.
+    pub async fn gone(&self, removed: &[Removed]) -> Result<(), ApiError> {
+        delete::gone(&self.client, removed).await
     }
 
     /// The last lines of a container on a node of this process.

@@ -11,9 +11,9 @@ use super::{Applied, ApplyError};
 use crate::manifest::{Item, Manifest, ManifestError, ManifestErrors};
 
 /// The objects of a manifest in the order in which they can be applied.
-struct Set<'a> {
+pub(super) struct Set<'a> {
     /// With their places in the manifest.
-    items: Vec<(usize, &'a Item)>,
+    pub(super) items: Vec<(usize, &'a Item)>,
     /// Those that come with it.
     namespaces: HashSet<&'a str>,
 }
@@ -34,7 +34,7 @@ pub(crate) async fn apply_all(client: &Client, manifest: &Manifest) -> Result<Ve
 
 impl<'a> Set<'a> {
     /// Namespaces first, so that what lies in them finds them; of an object given twice the later one, which wins.
-    fn of(manifest: &'a Manifest) -> Self {
+    pub(super) fn of(manifest: &'a Manifest) -> Self {
         let mut seen = HashSet::new();
         let mut items: Vec<_> = manifest.items.iter().enumerate().collect();
         items.reverse();
@@ -81,11 +81,11 @@ fn identity(item: &Item) -> (Cow<'_, str>, ObjectKey) {
     (resource.group_resource(), ObjectKey::new(namespace, item.name()))
 }
 
-fn namespace(item: &Item) -> &str {
+pub(super) fn namespace(item: &Item) -> &str {
     item.namespace().unwrap_or("default")
 }
 
-fn is_namespace(item: &Item) -> bool {
+pub(super) fn is_namespace(item: &Item) -> bool {
     let resource = item.resource();
     resource.kind == "Namespace" && resource.group.is_empty()
 }

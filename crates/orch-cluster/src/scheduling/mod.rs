@@ -10,6 +10,7 @@ mod taints;
 mod template;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use run::{Scheduling, SchedulingOptions};
 pub(crate) use taints::tolerates;

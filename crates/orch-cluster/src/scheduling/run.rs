@@ -14,6 +14,7 @@ use super::bind::{bind, refuse};
 use super::node::node;
 use super::pod::{DEFAULT_SCHEDULER, PodEntry, Stage};
 use super::template::Templates;
+use super::words::words;
 use crate::controllers::pod_reference;
 use crate::events::Recorder;
 
@@ -210,7 +211,7 @@ impl Writer {
                 }
             }
             Err(refusal) => {
-                let message = refusal.to_string();
+                let message = words(&refusal);
                 let about = pod_reference(namespace.unwrap_or_default(), name, &pod.uid);
                 self.recorder
                     .warning(&about, "FailedScheduling", message.as_str());

@@ -211,7 +211,10 @@ async fn pods_are_bound_refused_and_bound_when_there_is_room() {
     assert_eq!(bound_to(&waiting), None);
     let condition = waiting.status.unwrap().conditions.unwrap()[0].clone();
     assert_eq!(condition.reason.as_deref(), Some("Unschedulable"));
-    assert!(condition.message.unwrap().starts_with("0/1 nodes fit: 1 "));
+    assert_eq!(
+        condition.message.as_deref(),
+        Some("0/1 nodes fit: 1 has too many pods")
+    );
     assert_eq!(bound_to(&pod(&client, "foreign").await), None);
 
     pods.delete("a", &orch_core::client::DeleteParams::now())

@@ -23,7 +23,7 @@ impl Oracle for Bindings {
     }
 
     fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
-        let Some(pod) = written.new::<Pod>() else {
+        let Some(pod) = written.is::<Pod>() else {
             return Ok(());
         };
         let (Some(uid), Some(node)) = (pod.metadata.uid.clone(), node_of(&pod)) else {
@@ -113,7 +113,7 @@ impl Oracle for Deployments {
     }
 
     fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
-        if let Some(deployment) = written.new::<Deployment>() {
+        if let Some(deployment) = written.is::<Deployment>() {
             let (Some(uid), Some(most)) = (deployment.metadata.uid.clone(), most_of(&deployment)) else {
                 return Ok(());
             };
@@ -129,7 +129,7 @@ impl Oracle for Deployments {
             };
             return Ok(());
         }
-        let Some(set) = written.new::<ReplicaSet>() else {
+        let Some(set) = written.is::<ReplicaSet>() else {
             return Ok(());
         };
         let Some(owner) = controller_of(&set) else {

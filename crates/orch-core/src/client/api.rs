@@ -244,6 +244,11 @@ impl<K: Object> Api<K> {
 
     /// Changes an object, its status apart.
     ///
+    /// What the object becomes is checked as an [`update`](Self::update) is: defaulted, admitted and
+    /// validated. That is all: the patch itself is of no kind, so a field that the kind does not know
+    /// (`spec.replica` for `spec.replicas`) is no error; it is kept with the object, and has no effect. Kubernetes'
+    /// API with `fieldValidation: Ignore` says as little, but drops the field.
+    ///
     /// # Errors
     ///
     /// [`BadRequest`](ApiError::BadRequest) for a patch that cannot be applied, [`Invalid`](ApiError::Invalid) for what it leads

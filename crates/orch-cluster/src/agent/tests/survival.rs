@@ -234,3 +234,45 @@ async fn a_change_that_comes_while_an_agent_is_dropped_makes_no_worker() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.containers().await, []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn once_a_new_agent_has_caught_up_the_store_says_what_it_found() {
+    let mut world = World::new().await;
+    world.create("web", ONE).await;
+    world.create("other", ONE).await;
+    let before = world.until("web", is_ready).await;
+    let other = world.until("other", is_ready).await;
+    let uid = before.metadata.uid.clone().unwrap();
+    let containers = world.running("c").await;
+    let of_web = containers.iter().find(|container| container.pod_uid == uid);
+    let id = of_web.unwrap().id.clone();
+    world.agent = None;
+    world.runtime.kill(&id, 137);
+    assert_eq!(world.pod("web").await, before, "nobody is there to say otherwise");
+
+    world.start_agent().await;
+    world.agent.as_ref().unwrap().caught_up().await;
+    let found = world.pod("web").await;
+    let status = &found
+        .status
+        .as_ref()
+        .unwrap()
+        .container_statuses
+        .as_ref()
+        .unwrap()[0];
+    let ended = [&status.state, &status.last_state].into_iter().flatten();
+    let mut ended = ended.filter_map(|state| state.terminated.as_ref());
+    assert!(
+        ended.any(|ended| ended.exit_code == 137
+            && ended
+                .container_id
+                .as_deref()
+                .is_some_and(|it| it.ends_with(&*id.0))),
+        "{status:?}"
+    );
+    assert_eq!(
+        world.pod("other").await,
+        other,
+        "and of what is as it was nothing is written"
+    );
+}

@@ -23,7 +23,7 @@ use super::observed::{Observed, View, add, until};
 use super::ops::{self, Done, container_reference};
 use super::probe::Probes;
 use super::restart::{Next, next};
-use super::shared::Shared;
+use super::shared::{Shared, Unconfirmed};
 use super::status::{status, status_wake};
 use super::support::{Host, Support, support};
 use crate::events::reference;
@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     revision: u64,
     /// The status in the store, as far as is known.
     stored: PodStatus,
+    /// Until the store has been found to say what is seen here.
+    unconfirmed: Option<Unconfirmed>,
     /// The status being written.
     sent: Option<PodStatus>,
     observed: Observed,
@@ -74,6 +76,7 @@ impl Worker {
             host_ip,
             revision: revision(&pod),
             stored: pod.status.clone().unwrap_or_default(),
+            unconfirmed: Some(Unconfirmed::new(&shared)),
             sent: None,
             observed: Observed {
                 sandboxes: snapshot.sandboxes,
@@ -343,7 +346,9 @@ impl Worker {
             self.report_at = None;
         }
         let report = computed.unwrap_or_else(|| status(&self.view(now)));
-        if report != self.stored {
+        if report == self.stored {
+            self.unconfirmed = None;
+        } else {
             let (shared, pod, revision) = (self.shared.clone(), self.pod.clone(), self.revision);
             self.sent = Some(report.clone());
             self.push(async move { Done::Written(shared.write_status(&pod, revision, &report).await) });

@@ -148,7 +148,7 @@ fn is_identifier(name: &str) -> bool {
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
-/// The program's file, as `execvp` finds it; else why there is none.
+/// The program's file, as `execvp` finds it; else why there is none, and where it was looked for.
 pub(super) fn find(
     program: &str,
     variables: &[(String, String)],
@@ -158,23 +158,31 @@ pub(super) fn find(
         .iter()
         .find(|(name, _)| name == "PATH")
         .map_or(DEFAULT_PATH, |(_, path)| path);
-    let candidates: Vec<PathBuf> = if program.contains('/') {
+    let is_path = program.contains('/');
+    let candidates: Vec<PathBuf> = if is_path {
         vec![directory.join(program)]
     } else {
         std::env::split_paths(path)
             .map(|dir| directory.join(dir).join(program))
             .collect()
     };
-    let mut reason = io::Error::from(io::ErrorKind::NotFound);
+    let mut denied = None;
     for candidate in candidates {
-        match candidate.metadata() {
+        let why = match candidate.metadata() {
             Ok(file) if file.is_file() => match access(&candidate, Access::EXEC_OK) {
                 Ok(()) => return Ok(candidate),
-                Err(error) => reason = error.into(),
+                Err(error) => io::Error::from(error).to_string(),
             },
-            Ok(_) => reason = io::ErrorKind::PermissionDenied.into(),
-            Err(_) => {}
-        }
+            Ok(_) => "permission denied: it is no file".to_owned(),
+            Err(_) => continue,
+        };
+        denied = Some(format!("program {program:?}: {}: {why}", candidate.display()));
     }
-    Err(format!("{program:?}: {reason}"))
+    Err(denied.unwrap_or_else(|| {
+        if is_path {
+            format!("program {program:?}: no such file")
+        } else {
+            format!("program {program:?} not found in PATH ({path})")
+        }
+    }))
 }

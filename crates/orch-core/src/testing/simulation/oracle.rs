@@ -25,7 +25,7 @@ use super::state::{State, Written};
 ///     fn name(&self) -> &str { "nine lives" }
 ///
 ///     fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
-///         match written.new::<Cat>() {
+///         match written.is::<Cat>() {
 ///             Some(cat) if cat.spec.lives > 9 => Err(format!("{} has {}", written.key, cat.spec.lives)),
 ///             _ => Ok(()),
 ///         }

@@ -1,5 +1,6 @@
 //! Looks for a run that fails: seed by seed, fault by fault; and makes what it finds as short as it can.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -201,10 +202,10 @@ impl Simulation {
         }
         let replayed = self.replay(&asked);
         if let Err(failure) = &replayed {
-            let entries = failure.trace.entries();
-            entries
-                .filter(|entry| !entry.is_beat)
-                .for_each(|entry| eprintln!("{entry}"));
+            let entries = failure.trace.entries().filter(|entry| !entry.is_beat);
+            let lines: String = entries.map(|entry| format!("{entry}\n")).collect();
+            // Who asks for a replay reads it; there is nothing to be done about an error stream that is closed.
+            drop(std::io::stderr().write_all(lines.as_bytes()));
         }
         Some(replayed)
     }

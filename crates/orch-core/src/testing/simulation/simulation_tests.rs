@@ -201,7 +201,6 @@ fn what_a_controller_does_wrong_is_found_and_cut_down_to_what_it_needs() {
             Err(failure) => failure,
             Ok(_) => simulation.seeds(0..500).expect_err("it is wrong"),
         };
-        println!("{failure}");
         assert!(failure.strikes.len() <= most, "{failure}");
         let again = simulation.replay(&failure.replay()).expect_err("it fails again");
         assert_eq!(again.why, failure.why);

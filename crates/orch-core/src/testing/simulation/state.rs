@@ -88,12 +88,12 @@ pub struct Written<'a> {
 
 impl Written<'_> {
     /// What the key held before, as an object of this kind; none if it is of another.
-    pub fn old<K: Object>(&self) -> Option<K> {
+    pub fn was<K: Object>(&self) -> Option<K> {
         self.decode(self.before)
     }
 
     /// What the key holds now, as an object of this kind; none if it is of another.
-    pub fn new<K: Object>(&self) -> Option<K> {
+    pub fn is<K: Object>(&self) -> Option<K> {
         self.decode(self.after)
     }
 

@@ -177,20 +177,24 @@ impl World {
 
     /// Kills a component, and starts it anew only after `time`.
     pub fn take_down(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| trouble.down = Some(Instant::now() + time));
+        self.trouble(component, |trouble| {
+            trouble.down = Some(Instant::now() + time);
+        });
         self.crash(component);
     }
 
     /// Cuts a component off from the store for `time`: its calls fail, its watches end.
     pub fn partition(&self, component: &str, time: Duration) {
         self.trouble(component, |trouble| {
-            trouble.partitioned = Some(Instant::now() + time)
+            trouble.partitioned = Some(Instant::now() + time);
         });
     }
 
     /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
     pub fn freeze(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| trouble.frozen = Some(Instant::now() + time));
+        self.trouble(component, |trouble| {
+            trouble.frozen = Some(Instant::now() + time);
+        });
     }
 
     fn trouble(&self, component: &str, change: impl FnOnce(&mut Trouble)) {

@@ -1,0 +1,174 @@
+//! Waits, shows what happens meanwhile, and says now and then what it still waits for, and why.
+
+use std::collections::BTreeMap;
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use orch_cluster::kinds::pod::status::{is_deleting, phase};
+use orch_core::object::ObjectKey;
+use tokio::time::{Instant, sleep_until};
+
+use super::Error;
+use super::news::{progress, trouble_word};
+use super::watch::{Views, is_complete, is_settled};
+
+/// How long nothing may move before the quickstart gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// After how long without a word it says what it still waits for, at first and at most.
+const SILENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// How many pods are named that something waits for.
+const NAMED: usize = 3;
+
+/// What is waited for.
+pub(crate) struct Wait<'a> {
+    /// In words.
+    pub(crate) what: &'a str,
+    /// The Deployments whose progress is shown.
+    pub(crate) deployments: &'a [ObjectKey],
+    /// Whether it matters what keeps pods from running.
+    pub(crate) for_pods: bool,
+    /// How long nothing may move.
+    pub(crate) patience: Duration,
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn new(what: &'a str) -> Self {
+        Self {
+            what,
+            deployments: &[],
+            for_pods: true,
+            patience: PATIENCE,
+        }
+    }
+
+    /// In a wait that pods are not the matter of.
+    pub(crate) fn not_for_pods(self) -> Self {
+        Self {
+            for_pods: false,
+            ..self
+        }
+    }
+
+    pub(crate) fn of(self, deployments: &'a [ObjectKey]) -> Self {
+        Self { deployments, ..self }
+    }
+}
+
+impl Views {
+    /// Waits until `done`, showing what happens meanwhile; returns how long it took.
+    pub(crate) async fn until(
+        &self,
+        wait: Wait<'_>,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<Duration, Error> {
+        self.during(wait, done, pending()).await
+    }
+
+    /// Waits until `over`, or `done`: shows the Deployments as they change, what keeps pods from running, and
+    /// warnings; now and then, if there is nothing else to say, what it waits for.
+    pub(crate) async fn during(
+        &self,
+        wait: Wait<'_>,
+        done: impl Fn(&Self) -> bool,
+        over: impl Future<Output = Result<(), Error>>,
+    ) -> Result<Duration, Error> {
+        let began = Instant::now();
+        let (mut bell, mut rumours) = (self.bell.clone(), self.events.bell());
+        let mut shown = BTreeMap::new();
+        let (mut moved, mut said, mut silence) = (began, began, SILENCE.0);
+        tokio::pin!(over);
+        loop {
+            bell.borrow_and_update();
+            rumours.borrow_and_update();
+            let deployments = wait.deployments.iter().filter_map(|key| {
+                let deployment = self.deployments.get(key)?;
+                Some((key.to_string(), progress(&deployment)?))
+            });
+            let news = deployments.chain(self.troubles().into_iter().filter(|_| wait.for_pods));
+            let news = news.filter(|(what, line)| shown.get(what) != Some(line));
+            let news: Vec<_> = news.collect();
+            for (what, line) in news.iter().chain(&self.warnings()) {
+                let passed = began.elapsed().as_secs_f64() * 1000.0;
+                say!("  {passed:>6.0} ms  {what}  {line}")?;
+                said = Instant::now();
+            }
+            shown.extend(news);
+            // It would wait for ever.
+            if let Some((pod, why)) = self.refused().find(|(pod, _)| !self.refused_before.contains(pod)) {
+                return Err(format!("pod {pod} can never run here: {why}").into());
+            }
+            if done(self) {
+                return Ok(began.elapsed());
+            }
+            let what = wait.what;
+            tokio::select! {
+                result = &mut over => return result.map(|()| began.elapsed()),
+                _ = bell.changed() => moved = Instant::now(),
+                _ = rumours.changed() => {}
+                () = sleep_until(moved + wait.patience) => {
+                    let patience = wait.patience;
+                    return Err(format!("nothing has moved for {patience:?} while waiting for {what}: {}", self.why(&wait)).into());
+                }
+                () = sleep_until(said + silence) => {
+                    say!("  still waiting for {what}: {}", self.why(&wait))?;
+                    said = Instant::now();
+                    silence = (silence * 2).min(SILENCE.1);
+                }
+            }
+        }
+    }
+
+    /// Why it is not over yet.
+    fn why(&self, wait: &Wait<'_>) -> String {
+        let deployments = wait.deployments.iter().filter_map(|key| {
+            let deployment = self.deployments.get(key)?;
+            let progress = progress(&deployment).unwrap_or_else(|| "not been looked at".to_owned());
+            (!is_complete(&deployment)).then(|| format!("{key} has {progress}"))
+        });
+        let pods = self.our_pods();
+        let pods: Vec<_> = pods.iter().filter_map(|pod| pending_for(pod)).collect();
+        let more = pods.len().saturating_sub(NAMED);
+        let more = match more {
+            0 => None,
+            1 => Some("and 1 more pod".to_owned()),
+            more => Some(format!("and {more} more pods")),
+        };
+        let why: Vec<_> = deployments
+            .chain(pods.into_iter().take(NAMED))
+            .chain(more)
+            .collect();
+        if why.is_empty() {
+            return "nothing says why".to_owned();
+        }
+        why.join("; ")
+    }
+}
+
+/// What a pod is waited for.
+fn pending_for(pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    if is_deleting(pod) {
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+        return Some(format!("pod {name} was told to end and has {grace} s for it"));
+    }
+    if is_settled(pod) {
+        return None;
+    }
+    let unscheduled = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let unscheduled = unscheduled
+        .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+        .find_map(|condition| condition.message.clone());
+    let why = unscheduled
+        .or_else(|| trouble_word(pod).map(str::to_owned))
+        .unwrap_or_else(|| match phase(pod) {
+            "Running" => "runs, and is not ready".to_owned(),
+            _ => "does not run yet".to_owned(),
+        });
+    Some(format!("pod {name}: {why}"))
+}

@@ -1,0 +1,197 @@
+//! What the quickstart tells of what goes wrong, while it waits, while it goes on, and when it comes back.
+
+use std::path::{Path, PathBuf};
+
+use super::{NO_ENGINE, Running, assert_said, containers, run, said};
+
+/// The time it takes an endless loop to look again.
+const LOOK: &str = "sleep 0.05";
+
+/// A manifest of one object with one container, of this kind and with these further fields.
+fn one(directory: &Path, kind: &str, pod: &str, container: &str) -> PathBuf {
+    let spec = format!("{{{pod}containers: [{{name: main, image: host, {container}}}]}}");
+    let text = match kind {
+        "Pod" => format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: one}}\nspec: {spec}\n"),
+        _ => format!(
+            "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {{name: one}}\nspec:\n  selector: {{matchLabels: {{app: one}}}}\n  \
+             template: {{metadata: {{labels: {{app: one}}}}, spec: {spec}}}\n"
+        ),
+    };
+    let file = directory.join("one.yaml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// A container's command that runs until a file is there, and then exits with 7.
+fn until_told(file: &Path) -> String {
+    let file = file.display();
+    format!("command: [sh, -c, \"while [ ! -e {file} ]; do {LOOK}; done; exit 7\"]")
+}
+
+#[test]
+fn while_it_goes_on_it_tells_what_dies_loops_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, die) = (dir.path().join("data"), dir.path().join("die"));
+    let manifest = one(dir.path(), "ReplicaSet", "", &until_told(&die));
+    let mut running = Running::start(&data, &[manifest.to_str().unwrap(), "--keep"], NO_ENGINE);
+    running.until("going on until Ctrl-C");
+    std::fs::write(&die, "").unwrap();
+    let said = running.until("container main waits: CrashLoopBackOff, back-off ");
+    assert!(said.contains("container main ended with code 7"), "{said}");
+    std::fs::remove_file(&die).unwrap();
+    running.until("container main was started again (restart ");
+    let said = running.interrupt();
+    assert!(!said.contains("warning"), "the state says as much:\n{said}");
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["replicaset/one deleted"]);
+}
+
+#[test]
+fn started_again_it_tells_what_died_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, die) = (dir.path().join("data"), dir.path().join("die"));
+    let manifest = one(dir.path(), "ReplicaSet", "", &until_told(&die));
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+    let mut first = Running::start(&data, &arguments, NO_ENGINE);
+    first.until("going on until Ctrl-C");
+    first.interrupt();
+
+    std::fs::write(&die, "").unwrap();
+    let container = data.join("processes/containers").read_dir().unwrap().next();
+    let container = container.unwrap().unwrap().path();
+    while !container.join("exit").exists() {
+        std::thread::yield_now();
+    }
+    std::fs::remove_file(&die).unwrap();
+
+    let mut again = Running::start(&data, &arguments, NO_ENGINE);
+    let said = again.until("going on until Ctrl-C");
+    again.interrupt();
+    for words in [
+        "found 1 pod of an earlier run, which is not as it was:",
+        "container main ended with code 7",
+        "one-",
+        "the manifest has not changed: all is left as it is now",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing in:\n{said}");
+    }
+    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["everything the manifest made is gone"]);
+}
+
+#[test]
+fn warnings_of_the_manifests_objects_are_told_while_it_waits() {
+    let sleep = "command: [sleep, \"1000\"]";
+    // (fields of the pod, of its container; what is told, in this order)
+    let cases: [(&str, String, &[&str]); 3] = [
+        (
+            "",
+            format!(
+                "{sleep}, readinessProbe: {{exec: {{command: [sh, -c, \"echo not yet; exit 1\"]}}, periodSeconds: 1}}"
+            ),
+            &[
+                "warning Unhealthy: Readiness probe failed: not yet (3 times)",
+                "still waiting for everything to be ready: pod one: runs, and is not ready",
+            ],
+        ),
+        (
+            "nodeSelector: {disk: ssd}, ",
+            sleep.to_owned(),
+            &[
+                "warning FailedScheduling: 0/1 nodes fit: 1 does not match the node selector disk=ssd",
+                "still waiting for everything to be ready: pod one: 0/1 nodes fit",
+            ],
+        ),
+        (
+            "",
+            "command: [nosuchprogram]".to_owned(),
+            &[
+                "CrashLoopBackOff: container main ended with code 127: program \"nosuchprogram\" not found in PATH (/",
+            ],
+        ),
+    ];
+    for (pod, container, told) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let manifest = one(dir.path(), "Pod", pod, &container);
+        let mut running = Running::start(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
+        for words in told {
+            running.until(words);
+        }
+        let said = running.interrupt();
+        assert!(said.contains("stopped"), "{said}");
+        let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+        assert_said(&output, true, &["pod/one deleted"]);
+    }
+}
+
+#[test]
+fn pods_that_have_ended_are_told_as_that_and_nothing_is_called_ready() {
+    // (how its only container ends; what is told)
+    let cases: [(&str, &[&str]); 2] = [
+        (
+            "exit 3",
+            &[
+                "pod one has ended: Failed: container main ended with code 3",
+                "Failed(code 3)",
+            ],
+        ),
+        ("exit 0", &["pod one has ended: Succeeded", "0/1     Succeeded"]),
+    ];
+    for (end, told) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let container = format!(
+            "command: [sh, -c, \"{end}\"], readinessProbe: {{exec: {{command: [\"true\"]}}, initialDelaySeconds: 9}}"
+        );
+        let manifest = one(dir.path(), "Pod", "restartPolicy: Never, ", &container);
+        let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
+        assert_said(&output, true, told);
+        assert_said(&output, true, &["applied to ready or ended ", "cleaned up"]);
+        assert!(!said(&output).contains("applied to ready  "), "{}", said(&output));
+        assert_eq!(containers(&data), 0);
+    }
+}
+
+#[test]
+fn a_slow_end_is_waited_for_aloud_and_sigterm_is_as_good_as_ctrl_c() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let stubborn = format!("command: [sh, -c, \"trap '' TERM; while true; do {LOOK}; done\"]");
+    let manifest = one(dir.path(), "Pod", "terminationGracePeriodSeconds: 7, ", &stubborn);
+    let mut running = Running::start(&data, &[manifest.to_str().unwrap(), "--keep"], NO_ENGINE);
+    running.until("going on until Ctrl-C");
+    let said = running.end("-TERM");
+    assert!(said.contains("stopped\nwhat runs goes on: "), "{said}");
+    assert_eq!(containers(&data), 1);
+
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    let told = [
+        "waiting for 1 pod to end (they have 7 s for it)",
+        "still waiting for 1 pod to end: pod one was told to end and has 7 s for it",
+        "pod/one deleted",
+    ];
+    assert_said(&output, true, &told);
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["pod/one not found"]);
+}
+
+#[test]
+fn nothing_is_left_where_every_user_of_the_machine_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, shared) = (dir.path().join("data"), dir.path().join("tmp"));
+    std::fs::create_dir(&shared).unwrap();
+    let mut command = super::quickstart(&data, &["--keep"], NO_ENGINE);
+    command.env("TMPDIR", &shared);
+    let mut running = Running::spawn(&data, &[], command);
+    running.until("going on until Ctrl-C");
+    assert_eq!(data.join("ports").read_dir().unwrap().count(), 3);
+    assert_eq!(shared.read_dir().unwrap().count(), 0);
+    running.interrupt();
+    assert_said(
+        &run(&data, &["--clean"], NO_ENGINE),
+        true,
+        &["deployment/web deleted"],
+    );
+    assert!(!data.join("ports").exists());
+}
