@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 
 [ -e "${ORCH_ENGINE_DIR:-/tmp/orch-engine}/dockerd.pid" ] || trap 'scripts/engine stop' EXIT
 scripts/engine up
-cargo run --release -p orch-benches --features docker --bin docker_vs_engine
+cargo run --profile bench -p orch-benches --features docker --bin docker_vs_engine

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 for package in etcd-server protobuf-compiler; do
     dpkg -s "$package" >/dev/null 2>&1 || apt-get install -y --no-install-recommends "$package"
 done
-cargo build --release -p orch-benches --features etcd --bin store_vs_etcd
+cargo build --profile bench -p orch-benches --features etcd --bin store_vs_etcd
 
 directory=$(mktemp -d "${BENCH_DIR:-/var/tmp}/store-bench.XXXXXX")
 client=http://127.0.0.1:$((20000 + $$ % 10000))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use orch_cluster::testing::{Machines, add_cluster, apply, simulation};
+use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, apply, simulation};
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
 use serde_json::json;
@@ -187,6 +187,21 @@ fn drain() -> Simulation {
     })
 }
 
+/// A roll while three processes take turns at leading.
+fn leaders() -> Simulation {
+    simulation("leaders", |run| {
+        add_cluster_with_leaders(run, &Machines::new(2), 3);
+        run.scenario(|world| async move {
+            for image in ["web:1", "web:2"] {
+                apply(&world, &web("default", 3, image)).await?;
+                rolled_out(&world, 3, image).await;
+            }
+            Ok(())
+        });
+    })
+    .storm(Duration::from_secs(300))
+}
+
 macro_rules! scenarios {
     ($($name:ident),*) => {$(
         mod $name {
@@ -213,4 +228,4 @@ macro_rules! scenarios {
     )*};
 }
 
-scenarios!(roll, scale, node_loss, namespace, garbage, drain);
+scenarios!(roll, scale, node_loss, namespace, garbage, drain, leaders);

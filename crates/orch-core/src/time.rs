@@ -102,6 +102,15 @@ pub fn is_anchored() -> bool {
     THREAD.get().is_some()
 }
 
+/// Moves the date of this thread by so much, as the correction of a machine's clock does; tokio's clock goes on as it
+/// did. Nothing on a thread that is not [anchored](anchor_thread): there the date is the machine's.
+pub fn shift_thread(by: jiff::SignedDuration) {
+    if let Some(anchor) = THREAD.get() {
+        let date = anchor.date.checked_add(by).unwrap_or(anchor.date);
+        THREAD.set(Some(Anchor { date, ..anchor }));
+    }
+}
+
 /// Restores the thread's earlier anchor when dropped; see [`anchor_thread`].
 pub struct ThreadAnchor {
     before: Option<Anchor>,
@@ -153,6 +162,8 @@ mod tests {
             let _guard = anchor_thread(start);
             tokio::time::advance(Duration::from_secs(10)).await;
             assert_eq!(now().to_string(), "2001-02-03T04:05:16Z");
+            shift_thread(jiff::SignedDuration::from_secs(-6));
+            assert_eq!(now().to_string(), "2001-02-03T04:05:10Z");
         }
         assert!(now() > start + Duration::from_secs(86_400));
     }

@@ -1,5 +1,6 @@
 //! What happens to machines and containers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use orch_core::random::Random;
@@ -54,12 +55,24 @@ pub(super) fn add(run: &mut Setup, machines: &Machines) {
             }
         }
     });
-    for component in ["controllers", "scheduler"] {
-        run.disaster(format!("{component}-cut-off"), 3.0, move |world, random| {
-            let time = seconds(&random, 1, 60);
-            async move { world.partition(component, time) }
-        });
-    }
+    run.disaster("clock-jumps", 2.0, |world, random| {
+        let by = jiff::SignedDuration::from_secs(random.below(1800).cast_signed() - 900);
+        async move { world.jump_clock(by) }
+    });
+}
+
+/// A component that is no machine is cut off from the store, or hangs: a leader loses its lease then.
+pub(super) fn of_component(run: &mut Setup, component: &str) {
+    let name: Arc<str> = component.into();
+    run.disaster(format!("{component}-cut-off"), 3.0, move |world, random| {
+        let (name, time) = (name.clone(), seconds(&random, 1, 60));
+        async move { world.partition(&name, time) }
+    });
+    let name: Arc<str> = component.into();
+    run.disaster(format!("{component}-hangs"), 3.0, move |world, random| {
+        let (name, time) = (name.clone(), seconds(&random, 1, 60));
+        async move { world.freeze(&name, time) }
+    });
 }
 
 fn seconds(random: &Random, least: u64, most: u64) -> Duration {

@@ -8,7 +8,8 @@ mod oracles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_core::client::ClientBuilder;
+use orch_core::client::{Client, ClientBuilder};
+use orch_core::controller::Election;
 use orch_core::testing::FakeRuntime;
 use orch_core::testing::simulation::{Life, Setup, Simulation, World};
 
@@ -85,13 +86,30 @@ impl Machines {
 /// assert_eq!(run.failure, None);
 /// ```
 pub fn add_cluster(run: &mut Setup, machines: &Machines) {
+    run.component("controllers", controllers);
+    disasters::of_component(run, "controllers");
+    add_rest(run, machines);
+}
+
+/// As [`add_cluster`], with controllers in so many processes, `controllers-1` and so on, of which one leads.
+pub fn add_cluster_with_leaders(run: &mut Setup, machines: &Machines, processes: usize) {
+    for number in 1..=processes {
+        let name = format!("controllers-{number}");
+        disasters::of_component(run, &name);
+        run.component(name, candidate);
+    }
+    add_rest(run, machines);
+}
+
+/// Everything but the controllers.
+fn add_rest(run: &mut Setup, machines: &Machines) {
     run.client(|builder| {
         crate::kinds::kinds()
             .fold(builder, ClientBuilder::kind)
             .admission(NamespaceLifecycle)
             .build()
     });
-    run.component("controllers", controllers);
+    disasters::of_component(run, "scheduler");
     run.component("scheduler", |life| Scheduling::new(life.client()).run());
     for machine in machines.iter().cloned() {
         run.component(machine.name.clone(), move |life| agent(life, machine.clone()));
@@ -132,12 +150,26 @@ pub async fn apply(world: &World, manifest: &str) -> Result<(), String> {
 
 async fn controllers(life: Life) {
     let client = life.client();
-    while ensure_namespaces(&client).await.is_err() {
-        tokio::time::sleep(RETRY).await;
-    }
+    namespaces(&client).await;
     let running = Controllers::new(&client).random(life.random()).start();
     std::future::pending::<()>().await;
     drop(running);
+}
+
+/// Controllers that run while their process leads.
+async fn candidate(life: Life) {
+    let client = life.client();
+    namespaces(&client).await;
+    let identity = format!("{} of life {}", life.name(), life.number());
+    let election = Election::new("kube-system", "controllers", identity);
+    let controllers = Controllers::new(&client).random(life.random());
+    controllers.run_elected(election).await;
+}
+
+async fn namespaces(client: &Client) {
+    while ensure_namespaces(client).await.is_err() {
+        tokio::time::sleep(RETRY).await;
+    }
 }
 
 async fn agent(life: Life, machine: Machine) {

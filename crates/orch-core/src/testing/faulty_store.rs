@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -38,6 +39,7 @@ pub struct FaultyStore {
     inner: Arc<dyn Store>,
     available: watch::Sender<bool>,
     next: Mutex<VecDeque<Fault>>,
+    pages: AtomicUsize,
 }
 
 /// What becomes of a commit.
@@ -61,6 +63,7 @@ impl FaultyStore {
             inner,
             available: watch::Sender::new(true),
             next: Mutex::default(),
+            pages: AtomicUsize::new(0),
         }
     }
 
@@ -72,6 +75,11 @@ impl FaultyStore {
     /// What becomes of the next commits, one after another; those after them succeed.
     pub fn spoil_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.next.lock().extend(faults);
+    }
+
+    /// How many pages it was asked for so far: what a reader costs the store.
+    pub fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
     }
 
     fn reach(&self) -> Result<&dyn Store, Unreachable> {
@@ -113,6 +121,7 @@ impl Store for FaultyStore {
     }
 
     async fn list(&self, prefix: &Prefix, options: ListOptions) -> Result<Page, ReadError> {
+        self.pages.fetch_add(1, Ordering::Relaxed);
         self.reach()?.list(prefix, options).await
     }
 

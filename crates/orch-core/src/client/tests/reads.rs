@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::object::{FieldSelector, Selector};
+use crate::testing::FaultyStore;
 
 async fn ten_cats() -> Api<Cat> {
     let client = client();
@@ -190,4 +191,23 @@ async fn kinds_that_only_the_store_knows_are_discovered() {
     for kind in &kinds {
         assert!(found.contains(kind), "{kind:?} {found:?}");
     }
+}
+
+#[tokio::test]
+async fn little_is_found_in_few_steps() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let cats = Client::new(store.clone()).api::<Cat>("default");
+    for n in 0..200 {
+        cats.create(&cat(&format!("cat-{n:03}"), n)).await.unwrap();
+    }
+    let before = store.pages();
+    let last = ListParams::default()
+        .fields("metadata.name=cat-199".parse().unwrap())
+        .limit(1);
+    assert_eq!(lives(&cats.list(&last).await.unwrap()), [199]);
+    let steps = store.pages() - before;
+    assert!(
+        steps <= 8,
+        "{steps} steps to look through 200 objects by one, two, four..."
+    );
 }

@@ -190,6 +190,12 @@ impl World {
         });
     }
 
+    /// Moves the date, as the correction of a wrong clock does; time itself goes on as it did.
+    pub fn jump_clock(&self, by: jiff::SignedDuration) {
+        crate::time::shift_thread(by);
+        self.note(format!("the clock jumps by {by:#}"));
+    }
+
     /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
     pub fn freeze(&self, component: &str, time: Duration) {
         self.trouble(component, |trouble| {
