@@ -16,6 +16,7 @@ pub mod cache;
 pub mod client;
 pub mod controller;
 pub mod delays;
+mod level;
 pub mod object;
 pub mod random;
 pub mod runtime;

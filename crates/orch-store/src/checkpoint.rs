@@ -81,8 +81,9 @@ impl File {
         if identity != self.identity {
             return Err(Fault::Damaged("it has become the file of another store"));
         }
-        // redb has written its header, and synced it: what the file holds now is durable, even if a sync had failed
-        // after which it was not known.
+        // A commit in two phases (quick repair has redb do that) names new pages only after their own sync: if that
+        // failed, the file still names the old ones, and the groups are written again. If the sync of the header
+        // failed, opening has just written and synced the header anew.
         self.state = state;
         self.database = Some(database);
         self.base()
@@ -117,6 +118,7 @@ impl File {
         }
         let mut txn = self.database()?.begin_write()?;
         // So that an opening after a crash need not walk the file.
+        txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut state = self.state.clone();
         if compacted > state.compacted {

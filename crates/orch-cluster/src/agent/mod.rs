@@ -54,9 +54,9 @@ use futures::StreamExt;
 use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
-use orch_core::client::Client;
+use orch_core::client::{ApiError, Client, Target};
 use orch_core::delays::Delays;
-use orch_core::object::{FieldSelector, ObjectKey};
+use orch_core::object::{FieldSelector, Object, ObjectKey};
 use orch_core::runtime::{Runtime, RuntimeEvent};
 use parking_lot::Mutex;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -371,10 +371,44 @@ fn remove_orphans(
     pods.for_each(|_, pod| known.extend(pod.metadata.uid.clone()));
     unclaimed.retain(|uid, _| !known.contains(uid) && shared.orphans.lock().insert(uid.clone()));
     let shared = shared.clone();
-    let each = move |(uid, found)| ops::remove_orphan(shared.clone(), uid, found);
+    let each = move |(uid, found): (String, Snapshot)| {
+        let shared = shared.clone();
+        async move {
+            if is_gone(&shared.client, &uid, &found).await {
+                ops::remove_orphan(shared, uid, found).await;
+            } else {
+                // The next listing asks again.
+                shared.orphans.lock().remove(&uid);
+            }
+        }
+    };
     Some(tokio::spawn(
         futures::stream::iter(unclaimed).for_each_concurrent(ORPHANS_MAX, each),
     ))
+}
+
+/// Whether the store itself says that there is no such pod: a view may be behind it, and not show what it cannot read.
+async fn is_gone(client: &Client, uid: &str, found: &Snapshot) -> bool {
+    let named = found
+        .sandboxes
+        .first()
+        .map(|sandbox| (&sandbox.namespace, &sandbox.name));
+    let Some((namespace, name)) = named else {
+        // Containers without a sandbox are of no pod.
+        return true;
+    };
+    let target = Target {
+        resource: Arc::new(Pod::resource()),
+        key: ObjectKey::new(Some(namespace), name),
+    };
+    match client.backend().get(&target).await {
+        Ok(pod) => pod.meta().uid != uid,
+        Err(ApiError::NotFound(_)) => true,
+        Err(error) => {
+            tracing::warn!(namespace, name, uid, %error, "left alone, for it is not known whether there is such a pod");
+            false
+        }
+    }
 }
 
 /// Brings changes of pods to their workers.

@@ -7,6 +7,7 @@ use orch_core::client::{
     Api, ApiError, Client, ClientBuilder, DeleteParams, Deleted, ListParams, Part, Patch,
 };
 use orch_core::object::RawObject;
+use orch_core::random::Random;
 use orch_core::store::MemoryStore;
 use serde_json::{Value, json};
 
@@ -94,4 +95,36 @@ async fn a_namespace_goes_when_it_is_finalized() {
     let part = Part::Subresource("finalize");
     namespaces.patch_part("shop", part, &patch).await.unwrap();
     assert!(matches!(namespaces.get("shop").await, Err(ApiError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_name_drawn_anew_is_the_one_that_a_namespace_is_labelled_with() {
+    let client = || {
+        let builder = Client::builder(Arc::new(MemoryStore::new())).random(Random::seeded(5));
+        kinds().fold(builder, ClientBuilder::kind).build()
+    };
+    let drawn: Namespace = serde_json::from_value(json!({"metadata": {"generateName": "a-"}})).unwrap();
+    let first = client().all::<Namespace>().create(&drawn).await.unwrap();
+
+    let store = Arc::new(MemoryStore::new());
+    let taken = Client::new(store.clone());
+    taken
+        .all::<Namespace>()
+        .create(&first_again(&first))
+        .await
+        .unwrap();
+    let builder = Client::builder(store).random(Random::seeded(5));
+    let client = kinds().fold(builder, ClientBuilder::kind).build();
+    let second = client.all::<Namespace>().create(&drawn).await.unwrap();
+    assert_ne!(second.metadata.name, first.metadata.name);
+    let labels = second.metadata.labels.unwrap_or_default();
+    assert_eq!(
+        labels.get("kubernetes.io/metadata.name"),
+        second.metadata.name.as_ref()
+    );
+}
+
+/// A namespace to be created under the name that another has elsewhere.
+fn first_again(other: &Namespace) -> Namespace {
+    serde_json::from_value(json!({"metadata": {"name": other.metadata.name}})).unwrap()
 }

@@ -21,7 +21,7 @@ pub fn default(namespace: &mut Raw) {
     };
     let name = text(metadata, "name").to_owned();
     if name.is_empty() {
-        return; // still to be generated
+        return; // refused for that
     }
     if let Some(labels) = child_or_new(metadata, "labels") {
         labels.insert(NAME_LABEL.to_owned(), Value::String(name));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
 
 use super::feed::Feed;
 use super::state::State;
 use super::{Cache, Handle, Project, Shared};
 use crate::client::{Client, Collection};
+use crate::level::Level;
 use crate::object::{ApiResource, FieldSelector, ObjectMeta, Selector};
 
 /// Puts a [`Cache`] together.
@@ -78,7 +78,7 @@ impl<V: Send + Sync + 'static> CacheBuilder<V> {
             indexers: self.indexers,
             handlers: Mutex::default(),
             kept: Arc::default(),
-            revision: watch::channel(None).0,
+            revision: Level::default(),
         });
         let feed = Feed {
             client: self.client,

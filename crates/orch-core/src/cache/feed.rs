@@ -58,6 +58,8 @@ impl<V: Send + Sync + 'static> Feed<V> {
             .limit(PAGE);
         params.may_be_stale = may_be_stale;
         let mut fresh: Vec<(ObjectKey, Seen<V>)> = Vec::new();
+        // Shown as they last were, if they were.
+        let mut unreadable: HashSet<ObjectKey> = HashSet::new();
         let revision = loop {
             let page = self.client.backend().list(&self.collection, &params).await?;
             fresh.extend(
@@ -65,6 +67,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
                     .iter()
                     .map(|document| (document.key(), self.see(document))),
             );
+            unreadable.extend(page.unreadable);
             match page.continue_token {
                 Some(token) => params.continue_token = Some(token),
                 None => break page.revision,
@@ -76,7 +79,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
             state
                 .iter()
                 .map(|(key, _)| key.clone())
-                .filter(|key| !present.contains(key.as_str()))
+                .filter(|key| !present.contains(key.as_str()) && !unreadable.contains(key))
                 .collect()
         };
         fresh.extend(gone.into_iter().map(|key| (key, Seen::Gone)));
@@ -156,7 +159,7 @@ impl<V: Send + Sync + 'static> Feed<V> {
                 .filter_map(|(key, seen)| Some((state.see(&key, seen)?, key)))
                 .collect()
         };
-        self.shared.revision.send_replace(Some(revision));
+        self.shared.revision.set(Some(revision));
         for ((old, new), key) in &told {
             let change = Change {
                 key,

@@ -18,13 +18,13 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use builder::CacheBuilder;
 pub use subscription::Subscription;
 
 use crate::client::Client;
+use crate::level::Level;
 use crate::object::{ApiResource, Document, DocumentError, Object, ObjectKey, ObjectMeta, OwnerReference};
 use crate::store::Revision;
 use state::State;
@@ -83,7 +83,7 @@ struct Shared<V> {
     handlers: Mutex<Vec<Weak<Handler<V>>>>,
     kept: Arc<Kept>,
     /// What the view reflects; none until it has been filled.
-    revision: watch::Sender<Option<Revision>>,
+    revision: Level<Option<Revision>>,
 }
 
 /// A change to a view, as it is told to handlers.
@@ -199,16 +199,13 @@ impl<V: Send + Sync + 'static> Cache<V> {
 
     /// Whether the view has been filled.
     pub fn is_synced(&self) -> bool {
-        self.0.shared.revision.borrow().is_some()
+        self.0.shared.revision.get().is_some()
     }
 
     /// Waits until the view reflects `revision`, which must be that of a write to an object it covers.
     pub async fn wait_for(&self, revision: Revision) {
-        let mut seen = self.0.shared.revision.subscribe();
-        // The sender lives in what this very handle keeps alive, so the wait cannot fail.
-        let _ = seen
-            .wait_for(|seen| seen.is_some_and(|seen| seen >= revision))
-            .await;
+        let shows = |seen: Option<Revision>| seen.is_some_and(|seen| seen >= revision);
+        self.0.shared.revision.until(shows).await;
     }
 
     /// Waits until the view has been filled and `done` holds of it, which is asked again after each change: what waits for
@@ -240,15 +237,16 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// # }
     /// ```
     pub async fn until(&self, mut done: impl FnMut(&Self) -> bool) {
-        let mut seen = self.0.shared.revision.subscribe();
-        self.synced().await;
-        // What changes from here on is told; the sender lives in what this very handle keeps alive.
-        while !done(self) && seen.changed().await.is_ok() {}
+        self.0
+            .shared
+            .revision
+            .until(|seen| seen.is_some() && done(self))
+            .await;
     }
 
     /// The newest revision the view is known to reflect; none until it has been filled.
     pub fn revision(&self) -> Option<Revision> {
-        *self.0.shared.revision.borrow()
+        self.0.shared.revision.get()
     }
 
     /// Calls `handler` for every object there is, then for every change, in order, after the view shows it,
@@ -290,7 +288,7 @@ impl<V> fmt::Debug for Cache<V> {
         let shared = &self.0.shared;
         f.debug_struct("Cache")
             .field("kind", &shared.resource.kind)
-            .field("revision", &*shared.revision.borrow())
+            .field("revision", &shared.revision.get())
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::client::{DeleteParams, Patch};
 use crate::object::Scope;
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, Store, Txn};
 use crate::testing::FaultyStore;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -229,6 +229,35 @@ async fn an_object_that_cannot_be_decoded_is_shown_as_it_last_was() {
         [true, true, false],
         "what could not be read was no change"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_damaged_in_the_store_is_shown_as_it_last_was_when_listed_anew_too() {
+    let store = Arc::new(MemoryStore::new());
+    let client = Client::new(store.clone());
+    let api = client.api::<Cat>("default");
+    api.create(&cat("tom", "grey")).await.unwrap();
+    let cats = by_colour(&client);
+    cats.synced().await;
+    let key = "registry/cats.example.com/default/tom";
+    store.commit(Txn::new().put(key, "{\"broken")).await.unwrap();
+    let follow = api.create(&cat("felix", "grey")).await.unwrap();
+    cats.wait_for(follow.metadata.resource_version.unwrap()).await;
+    assert_eq!(
+        names(&cats.list()),
+        ["felix", "tom"],
+        "nothing told of a deletion"
+    );
+    // Without letting the cache's task run: it has to list anew.
+    let last = api.create(&cat("last", "white")).await.unwrap();
+    let last = last.metadata.resource_version.unwrap();
+    store.compact(last).await.unwrap();
+    cats.wait_for(last).await;
+    assert_eq!(names(&cats.list()), ["felix", "last", "tom"]);
+    store.commit(Txn::new().delete(key)).await.unwrap();
+    let after = api.create(&cat("after", "white")).await.unwrap();
+    cats.wait_for(after.metadata.resource_version.unwrap()).await;
+    assert_eq!(names(&cats.list()), ["after", "felix", "last"]);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Collection {
 pub struct DocumentList {
     /// The objects, ordered by namespace and name.
     pub items: Vec<Document>,
+    /// What lies between them and cannot be read, so that nobody takes it for gone. Whether a selector would choose it is
+    /// not known.
+    pub unreadable: Vec<ObjectKey>,
     /// The snapshot they are from; a watch after it misses nothing.
     pub revision: Revision,
     /// For the next page, if there is one.

@@ -98,6 +98,17 @@ async fn empty(
                 break;
             }
         };
+        for key in page.unreadable {
+            // It is there, and reading it says what is wrong with it.
+            remaining.objects += 1;
+            let target = Target {
+                resource: Arc::clone(resource),
+                key,
+            };
+            if let Err(error) = client.backend().get(&target).await {
+                failed = Some(Failed::count(failed, error));
+            }
+        }
         let mut deletes = Vec::with_capacity(page.items.len());
         for document in page.items {
             deletes.push(delete(client.clone(), Arc::clone(resource), document));

@@ -64,9 +64,10 @@ impl LocalBackend {
         for _ in 0..NAME_ATTEMPTS {
             match self.make(&kind, &target, &mut object, params).await {
                 Err(ApiError::AlreadyExists(_)) if named.is_none() => {
-                    // Only the name is drawn anew: defaults and rules have had their say, as in Kubernetes.
+                    // Only the name is drawn anew, and what is filled in from it; the rules have had their say.
                     name = self.generate_name(&base).unwrap_or_default();
                     give_name(&mut object, &mut target, namespace, &name)?;
+                    kind.rules.default(&mut object);
                 }
                 Ok(mut written) => {
                     written.warnings.splice(0..0, admitted);

@@ -120,9 +120,18 @@ fn collection_prefix(resource: &ApiResource, namespace: Option<&str>) -> Prefix 
 }
 
 /// Under which prefix of the store a kind's objects lie.
-#[cfg(any(test, feature = "testing"))]
 pub(crate) fn prefix_of(resource: &ApiResource) -> Prefix {
     collection_prefix(resource, None)
+}
+
+/// The namespace and name of the object that lies at a key below its kind's prefix.
+fn object_key(prefix: &Prefix, key: &Key) -> ObjectKey {
+    let key = key.to_string();
+    let key = key.strip_prefix(&prefix.to_string()).unwrap_or(&key);
+    match key.split_once('/') {
+        Some((namespace, name)) => ObjectKey::new(Some(namespace), name),
+        None => ObjectKey::new(None, key),
+    }
 }
 
 fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
@@ -218,13 +227,7 @@ fn undecoded(
     decoded: Result<Document, DocumentError>,
 ) -> Result<Document, ApiError> {
     decoded.map_err(|source| {
-        let key = key.to_string();
-        let prefix = collection_prefix(resource, None).to_string();
-        let key = key.strip_prefix(&prefix).unwrap_or(&key);
-        let key = match key.split_once('/') {
-            Some((namespace, name)) => ObjectKey::new(Some(namespace), name),
-            None => ObjectKey::new(None, key),
-        };
+        let key = object_key(&prefix_of(resource), key);
         ApiError::Decode {
             subject: ErrorSubject::new(resource, &key),
             source,

@@ -1,8 +1,10 @@
 //! Gets and lists.
 
-use super::{LocalBackend, collection_prefix, read_error, store_key, subject, undecoded};
+use super::{
+    LocalBackend, collection_prefix, object_key, prefix_of, read_error, store_key, subject, undecoded,
+};
 use crate::client::{ApiError, Collection, DocumentList, Kind, ListParams, Target};
-use crate::object::{Document, FieldSelector};
+use crate::object::{Document, FieldSelector, ObjectKey};
 use crate::store::{Key, ListOptions, Revision};
 
 /// Most entries that are read from the store at once.
@@ -31,6 +33,7 @@ impl LocalBackend {
         };
         let limit = params.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut items = Vec::new();
+        let mut unreadable = Vec::new();
         let mut page_size = limit.min(STORE_PAGE);
         loop {
             let options = ListOptions {
@@ -50,14 +53,15 @@ impl LocalBackend {
                 let key = entry.key.clone();
                 if items.len() == limit {
                     // Selection made this page longer than the caller's: go on from here next time.
-                    return Ok(list(items, page.revision, Some(&key)));
+                    return Ok(list(items, unreadable, page.revision, Some(&key)));
                 }
                 let decoded = Document::from_stored(entry.value, entry.modified);
                 let document = match undecoded(&collection.resource, &key, decoded) {
                     Ok(document) => document,
                     Err(error) => {
-                        // One object must not keep all others of its kind from being listed; watchers do not see it either.
+                        // One object must not keep all others of its kind from being listed.
                         tracing::error!(%error, "a stored object cannot be read, left out of a list");
+                        unreadable.push(object_key(&prefix_of(&collection.resource), &key));
                         continue;
                     }
                 };
@@ -73,15 +77,21 @@ impl LocalBackend {
                     // Little was selected: go on in larger steps.
                     page_size = (page_size * 2).min(STORE_PAGE);
                 }
-                next => return Ok(list(items, page.revision, next.as_ref())),
+                next => return Ok(list(items, unreadable, page.revision, next.as_ref())),
             }
         }
     }
 }
 
-fn list(items: Vec<Document>, revision: Revision, next: Option<&Key>) -> DocumentList {
+fn list(
+    items: Vec<Document>,
+    unreadable: Vec<ObjectKey>,
+    revision: Revision,
+    next: Option<&Key>,
+) -> DocumentList {
     DocumentList {
         items,
+        unreadable,
         revision,
         continue_token: next.map(|key| write_token(revision, key)),
     }

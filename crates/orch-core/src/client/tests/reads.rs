@@ -1,7 +1,7 @@
 //! Lists are snapshots, selected and paged.
 
 use super::*;
-use crate::object::{FieldSelector, Selector};
+use crate::object::{FieldSelector, ObjectKey, Selector};
 use crate::testing::FaultyStore;
 
 async fn ten_cats() -> Api<Cat> {
@@ -135,6 +135,12 @@ async fn an_object_that_cannot_be_read_is_left_out_of_lists_and_told_of_by_get()
         }
         assert_eq!(found, ["tom"], "{page:?}");
     }
+    let list = client
+        .backend()
+        .list(cats.collection(), &ListParams::default())
+        .await;
+    let unreadable = list.unwrap().unreadable;
+    assert_eq!(unreadable, [ObjectKey::new(Some("default"), "broken")]);
     let error = cats.get("broken").await.unwrap_err();
     assert!(matches!(error, ApiError::Decode { .. }), "{error}");
     assert!(

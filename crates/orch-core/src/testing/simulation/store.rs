@@ -158,14 +158,15 @@ impl Delivery {
             return Some((Ok(batch), Some(self)));
         }
         let batch = loop {
-            let mut troubles = self.life.world().0.troubles.subscribe();
+            let world = self.life.world().clone();
+            let troubled = world.0.troubles.notified();
             if self.life.is_cut_off() {
                 return Some((Err(Injected.into()), None));
             }
             tokio::select! {
                 biased;
                 batch = self.watch.next() => break batch?,
-                _ = troubles.changed() => {}
+                () = troubled => {}
             }
         };
         let batch = match batch {

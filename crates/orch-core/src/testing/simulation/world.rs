@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Normal;
@@ -40,8 +40,8 @@ pub(super) struct Inner {
     state: Mutex<Shared>,
     /// Counts commits.
     moved: watch::Sender<u64>,
-    /// Counts the troubles that components were given.
-    pub(super) troubles: watch::Sender<u64>,
+    /// Rung when a component gets into trouble.
+    pub(super) troubles: Notify,
     failed: watch::Sender<bool>,
     /// The scenario's client; it holds this world, and so is let go of in the end.
     scenario: Mutex<Option<Client>>,
@@ -126,7 +126,7 @@ impl World {
                 lives: BTreeMap::new(),
             }),
             moved: watch::Sender::new(0),
-            troubles: watch::Sender::new(0),
+            troubles: Notify::new(),
             failed: watch::Sender::new(false),
             scenario: Mutex::default(),
         }))
@@ -207,7 +207,7 @@ impl World {
         let mut state = self.0.state.lock();
         change(state.trouble.entry(component.into()).or_default());
         drop(state);
-        self.0.troubles.send_modify(|count| *count += 1);
+        self.0.troubles.notify_waiters();
     }
 
     pub(super) fn is_cut_off(&self, component: &str) -> bool {

@@ -6,7 +6,7 @@ use crate::client::local::documents::{Documents, weight};
 use crate::client::local::read::matches_fields;
 use crate::client::{Kind, WatchEvent};
 use crate::object::{Document, FieldSelector, Selector};
-use crate::store::{Change, Entry, Prefix, Revision};
+use crate::store::{Change, Entry, Key, Prefix, Revision};
 
 /// What a watcher wants to see.
 #[derive(Clone)]
@@ -41,6 +41,10 @@ impl Filter {
             (Some(_), true) => true,
             (Some(_), false) => change.previous().is_some_and(|previous| self.matches(previous)),
         };
+        // What cannot be read is not gone, and may match as well as not.
+        if change.change.current.is_some() && current.is_none() {
+            return None;
+        }
         match current.filter(|current| self.selects_all() || self.matches(current)) {
             Some(current) if had => Some(WatchEvent::Modified(current.clone())),
             Some(current) => Some(WatchEvent::Added(current.clone())),
@@ -79,6 +83,15 @@ impl HubChange {
             current: OnceLock::new(),
             previous: OnceLock::new(),
         }
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.change.key
+    }
+
+    /// Whether it deletes what cannot be read.
+    pub(super) fn ends_unreadable(&self) -> bool {
+        self.change.current.is_none() && self.previous().is_none()
     }
 
     pub(super) fn current(&self) -> Option<&Document> {

@@ -274,6 +274,15 @@ impl Hub {
     }
 
     fn dispatch(&self, state: &State, change: &HubChange, told: &mut Vec<Arc<Watcher>>) {
+        if change.ends_unreadable() {
+            // Whom it was shown to as it last was cannot be told what went: they list anew, and miss it.
+            let reason = format!("what {} held could not be read, and is gone", change.key());
+            state
+                .watchers
+                .values()
+                .for_each(|watcher| watcher.fail(reason.clone()));
+            return;
+        }
         let mut offer = |id: &u64| {
             if let Some(watcher) = state.watchers.get(id)
                 && watcher.offer(change)
