@@ -1,5 +1,5 @@
 //! A whole cluster to be simulated: controllers, scheduler and nodes as components of a
-//! [`Simulation`](orch_core::testing::simulation::Simulation), what can happen to nodes, and what must hold.
+//! [`Simulation`], what can happen to nodes, and what must hold.
 
 mod disasters;
 mod normal;
