@@ -1,5 +1,6 @@
 //! Everything that orch-cluster is made of, run in simulated clusters in which things go wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -127,7 +128,7 @@ fn namespace() -> Simulation {
         let deleted = namespaces.delete("shop", &DeleteParams::default()).await;
         deleted.map_err(|error| error.to_string())?;
         let is_gone = |state: &State| {
-            let named = |namespace: &Namespace| namespace.metadata.name.as_deref() == Some("shop");
+            let named = |namespace: &Arc<Namespace>| namespace.metadata.name.as_deref() == Some("shop");
             !state.all::<Namespace>().iter().any(named)
         };
         world.until(is_gone).await;
@@ -176,7 +177,7 @@ fn drain() -> Simulation {
         patched.map_err(|error| error.to_string())?;
         world
             .until(|state| {
-                let on_it = |pod: &Pod| {
+                let on_it = |pod: &Arc<Pod>| {
                     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some("node-2")
                 };
                 !state.all::<Pod>().iter().any(on_it)

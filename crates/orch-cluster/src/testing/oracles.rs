@@ -1,11 +1,12 @@
 //! What every cluster must satisfy, whatever goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orch_core::object::{Document, Quantity};
-use orch_core::store::Revision;
+use orch_core::object::Quantity;
+use orch_core::store::Key;
 use orch_core::testing::simulation::{Oracle, State, Written};
 
 use super::Machines;
@@ -15,7 +16,12 @@ use super::Machines;
 pub struct Bindings {
     /// Where each pod, by uid, was bound.
     bound: BTreeMap<String, String>,
+    /// What the pods take that each node holds, by the pods' keys.
+    taken: BTreeMap<String, BTreeMap<Key, Amounts>>,
 }
+
+/// Billionths by resource.
+type Amounts = BTreeMap<String, i128>;
 
 impl Oracle for Bindings {
     fn name(&self) -> &str {
@@ -24,11 +30,17 @@ impl Oracle for Bindings {
 
     fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
         let Some(pod) = written.is::<Pod>() else {
+            if let Some(pod) = written.was::<Pod>() {
+                self.leaves(&pod, written.key);
+            }
             return Ok(());
         };
         let (Some(uid), Some(node)) = (pod.metadata.uid.clone(), node_of(&pod)) else {
             return Ok(());
         };
+        if is_over(&pod) {
+            self.leaves(&pod, written.key);
+        }
         match self.bound.get(&uid) {
             Some(before) if before == node => Ok(()),
             Some(before) => Err(format!(
@@ -36,12 +48,35 @@ impl Oracle for Bindings {
                 written.key
             )),
             None => {
-                let node = node.to_owned();
-                self.bound.insert(uid, node.clone());
-                fits(written.state, &node)
+                self.bound.insert(uid, node.to_owned());
+                let taken = self.taken.entry(node.to_owned()).or_default();
+                if !is_over(&pod) {
+                    taken.insert(written.key.clone(), takes(&pod));
+                }
+                fits(written.state, node, taken)
             }
         }
     }
+}
+
+impl Bindings {
+    fn leaves(&mut self, pod: &Pod, key: &Key) {
+        if let Some(taken) = node_of(pod).and_then(|node| self.taken.get_mut(node)) {
+            taken.remove(key);
+        }
+    }
+}
+
+fn takes(pod: &Pod) -> Amounts {
+    let mut amounts = Amounts::from([("pods".to_owned(), 1_000_000_000)]);
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    for (name, amount) in containers
+        .filter_map(|container| container.resources.as_ref()?.requests.as_ref())
+        .flatten()
+    {
+        *amounts.entry(name.clone()).or_default() += nanos(&amount.0);
+    }
+    amounts
 }
 
 fn node_of(pod: &Pod) -> Option<&str> {
@@ -55,7 +90,7 @@ fn is_over(pod: &Pod) -> bool {
 }
 
 /// Whether what a node was given is no more than it has.
-fn fits(state: &State, name: &str) -> Result<(), String> {
+fn fits(state: &State, name: &str, taken: &BTreeMap<Key, Amounts>) -> Result<(), String> {
     let nodes = state.all::<Node>();
     // Bound to a node that is gone: the node's lifecycle removes the pod.
     let Some(node) = nodes
@@ -64,27 +99,16 @@ fn fits(state: &State, name: &str) -> Result<(), String> {
     else {
         return Ok(());
     };
-    let pods = state.all::<Pod>();
-    let here = pods
-        .iter()
-        .filter(|pod| node_of(pod) == Some(name) && !is_over(pod));
-    let mut taken: BTreeMap<String, i128> = BTreeMap::new();
-    for pod in here {
-        *taken.entry("pods".to_owned()).or_default() += 1_000_000_000;
-        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        for (name, amount) in containers
-            .filter_map(|container| container.resources.as_ref()?.requests.as_ref())
-            .flatten()
-        {
-            *taken.entry(name.clone()).or_default() += nanos(&amount.0);
-        }
+    let mut sums = BTreeMap::<&str, i128>::new();
+    for (resource, amount) in taken.values().flatten() {
+        *sums.entry(resource).or_default() += amount;
     }
     let offered = node
         .status
         .as_ref()
         .and_then(|status| status.allocatable.as_ref());
-    for (resource, taken) in taken {
-        let offered = offered.and_then(|offered| offered.get(&resource));
+    for (resource, taken) in sums {
+        let offered = offered.and_then(|offered| offered.get(resource));
         let offered = offered.map_or(0, |amount| nanos(&amount.0));
         if taken > offered {
             return Err(format!(
@@ -190,10 +214,7 @@ impl Oracle for Generations {
     }
 
     fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
-        let Some(after) = written.after else {
-            return Ok(());
-        };
-        let Ok(document) = Document::from_stored(after.clone(), Revision::ZERO) else {
+        let Some(document) = written.after() else {
             return Ok(());
         };
         let observed = document.lookup("status.observedGeneration");
@@ -286,7 +307,7 @@ impl Oracle for Leftovers {
         let pods = state.all::<Pod>();
         for machine in self.0.iter() {
             for sandbox in machine.runtime.present() {
-                let is_bound = |pod: &&Pod| {
+                let is_bound = |pod: &&Arc<Pod>| {
                     pod.metadata.uid.as_deref() == Some(&*sandbox.uid) && node_of(pod) == Some(&*machine.name)
                 };
                 if pods.iter().find(is_bound).is_none() {

@@ -25,7 +25,7 @@ pub use backend::{Backend, Collection, Deleted, DocumentList, Fences, Part, Targ
 pub use error::{ApiError, ErrorSubject};
 pub use kinds::{Kind, KindRules, NoRules, SubresourceWrite, Wanted};
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use local::prefix_of;
+pub(crate) use local::{Documents, prefix_of};
 pub use local::{ClientBuilder, Fence};
 pub use params::{DeleteParams, ListParams, Propagation, WatchParams, WriteParams};
 pub use patch::Patch;

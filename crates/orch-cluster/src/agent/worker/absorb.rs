@@ -20,8 +20,8 @@ use crate::events::reference;
 impl Worker {
     pub(super) fn absorb(&mut self, done: Done) {
         let now = time::now();
-        // What an inspection found may be known already; all else changes something, if only what is under way.
-        self.changed |= !matches!(done, Done::Inspected { .. });
+        // What a look or a probe found may be known already; all else changes something, if only what is under way.
+        self.changed |= !matches!(done, Done::Inspected { .. } | Done::Probed { .. });
         if !matches!(
             done,
             Done::Inspected { .. }
@@ -294,7 +294,9 @@ impl Worker {
         }
         if self.probes.record(key, outcome, now) {
             self.observed.health = self.probes.health();
+            self.changed = true;
         }
+        self.probe_at = self.probes.next_at();
     }
 
     fn written(&mut self, result: Result<u64, ApiError>, now: Timestamp) {

@@ -64,6 +64,8 @@ pub(crate) struct Worker {
     changed: bool,
     /// When to decide again even if nothing changes.
     wake: Option<Timestamp>,
+    /// When the next probe is due. What it finds seldom changes anything, and then nothing is decided.
+    probe_at: Option<Timestamp>,
     /// Nothing is done before this: the runtime or the store failed.
     paused: Option<(Timestamp, Duration)>,
 }
@@ -98,6 +100,7 @@ impl Worker {
             write_retry_at: None,
             changed: true,
             wake: None,
+            probe_at: None,
             paused: None,
             shared,
             mailbox,
@@ -137,21 +140,27 @@ impl Worker {
         loop {
             let letters = self.mailbox.take();
             self.read(letters);
-            if self.changed || self.wake.is_some_and(|wake| wake <= time::now()) {
+            let now = time::now();
+            let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+            if self.changed || is_due(self.wake) {
                 self.changed = false;
-                self.wake = self.step();
+                self.wake = self.step(now);
+                self.probe_at = self.probe(now);
+            } else if is_due(self.probe_at) {
+                self.probe_at = self.probe(now);
             }
             if self.is_over() {
                 break;
             }
-            let wake = self.wake;
+            let mut wake = Earliest(self.wake);
+            wake.at(self.probe_at);
             let mailbox = self.mailbox.clone();
             tokio::select! {
                 // None can keep another waiting: all that is ready is taken in before the next turn.
                 biased;
                 () = mailbox.wait() => {}
                 Some(done) = self.operations.next() => self.absorb(done),
-                () = sleep_until(wake) => {}
+                () = sleep_until(wake.0) => {}
             }
             // What is ready is taken in before the next decision.
             while let Some(Some(done)) = self.operations.next().now_or_never() {
@@ -255,8 +264,7 @@ impl Worker {
     }
 
     /// Decides and acts. Returns when to do so again if nothing happens before.
-    fn step(&mut self) -> Option<Timestamp> {
-        let now = time::now();
+    fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut wake = Earliest(None);
         let view = View {
             pod: &self.pod,
@@ -293,7 +301,6 @@ impl Worker {
             let (shared, uid) = (self.shared.clone(), self.uid.clone());
             self.push(async move { Done::Listed(shared.list_pod(&uid).await) });
         }
-        wake.at(self.probe(now));
         self.announce_backoff(now);
         if !self.observed.gone {
             wake.at(self.report(computed, now));

@@ -3,13 +3,18 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::object::{Document, DocumentError};
 use crate::store::{Entry, Key, Revision};
 
-/// How many are kept: a power of two, each key in one place of its own.
-const PLACES: usize = 4096;
+/// How many are kept at most, each key in one place of its own.
+const PLACES: usize = SHELVES * SHELF;
+/// They stand on so many shelves, each with a lock of its own.
+const SHELVES: usize = 64;
+/// So many on each, which takes memory once the first is put there.
+const SHELF: usize = 64;
 /// Longer documents are not kept.
 const LONGEST: usize = 4 << 10;
 /// What all that are kept may [weigh](weight).
@@ -24,17 +29,17 @@ pub(super) fn weight(json: usize) -> usize {
 /// The newest documents by key, each kept until another key takes its place, or they become too heavy.
 ///
 /// A key's revision says all about its content, so what is found here is never out of date.
-pub(super) struct Documents {
-    places: Box<[Mutex<Option<(Key, Document)>>]>,
+pub(crate) struct Documents {
+    shelves: [Mutex<Vec<Option<(Key, Document)>>>; SHELVES],
     weight: AtomicUsize,
     /// The place that is cleared next.
     hand: AtomicUsize,
 }
 
 impl Documents {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            places: (0..PLACES).map(|_| Mutex::new(None)).collect(),
+            shelves: [const { Mutex::new(Vec::new()) }; SHELVES],
             weight: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
         }
@@ -42,11 +47,21 @@ impl Documents {
 
     /// The document of a store's entry.
     pub(super) fn decode(&self, entry: &Entry) -> Result<Document, DocumentError> {
-        if let Some(document) = self.find(&entry.key, entry.modified) {
+        self.decode_value(&entry.key, &entry.value, entry.modified)
+    }
+
+    /// The document that `key` holds since `modified`.
+    pub(crate) fn decode_value(
+        &self,
+        key: &Key,
+        value: &Bytes,
+        modified: Revision,
+    ) -> Result<Document, DocumentError> {
+        if let Some(document) = self.find(key, modified) {
             return Ok(document);
         }
-        let document = Document::from_stored(entry.value.clone(), entry.modified)?;
-        self.keep(entry.key.clone(), &document);
+        let document = Document::from_stored(value.clone(), modified)?;
+        self.keep(key.clone(), &document);
         Ok(document)
     }
 
@@ -55,7 +70,12 @@ impl Documents {
         if document.stored().len() > LONGEST {
             return;
         }
-        let mut place = self.place(&key).lock();
+        let (shelf, place) = Self::place(&key);
+        let mut shelf = self.shelves[shelf].lock();
+        if shelf.is_empty() {
+            shelf.resize_with(SHELF, || None);
+        }
+        let place = &mut shelf[place];
         let is_newer =
             |(kept, other): &(Key, Document)| *kept != key || other.revision() < document.revision();
         if !place.as_ref().is_none_or(is_newer) {
@@ -64,11 +84,13 @@ impl Documents {
         // Added first: the sum never runs below what is there.
         self.weight.fetch_add(weight(document.stored().len()), Relaxed);
         let before = place.replace((key, document.clone()));
-        drop(place);
+        drop(shelf);
         self.let_go(before);
         while self.weight.load(Relaxed) > HEAVIEST {
             let hand = self.hand.fetch_add(1, Relaxed) % PLACES;
-            let kept = self.places[hand].lock().take();
+            let mut shelf = self.shelves[hand / SHELF].lock();
+            let kept = shelf.get_mut(hand % SHELF).and_then(Option::take);
+            drop(shelf);
             self.let_go(kept);
         }
     }
@@ -80,16 +102,18 @@ impl Documents {
     }
 
     fn find(&self, key: &Key, modified: Revision) -> Option<Document> {
-        let place = self.place(key).lock();
-        let (kept, document) = place.as_ref()?;
+        let (shelf, place) = Self::place(key);
+        let shelf = self.shelves[shelf].lock();
+        let (kept, document) = shelf.get(place)?.as_ref()?;
         (kept == key && document.revision() == modified).then(|| document.clone())
     }
 
-    fn place(&self, key: &Key) -> &Mutex<Option<(Key, Document)>> {
+    /// The shelf and the place on it where a key's document stands.
+    fn place(key: &Key) -> (usize, usize) {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let hash = usize::try_from(hasher.finish() % PLACES as u64).unwrap_or_default();
-        &self.places[hash]
+        (hash / SHELF, hash % SHELF)
     }
 }
 
@@ -112,7 +136,10 @@ mod tests {
             documents.find(&key, Revision::new(1)).is_some()
         };
         assert!((0..10_000).all(|number| keep(number, 3_000)));
-        let kept = || documents.places.iter().filter_map(|place| place.lock().clone());
+        let kept = || {
+            let shelves = documents.shelves.iter();
+            shelves.flat_map(|shelf| shelf.lock().iter().flatten().cloned().collect::<Vec<_>>())
+        };
         let weighs = || {
             kept()
                 .map(|(_, document)| weight(document.stored().len()))

@@ -25,7 +25,7 @@ use crate::object::{ApiResource, Document, DocumentError, ObjectKey, RawObject};
 use crate::random::Random;
 use crate::store::{CommitError, Committed, Entry, Key, Prefix, ReadError, Revision, Store, Txn, WatchError};
 
-use documents::Documents;
+pub(crate) use documents::Documents;
 pub use fence::Fence;
 
 /// Puts a client together.
@@ -34,6 +34,7 @@ pub struct ClientBuilder {
     kinds: KindTable,
     admission: Vec<Arc<dyn Admission>>,
     random: Random,
+    documents: Option<Arc<Documents>>,
 }
 
 impl ClientBuilder {
@@ -43,7 +44,15 @@ impl ClientBuilder {
             kinds: KindTable::default(),
             admission: Vec::new(),
             random: Random::from_os(),
+            documents: None,
         }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    /// Shares what was decoded with other clients of the same store.
+    pub(crate) fn documents(mut self, documents: Arc<Documents>) -> Self {
+        self.documents = Some(documents);
+        self
     }
 
     /// Teaches it a kind and its rules. Kinds without rules need no registering, but those that are registered
@@ -70,7 +79,7 @@ impl ClientBuilder {
 
     /// The client.
     pub fn build(self) -> Client {
-        let documents = Arc::new(Documents::new());
+        let documents = self.documents.unwrap_or_else(|| Arc::new(Documents::new()));
         let shared = Shared {
             hubs: hub::Hubs::new(self.store.clone(), documents.clone()),
             documents,

@@ -91,7 +91,10 @@ impl Life {
 
     /// A client over [`store`](Self::store), with the kinds and rules that the simulation was given.
     pub fn client(&self) -> Client {
-        (self.world.0.client)(self.store(), self.random())
+        let builder = Client::builder(self.store())
+            .random(self.random())
+            .documents(self.world.0.documents.clone());
+        (self.world.0.client)(builder)
     }
 
     /// A runtime, as this life sees it.

@@ -84,7 +84,7 @@ pub struct Setup {
 impl Setup {
     /// Kinds, rules and admission of the clients, the scenario's among them; by default a client that knows none.
     pub fn client(&mut self, build: impl Fn(ClientBuilder) -> Client + Send + Sync + 'static) {
-        self.client = Arc::new(move |store, random| build(Client::builder(store).random(random)));
+        self.client = Arc::new(build);
     }
 
     /// Adds a component: `start` makes it, and what it makes is polled until it dies. When that is, or when it returns,
@@ -277,7 +277,7 @@ impl Simulation {
         let day_one: Timestamp = DAY_ONE.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let _anchor = crate::time::anchor_thread(day_one);
         let mut setup = Setup {
-            client: Arc::new(|store, random| Client::builder(store).random(random).build()),
+            client: Arc::new(ClientBuilder::build),
             components: Vec::new(),
             disasters: Vec::new(),
             oracles: Vec::new(),

@@ -2,18 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::object::{Document, Object};
-use crate::store::{Key, Op, Revision};
+use crate::store::{Key, Revision};
 
 /// What the store holds after some commit.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    pub(super) held: BTreeMap<Key, (Revision, Bytes)>,
+    held: BTreeMap<Key, Held>,
     pub(super) revision: Revision,
+}
+
+/// What a key holds.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) revision: Revision,
+    pub(super) value: Bytes,
+    /// The object that it is; none if it is no object.
+    pub(super) document: Option<Document>,
 }
 
 impl State {
@@ -26,45 +36,37 @@ impl State {
     pub fn entries(&self) -> impl Iterator<Item = (&Key, Revision, &Bytes)> {
         self.held
             .iter()
-            .map(|(key, (revision, value))| (key, *revision, value))
+            .map(|(key, held)| (key, held.revision, &held.value))
     }
 
     /// All objects, in key order. What is no object is left out.
-    pub fn documents(&self) -> impl Iterator<Item = Document> {
-        self.entries()
-            .filter_map(|(_, revision, value)| Document::from_stored(value.clone(), revision).ok())
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.held.values().filter_map(|held| held.document.as_ref())
     }
 
     /// All objects of a kind, in key order. What does not decode is left out.
-    pub fn all<K: Object>(&self) -> Vec<K> {
+    pub fn all<K: Object>(&self) -> Vec<Arc<K>> {
         let prefix = crate::client::prefix_of(&K::resource());
         let start: &[u8] = prefix.as_ref();
         self.held
             .range::<[u8], _>((Bound::Included(start), Bound::Unbounded))
             .take_while(|(key, _)| prefix.contains(key))
-            .filter_map(|(_, (revision, value))| Document::from_stored(value.clone(), *revision).ok())
-            .filter_map(|document| document.decode().ok())
+            .filter_map(|(_, held)| held.document.as_ref()?.typed().ok())
             .collect()
     }
 
-    /// Makes a change; what it changed, if it did.
-    pub(super) fn apply(
-        &mut self,
-        op: Op,
-        revision: Revision,
-    ) -> Option<(Key, Option<Bytes>, Option<Bytes>)> {
-        let (key, before, after) = match op {
-            Op::Put { key, value } => {
-                let before = self.held.insert(key.clone(), (revision, value.clone()));
-                (key, before, Some(value))
-            }
-            Op::Delete { key } => {
-                let before = self.held.remove(&key);
-                before.as_ref()?;
-                (key, before, None)
-            }
-        };
-        Some((key, before.map(|(_, value)| value), after))
+    /// Writes what `key` holds now; what it held before.
+    pub(super) fn put(&mut self, key: &Key, held: Held) -> Option<Held> {
+        self.held.insert(key.clone(), held)
+    }
+
+    /// Deletes what `key` holds; what it held.
+    pub(super) fn delete(&mut self, key: &Key) -> Option<Held> {
+        self.held.remove(key)
+    }
+
+    pub(super) fn held(&self, key: &Key) -> Option<&Held> {
+        self.held.get(key)
     }
 }
 
@@ -78,30 +80,36 @@ pub struct Written<'a> {
     pub by: &'a str,
     /// The key.
     pub key: &'a Key,
-    /// What it held before; none if it did not exist.
-    pub before: Option<&'a Bytes>,
-    /// What it holds now; none if it was deleted.
-    pub after: Option<&'a Bytes>,
     /// Everything, after this commit.
     pub state: &'a State,
+    pub(super) before: Option<&'a Held>,
 }
 
-impl Written<'_> {
+impl<'a> Written<'a> {
+    /// The object that the key held before; none if it did not exist, or held none.
+    pub fn before(&self) -> Option<&'a Document> {
+        self.before?.document.as_ref()
+    }
+
+    /// The object that the key holds now; none if it was deleted, or holds none.
+    pub fn after(&self) -> Option<&'a Document> {
+        self.state.held(self.key)?.document.as_ref()
+    }
+
     /// What the key held before, as an object of this kind; none if it is of another.
-    pub fn was<K: Object>(&self) -> Option<K> {
-        self.decode(self.before)
+    pub fn was<K: Object>(&self) -> Option<Arc<K>> {
+        self.typed(self.before())
     }
 
     /// What the key holds now, as an object of this kind; none if it is of another.
-    pub fn is<K: Object>(&self) -> Option<K> {
-        self.decode(self.after)
+    pub fn is<K: Object>(&self) -> Option<Arc<K>> {
+        self.typed(self.after())
     }
 
-    fn decode<K: Object>(&self, value: Option<&Bytes>) -> Option<K> {
+    fn typed<K: Object>(&self, document: Option<&Document>) -> Option<Arc<K>> {
         if !crate::client::prefix_of(&K::resource()).contains(self.key) {
             return None;
         }
-        let document = Document::from_stored(value?.clone(), self.state.revision).ok()?;
-        document.decode().ok()
+        document?.typed().ok()
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -14,18 +13,16 @@ use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
 use super::oracle::Oracle;
 use super::plan::{Plan, point_seed};
-use super::state::{State, Written};
+use super::state::{Held, State, Written};
 use super::trace::{Trace, TraceEntry, What};
-use crate::client::Client;
-use crate::object::Document;
-use crate::random::Random;
-use crate::store::{CommitError, Committed, Op, Revision, Store, Txn};
+use crate::client::{Client, ClientBuilder, Documents};
+use crate::store::{CommitError, Committed, Key, Op, Revision, Store, Txn};
 
 /// How often the world may be touched in one instant: more is a loop that waits for nothing.
 const TOUCHES: u32 = 200_000;
 
 /// Makes a client over a store, with the source of its names and uids.
-pub(super) type MakeClient = dyn Fn(Arc<dyn Store>, Random) -> Client + Send + Sync;
+pub(super) type MakeClient = dyn Fn(ClientBuilder) -> Client + Send + Sync;
 
 /// What a scenario and its disasters can do and see. Clones are the same world.
 #[derive(Clone)]
@@ -35,6 +32,8 @@ pub(super) struct Inner {
     pub(super) seed: u64,
     pub(super) store: Arc<dyn Store>,
     pub(super) client: Arc<MakeClient>,
+    /// What was decoded, which all clients share: it cannot differ.
+    pub(super) documents: Arc<Documents>,
     began: Instant,
     plan: Plan,
     state: Mutex<Shared>,
@@ -64,6 +63,8 @@ struct Shared {
     /// Whether heartbeats are told from other changes all the time.
     tells_beats: bool,
     normal: Arc<Normal>,
+    /// The form of what keys hold that were written since it counts.
+    forms: BTreeMap<Key, Option<String>>,
     touches: (Duration, u32),
     trouble: BTreeMap<Arc<str>, Trouble>,
     lives: BTreeMap<Arc<str>, watch::Sender<bool>>,
@@ -79,15 +80,21 @@ struct Trouble {
 
 impl Shared {
     /// Whether a change changes nothing that counts.
-    fn is_beat(&self, before: Option<&Bytes>, after: Option<&Bytes>) -> bool {
+    fn is_beat(&mut self, key: &Key, before: Option<&Held>) -> bool {
         if !self.settling && !self.tells_beats {
             return false;
         }
-        let form = |value: Option<&Bytes>| {
-            let document = Document::from_stored(value?.clone(), Revision::ZERO).ok()?;
-            (self.normal)(&document)
-        };
-        form(before) == form(after)
+        let form = |held: Option<&Held>| (self.normal)(held?.document.as_ref()?);
+        let now = form(self.state.held(key));
+        // Once it is asked, it is asked of every change: what was kept is the form of what the key held before.
+        match self.forms.get_mut(key) {
+            Some(kept) => std::mem::replace(kept, now.clone()) == now,
+            None => {
+                let is_same = form(before) == now;
+                self.forms.insert(key.clone(), now);
+                is_same
+            }
+        }
     }
 }
 
@@ -106,6 +113,7 @@ impl World {
             seed,
             store,
             client,
+            documents: Arc::new(Documents::new()),
             began: now,
             plan,
             state: Mutex::new(Shared {
@@ -121,6 +129,7 @@ impl World {
                 settling: false,
                 tells_beats,
                 normal,
+                forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
                 trouble: BTreeMap::new(),
                 lives: BTreeMap::new(),
@@ -355,10 +364,22 @@ impl World {
                 let (revision, (by, ops)) = first.remove_entry();
                 shared.state.revision = revision;
                 for op in ops {
-                    let Some((key, before, after)) = shared.state.apply(op, revision) else {
-                        continue;
+                    let key = op.key().clone();
+                    let (before, written) = match op {
+                        Op::Put { value, .. } => {
+                            let held = Held {
+                                revision,
+                                document: self.0.documents.decode_value(&key, &value, revision).ok(),
+                                value: value.clone(),
+                            };
+                            (shared.state.put(&key, held), Some(value))
+                        }
+                        Op::Delete { .. } => match shared.state.delete(&key) {
+                            None => continue,
+                            before => (before, None),
+                        },
                     };
-                    let is_beat = shared.is_beat(before.as_ref(), after.as_ref());
+                    let is_beat = shared.is_beat(&key, before.as_ref());
                     if !is_beat {
                         shared.changed = Instant::now();
                     }
@@ -368,17 +389,16 @@ impl World {
                         what: What::Wrote {
                             revision,
                             key: key.clone(),
-                            deleted: after.is_none(),
+                            deleted: written.is_none(),
                         },
                         is_beat,
                     };
-                    shared.trace.add(entry, after.as_deref().unwrap_or_default());
+                    shared.trace.add(entry, written.as_deref().unwrap_or_default());
                     let written = Written {
                         at,
                         by: &by,
                         key: &key,
                         before: before.as_ref(),
-                        after: after.as_ref(),
                         state: &shared.state,
                     };
                     for oracle in &mut shared.oracles {
@@ -490,7 +510,7 @@ impl World {
         let mut lines: Vec<String> = state
             .state
             .documents()
-            .filter_map(|document| (state.normal)(&document))
+            .filter_map(|document| (state.normal)(document))
             .collect();
         lines.sort_unstable();
         lines
