@@ -73,15 +73,15 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared,
     };
     let mut retry = RETRY;
-    let mut reported = loop {
+    loop {
         match keeper.register().await {
-            Ok(registered) => break registered,
+            Ok(()) => break,
             Err(error) => {
                 tracing::warn!(node = keeper.name(), %error, "the node could not be registered, trying again");
                 retry.wait().await;
             }
         }
-    };
+    }
     let config = &keeper.shared.config;
     let lease = async {
         // Many agents that start together renew apart from each other.
@@ -98,12 +98,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let mut written_at = time::now();
         loop {
             tokio::time::sleep(config.node_status_interval).await;
-            match keeper.report(&reported, written_at).await {
-                Ok(Some(now)) => {
-                    reported = now;
-                    written_at = time::now();
-                }
-                Ok(None) => {}
+            match keeper.report(written_at).await {
+                Ok(true) => written_at = time::now(),
+                Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(node = keeper.name(), %error, "the node's status could not be written");
                 }
@@ -123,8 +120,8 @@ impl Keeper {
         &self.shared.config.node_name
     }
 
-    /// Creates the Node, or takes over the one there is. Returns the status it has.
-    async fn register(&self) -> Result<NodeStatus, ApiError> {
+    /// Creates the Node, or takes over the one there is, and says how it is.
+    async fn register(&self) -> Result<(), ApiError> {
         let nodes = self.shared.client.all::<Node>();
         let config = &self.shared.config;
         let node = match nodes.get_opt(self.name()).await? {
@@ -149,8 +146,8 @@ impl Keeper {
         let status = self.status(&before, &self.shared.runtime.status().await, time::now());
         nodes
             .put_status(self.name(), node.metadata.uid.as_deref(), &status)
-            .await?;
-        Ok(status)
+            .await
+            .map(drop)
     }
 
     async fn adopt(&self, node: Node) -> Result<Node, ApiError> {
@@ -172,33 +169,28 @@ impl Keeper {
             .await
     }
 
-    /// Writes the status if it has changed, or was not written for long. Returns what was written.
-    async fn report(
-        &self,
-        reported: &NodeStatus,
-        written_at: Timestamp,
-    ) -> Result<Option<NodeStatus>, ApiError> {
+    /// Writes the status if the store says another, or was not written for long. Returns whether it wrote.
+    ///
+    /// What counts is what the store says, not what was written there: somebody may have taken this node for lost.
+    async fn report(&self, written_at: Timestamp) -> Result<bool, ApiError> {
         let runtime = self.shared.runtime.status().await;
         let now = time::now();
-        let due = now.duration_since(written_at) >= interval(self.shared.config.node_report_interval);
-        if !due
-            && self
-                .status(reported, &runtime, now)
-                .eq_but_for_heartbeats(reported)
-        {
-            return Ok(None);
-        }
+        let is_due = now.duration_since(written_at) >= interval(self.shared.config.node_report_interval);
         let nodes = self.shared.client.all::<Node>();
         retry_on_conflict(async || {
             let Some(mut node) = nodes.get_opt(self.name()).await? else {
                 // Somebody deleted it while the machine is here: it comes back.
-                return self.register().await.map(Some);
+                return self.register().await.map(|()| true);
             };
             // Others write conditions of their own.
-            let status = self.status(&node.status.take().unwrap_or_default(), &runtime, now);
-            node.status = Some(status.clone());
+            let before = node.status.take().unwrap_or_default();
+            let status = self.status(&before, &runtime, now);
+            if !is_due && status.eq_but_for_heartbeats(&before) {
+                return Ok(false);
+            }
+            node.status = Some(status);
             nodes.update_status(&node).await?;
-            Ok(Some(status))
+            Ok(true)
         })
         .await
     }

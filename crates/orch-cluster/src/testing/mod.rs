@@ -14,7 +14,7 @@ use orch_core::testing::FakeRuntime;
 use orch_core::testing::simulation::{Life, Setup, Simulation, World};
 
 pub use normal::normal;
-pub use oracles::{Bindings, Deployments, Generations, Leftovers, Replicas};
+pub use oracles::{Bindings, Deployments, Generations, Leftovers, Peace, Replicas};
 
 use crate::agent::{Agent, AgentConfig};
 use crate::cluster::apply_manifest;
@@ -118,6 +118,7 @@ fn add_rest(run: &mut Setup, machines: &Machines) {
     run.oracle(Bindings::default());
     run.oracle(Deployments::default());
     run.oracle(Generations::default());
+    run.oracle(Peace::default());
     run.oracle(Replicas);
     run.oracle(Leftovers::of(machines));
 }

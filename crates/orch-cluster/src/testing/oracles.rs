@@ -9,7 +9,7 @@ use orch_core::object::Quantity;
 use orch_core::store::Key;
 use orch_core::testing::simulation::{Oracle, State, Written};
 
-use super::Machines;
+use super::{Machines, normal};
 
 /// A pod that is bound stays where it is, and no node is given more than it has.
 #[derive(Default)]
@@ -236,6 +236,59 @@ impl Oracle for Generations {
         }
         *before = observed;
         Ok(())
+    }
+}
+
+/// No two components undo each other's writes for ever.
+#[derive(Default)]
+pub struct Peace(BTreeMap<Key, Feud>);
+
+/// How an object was written lately, in the form in which end states are compared.
+struct Feud {
+    before: Option<String>,
+    now: String,
+    by: String,
+    /// How many writes in a row put back what another component had just replaced.
+    undone: u32,
+}
+
+/// So many are a misunderstanding that ends; more are a fight.
+const UNDONE: u32 = 6;
+
+impl Oracle for Peace {
+    fn name(&self) -> &str {
+        "peace"
+    }
+
+    fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
+        let Some(form) = written.after().and_then(normal) else {
+            self.0.remove(written.key);
+            return Ok(());
+        };
+        let Some(feud) = self.0.get_mut(written.key) else {
+            let feud = Feud {
+                before: None,
+                now: form,
+                by: written.by.to_owned(),
+                undone: 0,
+            };
+            self.0.insert(written.key.clone(), feud);
+            return Ok(());
+        };
+        if form == feud.now {
+            return Ok(());
+        }
+        let is_undone = feud.before.as_ref() == Some(&form) && feud.by != written.by;
+        feud.undone = if is_undone { feud.undone + 1 } else { 0 };
+        let other = std::mem::replace(&mut feud.by, written.by.to_owned());
+        feud.before = Some(std::mem::replace(&mut feud.now, form));
+        if feud.undone < UNDONE {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: {other} and {} undo what the other wrote",
+            written.key, written.by
+        ))
     }
 }
 

@@ -24,9 +24,9 @@ pub use api::{Api, List};
 pub use backend::{Backend, Collection, Deleted, DocumentList, Fences, Part, Target, Written};
 pub use error::{ApiError, ErrorSubject};
 pub use kinds::{Kind, KindRules, NoRules, SubresourceWrite, Wanted};
+pub use local::{ClientBuilder, Fence};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use local::{Documents, prefix_of};
-pub use local::{ClientBuilder, Fence};
 pub use params::{DeleteParams, ListParams, Propagation, WatchParams, WriteParams};
 pub use patch::Patch;
 pub use retry::retry_on_conflict;

@@ -89,7 +89,7 @@ impl Controller for NodeLifecycle {
             view.taints = taints;
         }
         let ready = view.condition("Ready").map(|ready| ready.status.as_str());
-        if ready == Some("Unknown") {
+        if ready == Some("Unknown") && left.is_zero() {
             self.mark_pods(cx.client(), &key).await?;
         }
         if ready.is_some_and(|ready| ready != "True") {
@@ -139,8 +139,8 @@ impl NodeLifecycle {
         !ready
     }
 
-    /// Says of the pods on a silent node that they are not ready. A node that says itself that it is not ready also
-    /// says what its pods are, and would say it again: two writers of one condition never come to rest.
+    /// Says of the pods on a silent node that they are not ready. A node that renews its lease also says what its pods
+    /// are, and would say it again: two writers of one condition never come to rest.
     async fn mark_pods(&self, client: &Client, node: &ObjectKey) -> Result<(), ApiError> {
         for pod in self
             .pods

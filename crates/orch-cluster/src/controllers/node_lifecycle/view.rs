@@ -41,11 +41,9 @@ impl NodeView {
         self.conditions.iter().find(|condition| condition.type_ == type_)
     }
 
-    /// When the node last wrote its status.
+    /// When the node last wrote its status, to the second: whoever else writes its conditions writes no more of it.
     pub(crate) fn heartbeat(&self) -> Option<Timestamp> {
-        self.condition("Ready")?
-            .last_heartbeat_time
-            .as_ref()
-            .map(|time| time.0)
+        let time = self.condition("Ready")?.last_heartbeat_time.as_ref()?;
+        Timestamp::from_second(time.0.as_second()).ok()
     }
 }

@@ -1,7 +1,7 @@
 //! Nodes are lost, come back, and are deleted.
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orch_core::client::{DeleteParams, Patch};
+use orch_core::client::{DeleteParams, Part, Patch};
 use serde_json::json;
 
 use super::{Cluster, seconds};
@@ -64,6 +64,27 @@ async fn a_node_that_comes_back_is_freed_of_its_taints() {
     cluster.add_node("n1").await;
     seconds(5).await;
     assert_eq!(taints(&cluster).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_taken_for_lost_speaks_for_its_pods_while_it_renews_its_lease() {
+    let cluster = Cluster::start(1).await;
+    cluster.apply("web", "v1", json!({})).await;
+    seconds(2).await;
+    let conditions = json!({"conditions": [{"type": "Ready", "status": "Unknown"}]});
+    let status = Patch::Merge(json!({ "status": conditions }));
+    let nodes = cluster.client.all::<Node>();
+    let written = nodes.patch_part("n1", Part::Status, &status).await;
+    assert!(written.is_ok(), "{written:?}");
+    seconds(7).await;
+    let node = nodes.get("n1").await.unwrap();
+    assert_eq!(
+        node.status.unwrap().conditions.unwrap()[0].status,
+        "Unknown",
+        "this test's node does not mend it"
+    );
+    let status = cluster.deployment("web").await.status.unwrap();
+    assert_eq!(status.ready_replicas, Some(4));
 }
 
 /// The uids of the pods on a node that nobody deletes.
