@@ -1,12 +1,13 @@
 //! `quickstart` as its user meets it: what it runs on, what it refuses, what it leaves.
 
+mod docker;
 mod engine;
 mod told;
 
 /// Its own tests run here: an example that is a program has none.
 #[allow(dead_code)]
-#[path = "../../quickstart/news.rs"]
-mod news;
+#[path = "../../quickstart/main.rs"]
+pub(crate) mod program;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -132,15 +133,15 @@ impl Running {
 
     /// Returns what it said after the last line that was asked for.
     fn interrupt(self) -> String {
-        self.end("-INT")
+        self.end("-INT", 130)
     }
 
-    fn end(mut self, signal: &str) -> String {
+    fn end(mut self, signal: &str, code: i32) -> String {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(kill.success());
         let said: String = self.lines.iter().map(|line| line + "\n").collect();
-        assert!(self.child.wait().unwrap().success(), "{said}");
+        assert_eq!(self.child.wait().unwrap().code(), Some(code), "{said}");
         said
     }
 }
@@ -193,64 +194,110 @@ fn the_shipped_manifest_heals_rolls_and_leaves_nothing() {
     }
 }
 
-#[test]
-fn auto_takes_plain_processes_where_docker_cannot_run_the_images() {
-    let absent = || Answers {
-        image: 404,
-        dies: false,
-    };
-    for (engine, image, why) in [
-        (None, "host", "ssh://user@host"),
-        (Some(absent()), "host", "which Docker does not run"),
+/// Why Docker cannot run these images, and whether they were asked for in vain.
+fn why_docker_cannot() -> Vec<(Option<Answers>, &'static str, &'static str, bool)> {
+    let answers = |image, dies| Some(Answers { image, dies });
+    let absent = || answers(404, false);
+    vec![
+        (None, "busybox", "ssh://user@host", false),
         (
-            Some(absent()),
+            absent(),
             "Foo",
             "image Foo: each part of its name must be small letters",
+            false,
         ),
         (
-            Some(absent()),
+            absent(),
             "gone:1, imagePullPolicy: Never",
             "image gone:1 is not present, and imagePullPolicy: Never forbids pulling",
+            false,
         ),
         (
-            Some(absent()),
+            absent(),
             "gone:1",
             "image gone:1 is not present and cannot be had",
+            true,
         ),
         (
-            Some(Answers {
-                image: 200,
-                dies: false,
-            }),
+            answers(200, false),
             "here:latest",
             "IfNotPresent would run it as it is",
+            true,
         ),
         (
-            Some(Answers {
-                image: 404,
-                dies: true,
-            }),
+            answers(404, true),
             "gone:1",
             "docker is unavailable: no engine answers",
+            false,
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn auto_runs_the_commands_of_named_images_on_the_machine_only_if_asked() {
+    for (engine, image, why, pulls) in why_docker_cannot() {
         let engine = engine.map(Engine::start);
         let host = engine.as_ref().map_or("ssh://user@host", Engine::address);
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let manifest = loose(dir.path(), image);
-        let output = run(&data, &[manifest.to_str().unwrap()], host);
+        let manifest = manifest.to_str().unwrap();
+        let output = run(&data, &[manifest], host);
+        let name = image.split(',').next().unwrap();
+        let names = format!("loose.yaml names images ({name}).");
+        assert_said(
+            &output,
+            false,
+            &["Docker cannot be used: ", why, &names, "say --runtime process"],
+        );
+        assert!(!said(&output).contains("cluster up"), "{}", said(&output));
+        let asked = engine.map(|engine| engine.asked()).unwrap_or_default();
+        let pulled = asked.iter().any(|path| path.contains("/images/create"));
+        assert_eq!(pulled, pulls, "{image}: {asked:?}");
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = loose(dir.path(), "busybox");
+    let arguments = [manifest.to_str().unwrap(), "--runtime", "process", "--keep"];
+    let mut asked = Running::start(&data, &arguments, NO_ENGINE);
+    let told = asked.until("going on until Ctrl-C");
+    asked.interrupt();
+    assert_eq!(told.matches("warning: ").count(), 1, "{told}");
+    assert!(
+        told.contains("its pods: spec.containers[0].image: the process runtime has no images"),
+        "{told}"
+    );
+    // What was asked for then is not asked for now.
+    let output = run(&data, &[arguments[0]], NO_ENGINE);
+    assert_said(
+        &output,
+        false,
+        &["of the process runtime", "say --runtime process"],
+    );
+    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["everything the manifest made is gone"]);
+}
+
+#[test]
+fn auto_takes_plain_processes_where_the_manifest_says_host() {
+    let absent = Answers {
+        image: 404,
+        dies: false,
+    };
+    for (engine, why) in [
+        (None, "ssh://user@host"),
+        (Some(absent), "which Docker does not run"),
+    ] {
+        let engine = engine.map(Engine::start);
+        let host = engine.as_ref().map_or("ssh://user@host", Engine::address);
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = loose(dir.path(), "host");
+        let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], host);
         assert_said(
             &output,
             true,
             &["runtime: process (Docker cannot be used: ", why, "cleaned up"],
-        );
-        let asked = engine.map(|engine| engine.asked()).unwrap_or_default();
-        let pulled = asked.iter().any(|path| path.contains("/images/create"));
-        assert_eq!(
-            pulled,
-            why.contains("cannot be had") || why.contains("as it is"),
-            "{image}: {asked:?}"
         );
     }
 }
@@ -300,6 +347,10 @@ fn each_data_directory_has_containers_of_its_own_on_an_engine() {
     let (a, b) = (scope("a"), scope("b"));
     assert_ne!(a, b);
     assert_eq!(scope("a"), a, "and keeps it");
+    std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+    assert_eq!(scope("a"), a, "what runs is found again if the directory is lost");
+    std::fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
+    assert_eq!(scope("c"), a, "and if it is moved");
 }
 
 #[test]
@@ -406,7 +457,7 @@ spec:
 }
 
 #[test]
-fn what_the_runtime_can_never_give_is_said_at_once() {
+fn what_the_runtime_can_never_give_is_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let manifest = loose(dir.path(), "host, volumeMounts: [{name: v, mountPath: /v}]");
@@ -417,7 +468,51 @@ fn what_the_runtime_can_never_give_is_said_at_once() {
     );
     std::fs::write(&manifest, text).unwrap();
     let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
-    assert_said(&output, false, &["can never run here: ", "cannot mount volumes"]);
+    let told = [
+        "(document 2, ReplicaSet shop/loose): its pods can never run here: spec.containers[0].volumeMounts: ",
+        "cannot mount volumes",
+        "nothing of the manifest was applied",
+    ];
+    assert_said(&output, false, &told);
+    assert!(!said(&output).contains("created"), "{}", said(&output));
     let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
-    assert_said(&output, true, &["everything the manifest made is gone"]);
+    assert_said(
+        &output,
+        true,
+        &[
+            "replicaset/loose not found",
+            "everything the manifest made is gone",
+        ],
+    );
+}
+
+#[test]
+fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let options = [
+        "--runtime",
+        "--data",
+        "--timeout",
+        "--keep",
+        "--clean",
+        "130",
+        "143",
+    ];
+    assert_said(&run(&data, &["--help"], NO_ENGINE), true, &options);
+    for (arguments, why) in [
+        (
+            ["--timeout", "90"],
+            "--timeout 90: must be a time of more than nothing, such as 90s",
+        ),
+        (
+            ["--runtime", "podman"],
+            "--runtime podman: must be auto, docker or process",
+        ),
+    ] {
+        let output = run(&data, &arguments, NO_ENGINE);
+        assert_said(&output, false, &[why]);
+        assert_said(&output, false, &options);
+    }
+    assert!(!data.exists());
 }
