@@ -8,7 +8,7 @@ use orch_core::store::changelog::Version;
 
 use crate::error::Fault;
 
-/// Most keys of a generation, and most bytes of their values, that are kept from one group to the next.
+/// Most keys of a generation, and most bytes of them and their values, that are kept from one group to the next.
 const KEYS_MOST: usize = 16_384;
 const BYTES_MOST: usize = 16 << 20;
 
@@ -20,7 +20,7 @@ const BYTES_MOST: usize = 16 << 20;
 pub(crate) struct Known {
     newer: HashMap<Key, Option<Version>>,
     older: HashMap<Key, Option<Version>>,
-    /// Of the values that came into the newer one, those that they replace counted too.
+    /// Of what came into the newer one, values that were replaced since counted too.
     bytes: usize,
 }
 
@@ -38,7 +38,7 @@ impl Known {
                     Some(version) => version,
                     None => read()?,
                 };
-                self.bytes += bytes(&version);
+                self.bytes += key.as_ref().len() + bytes(&version);
                 unknown.insert(version)
             }
         })

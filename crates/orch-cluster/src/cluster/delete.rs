@@ -1,16 +1,21 @@
 //! `kubectl delete -f`: deletes what a manifest names, in the reverse of the order in which it is applied.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use orch_core::client::{
     ApiError, Client, Collection, DeleteParams, Deleted, ListParams, Propagation, Target, WatchEvent,
     WatchParams,
 };
+use orch_core::delays::Delays;
 use orch_core::object::{Document, FieldPath, FieldSelector, ObjectKey};
 
 use super::set::{Set, is_namespace, namespace};
 use crate::controllers::PROTECTED;
 use crate::manifest::{Item, Manifest};
+
+/// How long to wait before looking again where a watch ended that told nothing.
+const AGAIN: Delays = Delays::new(Duration::from_millis(10), Duration::from_secs(1));
 
 /// What became of an object that was to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +143,7 @@ async fn object_gone(client: &Client, target: &Target, uid: &str) -> Result<(), 
     };
     let fields = FieldSelector::equal("metadata.name", target.key.name());
     let is_it = |document: &Document| document.meta().uid == uid;
+    let mut pauses = AGAIN;
     loop {
         let params = ListParams::default().fields(fields.clone());
         let list = backend.list(&collection, &params).await?;
@@ -155,6 +161,8 @@ async fn object_gone(client: &Client, target: &Target, uid: &str) -> Result<(), 
             if over {
                 return Ok(());
             }
+            pauses.reset();
         }
+        pauses.wait().await;
     }
 }

@@ -209,7 +209,10 @@ impl ChangeLog {
         {
             let mut state = self.0.lock();
             state.closed = true;
-            for topic in state.topics.by_prefix.values() {
+            let mut topics: Vec<_> = state.topics.by_prefix.values().collect();
+            // Who wakes first must not hang on how a map hashes.
+            topics.sort_unstable_by_key(|topic| topic.prefix());
+            for topic in topics {
                 topic.close(&mut readers);
             }
         }

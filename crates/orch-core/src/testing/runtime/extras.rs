@@ -4,8 +4,8 @@ use super::rig::{Case, Rig, Skip, joined};
 use super::{Program, Step};
 use crate::random::Random;
 use crate::runtime::{
-    ContainerState, ExecRequest, ExitReason, LogOptions, LogStream, Mount, PullRequest, Resources,
-    RuntimeError,
+    AttachOptions, ContainerState, ExecRequest, ExitReason, LogOptions, LogStream, Mount, PullRequest,
+    Resources, RuntimeError,
 };
 
 pub(super) async fn terminals_are_terminals(rig: &mut Rig<'_>) -> Case {
@@ -96,9 +96,20 @@ pub(super) async fn limits_change_in_place(rig: &mut Rig<'_>) -> Case {
 
 pub(super) async fn exceeding_memory_is_out_of_memory(rig: &mut Rig<'_>) -> Case {
     rig.needs("resource_limits", |has| has.resource_limits)?;
-    let mut config = rig.config("main", &Program::new().then(Step::OutOfMemory));
+    rig.needs("attach", |has| has.attach)?;
+    // An engine counts what runs out of memory from a moment after the program's first instruction on, and can
+    // miss one that does so before. This one waits for its input to end, which is after the start was confirmed.
+    let program = Program::new().then(Step::Cat).then(Step::OutOfMemory);
+    let mut config = rig.config("main", &program);
+    (config.stdin, config.stdin_once) = (true, true);
     config.resources.memory_limit_bytes = Some(16 << 20);
     let id = rig.start("web", &config).await;
+    let session = rig
+        .runtime()
+        .attach(&id, &AttachOptions { stdin: true })
+        .await
+        .expect("attaching");
+    drop(session);
     match rig.ended(&id).await.state {
         ContainerState::Exited {
             exit_code, reason, ..
