@@ -265,3 +265,24 @@ async fn pods_that_were_told_to_end_have_not_failed() {
     assert_eq!(views.last_words().await, []);
     cluster.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_end() {
+    // Their objects are gone at once, before their containers are.
+    for quietly in [false, true] {
+        let runtime = FakeRuntime::new();
+        let cluster = start(&memory(), &runtime).await;
+        let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
+        let views = Views::open(&cluster, &manifest).await;
+        let applied = steps::apply(&cluster, &manifest).await.unwrap();
+        steps::ready(&cluster, &views, &applied, None).await.unwrap();
+        assert_eq!(runtime.present().len(), 1);
+        if quietly {
+            clean_quietly(&cluster, &views, &manifest).await.unwrap();
+        } else {
+            clean(&cluster, &views, &manifest).await.unwrap();
+        }
+        assert_eq!(runtime.present(), [], "quietly: {quietly}");
+        cluster.stop().await;
+    }
+}
