@@ -12,6 +12,8 @@ use orch_core::object::ObjectKey;
 use orch_core::runtime::{Capabilities, Runtime, SandboxFilter};
 use orch_core::store::{MemoryStore, Store};
 use orch_core::testing::FakeRuntime;
+use orch_core::testing::fake_runtime::{Behavior, On};
+use orch_core::testing::runtime::{Program, Step};
 use serde_json::json;
 
 use super::clean::{clean, clean_quietly};
@@ -268,9 +270,11 @@ async fn pods_that_were_told_to_end_have_not_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_end() {
-    // Their objects are gone at once, before their containers are.
+    // Their objects are gone at once; their containers have the kubelet's two seconds, and this one takes them.
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
     for quietly in [false, true] {
         let runtime = FakeRuntime::new();
+        runtime.on(On::Any, Behavior::new().run(stubborn.clone()));
         let cluster = start(&memory(), &runtime).await;
         let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
         let views = Views::open(&cluster, &manifest).await;
