@@ -14,7 +14,6 @@ use orch_core::client::{Api, ApiError, Client, DeleteParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError};
 use orch_core::object::{Object, ObjectKey, ObjectMeta, OwnerReference};
 use orch_core::store::{MemoryStore, Store};
-use orch_examples::until;
 use orch_store::RedbStore;
 use serde::{Deserialize, Serialize};
 
@@ -181,7 +180,9 @@ async fn run(client: &Client, base: &Path) -> Result<(), ApiError> {
         println!("demo: removing what an interrupted run has left");
         let api = client.api::<Workspace>(NAMESPACE);
         api.delete("demo", &DeleteParams::default()).await?;
-        until(&workspaces, || workspaces.get(&key).is_none()).await;
+        workspaces
+            .until(|workspaces| workspaces.get(&key).is_none())
+            .await;
     }
     let wanted = Workspace {
         metadata: ObjectMeta::named("demo"),
@@ -192,7 +193,9 @@ async fn run(client: &Client, base: &Path) -> Result<(), ApiError> {
     };
     client.api(NAMESPACE).create(&wanted).await?;
 
-    until(&workspaces, || status().is_some_and(|status| !status.ready)).await;
+    workspaces
+        .until(|_| status().is_some_and(|status| !status.ready))
+        .await;
     println!(
         "demo: failed: {}",
         status().unwrap_or_else(|| unreachable!("just seen")).message
@@ -200,20 +203,24 @@ async fn run(client: &Client, base: &Path) -> Result<(), ApiError> {
     if let Err(error) = std::fs::create_dir(base) {
         return Err(ApiError::BadRequest(format!("{}: {error}", base.display())));
     }
-    until(&workspaces, || status().is_some_and(|status| status.ready)).await;
+    workspaces
+        .until(|_| status().is_some_and(|status| status.ready))
+        .await;
     println!("demo: ready after a retry");
 
-    until(&badges, || badges.get(&key).is_some()).await;
+    badges.until(|badges| badges.get(&key).is_some()).await;
     let lost = badges.get(&key).map(|badge| badge.metadata.uid.clone());
     client
         .api::<Badge>(NAMESPACE)
         .delete("demo", &DeleteParams::now())
         .await?;
     let uid = || badges.get(&key).map(|badge| badge.metadata.uid.clone());
-    until(&badges, || uid().is_some() && uid() != lost).await;
+    badges.until(|_| uid().is_some() && uid() != lost).await;
     println!("demo: its badge was deleted and made again");
 
-    until(&workspaces, || workspaces.get(&key).is_none()).await;
+    workspaces
+        .until(|workspaces| workspaces.get(&key).is_none())
+        .await;
     let metrics = running.metrics();
     running.stop().await;
     println!(

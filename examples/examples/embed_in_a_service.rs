@@ -61,7 +61,18 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// How long workers may take to end before they are killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-const USAGE: &str = "there are: GET / and POST /replicas/N\n";
+const ENDPOINTS: &str = "there are: GET / and POST /replicas/N\n";
+
+const HELP: &str = "\
+embed_in_a_service [--port N] [--data DIR] [--seconds N]
+
+  --port N     where it listens on 127.0.0.1; by default on any free port
+  --data DIR   where the state is kept: the workers then go on without the service, and are taken over when it is
+               started again; without, they end with it
+  --seconds N  after how long it ends; by default at Ctrl-C or SIGTERM
+
+  GET /              shows the workers
+  POST /replicas/N   makes them more or fewer";
 
 /// What the customer has paid for. An admission rule holds for every writer, not for this endpoint alone.
 struct Plan;
@@ -130,8 +141,8 @@ fn router(service: Service) -> Router {
     Router::new()
         .route("/", get(table))
         .route("/replicas/{replicas}", post(scale))
-        .fallback(|| async { (StatusCode::NOT_FOUND, USAGE) })
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, USAGE) })
+        .fallback(|| async { (StatusCode::NOT_FOUND, ENDPOINTS) })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, ENDPOINTS) })
         .with_state(service)
 }
 
@@ -206,7 +217,8 @@ struct Options {
     seconds: Option<u64>,
 }
 
-fn options() -> Result<Options, lexopt::Error> {
+/// None: help was asked for.
+fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
 
     let mut options = Options::default();
@@ -216,14 +228,18 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("port") => options.port = parser.value()?.parse()?,
             Long("data") => options.data = Some(parser.value()?.into()),
             Long("seconds") => options.seconds = Some(parser.value()?.parse()?),
+            Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(options)
+    Ok(Some(options))
 }
 
 fn start() -> Result<(), Error> {
-    let options = options()?;
+    let Some(options) = options().map_err(|error| format!("{error}\n\n{HELP}"))? else {
+        println!("{HELP}");
+        return Ok(());
+    };
     if let Some(data) = &options.data {
         run(&options, data)?;
         println!("stopped; the workers go on, and started with the same --data it takes them over");

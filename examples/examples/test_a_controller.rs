@@ -18,7 +18,6 @@ use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError}
 use orch_core::object::{Object, ObjectKey, ObjectMeta};
 use orch_core::store::MemoryStore;
 use orch_core::testing::fake_runtime::{Behavior, FakeRuntime, On};
-use orch_examples::until;
 use serde::{Deserialize, Serialize};
 
 type Error = Box<dyn std::error::Error>;
@@ -95,7 +94,7 @@ async fn fires_after(controller: Reminders, delay: Duration) -> Option<Duration>
             .get(&key)
             .is_some_and(|reminder| reminder.status.is_some())
     };
-    let result = tokio::time::timeout(2 * HOUR, until(&reminders, fired)).await;
+    let result = tokio::time::timeout(2 * HOUR, reminders.until(|_| fired())).await;
     let took = began.elapsed();
     running.stop().await;
     result.ok().map(|()| took)
@@ -133,10 +132,11 @@ async fn restarts_after(crashes: u32) -> Result<(i32, Vec<Duration>), Error> {
         .await?;
     let mut after = Vec::new();
     for count in 1..=i32::try_from(crashes)? {
-        until(&pods, || restarts() >= Some(count)).await;
+        pods.until(|_| restarts() >= Some(count)).await;
         after.push(began.elapsed());
     }
-    until(&pods, || pods.get(&key).is_some_and(|pod| is_ready(&pod))).await;
+    pods.until(|pods| pods.get(&key).is_some_and(|pod| is_ready(&pod)))
+        .await;
     tokio::time::sleep(HOUR).await;
     let restarts = restarts().ok_or("the pod has lost its status")?;
     drop(pods);

@@ -33,7 +33,12 @@ pub(crate) fn write(file: &Path, text: &str) -> Result<(), Error> {
     let write = || {
         std::fs::write(&scratch, text)?;
         std::fs::File::open(&scratch)?.sync_all()?;
-        std::fs::rename(&scratch, file)
+        std::fs::rename(&scratch, file)?;
+        // The name is the directory's: until that is on disk, a crash of the machine may take it back.
+        match file.parent() {
+            Some(directory) => std::fs::File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
     };
     write().map_err(|error| said_of(file, &error))
 }

@@ -9,7 +9,7 @@ use orch_core::client::Client;
 use orch_core::store::Store;
 
 use super::Error;
-use super::wait::Wait;
+use super::wait::{PATIENCE, Wait};
 use super::watch::{Views, all_pods};
 
 /// The pods as the earlier run's agent saw them last.
@@ -34,7 +34,7 @@ impl Earlier {
             }
             Ok(())
         };
-        let wait = Wait::new("the agent to look at the pods of an earlier run").not_for_pods();
+        let wait = Wait::with_patience("the agent to look at the pods of an earlier run", PATIENCE);
         views.during(wait, |_| false, looked).await?;
 
         let now = all_pods(cluster.client()).await?;

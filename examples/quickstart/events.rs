@@ -13,8 +13,13 @@ use super::news::line;
 /// How many events may wait to be told, and how many of those told are remembered. Of more the oldest are forgotten.
 const MOST: usize = 4096;
 
-/// What a pod's own state tells already: that its containers do not start, or end too soon.
-const TOLD_BY_STATE: [&str; 2] = ["BackOff", "Failed"];
+/// How many events may wait until it is seen what they are about. Of more the oldest are forgotten: most are of what is
+/// gone.
+const UNSEEN: usize = 256;
+
+/// What a pod's own state tells already: that its containers do not start, or end too soon; or what was told before it
+/// was made.
+const TOLD_ALREADY: [&str; 3] = ["BackOff", "Failed", "Unsupported"];
 
 /// One probe that fails is ordinary while a container starts: after how many it is told of (the usual
 /// `failureThreshold`).
@@ -31,6 +36,8 @@ pub(crate) struct Events {
 
 #[derive(Default)]
 struct Told {
+    /// Events of what was not seen yet, in their order.
+    unseen: VecDeque<Arc<Event>>,
     /// How often the event of this uid was counted when it was told, or else looked at, last.
     counts: HashMap<String, Count>,
     /// How many probes of an object have failed, by its uid.
@@ -69,7 +76,7 @@ impl Events {
             bell,
             _cache: cache,
         };
-        events.take(|_| true);
+        events.take(|_| Some(true), |_| false);
         let mut told = events.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.failed_probes.clear();
         drop(told);
@@ -81,24 +88,53 @@ impl Events {
         self.bell.clone()
     }
 
-    /// What is to be told of the objects that are `ours`: about what, and what.
-    pub(crate) fn take(&self, ours: impl Fn(&ObjectReference) -> bool) -> Vec<(String, String)> {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+    /// What is to be told of the objects that are `ours`: about what, and what. An event of one of which that is not
+    /// known yet (none) waits for the next time: views come one after the other. Reasons of which it `says_nothing` now
+    /// are not told of later either.
+    pub(crate) fn take(
+        &self,
+        ours: impl Fn(&ObjectReference) -> Option<bool>,
+        says_nothing: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        let came = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = waiting.iter().filter_map(|event| {
-            let warning = event.type_.as_deref() == Some("Warning");
-            (warning && ours(&event.involved_object)).then(|| told.hear(event))?
-        });
-        news.collect()
+        told.take(came, ours, says_nothing)
     }
 }
 
 impl Told {
+    fn take(
+        &mut self,
+        came: impl IntoIterator<Item = Arc<Event>>,
+        ours: impl Fn(&ObjectReference) -> Option<bool>,
+        says_nothing: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        let mut events = std::mem::take(&mut self.unseen);
+        let warnings = came
+            .into_iter()
+            .filter(|event| event.type_.as_deref() == Some("Warning"));
+        events.extend(warnings);
+        let mut news = Vec::new();
+        for event in events {
+            if says_nothing(event.reason.as_deref().unwrap_or_default()) {
+                continue;
+            }
+            match ours(&event.involved_object) {
+                Some(true) => news.extend(self.hear(&event)),
+                Some(false) => {}
+                None => self.unseen.push_back(event),
+            }
+        }
+        let too_many = self.unseen.len().saturating_sub(UNSEEN);
+        self.unseen.drain(..too_many);
+        news
+    }
+
     /// What to say of it, if it is to be told now.
     fn hear(&mut self, event: &Event) -> Option<(String, String)> {
         let about = &event.involved_object;
         let reason = event.reason.as_deref().unwrap_or_default();
-        if TOLD_BY_STATE.contains(&reason) {
+        if TOLD_ALREADY.contains(&reason) {
             return None;
         }
         if self.counts.len().max(self.failed_probes.len()) >= MOST {
@@ -197,5 +233,31 @@ mod tests {
             let said = said.map(|said| ("pod web".to_owned(), said.to_owned()));
             assert_eq!(heard, said, "{uid} {count}");
         }
+    }
+
+    #[test]
+    fn an_event_that_comes_before_what_it_is_about_is_told_when_that_has_come() {
+        let event = |pod: usize| -> Arc<Event> {
+            let event = json!({"metadata": {"uid": pod.to_string()}, "type": "Warning", "reason": "FailedMount",
+                "message": "no", "involvedObject": {"kind": "Pod", "name": pod.to_string()}});
+            Arc::new(serde_json::from_value(event).unwrap())
+        };
+        let name = |about: &ObjectReference| about.name.clone().unwrap();
+        let said = |pod: usize| (format!("pod {pod}"), "warning FailedMount: no".to_owned());
+        let no = |_: &str| false;
+        let mut told = Told::default();
+        assert_eq!(told.take([event(1), event(2), event(3)], |_| None, no), []);
+        let second = |about: &ObjectReference| match name(about).as_str() {
+            "1" => None,
+            other => Some(other == "2"),
+        };
+        assert_eq!(told.take([], second, no), [said(2)]);
+        assert_eq!(told.take([event(4)], |_| Some(true), no), [said(1), said(4)]);
+        assert_eq!(told.take([], |_| Some(true), no), [], "each once");
+
+        told.take((0..UNSEEN + 5).map(|pod| event(10 + pod)), |_| None, no);
+        let kept = told.take([], |_| Some(true), no);
+        assert_eq!(kept.len(), UNSEEN);
+        assert_eq!(kept[0], said(15), "of too many the oldest are forgotten");
     }
 }

@@ -6,7 +6,7 @@ use orch_cluster::manifest::{Manifest, ManifestKinds};
 use serde_json::Value;
 
 use super::Error;
-use super::runtime::{Image, images_of};
+use super::image::{Image, images_of};
 
 /// A file of the user's, or the manifest that ships with this, which differs by runtime.
 pub(crate) enum Source {
@@ -57,6 +57,14 @@ impl Source {
                 Err(format!("{}: holds no objects", path.display()).into())
             }
             _ => Ok(manifest),
+        }
+    }
+
+    /// The name of the user's file, unless it is the manifest that ships with this.
+    pub(crate) fn file(&self) -> Option<String> {
+        match self {
+            Self::File(path, _) => Some(path.display().to_string()),
+            Self::Shipped { .. } => None,
         }
     }
 

@@ -1,8 +1,9 @@
-//! How pods and Deployments are, and what has changed of them, in words.
+//! How pods and Deployments are, in words.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
-use orch_cluster::kinds::pod::status::{is_deleting, is_ready, phase};
+use orch_cluster::kinds::pod::status::{condition, is_ready, is_terminal, phase};
+use orch_examples::statuses;
 
 const CRASH_LOOP: &str = "CrashLoopBackOff";
 
@@ -45,19 +46,25 @@ pub(crate) fn trouble(pod: &Pod) -> Option<String> {
     })
 }
 
-/// The same in a word.
-pub(crate) fn trouble_word(pod: &Pod) -> Option<&str> {
-    statuses(pod).find_map(|container| waiting(container)?.reason.as_deref())
+/// Whether it serves, in a sandbox that is there: one that was lost takes its containers with it.
+pub(crate) fn is_well(pod: &Pod) -> bool {
+    is_ready(pod) && !has_lost_sandbox(pod)
+}
+
+/// Whether the agent has found the pod without a sandbox, though it is to run. Its containers may run on for a while.
+pub(crate) fn has_lost_sandbox(pod: &Pod) -> bool {
+    let ran = statuses(pod).any(|container| container.container_id.is_some());
+    let sandbox = condition(pod, "PodReadyToStartContainers");
+    ran && !is_terminal(pod) && sandbox.is_some_and(|sandbox| sandbox.status == "False")
 }
 
 /// How a pod has ended that will not run again.
 pub(crate) fn ended(pod: &Pod) -> Option<String> {
     let failed = match phase(pod) {
         "Succeeded" => return Some("Succeeded".to_owned()),
-        "Failed" => statuses(pod).find_map(|container| {
-            let end = end(container).filter(|end| end.exit_code != 0)?;
-            Some(format!("container {} {}", container.name, ending(end)))
-        }),
+        "Failed" => {
+            failing(pod).map(|(container, end)| format!("container {} {}", container.name, ending(end)))
+        }
         _ => return None,
     };
     let status = pod.status.as_ref();
@@ -66,78 +73,20 @@ pub(crate) fn ended(pod: &Pod) -> Option<String> {
     Some(format!("Failed: {failed}"))
 }
 
-/// What has changed between two looks at a pod; none: there was or is none. Nothing is said of what people need
-/// not know.
-pub(crate) fn changes(before: Option<&Pod>, now: Option<&Pod>) -> Vec<String> {
-    let (before, now) = match (before, now) {
-        (Some(before), Some(now)) => (before, now),
-        (None, Some(now)) => {
-            let mut said = vec!["is new".to_owned()];
-            said.extend(trouble(now));
-            return said;
-        }
-        (Some(_), None) => return vec!["is gone".to_owned()],
-        (None, None) => return Vec::new(),
-    };
-    if is_deleting(now) {
-        // How its containers end is as it was asked for.
-        let grace = now.metadata.deletion_grace_period_seconds.unwrap_or(0);
-        let told = format!("is told to end, within {grace} s");
-        return if is_deleting(before) {
-            Vec::new()
-        } else {
-            vec![told]
-        };
-    }
-    if let (None, Some(end)) = (ended(before), ended(now)) {
-        return vec![format!("has ended: {end}")];
-    }
-    let containers = statuses(now).flat_map(|is| {
-        let was = statuses(before).find(|was| was.name == is.name);
-        container_changes(was, is)
-    });
-    let mut said: Vec<_> = containers.collect();
-    match (is_ready(before), is_ready(now)) {
-        // That a container has ended says so too.
-        (true, false) if said.is_empty() => said.push("is not ready".to_owned()),
-        (false, true) => said.push("is ready".to_owned()),
-        _ => {}
-    }
-    said
-}
-
-fn container_changes(was: Option<&ContainerStatus>, is: &ContainerStatus) -> Vec<String> {
-    let name = &is.name;
-    let mut said = Vec::new();
-    let known = was.and_then(end);
-    if let Some(end) = end(is)
-        && known.is_none_or(|known| known.container_id != end.container_id)
-    {
-        said.push(format!("container {name} {}", ending(end)));
-    }
-    let running = is.state.as_ref().is_some_and(|state| state.running.is_some());
-    if is.restart_count > was.map_or(0, |was| was.restart_count) && running {
-        said.push(format!(
-            "container {name} was started again (restart {})",
-            is.restart_count
-        ));
-    }
-    if let Some(waits) = waiting(is)
-        && was.and_then(waiting) != Some(waits)
-    {
-        said.push(format!("container {name} waits: {}", why(waits)));
-    }
-    said
+/// The first container that has failed, and how.
+pub(crate) fn failing(pod: &Pod) -> Option<(&ContainerStatus, &ContainerStateTerminated)> {
+    let ended = statuses(pod).filter_map(|container| Some((container, end(container)?)));
+    ended.into_iter().find(|(_, end)| end.exit_code != 0)
 }
 
 /// Its last end, if it has ended.
-fn end(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+pub(super) fn end(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     let states = [&container.state, &container.last_state].into_iter().flatten();
     states.filter_map(|state| state.terminated.as_ref()).next()
 }
 
 /// What a container waits for, where it is more than that it is on its way.
-fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
+pub(super) fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let on_its_way = ["ContainerCreating", "PodInitializing"];
@@ -148,7 +97,7 @@ fn is_back_off(waiting: &ContainerStateWaiting) -> bool {
     waiting.reason.as_deref() == Some(CRASH_LOOP)
 }
 
-fn why(waiting: &ContainerStateWaiting) -> String {
+pub(super) fn why(waiting: &ContainerStateWaiting) -> String {
     let reason = waiting.reason.as_deref().unwrap_or_default();
     match waiting.message.as_deref().map(line) {
         // Which container of which pod is said beside it.
@@ -161,7 +110,7 @@ fn why(waiting: &ContainerStateWaiting) -> String {
     }
 }
 
-fn ending(end: &ContainerStateTerminated) -> String {
+pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     let reason = end.reason.as_deref().unwrap_or_default();
     let message = end.message.as_deref().map(line);
     let why = match (reason, message) {
@@ -183,30 +132,18 @@ pub(crate) fn line(text: &str) -> String {
     words.chars().take(LONGEST).chain(['…']).collect()
 }
 
-/// Of all containers, in the order in which they start.
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let all = pod.status.iter().flat_map(|status| {
-        [&status.init_container_statuses, &status.container_statuses]
-            .into_iter()
-            .flatten()
-    });
-    all.flatten()
-}
-
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn pod(status: &Value) -> Pod {
+    pub(crate) fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "x"}, "status": status})).unwrap()
     }
 
     /// A pod of one container, ready or not.
-    fn of(ready: &str, restarts: i32, state: Value, last: Value) -> Pod {
+    pub(crate) fn of(ready: &str, restarts: i32, state: Value, last: Value) -> Pod {
         pod(
             &json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}], "containerStatuses": [
             {"name": "a", "image": "i", "imageID": "", "ready": ready == "True", "restartCount": restarts,
@@ -214,101 +151,8 @@ mod tests {
         )
     }
 
-    fn end(id: &str, code: i32, reason: &str) -> Value {
+    pub(crate) fn end(id: &str, code: i32, reason: &str) -> Value {
         json!({"terminated": {"containerID": id, "exitCode": code, "reason": reason}})
-    }
-
-    #[test]
-    fn what_has_changed_is_told_and_nothing_else() {
-        let running = || json!({"running": {}});
-        let none = || json!({});
-        let waits = |message: &str| json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
-        let ready = || of("True", 0, running(), none());
-        let cases: [(&str, Pod, Pod, &[&str]); 9] = [
-            ("the same", ready(), ready(), &[]),
-            (
-                "hung",
-                ready(),
-                of("False", 0, running(), none()),
-                &["is not ready"],
-            ),
-            (
-                "well again",
-                of("False", 0, running(), none()),
-                ready(),
-                &["is ready"],
-            ),
-            (
-                "killed",
-                ready(),
-                of("False", 0, end("1", 137, "Error"), none()),
-                &["container a ended with code 137"],
-            ),
-            (
-                "killed and back between two looks",
-                ready(),
-                of("True", 1, running(), end("1", 137, "OOMKilled")),
-                &[
-                    "container a ended with code 137, OOMKilled",
-                    "container a was started again (restart 1)",
-                ],
-            ),
-            (
-                "back after its end was told",
-                of("False", 0, end("1", 2, "Error"), none()),
-                of("True", 1, running(), end("1", 2, "Error")),
-                &["container a was started again (restart 1)", "is ready"],
-            ),
-            (
-                "in a loop",
-                of("False", 1, end("2", 2, "Error"), end("1", 2, "Error")),
-                of(
-                    "False",
-                    1,
-                    waits("back-off 10s restarting failed container=a pod=x_default(1)"),
-                    end("2", 2, "Error"),
-                ),
-                &["container a waits: CrashLoopBackOff, back-off 10s"],
-            ),
-            (
-                "still in it",
-                of(
-                    "False",
-                    1,
-                    waits("back-off 10s restarting failed container=a pod=x_default(1)"),
-                    end("2", 2, "Error"),
-                ),
-                of(
-                    "False",
-                    1,
-                    waits("back-off 10s restarting failed container=a pod=x_default(1)"),
-                    end("2", 2, "Error"),
-                ),
-                &[],
-            ),
-            (
-                "on its way",
-                ready(),
-                of(
-                    "True",
-                    0,
-                    json!({"waiting": {"reason": "ContainerCreating"}}),
-                    none(),
-                ),
-                &[],
-            ),
-        ];
-        for (name, before, now, said) in cases {
-            assert_eq!(changes(Some(&before), Some(&now)), said, "{name}");
-        }
-        let mut leaving = of("False", 0, end("1", 137, "Error"), none());
-        leaving.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        leaving.metadata.deletion_grace_period_seconds = Some(5);
-        let told = ["is told to end, within 5 s"];
-        assert_eq!(changes(Some(&ready()), Some(&leaving)), told);
-        assert_eq!(changes(Some(&leaving), Some(&leaving)), [""; 0]);
-        assert_eq!(changes(None, Some(&ready())), ["is new"]);
-        assert_eq!(changes(Some(&ready()), None), ["is gone"]);
     }
 
     #[test]
@@ -328,7 +172,6 @@ mod tests {
         let image = json!({"waiting": {"reason": "ErrImagePull", "message": "no such\nimage"}});
         let image = of("False", 0, image, json!({}));
         assert_eq!(trouble(&image).as_deref(), Some("ErrImagePull: no such image"));
-        assert_eq!(trouble_word(&image), Some("ErrImagePull"));
         assert_eq!(trouble(&of("True", 0, json!({"running": {}}), json!({}))), None);
     }
 
@@ -349,9 +192,6 @@ mod tests {
         ] {
             assert_eq!(ended(&pod).as_deref(), said);
         }
-        let before = over("Running", 3);
-        let said = ["has ended: Failed: container a ended with code 3"];
-        assert_eq!(changes(Some(&before), Some(&over("Failed", 3))), said);
     }
 
     #[test]

@@ -2,16 +2,30 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// How long everything may take to be ready where nobody said, unless it is kept.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) const USAGE: &str = "\
-quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--keep] [--clean]
+quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeout TIME] [--keep] [--clean]
 
-  MANIFEST.yaml  what to run; by default a web Deployment that ships with this
-  --runtime      what runs the containers; auto takes Docker if an engine answers and has or gets the images,
-                 else plain processes
-  --data DIR     where the state is kept; by default orch-quickstart in the temporary directory
-  --keep         go on until Ctrl-C or SIGTERM, saying what changes, and leave everything running for the next time
-  --clean        remove what the manifest made in an earlier run, then end";
+  MANIFEST.yaml   what to run; by default a web Deployment that ships with this
+  --runtime       what runs the containers; auto takes Docker if an engine answers and has or gets the images, else
+                  plain processes. Those run the commands with this machine's own programs and files, so of a manifest
+                  of your own auto runs them only if each image is `host`, which says just that; --runtime process
+                  asks for it whatever the images
+  --data DIR      where the state is kept; by default orch-quickstart in the temporary directory
+  --timeout TIME  how long it may take until everything is ready, such as 90s, 5m or 1h30m; by default 5m, and with
+                  --keep for ever. Past it, it says what is missing and fails, having cleaned up unless with --keep
+  --keep          go on until Ctrl-C or SIGTERM, saying what changes, and leave everything running for the next time
+  --clean         remove what the manifest made in an earlier run, and what still runs of a state that was lost; then
+                  end
+
+It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 130 after Ctrl-C and 143 after
+SIGTERM: what runs then goes on.";
 
 /// Which runtime was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +51,8 @@ pub(crate) struct Options {
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) runtime: Choice,
     pub(crate) data: PathBuf,
+    /// How long everything may take to be ready; none: for ever.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) keep: bool,
     pub(crate) clean: bool,
 }
@@ -49,6 +65,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
         manifest: None,
         runtime: Choice::Auto,
         data,
+        timeout: None,
         keep: false,
         clean: false,
     };
@@ -57,6 +74,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
         match argument {
             Long("runtime") => options.runtime = parser.value()?.parse_with(choice)?,
             Long("data") => options.data = parser.value()?.into(),
+            Long("timeout") => options.timeout = Some(parser.value()?.parse_with(timeout)?),
             Long("keep") => options.keep = true,
             Long("clean") => options.clean = true,
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -65,6 +83,9 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             Value(path) if options.manifest.is_none() => options.manifest = Some(path_of(path)),
             other => return Err(other.unexpected()),
         }
+    }
+    if !options.keep {
+        options.timeout.get_or_insert(TIMEOUT);
     }
     Ok(Command::Run(options))
 }
@@ -79,5 +100,38 @@ fn choice(word: &str) -> Result<Choice, String> {
         "docker" => Ok(Choice::Docker),
         "process" => Ok(Choice::Process),
         other => Err(format!("--runtime {other}: must be auto, docker or process")),
+    }
+}
+
+fn timeout(word: &str) -> Result<Duration, String> {
+    let time = word.parse::<SignedDuration>().ok().map(Duration::try_from);
+    match time {
+        Some(Ok(time)) if !time.is_zero() => Ok(time),
+        _ => Err(format!(
+            "--timeout {word}: must be a time of more than nothing, such as 90s, 5m or 1h30m"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_number_with_a_unit() {
+        for (word, seconds) in [
+            ("90s", Some(90)),
+            ("5m", Some(300)),
+            ("1h30m", Some(5400)),
+            ("90", None),
+            ("", None),
+            ("0s", None),
+            ("-5s", None),
+            ("soon", None),
+        ] {
+            let read = timeout(word).ok().map(|time| time.as_secs());
+            assert_eq!(read, seconds, "{word:?}");
+        }
+        assert!(timeout("90").unwrap_err().contains("such as 90s"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use orch_cluster::manifest::Manifest;
@@ -28,45 +29,66 @@ impl Ours {
 
     /// Whether a pod is the manifest's, or lies in a namespace of it.
     pub(crate) fn has(&self, views: &Views, pod: &Pod) -> bool {
+        self.may_have(views, pod) == Some(true)
+    }
+
+    /// The same; none: what owns it is not in view yet.
+    fn may_have(&self, views: &Views, pod: &Pod) -> Option<bool> {
         let meta = &pod.metadata;
         let namespace = meta.namespace.as_deref().unwrap_or_default();
-        self.names("Pod", key(meta))
+        if self.names("Pod", key(meta))
             || (namespace != "default" && self.names("Namespace", ObjectKey::new(None, namespace)))
-            || owner(meta)
-                .is_some_and(|set| self.names(&set.kind, ObjectKey::new(Some(namespace), &set.name)))
-            || self.deployment_of(views, pod).is_some()
+        {
+            return Some(true);
+        }
+        let Some(owner) = owner(meta) else {
+            return Some(false);
+        };
+        let owner_key = ObjectKey::new(Some(namespace), &owner.name);
+        if self.names(&owner.kind, owner_key.clone()) {
+            return Some(true);
+        }
+        if owner.kind != "ReplicaSet" {
+            return Some(false);
+        }
+        let set = views.sets.get(&owner_key)?;
+        Some(self.deployment_of_set(&set).is_some())
     }
 
     /// The manifest's Deployment that a pod belongs to.
     pub(crate) fn deployment_of(&self, views: &Views, pod: &Pod) -> Option<ObjectKey> {
-        let namespace = pod.metadata.namespace.as_deref();
-        let set = owner(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet")?;
-        let set = views.sets.get(&ObjectKey::new(namespace, &set.name))?;
+        self.deployment_of_set(&*views.sets.get(&set_of(pod)?)?)
+    }
+
+    fn deployment_of_set(&self, set: &ReplicaSet) -> Option<ObjectKey> {
         let deployment = owner(&set.metadata).filter(|owner| owner.kind == "Deployment")?;
-        let key = ObjectKey::new(namespace, &deployment.name);
+        let key = ObjectKey::new(set.metadata.namespace.as_deref(), &deployment.name);
         self.names("Deployment", key.clone()).then_some(key)
     }
 
-    /// Whether an event is about one of them.
-    pub(crate) fn is_about(&self, views: &Views, about: &ObjectReference) -> bool {
+    /// Whether an event is about one of them; none: what it is about is not in view yet, or no longer.
+    pub(crate) fn is_about(&self, views: &Views, about: &ObjectReference) -> Option<bool> {
         let namespace = about
             .namespace
             .as_deref()
             .filter(|namespace| !namespace.is_empty());
         let key = ObjectKey::new(namespace, about.name.as_deref().unwrap_or_default());
-        let namespace = namespace.unwrap_or_default();
-        match about.kind.as_deref().unwrap_or_default() {
-            "Pod" => views.pods.get(&key).is_some_and(|pod| self.has(views, &pod)),
-            "ReplicaSet" if !self.names("ReplicaSet", key.clone()) => {
-                views.sets.get(&key).is_some_and(|set| {
-                    owner(&set.metadata).is_some_and(|owner| {
-                        self.names(&owner.kind, ObjectKey::new(Some(namespace), &owner.name))
-                    })
-                })
-            }
-            kind => self.names(kind, key),
+        let kind = about.kind.as_deref().unwrap_or_default();
+        if self.names(kind, key.clone()) {
+            return Some(true);
+        }
+        match kind {
+            "Pod" => self.may_have(views, &*views.pods.get(&key)?),
+            "ReplicaSet" => Some(self.deployment_of_set(&*views.sets.get(&key)?).is_some()),
+            _ => Some(false),
         }
     }
+}
+
+/// The ReplicaSet that a pod belongs to.
+pub(crate) fn set_of(pod: &Pod) -> Option<ObjectKey> {
+    let set = owner(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet")?;
+    Some(ObjectKey::new(pod.metadata.namespace.as_deref(), &set.name))
 }
 
 fn key(meta: &ObjectMeta) -> ObjectKey {

@@ -1,21 +1,19 @@
 //! Which runtime to use, and why.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use orch_cluster::kinds::pod::default_pull_policy;
-use orch_core::random::Random;
+use orch_core::runtime::Runtime;
 use orch_core::runtime::process::ProcessRuntime;
-use orch_core::runtime::{PullRequest, Runtime};
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
-use serde_json::Value;
 
 use super::Error;
 use super::data;
+use super::image::{HOST, Image, have};
+use super::manifest::Source;
 use super::options::Choice;
-
-/// The image that means the machine's own programs.
-const HOST: &str = "host";
 
 /// In the data directory: which runtime its pods run on.
 const RUNTIME: &str = "runtime";
@@ -30,21 +28,26 @@ pub(crate) struct Chosen {
 }
 
 /// Takes the runtime asked for; on `auto` the one that pods of this data run on, else Docker if it has or gets the
-/// images, else plain processes.
+/// images, else plain processes, if the manifest agrees to be run as those. No manifest: nothing is to be started.
 ///
 /// The data directory must be ours alone.
-pub(crate) async fn choose(choice: Choice, images: &[Image], data: &Path) -> Result<Chosen, Error> {
+pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path) -> Result<Chosen, Error> {
+    let images = source.map_or(Ok(Vec::new()), |source| source.images("docker"))?;
     let used = data::read(&data.join(RUNTIME))?;
     let used = used.as_deref().map(str::trim);
     let chosen = match (choice, used) {
-        (Choice::Docker, None | Some("docker")) => docker(images, data).await??,
+        (Choice::Docker, None | Some("docker")) => docker(&images, data).await??,
         (Choice::Process, None | Some("process")) => process(data, "as asked for").await?,
-        (Choice::Auto, None) => match docker(images, data).await? {
+        (Choice::Auto, None) => match docker(&images, data).await? {
             Ok(chosen) => chosen,
-            Err(why_not) => process(data, &format!("Docker cannot be used: {why_not}")).await?,
+            Err(why_not) => {
+                let why = format!("Docker cannot be used: {why_not}");
+                agrees_to_processes(source, &why)?;
+                process(data, &why).await?
+            }
         },
         (Choice::Auto, Some("docker")) => {
-            let found = docker(images, data).await?;
+            let found = docker(&images, data).await?;
             found.map_err(|why_not| {
                 format!(
                     "pods in {} run on Docker, which cannot be used now: {why_not}\n\
@@ -53,7 +56,11 @@ pub(crate) async fn choose(choice: Choice, images: &[Image], data: &Path) -> Res
                 )
             })?
         }
-        (Choice::Auto, Some("process")) => process(data, "pods of an earlier run are on it").await?,
+        (Choice::Auto, Some("process")) => {
+            let why = "pods of an earlier run are on it";
+            agrees_to_processes(source, &format!("of the process runtime, {why}"))?;
+            process(data, why).await?
+        }
         (_, Some(used)) => {
             let what = data.display();
             return Err(format!(
@@ -65,6 +72,29 @@ pub(crate) async fn choose(choice: Choice, images: &[Image], data: &Path) -> Res
     };
     data::write(&data.join(RUNTIME), chosen.runtime.name())?;
     Ok(chosen)
+}
+
+/// Whether a manifest may be run as plain processes though nobody has asked for that. Who names an image expects its
+/// programs and files: the same command may do to the machine's own what was meant for those.
+fn agrees_to_processes(source: Option<&Source>, why: &str) -> Result<(), Error> {
+    let Some((source, file)) = source.and_then(|source| Some((source, source.file()?))) else {
+        return Ok(());
+    };
+    let mut foreign = source.images("process")?;
+    foreign.retain(|image| image.name != HOST);
+    let mut names: Vec<_> = foreign.into_iter().map(|image| image.name).collect();
+    names.dedup();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{why}\n\
+         {file} names images ({}). The process runtime has none: it would run their commands with this machine's own \
+         programs, on its own files, as this user. Where that is what you want, say --runtime process (or image: {HOST} \
+         in the manifest)",
+        names.join(", ")
+    )
+    .into())
 }
 
 /// Another runtime may be chosen next time: no pods are left.
@@ -110,94 +140,20 @@ async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>,
     }))
 }
 
-/// Drawn once: an agent removes what it does not know, so two data directories must not share an engine's containers.
+/// Two data directories must not share an engine's containers, for each looks after its own alone. Kept in a file, so
+/// that the directory can be moved; and made of where it is at first, so that if it is lost with all that is in it the
+/// next one in its place finds what still runs.
 fn scope(data: &Path) -> Result<String, Error> {
     let file = data.join(SCOPE);
     if let Some(scope) = data::read(&file)? {
         return Ok(scope.trim().to_owned());
     }
-    let scope = format!("quickstart-{}", Random::from_os().name_suffix(10));
+    // On another machine, or in a container, the same path is another place.
+    let mut place = DefaultHasher::new();
+    let machine = data::read(Path::new("/etc/machine-id")).unwrap_or_default();
+    let parent = data.parent().and_then(|parent| parent.metadata().ok());
+    (data, machine, parent.map(|parent| parent.ino())).hash(&mut place);
+    let scope = format!("quickstart-{:016x}", place.finish());
     data::write(&file, &scope)?;
     Ok(scope)
-}
-
-/// Sees to it that the image is there for a first start, or says why it cannot be. Fails only with standard output.
-async fn have(runtime: &DockerRuntime, Image { name, policy }: &Image) -> Result<Result<(), String>, Error> {
-    if name == HOST {
-        let why_not = "image \"host\" means the machine's own programs, which Docker does not run";
-        return Ok(Err(why_not.to_owned()));
-    }
-    let present = match runtime.image(name).await {
-        Ok(present) => present,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    match (policy.as_str(), present.is_some()) {
-        ("Never" | "IfNotPresent", true) => return Ok(Ok(())),
-        ("Never", false) => {
-            return Ok(Err(format!(
-                "image {name} is not present, and imagePullPolicy: Never forbids pulling"
-            )));
-        }
-        _ => {}
-    }
-    say!("pulling {name}")?;
-    let request = PullRequest {
-        image: name.clone(),
-        credentials: None,
-    };
-    let pulled = runtime.pull_image(&request).await;
-    Ok(pulled.map(drop).map_err(|error| {
-        if present.is_some() {
-            format!(
-                "image {name} is here, but is to be pulled before each start (imagePullPolicy: Always, the default for \
-                 the tag latest) and cannot be ({error}); imagePullPolicy: IfNotPresent would run it as it is"
-            )
-        } else {
-            format!("image {name} is not present and cannot be had ({error})")
-        }
-    }))
-}
-
-/// What must be said of the images before they are run by `runtime`.
-pub(crate) fn image_warnings(runtime: &dyn Runtime, images: &[Image]) -> Vec<String> {
-    if runtime.capabilities().images {
-        return Vec::new();
-    }
-    let foreign = images.iter().filter(|image| image.name != HOST);
-    foreign
-        .map(|image| {
-            format!(
-                "image {}: the {} runtime has no images; the command runs with the machine's own programs",
-                image.name,
-                runtime.name()
-            )
-        })
-        .collect()
-}
-
-/// An image that a manifest names.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Image {
-    pub(crate) name: String,
-    /// The `imagePullPolicy`, given or by default.
-    policy: String,
-}
-
-/// The images of all containers in a manifest's object.
-pub(crate) fn images_of(object: &Value) -> Vec<Image> {
-    let spec = object
-        .pointer("/spec/template/spec")
-        .or_else(|| object.pointer("/spec"));
-    let lists = ["initContainers", "containers"];
-    let lists = lists.map(|list| spec.and_then(|spec| spec.get(list)).and_then(Value::as_array));
-    let containers = lists.into_iter().flatten().flatten();
-    let images = containers.filter_map(|container| {
-        let name = container["image"].as_str()?;
-        let policy = container["imagePullPolicy"].as_str();
-        Some(Image {
-            name: name.to_owned(),
-            policy: policy.unwrap_or_else(|| default_pull_policy(name)).to_owned(),
-        })
-    });
-    images.collect()
 }

@@ -1,4 +1,4 @@
-//! Says things on standard output, as long as somebody reads them.
+//! Says things on standard output, as long as somebody reads them, and ends the program.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -6,46 +6,68 @@ use std::process::ExitCode;
 
 use super::Error;
 
-/// Nobody reads standard output any more, as behind `| head`: time to end, without a word.
-#[derive(Debug)]
-pub(crate) struct Closed;
+/// It ends before its work is done, and there is no more to say of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Early {
+    /// Nobody reads standard output any more, as behind `| head`.
+    Closed,
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
 
-impl fmt::Display for Closed {
+impl Early {
+    /// What a shell says of a program that the signal for it has ended.
+    fn code(self) -> u8 {
+        128 + match self {
+            Self::Closed => 13,
+            Self::Interrupted => 2,
+            Self::Terminated => 15,
+        }
+    }
+
+    pub(crate) fn of(error: &Error) -> Option<Self> {
+        error.downcast_ref().copied()
+    }
+
+    /// Whether nobody would read what is said.
+    pub(crate) fn is_closed(error: &Error) -> bool {
+        Self::of(error) == Some(Self::Closed)
+    }
+}
+
+impl fmt::Display for Early {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("standard output is closed")
+        f.write_str(match self {
+            Self::Closed => "standard output is closed",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "told to end",
+        })
     }
 }
 
-impl std::error::Error for Closed {}
-
-impl Closed {
-    /// What a shell says of a program that SIGPIPE has ended.
-    pub(crate) const EXIT: u8 = 128 + 13;
-
-    pub(crate) fn is(error: &Error) -> bool {
-        error.is::<Self>()
-    }
-}
+impl std::error::Error for Early {}
 
 /// What `say!` does.
 pub(crate) fn line(line: fmt::Arguments<'_>) -> Result<(), Error> {
     match writeln!(io::stdout().lock(), "{line}") {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Early::Closed.into()),
         Err(error) => Err(format!("standard output: {error}").into()),
     }
 }
 
 /// Ends the program: what it has to say of its failure, if anybody reads that.
 pub(crate) fn end(result: Result<(), Error>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if Closed::is(&error) => ExitCode::from(Closed::EXIT),
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{error}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    if let Some(early) = Early::of(&error) {
+        return ExitCode::from(early.code());
     }
+    let _ = writeln!(io::stderr(), "{error}");
+    ExitCode::FAILURE
 }
 
 /// Like `println!`, which would panic; gives an error instead.

@@ -16,8 +16,8 @@ use orch_core::runtime::ContainerFilter;
 
 use super::Error;
 use super::news::ended;
-use super::wait::Wait;
-use super::watch::{Views, all_pods, is_node_ready, is_settled};
+use super::wait::{PATIENCE, Wait};
+use super::watch::{Views, all_pods, has_failed, is_node_ready, is_settled};
 
 /// What was measured.
 #[derive(Default)]
@@ -30,33 +30,44 @@ pub(crate) struct Measured {
     pub(crate) back: Option<Duration>,
 }
 
-/// What came of applying.
-pub(crate) struct Ready {
+/// What was applied.
+#[derive(Default)]
+pub(crate) struct Applied {
     pub(crate) deployments: Vec<ObjectKey>,
+    sets: Vec<ObjectKey>,
+    pods: Vec<ObjectKey>,
     /// Whether everything was there already, and as the manifest says.
     pub(crate) unchanged: bool,
+}
+
+/// How it was when there was no more to wait for.
+pub(crate) struct Ready {
     /// Whether pods of the manifest have ended: then not all of it is ready.
     pub(crate) ended: bool,
+    /// Those of them that have failed, and how.
+    pub(crate) failed: Vec<String>,
     pub(crate) took: Duration,
 }
 
 /// Waits until there is a node that pods can be bound to.
 pub(crate) async fn node(views: &Views) -> Result<(), Error> {
     let is_there = |views: &Views| views.nodes.list().iter().any(|node| is_node_ready(node));
-    let wait = Wait::new("the node to be ready").not_for_pods();
+    let wait = Wait::with_patience("the node to be ready", PATIENCE);
     views.until(wait, is_there).await?;
     Ok(())
 }
 
-/// Applies the manifest and waits until its Deployments, ReplicaSets and pods are ready.
-pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest) -> Result<Ready, Error> {
+/// Applies the manifest: all of it, or nothing if it is refused.
+pub(crate) async fn apply(cluster: &Cluster, manifest: &Manifest) -> Result<Applied, Error> {
     for warning in &manifest.warnings {
         say!("warning: {warning}")?;
     }
-    let (mut deployments, mut sets, mut pods) = (Vec::new(), Vec::new(), Vec::new());
-    let mut unchanged = true;
+    let mut all = Applied {
+        unchanged: true,
+        ..Applied::default()
+    };
     for applied in cluster.apply(manifest).await? {
-        unchanged &= applied.outcome == Outcome::Unchanged;
+        all.unchanged &= applied.outcome == Outcome::Unchanged;
         let document = &applied.document;
         say!(
             "{}/{} {}",
@@ -68,35 +79,54 @@ pub(crate) async fn apply(cluster: &Cluster, views: &Views, manifest: &Manifest)
             say!("warning: {warning}")?;
         }
         match document.kind() {
-            "Deployment" => deployments.push(document.key()),
-            "ReplicaSet" => sets.push(document.key()),
-            "Pod" => pods.push(document.key()),
+            "Deployment" => all.deployments.push(document.key()),
+            "ReplicaSet" => all.sets.push(document.key()),
+            "Pod" => all.pods.push(document.key()),
             _ => {}
         }
         if document.meta().is_deleting() {
             say!("warning: it is being deleted since an earlier run: apply it again when it is gone")?;
         }
     }
+    Ok(all)
+}
+
+/// Waits until the Deployments, ReplicaSets and pods that were applied are ready, or have ended.
+pub(crate) async fn ready(
+    cluster: &Cluster,
+    views: &Views,
+    applied: &Applied,
+    timeout: Option<Duration>,
+) -> Result<Ready, Error> {
+    let Applied {
+        deployments,
+        sets,
+        pods,
+        ..
+    } = applied;
     let settled = |views: &Views| {
         let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
         sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
     };
-    let wait = Wait::new("everything to be ready").of(&deployments);
-    let done = |views: &Views| views.complete(&deployments) && settled(views);
+    let wait = Wait::for_pods("everything to be ready", timeout).of(deployments);
+    let done = |views: &Views| views.complete(deployments) && settled(views);
     let took = views.until(wait, done).await?;
-    let over = pods.iter().filter_map(|key| {
-        let end = ended(&*views.pods.get(key)?)?;
-        Some(format!("pod {} has ended: {end}", key.name()))
+    let ended = pods.iter().filter_map(|key| {
+        let pod = views.pods.get(key)?;
+        Some((key, has_failed(&pod), ended(&pod)?))
     });
-    let over: Vec<_> = over.collect();
-    for line in &over {
-        say!("  {line}")?;
+    let ended: Vec<_> = ended.collect();
+    // Of those that have failed it was told when they did.
+    for (key, _, end) in ended.iter().filter(|(_, failed, _)| !failed) {
+        say!("  pod {} has ended: {end}", key.name())?;
     }
+    let failed = ended.iter().filter(|(_, failed, _)| *failed);
+    let failed = failed.map(|(key, _, end)| format!("pod {}: {end}", key.name()));
+    let failed = failed.collect();
     say!("\n{}\n", views.table(cluster).await?)?;
     Ok(Ready {
-        deployments,
-        unchanged,
-        ended: !over.is_empty(),
+        ended: !ended.is_empty(),
+        failed,
         took,
     })
 }
@@ -112,7 +142,12 @@ pub(crate) fn is_still(views: &Views, key: &ObjectKey) -> Option<&'static str> {
 }
 
 /// Kills a container behind the cluster's back and waits until it is ready again.
-pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Result<Duration, Error> {
+pub(crate) async fn kill(
+    cluster: &Cluster,
+    views: &Views,
+    of: &ObjectKey,
+    timeout: Option<Duration>,
+) -> Result<Duration, Error> {
     let pod = ready_pod_of(cluster, of).await?;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let agent = cluster.agents().first().ok_or("the cluster has no node")?;
@@ -134,14 +169,19 @@ pub(crate) async fn kill(cluster: &Cluster, views: &Views, of: &ObjectKey) -> Re
         let pod = views.pods.get(&key);
         pod.is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
     };
-    let wait = Wait::new("the killed container to come back");
+    let wait = Wait::for_pods("the killed container to come back", timeout);
     let took = views.until(wait, is_back).await?;
     say!("\n{}\n", views.table(cluster).await?)?;
     Ok(took)
 }
 
 /// Gives the Deployment a new version and waits until it is rolled out.
-pub(crate) async fn roll(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
+pub(crate) async fn roll(
+    cluster: &Cluster,
+    views: &Views,
+    key: &ObjectKey,
+    timeout: Option<Duration>,
+) -> Result<Duration, Error> {
     let api = cluster
         .client()
         .api::<Deployment>(key.namespace().unwrap_or_default());
@@ -152,11 +192,16 @@ pub(crate) async fn roll(cluster: &Cluster, views: &Views, key: &ObjectKey) -> R
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated).await
+    settled(cluster, views, key, &updated, timeout).await
 }
 
 /// Takes the Deployment back to the version before.
-pub(crate) async fn roll_back(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<Duration, Error> {
+pub(crate) async fn roll_back(
+    cluster: &Cluster,
+    views: &Views,
+    key: &ObjectKey,
+    timeout: Option<Duration>,
+) -> Result<Duration, Error> {
     let namespace = key.namespace().unwrap_or_default();
     let api = cluster.client().api::<Deployment>(namespace);
     say!("rolling {key} back")?;
@@ -174,7 +219,7 @@ pub(crate) async fn roll_back(cluster: &Cluster, views: &Views, key: &ObjectKey)
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated).await
+    settled(cluster, views, key, &updated, timeout).await
 }
 
 async fn settled(
@@ -182,13 +227,14 @@ async fn settled(
     views: &Views,
     key: &ObjectKey,
     updated: &Deployment,
+    timeout: Option<Duration>,
 ) -> Result<Duration, Error> {
     let keys = std::slice::from_ref(key);
     // Before the view shows the update, it shows the version before as complete.
     if let Some(revision) = Object::metadata(updated).resource_version {
         views.deployments.wait_for(revision).await;
     }
-    let wait = Wait::new("the version to be rolled out").of(keys);
+    let wait = Wait::for_pods("the version to be rolled out", timeout).of(keys);
     let took = views.until(wait, |views| views.complete(keys)).await?;
     let pod = ready_pod_of(cluster, key).await?;
     let at = ContainerAt::new(

@@ -5,12 +5,12 @@ use std::future::{Future, pending};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use orch_cluster::kinds::pod::status::{is_deleting, phase};
+use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting, phase};
 use orch_core::object::ObjectKey;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Error;
-use super::news::{progress, trouble_word};
+use super::news::{ended, progress, trouble};
 use super::watch::{Views, is_complete, is_settled};
 
 /// How long nothing may move before the quickstart gives up.
@@ -25,30 +25,40 @@ const NAMED: usize = 3;
 /// What is waited for.
 pub(crate) struct Wait<'a> {
     /// In words.
-    pub(crate) what: &'a str,
+    what: &'a str,
     /// The Deployments whose progress is shown.
-    pub(crate) deployments: &'a [ObjectKey],
-    /// Whether it matters what keeps pods from running.
-    pub(crate) for_pods: bool,
+    deployments: &'a [ObjectKey],
+    /// Whether the manifest's pods must come to run for it: then it is shown what keeps them from it, and one that never
+    /// will is its end. In any other wait, above all one for pods to be gone, neither matters.
+    for_pods: bool,
+    bound: Bound,
+}
+
+enum Bound {
     /// How long nothing may move.
-    pub(crate) patience: Duration,
+    Still(Duration),
+    /// How long it may take; none: for ever.
+    All(Option<Duration>),
 }
 
 impl<'a> Wait<'a> {
-    pub(crate) fn new(what: &'a str) -> Self {
+    /// For pods of the manifest to run, for no longer than this.
+    pub(crate) fn for_pods(what: &'a str, timeout: Option<Duration>) -> Self {
         Self {
             what,
             deployments: &[],
             for_pods: true,
-            patience: PATIENCE,
+            bound: Bound::All(timeout),
         }
     }
 
-    /// In a wait that pods are not the matter of.
-    pub(crate) fn not_for_pods(self) -> Self {
+    /// For anything else, until nothing has moved for so long.
+    pub(crate) fn with_patience(what: &'a str, patience: Duration) -> Self {
         Self {
+            what,
+            deployments: &[],
             for_pods: false,
-            ..self
+            bound: Bound::Still(patience),
         }
     }
 
@@ -87,17 +97,24 @@ impl Views {
                 let deployment = self.deployments.get(key)?;
                 Some((key.to_string(), progress(&deployment)?))
             });
-            let news = deployments.chain(self.troubles().into_iter().filter(|_| wait.for_pods));
-            let news = news.filter(|(what, line)| shown.get(what) != Some(line));
-            let news: Vec<_> = news.collect();
-            for (what, line) in news.iter().chain(&self.warnings()) {
+            let pods = self.troubles().into_iter().filter(|_| wait.for_pods);
+            let news = deployments.chain(pods);
+            let news: Vec<_> = news
+                .filter(|(what, line)| shown.get(what) != Some(line))
+                .collect();
+            let runtime = self.runtime_news();
+            let warnings = self.warnings();
+            let last_words = self.last_words().await;
+            for (what, line) in runtime.iter().chain(&news).chain(&last_words).chain(&warnings) {
                 let passed = began.elapsed().as_secs_f64() * 1000.0;
                 say!("  {passed:>6.0} ms  {what}  {line}")?;
                 said = Instant::now();
             }
             shown.extend(news);
-            // It would wait for ever.
-            if let Some((pod, why)) = self.refused().find(|(pod, _)| !self.refused_before.contains(pod)) {
+            if wait.for_pods
+                && let Some((pod, why)) = self.refused().next()
+            {
+                // It would wait for ever.
                 return Err(format!("pod {pod} can never run here: {why}").into());
             }
             if done(self) {
@@ -108,9 +125,8 @@ impl Views {
                 result = &mut over => return result.map(|()| began.elapsed()),
                 _ = bell.changed() => moved = Instant::now(),
                 _ = rumours.changed() => {}
-                () = sleep_until(moved + wait.patience) => {
-                    let patience = wait.patience;
-                    return Err(format!("nothing has moved for {patience:?} while waiting for {what}: {}", self.why(&wait)).into());
+                late = wait.late(began, moved) => {
+                    return Err(format!("{late} while waiting for {what}: {}", self.why(&wait)).into());
                 }
                 () = sleep_until(said + silence) => {
                     say!("  still waiting for {what}: {}", self.why(&wait))?;
@@ -147,25 +163,42 @@ impl Views {
     }
 }
 
+impl Wait<'_> {
+    /// Resolves when it has taken too long, and says so.
+    async fn late(&self, began: Instant, moved: Instant) -> String {
+        match self.bound {
+            Bound::Still(patience) => {
+                sleep_until(moved + patience).await;
+                format!("nothing has moved for {patience:?}")
+            }
+            // The time that is left, for an instant can be too far away to be one.
+            Bound::All(Some(timeout)) => {
+                sleep(timeout.saturating_sub(began.elapsed())).await;
+                format!("the timeout of {timeout:?} has passed")
+            }
+            Bound::All(None) => pending().await,
+        }
+    }
+}
+
 /// What a pod is waited for.
 fn pending_for(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     if is_deleting(pod) {
+        if ended(pod).is_some() {
+            return Some(format!("pod {name} has ended and is being removed"));
+        }
         let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
         return Some(format!("pod {name} was told to end and has {grace} s for it"));
     }
     if is_settled(pod) {
         return None;
     }
-    let unscheduled = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let unscheduled = unscheduled
-        .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
-        .find_map(|condition| condition.message.clone());
+    let unscheduled = condition(pod, POD_SCHEDULED)
+        .filter(|condition| condition.status == "False")
+        .and_then(|condition| condition.message.clone());
     let why = unscheduled
-        .or_else(|| trouble_word(pod).map(str::to_owned))
+        .or_else(|| trouble(pod))
         .unwrap_or_else(|| match phase(pod) {
             "Running" => "runs, and is not ready".to_owned(),
             _ => "does not run yet".to_owned(),

@@ -1,22 +1,29 @@
 //! Views of what is shown: Deployments and pods as they are, and what has changed of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod};
 use orch_cluster::cluster::Cluster;
-use orch_cluster::kinds::pod::status::{is_deleting, is_ready};
+use orch_cluster::kinds::pod::status::{is_deleting, phase};
 use orch_cluster::manifest::Manifest;
 use orch_core::cache::Cache;
 use orch_core::client::{Client, ListParams};
 use orch_core::object::{Object, ObjectKey};
+use orch_core::runtime::{ContainerId, LogOptions, Runtime};
 use tokio::sync::watch;
 
 use super::Error;
+use super::changes::changes;
 use super::events::Events;
-use super::news::{changes, ended, trouble};
-use super::ours::Ours;
+use super::news::{ended, failing, is_well, line, trouble};
+use super::ours::{Ours, set_of};
+
+/// How long a runtime may take to give the last words of a container that has failed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Views of what is shown, and a bell that rings when one of them changes.
 pub(crate) struct Views {
@@ -26,11 +33,23 @@ pub(crate) struct Views {
     pub(crate) sets: Cache<ReplicaSet>,
     pub(crate) pods: Cache<Pod>,
     pub(super) events: Events,
-    /// The pods as they were shown last, by uid.
-    seen: Mutex<HashMap<String, Arc<Pod>>>,
-    /// Pods that were refused before anything was applied: not this manifest's.
-    pub(super) refused_before: Vec<String>,
+    /// What runs the pods of the one node; none in tests of what needs none.
+    pub(super) runtime: Option<Arc<dyn Runtime>>,
+    told: Mutex<Told>,
+    /// Pods, by uid, that were refused before anything was applied: that of them is known.
+    refused_before: HashSet<String>,
     pub(super) bell: watch::Receiver<()>,
+}
+
+/// What has been shown.
+#[derive(Default)]
+struct Told {
+    /// The pods as they were shown last, by uid.
+    pods: HashMap<String, Arc<Pod>>,
+    /// Those whose last words were told, by uid.
+    failed: HashSet<String>,
+    /// That the runtime does not answer.
+    away: bool,
 }
 
 impl Views {
@@ -51,15 +70,17 @@ impl Views {
             deployments,
             sets,
             pods,
-            seen: Mutex::default(),
-            refused_before: Vec::new(),
+            runtime: cluster.agents().first().map(|agent| agent.runtime().clone()),
+            told: Mutex::default(),
+            refused_before: HashSet::new(),
             bell,
         };
         views.nodes.synced().await;
         views.deployments.synced().await;
         views.sets.synced().await;
         views.pods.synced().await;
-        views.refused_before = views.refused().map(|(pod, _)| pod).collect();
+        let refused = views.pods.list().into_iter().filter(|pod| refusal(pod).is_some());
+        views.refused_before = refused.map(|pod| uid(&pod)).collect();
         views
     }
 
@@ -69,9 +90,13 @@ impl Views {
         loop {
             bell.borrow_and_update();
             rumours.borrow_and_update();
-            for (pod, line) in self.changed().into_iter().chain(self.warnings()) {
+            // What explains the rest goes first.
+            let runtime = self.runtime_news();
+            let (changed, warnings) = (self.changed(), self.warnings());
+            let last_words = self.last_words().await;
+            for (what, line) in runtime.iter().chain(&changed).chain(&last_words).chain(&warnings) {
                 let now = orch_core::time::now().strftime("%H:%M:%SZ");
-                say!("  {now}  {pod}  {line}")?;
+                say!("  {now}  {what}  {line}")?;
             }
             tokio::select! {
                 _ = bell.changed() => {}
@@ -97,30 +122,86 @@ impl Views {
             self.pods.wait_for(newest).await;
         }
         let seen = pods.iter().map(|pod| (uid(pod), Arc::new(pod.clone())));
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen.collect();
+        self.told(|told| told.pods = seen.collect());
     }
 
     /// What has changed since the last look, by pod. This is one.
     pub(crate) fn changed(&self) -> Vec<(String, String)> {
         let now = self.pods.list();
         let now: HashMap<_, _> = now.into_iter().map(|pod| (uid(&pod), pod)).collect();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.told(|told| std::mem::replace(&mut told.pods, now.clone()));
         let gone = seen.iter().filter(|(uid, _)| !now.contains_key(*uid));
         let gone = gone.map(|(_, was)| (Some(was), None));
         let others = now.iter().map(|(uid, is)| (seen.get(uid), Some(is)));
         let told = gone.chain(others).filter_map(|(was, is)| {
             let changes = changes(was.map(|pod| &**pod), is.map(|pod| &**pod));
-            let name = was.or(is)?.metadata.name.as_deref().unwrap_or_default();
-            (!changes.is_empty()).then(|| (format!("pod {name}"), changes.join(", ")))
+            (!changes.is_empty()).then(|| Some((named(was.or(is)?), changes.join(", "))))?
         });
         let mut told: Vec<_> = told.collect();
         told.sort();
-        *seen = now;
         told
     }
 
+    /// That the runtime has begun to answer, or has ceased to, if that has changed since it was told.
+    pub(super) fn runtime_news(&self) -> Option<(String, String)> {
+        let nodes = self.nodes.list();
+        let why = nodes
+            .iter()
+            .filter_map(|node| node_ready(node))
+            .find(|ready| ready.reason.as_deref() == Some("ContainerRuntimeNotReady"));
+        let is_news = self.told(|told| std::mem::replace(&mut told.away, why.is_some()) != why.is_some());
+        let name = self.runtime.as_ref().map_or("", |runtime| runtime.name());
+        is_news.then(|| {
+            let said = match why {
+                Some(why) => format!(
+                    "does not answer: {}",
+                    line(why.message.as_deref().unwrap_or_default())
+                ),
+                None => "answers again".to_owned(),
+            };
+            (format!("runtime {name}"), said)
+        })
+    }
+
     pub(super) fn warnings(&self) -> Vec<(String, String)> {
-        self.events.take(|about| self.ours.is_about(self, about))
+        // Probes fail as well while nothing can be run, and say no more than that.
+        let away = self.told(|told| told.away);
+        let ours = |about: &_| self.ours.is_about(self, about);
+        self.events.take(ours, |reason| away && reason == "Unhealthy")
+    }
+
+    /// What those of the manifest's pods that have failed since the last time had written last.
+    pub(super) async fn last_words(&self) -> Vec<(String, String)> {
+        let mut said = Vec::new();
+        for pod in self.our_pods() {
+            if has_failed(&pod)
+                && self.told(|told| told.failed.insert(uid(&pod)))
+                && let Some(words) = self.last_line(&pod).await
+            {
+                said.push((named(&pod), format!("its log ends with: {words}")));
+            }
+        }
+        said
+    }
+
+    /// The last line of the container through which a pod has failed.
+    async fn last_line(&self, pod: &Pod) -> Option<String> {
+        let runtime = self.runtime.as_ref()?;
+        let (_, end) = failing(pod)?;
+        let (_, id) = end.container_id.as_deref()?.split_once("://")?;
+        let options = LogOptions {
+            tail: Some(1),
+            ..LogOptions::default()
+        };
+        let words = tokio::time::timeout(LAST_WORDS, async {
+            let mut chunks = runtime.logs(&ContainerId(id.to_owned()), &options).await.ok()?;
+            let mut words = Vec::new();
+            while let Some(Ok(chunk)) = chunks.next().await {
+                words.extend_from_slice(&chunk.data);
+            }
+            Some(line(&String::from_utf8_lossy(&words)))
+        });
+        words.await.ok().flatten().filter(|words| !words.is_empty())
     }
 
     /// Whether every Deployment of `keys` is as it should be, and so are its pods.
@@ -133,20 +214,23 @@ impl Views {
         let mut pods = self.pods.list().into_iter().filter(|pod| !is_deleting(pod));
         pods.all(|pod| {
             let of = self.ours.deployment_of(self, &pod);
-            of.is_none_or(|of| !keys.contains(&of)) || is_ready(&pod)
+            of.is_none_or(|of| !keys.contains(&of)) || is_well(&pod)
         })
     }
 
     /// Whether a ReplicaSet has the pods it wants, all ready.
     pub(crate) fn is_filled(&self, key: &ObjectKey) -> bool {
-        self.sets.get(key).is_some_and(|set| {
+        let counted = self.sets.get(key).is_some_and(|set| {
             set.status.as_ref().is_some_and(|status| {
                 let wanted = set.spec.replicas.unwrap_or(1);
                 status.observed_generation == set.metadata.generation
                     && status.replicas == wanted
                     && status.ready_replicas.unwrap_or(0) == wanted
             })
-        })
+        });
+        // Which is of what its pods were a moment ago.
+        let mut pods = self.pods.list().into_iter().filter(|pod| !is_deleting(pod));
+        counted && pods.all(|pod| set_of(&pod).as_ref() != Some(key) || is_well(&pod))
     }
 
     /// The manifest's pods.
@@ -156,27 +240,28 @@ impl Views {
         pods
     }
 
-    /// Pods that ask for what the runtime cannot give, and what that is.
+    /// Pods of the manifest that are to run, ask for what the runtime cannot give, and what that is.
     pub(super) fn refused(&self) -> impl Iterator<Item = (String, String)> {
-        self.pods.list().into_iter().filter_map(|pod| {
-            let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-            let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
-            let why = waiting.message.clone()?;
-            // What is missing may come; a field of its own spec, which is what is named here, will not change.
-            let refused =
-                waiting.reason.as_deref() == Some("CreateContainerConfigError") && why.starts_with("spec.");
-            refused.then(|| (pod.metadata.name.clone().unwrap_or_default(), why))
-        })
+        let new = |pod: &Arc<Pod>| !is_deleting(pod) && !self.refused_before.contains(&uid(pod));
+        self.our_pods()
+            .into_iter()
+            .filter(new)
+            .filter_map(|pod| Some((pod.metadata.name.clone().unwrap_or_default(), refusal(&pod)?)))
     }
 
-    /// Pods that something keeps from running, and what.
+    /// Pods of the manifest that something keeps from running, and what; or that have failed for good, and how.
     pub(super) fn troubles(&self) -> Vec<(String, String)> {
-        let pods = self.pods.list();
+        let pods = self.our_pods();
         let troubled = pods.iter().filter_map(|pod| {
-            let name = pod.metadata.name.as_deref().unwrap_or_default();
-            Some((format!("pod {name}"), trouble(pod)?))
+            let failed = ended(pod).filter(|_| has_failed(pod));
+            let failed = failed.map(|failed| format!("has ended: {failed}"));
+            Some((named(pod), failed.or_else(|| trouble(pod))?))
         });
         troubled.collect()
+    }
+
+    fn told<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
+        look(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -191,18 +276,38 @@ fn uid(pod: &Pod) -> String {
     pod.metadata.uid.clone().unwrap_or_default()
 }
 
+fn named(pod: &Pod) -> String {
+    format!("pod {}", pod.metadata.name.as_deref().unwrap_or_default())
+}
+
+/// What a pod asks for that the runtime cannot give.
+fn refusal(pod: &Pod) -> Option<String> {
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
+    let why = waiting.message.clone()?;
+    // What is missing may come; a field of its own spec, which is what is named here, will not change.
+    let refused = waiting.reason.as_deref() == Some("CreateContainerConfigError") && why.starts_with("spec.");
+    refused.then_some(why)
+}
+
+fn node_ready(node: &Node) -> Option<&NodeCondition> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
 /// Whether a node can be given pods.
 pub(crate) fn is_node_ready(node: &Node) -> bool {
-    let mut conditions = node
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    node_ready(node).is_some_and(|ready| ready.status == "True")
+}
+
+/// Whether a pod has failed for good, and not because it was told to end.
+pub(crate) fn has_failed(pod: &Pod) -> bool {
+    phase(pod) == "Failed" && !is_deleting(pod)
 }
 
 /// Whether a pod is ready, or has run to its end.
 pub(crate) fn is_settled(pod: &Pod) -> bool {
-    ended(pod).is_some() || is_ready(pod)
+    ended(pod).is_some() || is_well(pod)
 }
 
 pub(crate) async fn all_pods(client: &Client) -> Result<Vec<Pod>, Error> {

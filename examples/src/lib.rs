@@ -1,26 +1,12 @@
-//! What the examples share: pods as a table, and waiting for a cache to show something.
+//! What the examples share: pods as a table.
 
 // The program in README compiles.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
 use std::borrow::Borrow;
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use orch_cluster::kinds::pod::status::{is_deleting, phase, restarts};
-use orch_core::cache::Cache;
-use tokio::sync::Notify;
-
-/// Waits until `done`, which is asked again at each change of `cache`.
-pub async fn until<V: Send + Sync + 'static>(cache: &Cache<V>, done: impl Fn() -> bool) {
-    let bell = Arc::new(Notify::new());
-    let ring = bell.clone();
-    // One permit is kept, so a change between asking and waiting is not missed.
-    let _ringing = cache.on_change(move |_| ring.notify_one());
-    while !done() {
-        bell.notified().await;
-    }
-}
 
 /// Pods as `kubectl get pods -o wide` shows them, but for those that have ended, which say so and with which code.
 pub fn pod_table<P: Borrow<Pod>>(pods: &[P]) -> String {
@@ -94,8 +80,8 @@ fn exit_code(pod: &Pod) -> Option<i32> {
     })
 }
 
-/// Of all containers, in the order in which they start.
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+/// How a pod's containers are, in the order in which they start.
+pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let all = pod.status.iter().flat_map(|status| {
         [&status.init_container_statuses, &status.container_statuses]
             .into_iter()

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 mod quickstart;
+/// Where its macro looks for it.
+pub(crate) use quickstart::program::say;
 #[cfg(feature = "axum")]
 mod service;
 

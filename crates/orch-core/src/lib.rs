@@ -10,7 +10,7 @@
 //! [`object::Object`] and [`client::Client`]; to test either, at `testing::FakeRuntime` and tokio's paused clock.
 //!
 //! Features: `derive` for `#[derive(Object)]`, `k8s-openapi` for Kubernetes' types as objects, `testing` for fakes and
-//! conformance suites.
+//! the runtimes' conformance suite, `store-conformance` for that of stores too.
 
 pub mod cache;
 pub mod client;

@@ -1,12 +1,14 @@
 //! `quickstart` as its user meets it: what it runs on, what it refuses, what it leaves.
 
+mod choice;
+mod docker;
 mod engine;
 mod told;
 
 /// Its own tests run here: an example that is a program has none.
 #[allow(dead_code)]
-#[path = "../../quickstart/news.rs"]
-mod news;
+#[path = "../../quickstart/main.rs"]
+pub(crate) mod program;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,7 +17,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::built;
-use engine::{Answers, Engine};
 
 /// An address where no engine is.
 const NO_ENGINE: &str = "unix:///dev/null/docker.sock";
@@ -132,15 +133,15 @@ impl Running {
 
     /// Returns what it said after the last line that was asked for.
     fn interrupt(self) -> String {
-        self.end("-INT")
+        self.end("-INT", 130)
     }
 
-    fn end(mut self, signal: &str) -> String {
+    fn end(mut self, signal: &str, code: i32) -> String {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(kill.success());
         let said: String = self.lines.iter().map(|line| line + "\n").collect();
-        assert!(self.child.wait().unwrap().success(), "{said}");
+        assert_eq!(self.child.wait().unwrap().code(), Some(code), "{said}");
         said
     }
 }
@@ -193,68 +194,6 @@ fn the_shipped_manifest_heals_rolls_and_leaves_nothing() {
     }
 }
 
-#[test]
-fn auto_takes_plain_processes_where_docker_cannot_run_the_images() {
-    let absent = || Answers {
-        image: 404,
-        dies: false,
-    };
-    for (engine, image, why) in [
-        (None, "host", "ssh://user@host"),
-        (Some(absent()), "host", "which Docker does not run"),
-        (
-            Some(absent()),
-            "Foo",
-            "image Foo: each part of its name must be small letters",
-        ),
-        (
-            Some(absent()),
-            "gone:1, imagePullPolicy: Never",
-            "image gone:1 is not present, and imagePullPolicy: Never forbids pulling",
-        ),
-        (
-            Some(absent()),
-            "gone:1",
-            "image gone:1 is not present and cannot be had",
-        ),
-        (
-            Some(Answers {
-                image: 200,
-                dies: false,
-            }),
-            "here:latest",
-            "IfNotPresent would run it as it is",
-        ),
-        (
-            Some(Answers {
-                image: 404,
-                dies: true,
-            }),
-            "gone:1",
-            "docker is unavailable: no engine answers",
-        ),
-    ] {
-        let engine = engine.map(Engine::start);
-        let host = engine.as_ref().map_or("ssh://user@host", Engine::address);
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        let manifest = loose(dir.path(), image);
-        let output = run(&data, &[manifest.to_str().unwrap()], host);
-        assert_said(
-            &output,
-            true,
-            &["runtime: process (Docker cannot be used: ", why, "cleaned up"],
-        );
-        let asked = engine.map(|engine| engine.asked()).unwrap_or_default();
-        let pulled = asked.iter().any(|path| path.contains("/images/create"));
-        assert_eq!(
-            pulled,
-            why.contains("cannot be had") || why.contains("as it is"),
-            "{image}: {asked:?}"
-        );
-    }
-}
-
 /// As `quickstart | head -n 1` does, and `quickstart | grep -m 1 WORDS`.
 #[test]
 fn where_nobody_reads_on_it_ends_quietly_and_leaves_nothing() {
@@ -276,30 +215,6 @@ fn where_nobody_reads_on_it_ends_quietly_and_leaves_nothing() {
         let left = data.join("processes/containers").read_dir();
         assert_eq!(left.map_or(0, Iterator::count), 0, "{words}");
     }
-}
-
-#[test]
-fn docker_asked_for_by_name_is_not_replaced_by_processes() {
-    let dir = tempfile::tempdir().unwrap();
-    let output = run(&dir.path().join("data"), &["--runtime", "docker"], NO_ENGINE);
-    assert_said(&output, false, &[NO_ENGINE]);
-}
-
-#[test]
-fn each_data_directory_has_containers_of_its_own_on_an_engine() {
-    let dir = tempfile::tempdir().unwrap();
-    let scope = |name: &str| {
-        let data = dir.path().join(name);
-        assert_said(
-            &run(&data, &["--runtime", "docker"], NO_ENGINE),
-            false,
-            &[NO_ENGINE],
-        );
-        std::fs::read_to_string(data.join("scope")).unwrap()
-    };
-    let (a, b) = (scope("a"), scope("b"));
-    assert_ne!(a, b);
-    assert_eq!(scope("a"), a, "and keeps it");
 }
 
 #[test]
@@ -406,7 +321,7 @@ spec:
 }
 
 #[test]
-fn what_the_runtime_can_never_give_is_said_at_once() {
+fn what_the_runtime_can_never_give_is_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let manifest = loose(dir.path(), "host, volumeMounts: [{name: v, mountPath: /v}]");
@@ -417,7 +332,51 @@ fn what_the_runtime_can_never_give_is_said_at_once() {
     );
     std::fs::write(&manifest, text).unwrap();
     let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
-    assert_said(&output, false, &["can never run here: ", "cannot mount volumes"]);
+    let told = [
+        "(document 2, ReplicaSet shop/loose): its pods can never run here: spec.containers[0].volumeMounts: ",
+        "cannot mount volumes",
+        "nothing of the manifest was applied",
+    ];
+    assert_said(&output, false, &told);
+    assert!(!said(&output).contains("created"), "{}", said(&output));
     let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
-    assert_said(&output, true, &["everything the manifest made is gone"]);
+    assert_said(
+        &output,
+        true,
+        &[
+            "replicaset/loose not found",
+            "everything the manifest made is gone",
+        ],
+    );
+}
+
+#[test]
+fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let options = [
+        "--runtime",
+        "--data",
+        "--timeout",
+        "--keep",
+        "--clean",
+        "130",
+        "143",
+    ];
+    assert_said(&run(&data, &["--help"], NO_ENGINE), true, &options);
+    for (arguments, why) in [
+        (
+            ["--timeout", "90"],
+            "--timeout 90: must be a time of more than nothing, such as 90s",
+        ),
+        (
+            ["--runtime", "podman"],
+            "--runtime podman: must be auto, docker or process",
+        ),
+    ] {
+        let output = run(&data, &arguments, NO_ENGINE);
+        assert_said(&output, false, &[why]);
+        assert_said(&output, false, &options);
+    }
+    assert!(!data.exists());
 }

@@ -126,31 +126,137 @@ fn warnings_of_the_manifests_objects_are_told_while_it_waits() {
 }
 
 #[test]
-fn pods_that_have_ended_are_told_as_that_and_nothing_is_called_ready() {
-    // (how its only container ends; what is told)
-    let cases: [(&str, &[&str]); 2] = [
-        (
-            "exit 3",
-            &[
-                "pod one has ended: Failed: container main ended with code 3",
-                "Failed(code 3)",
-            ],
-        ),
-        ("exit 0", &["pod one has ended: Succeeded", "0/1     Succeeded"]),
+fn pods_that_have_ended_well_are_told_as_that_and_nothing_is_called_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let container =
+        "command: [\"true\"], readinessProbe: {exec: {command: [\"true\"]}, initialDelaySeconds: 9}";
+    let manifest = one(dir.path(), "Pod", "restartPolicy: Never, ", container);
+    let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
+    let told = [
+        "pod one has ended: Succeeded",
+        "0/1     Succeeded",
+        "applied to ready or ended ",
+        "cleaned up",
     ];
-    for (end, told) in cases {
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        let container = format!(
-            "command: [sh, -c, \"{end}\"], readinessProbe: {{exec: {{command: [\"true\"]}}, initialDelaySeconds: 9}}"
+    assert_said(&output, true, &told);
+    for words in ["applied to ready  ", "to end (", "failed"] {
+        assert!(
+            !said(&output).contains(words),
+            "{words:?} is in:\n{}",
+            said(&output)
         );
-        let manifest = one(dir.path(), "Pod", "restartPolicy: Never, ", &container);
-        let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
-        assert_said(&output, true, told);
-        assert_said(&output, true, &["applied to ready or ended ", "cleaned up"]);
-        assert!(!said(&output).contains("applied to ready  "), "{}", said(&output));
-        assert_eq!(containers(&data), 0);
     }
+    assert_eq!(containers(&data), 0);
+}
+
+/// A pod that fails, and one that is not ready until the file is there.
+fn one_fails(directory: &Path, ready: &Path) -> PathBuf {
+    let ready = ready.display();
+    let text = format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{name: fails}}
+spec:
+  restartPolicy: Never
+  containers: [{{name: main, image: host, command: [sh, -c, \"echo first; echo no such table >&2; exit 3\"]}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: slow}}
+spec:
+  containers:
+  - name: main
+    image: host
+    command: [sleep, \"1000\"]
+    readinessProbe: {{exec: {{command: [test, -e, {ready}]}}, periodSeconds: 1}}
+"
+    );
+    let file = directory.join("fails.yaml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn a_pod_that_has_failed_for_good_is_told_with_its_last_words_while_others_are_waited_for_and_is_a_failure() {
+    let told = [
+        "pod fails  has ended: Failed: container main ended with code 3",
+        "pod fails  its log ends with: no such table",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let (data, ready) = (dir.path().join("data"), dir.path().join("ready"));
+    let manifest = one_fails(dir.path(), &ready);
+    let manifest = manifest.to_str().unwrap();
+    let mut kept = Running::start(&data, &[manifest, "--keep"], NO_ENGINE);
+    for words in told {
+        kept.until(words);
+    }
+    std::fs::write(&ready, "").unwrap();
+    let said = kept.until("going on until Ctrl-C");
+    assert!(
+        said.contains("failed for good: pod fails: Failed: container main"),
+        "{said}"
+    );
+    kept.interrupt();
+
+    let output = run(&data, &[manifest], NO_ENGINE);
+    assert_said(&output, false, &told);
+    let told = [
+        "\nfailed for good: pod fails: Failed: container main ended with code 3\n",
+        "cleaned up",
+    ];
+    assert_said(&output, false, &told);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(containers(&data), 0);
+}
+
+#[test]
+fn a_timeout_says_what_is_missing_and_cleans_up_unless_it_is_to_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let crashes = one(dir.path(), "ReplicaSet", "", "command: [nosuchprogram]");
+    let crashes = crashes.to_str().unwrap();
+    let late = [
+        "the timeout of 3s has passed while waiting for everything to be ready: pod one-",
+        "CrashLoopBackOff: container main ended with code 127: program \"nosuchprogram\" not found",
+    ];
+    let output = run(&data, &[crashes, "--timeout", "3s", "--keep"], NO_ENGINE);
+    assert_said(&output, false, &late);
+    assert_said(&output, false, &["what runs goes on: "]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(containers(&data) > 0);
+    let output = run(&data, &[crashes, "--timeout", "3s"], NO_ENGINE);
+    assert_said(&output, false, &late);
+    assert_said(&output, false, &["failed, and cleaning up: ", "cleaned up"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(containers(&data), 0);
+}
+
+#[test]
+fn what_runs_of_a_lost_state_is_named_and_removed_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let sleeps = one(dir.path(), "Pod", "", "command: [sleep, \"1000\"]");
+    let arguments = [sleeps.to_str().unwrap(), "--keep"];
+    let mut running = Running::start(&data, &arguments, NO_ENGINE);
+    running.until("going on until Ctrl-C");
+    running.interrupt();
+    std::fs::remove_file(data.join("state.redb")).unwrap();
+
+    let warning = "warning: the process runtime still has 1 pod of an earlier run whose state is lost (one): nobody looks";
+    let mut again = Running::start(&data, &arguments, NO_ENGINE);
+    let said = again.until("going on until Ctrl-C");
+    assert!(said.contains(warning), "{said}");
+    again.interrupt();
+    assert_eq!(containers(&data), 2);
+    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    let told = [
+        "pod/one deleted",
+        "removing 1 pod of an earlier run whose state is lost (one)",
+    ];
+    assert_said(&output, true, &told);
+    assert_eq!(containers(&data), 0);
 }
 
 #[test]
@@ -161,13 +267,13 @@ fn a_slow_end_is_waited_for_aloud_and_sigterm_is_as_good_as_ctrl_c() {
     let manifest = one(dir.path(), "Pod", "terminationGracePeriodSeconds: 7, ", &stubborn);
     let mut running = Running::start(&data, &[manifest.to_str().unwrap(), "--keep"], NO_ENGINE);
     running.until("going on until Ctrl-C");
-    let said = running.end("-TERM");
+    let said = running.end("-TERM", 143);
     assert!(said.contains("stopped\nwhat runs goes on: "), "{said}");
     assert_eq!(containers(&data), 1);
 
     let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
     let told = [
-        "waiting for 1 pod to end (they have 7 s for it)",
+        "waiting for 1 pod to end (it has 7 s for it)",
         "still waiting for 1 pod to end: pod one was told to end and has 7 s for it",
         "pod/one deleted",
     ];

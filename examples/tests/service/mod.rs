@@ -247,3 +247,22 @@ fn a_service_without_data_leaves_nothing_whether_it_is_stopped_or_its_time_is_ov
     workers_of(0, dir.path());
     assert_eq!(names(dir.path()), [""; 0]);
 }
+
+#[test]
+fn a_service_says_how_it_is_used_when_asked_and_when_it_is_used_otherwise() {
+    for (argument, success) in [("--help", true), ("-h", true), ("--prot", false)] {
+        let output = Command::new(built("embed_in_a_service"))
+            .arg(argument)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.success(), success, "{argument}: {output:?}");
+        let said = if success { output.stdout } else { output.stderr };
+        let said = String::from_utf8(said).unwrap();
+        for words in ["--port N", "--data DIR", "--seconds N", "POST /replicas/N"] {
+            assert!(
+                said.contains(words),
+                "{argument}: {words:?} is missing in:\n{said}"
+            );
+        }
+    }
+}

@@ -64,12 +64,14 @@ use tokio::task::{AbortHandle, JoinHandle};
 pub use access::{AccessError, ContainerAt};
 pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
-pub use support::Refusal;
+pub use owner::CLUSTER_ANNOTATION;
+pub use support::{Refusal, Support};
 
 use blocking::blocking;
 use mailbox::{Mailbox, Snapshot};
 use owner::Owner;
 use shared::{Listing, Shared, WorkerHandle};
+use support::{Host, support};
 use worker::Worker;
 
 /// How long to wait before asking a runtime, or the store, again that failed.
@@ -162,6 +164,18 @@ impl Agent {
     /// What runs its pods.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.shared.runtime
+    }
+
+    /// Compares what a pod asks for with what this agent's runtime declares, which neither asks the runtime nor does
+    /// anything: to be told before the pod is made what would keep it from ever running here.
+    pub fn support(&self, pod: &Pod) -> Support {
+        let shared = &self.shared;
+        support(
+            pod,
+            shared.runtime.name(),
+            &shared.capabilities,
+            &Host::of(&shared.config),
+        )
     }
 
     /// A pod of this node.

@@ -13,8 +13,9 @@ use super::mailbox::Snapshot;
 
 /// The name of the node that a sandbox or container was made for.
 const NODE_ANNOTATION: &str = "orch.node";
-/// The cluster that it was made for.
-const CLUSTER_ANNOTATION: &str = "orch.cluster";
+/// The annotation of sandboxes and containers that holds the [identity](super::AgentConfig::cluster_id) of the cluster
+/// that they were made for.
+pub const CLUSTER_ANNOTATION: &str = "orch.cluster";
 
 /// The namespace whose uid, by custom, identifies a cluster.
 const IDENTITY: &str = "kube-system";

@@ -19,12 +19,12 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// What came of comparing a pod with a runtime.
+/// What came of comparing a pod with a runtime; see [`Agent::support`](super::Agent::support).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Support {
-    /// It cannot run.
+pub struct Support {
+    /// It cannot run, for this reason.
     pub refusal: Option<Refusal>,
-    /// It can, without these.
+    /// It can, without these: each names a field of the pod and what the runtime lacks.
     pub warnings: Vec<String>,
 }
 

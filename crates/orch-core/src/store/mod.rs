@@ -35,7 +35,7 @@ pub mod limits {
 /// A transactional key-value store with revisions, history and watches.
 ///
 /// The contract is etcd's (v3 `KV` and `Watch`), narrowed to what an orchestrator needs. Every
-/// implementation passes the suite `testing::store` (feature `testing`), which third parties run too.
+/// implementation passes the suite `testing::store` (feature `store-conformance`), which third parties run too.
 ///
 /// All methods may be called from any number of tasks at once. Dropping a returned future never leaves a
 /// commit half done: it happens whole or not at all, though the caller then does not know which.

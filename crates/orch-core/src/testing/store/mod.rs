@@ -2,7 +2,7 @@
 //!
 //! Call [`store_conformance!`](crate::store_conformance) in a test file with an `async fn` that opens an empty
 //! store of its own at each call. It makes one `#[tokio::test]` of each case, so the calling crate needs tokio
-//! with `macros` and `rt-multi-thread` among its dev-dependencies, and this crate with the feature `testing`.
+//! with `macros` and `rt-multi-thread` among its dev-dependencies, and this crate with the feature `store-conformance`.
 //!
 //! Cases suppose nothing about the revision at which a store starts. What a store promises beyond the trait
 //! (bounds of its history, durability) it tests itself.

@@ -1,0 +1,59 @@
+//! Whether the runtime can give what the manifest's pods ask for, before any of them is made.
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use orch_cluster::cluster::Cluster;
+use orch_cluster::manifest::{Item, Manifest};
+use orch_core::object::FieldPath;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Error;
+
+/// Warns of what the pods will have to do without.
+///
+/// # Errors
+///
+/// All pods that could never run.
+pub(crate) fn check(cluster: &Cluster, manifest: &Manifest) -> Result<(), Error> {
+    let Some(agent) = cluster.agents().first() else {
+        return Ok(());
+    };
+    let mut refused = Vec::new();
+    for item in &manifest.items {
+        let Some(pod) = pod_of(item) else { continue };
+        let found = agent.support(&pod);
+        let place = item.place(&FieldPath::root());
+        let of = match item.resource().kind.as_ref() {
+            "Pod" => "it",
+            _ => "its pods",
+        };
+        for warning in found.warnings {
+            say!("warning: {place}: {of}: {warning}")?;
+        }
+        if let Some(refusal) = found.refusal {
+            refused.push(format!("{place}: {of} can never run here: {}", refusal.message));
+        }
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}\nnothing of the manifest was applied", refused.join("\n")).into())
+}
+
+/// The pod that an object is, or makes.
+fn pod_of(item: &Item) -> Option<Pod> {
+    let object = item.object();
+    let spec = match item.resource().kind.as_ref() {
+        "Pod" => object.get("spec"),
+        _ => object.get("spec").and_then(|spec| spec.pointer("/template/spec")),
+    };
+    // Admission, which comes later, says of one that cannot be read why.
+    spec.and_then(read)
+}
+
+fn read(spec: &Value) -> Option<Pod> {
+    Some(Pod {
+        spec: Some(PodSpec::deserialize(spec).ok()?),
+        ..Pod::default()
+    })
+}

@@ -1,0 +1,292 @@
+//! What the quickstart waits for and tells, on a fake runtime under virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use orch_cluster::agent::AgentConfig;
+use orch_cluster::cluster::Cluster;
+use orch_cluster::manifest::{Manifest, ManifestKinds};
+use orch_core::client::{DeleteParams, Patch};
+use orch_core::object::ObjectKey;
+use orch_core::runtime::{Capabilities, Runtime, SandboxFilter};
+use orch_core::store::{MemoryStore, Store};
+use orch_core::testing::FakeRuntime;
+use orch_core::testing::fake_runtime::{Behavior, On};
+use orch_core::testing::runtime::{Program, Step};
+use serde_json::json;
+
+use super::clean::{clean, clean_quietly};
+use super::earlier::Earlier;
+use super::leftover::Leftover;
+use super::steps;
+use super::wait::Wait;
+use super::watch::Views;
+use super::{Error, NODE_LOOKS, check};
+
+/// A manifest of one pod with one container; `fields` are further ones of its spec.
+fn pod(name: &str, fields: &str) -> Manifest {
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{{fields}containers: [{{name: main, image: i}}]}}\n"
+    );
+    Manifest::read("pod.yaml", &text, &ManifestKinds::builtin()).unwrap()
+}
+
+async fn start(store: &Arc<dyn Store>, runtime: &FakeRuntime) -> Cluster {
+    let mut node = AgentConfig::new("local").volumes_dir("/nonexistent/volumes");
+    node.node_status_interval = NODE_LOOKS;
+    let runtime = Arc::new(runtime.clone());
+    let builder = Cluster::builder(store.clone()).node_with(node, runtime);
+    builder.start().await.unwrap()
+}
+
+fn memory() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+async fn look_until(views: &Views, done: impl Fn(&Views) -> bool) {
+    views.pods.until(|_| done(views)).await;
+}
+
+/// Says of a pod what its agent would if the runtime could never run it.
+async fn refuse(cluster: &Cluster, name: &str) {
+    let status = json!({"status": {"containerStatuses": [{"name": "main", "image": "i", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError", "message": "spec.x: no"}}}]}});
+    let pods = cluster.client().api::<Pod>("default");
+    pods.patch_status(name, &Patch::Merge(status)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_can_never_run_ends_a_wait_for_it_and_no_other() {
+    let cluster = Cluster::builder(memory()).start().await.unwrap();
+    let (ours, other) = (pod("ours", ""), pod("other", ""));
+    let views = Views::open(&cluster, &ours).await;
+    cluster.apply(&other).await.unwrap();
+    refuse(&cluster, "other").await;
+    cluster.apply(&ours).await.unwrap();
+    look_until(&views, |views| views.pods.len() == 2).await;
+    let at_once = async { Ok(()) };
+    let wait = || Wait::for_pods("a pod", Some(Duration::from_secs(9)));
+    views.during(wait(), |_| false, at_once).await.unwrap();
+
+    refuse(&cluster, "ours").await;
+    look_until(&views, |views| views.refused().next().is_some()).await;
+    let refused = views.until(wait(), |_| false).await.unwrap_err();
+    assert_eq!(refused.to_string(), "pod ours can never run here: spec.x: no");
+    let patient = Wait::with_patience("anything else", Duration::from_secs(9));
+    views.during(patient, |_| false, async { Ok(()) }).await.unwrap();
+
+    // However long it stays while it is removed: a finalizer holds it.
+    let pods = cluster.client().api::<Pod>("default");
+    let held = |by: &[&str]| Patch::Merge(json!({"metadata": {"finalizers": by}}));
+    pods.patch("ours", &held(&["example.com/held"])).await.unwrap();
+    let let_go = async {
+        look_until(&views, |views| {
+            let pod = views.pods.get(&ObjectKey::new(Some("default"), "ours"));
+            pod.is_none_or(|pod| pod.metadata.deletion_timestamp.is_some())
+        })
+        .await;
+        refuse(&cluster, "ours").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        pods.patch("ours", &held(&[])).await.unwrap();
+    };
+    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &ours), let_go);
+    assert_eq!(cleaned.unwrap().len(), 1);
+    assert!(pods.get_opt("ours").await.unwrap().is_none());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_runtime_cannot_give_is_refused_before_it_is_made() {
+    let runtime = FakeRuntime::with_capabilities(Capabilities::default());
+    let cluster = start(&memory(), &runtime).await;
+    let text = "
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: a}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec: {containers: [{name: main, image: i, command: [x], tty: true}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b}
+spec: {containers: [{name: main, image: host}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: c}
+spec: {containers: [{name: main, image: host, command: [x]}]}
+";
+    let manifest = Manifest::read("m.yaml", text, &ManifestKinds::builtin()).unwrap();
+    let refused = check::check(&cluster, &manifest).unwrap_err().to_string();
+    let lines: Vec<_> = refused.lines().collect();
+    let wanted = [
+        "m.yaml:2 (document 1, ReplicaSet default/a): its pods can never run here: spec.containers[0].tty: ",
+        "m.yaml:11 (document 2, Pod default/b): it can never run here: spec.containers[0].command: ",
+        "nothing of the manifest was applied",
+    ];
+    assert_eq!(lines.len(), wanted.len(), "{refused}");
+    for (line, wanted) in lines.iter().zip(wanted) {
+        assert!(line.starts_with(wanted), "{line}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_runtime_goes_away_and_comes_back_is_told_once_each() {
+    let runtime = FakeRuntime::new();
+    let cluster = start(&memory(), &runtime).await;
+    let manifest = pod("web", "");
+    let views = Views::open(&cluster, &manifest).await;
+    steps::node(&views).await.unwrap();
+    assert_eq!(views.runtime_news(), None);
+    runtime.crash_engine();
+    tokio::time::sleep(2 * NODE_LOOKS).await;
+    let (what, said) = views.runtime_news().unwrap();
+    assert_eq!(what, "runtime fake");
+    assert!(said.starts_with("does not answer: "), "{said}");
+    tokio::time::sleep(2 * NODE_LOOKS).await;
+    assert_eq!(views.runtime_news(), None, "it is known");
+    runtime.restart_engine();
+    tokio::time::sleep(2 * NODE_LOOKS).await;
+    let back = ("runtime fake".to_owned(), "answers again".to_owned());
+    assert_eq!(views.runtime_news(), Some(back));
+    assert_eq!(views.runtime_news(), None);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_when_its_time_is_over_and_says_what_is_missing() {
+    let cluster = start(&memory(), &FakeRuntime::new()).await;
+    let manifest = pod("web", "nodeSelector: {disk: ssd}, ");
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let timeout = Some(Duration::from_secs(90));
+    let late = steps::ready(&cluster, &views, &applied, timeout).await;
+    let late = late.map(drop).unwrap_err().to_string();
+    assert_eq!(began.elapsed().as_secs(), 90);
+    let wanted =
+        "the timeout of 90s has passed while waiting for everything to be ready: pod web: 0/1 nodes fit";
+    assert!(late.starts_with(wanted), "{late}");
+    cluster.stop().await;
+}
+
+/// A cluster that was killed, and what came after it.
+async fn killed_and_started_again(
+    meanwhile: impl AsyncFnOnce(&FakeRuntime),
+) -> Result<(bool, Vec<(String, String)>), Error> {
+    let (store, runtime, manifest) = (memory(), FakeRuntime::new(), pod("web", ""));
+    let cluster = start(&store, &runtime).await;
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await?;
+    steps::ready(&cluster, &views, &applied, None).await?;
+    drop(views);
+    cluster.stop().await;
+
+    meanwhile(&runtime).await;
+    let earlier = Earlier::read(&store).await?;
+    let cluster = start(&store, &runtime).await;
+    let views = Views::open(&cluster, &manifest).await;
+    let as_it_was = earlier.compare(&cluster, &views).await?;
+    let applied = steps::apply(&cluster, &manifest).await?;
+    steps::ready(&cluster, &views, &applied, None).await?;
+    views.look(&[]).await;
+    let pods = views.changed();
+    clean_quietly(&cluster, &views, &manifest).await?;
+    drop(views);
+    cluster.stop().await;
+    Ok((as_it_was, pods))
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_are_as_they_were_unless_something_of_them_was_lost_meanwhile() {
+    let (as_it_was, _) = killed_and_started_again(async |_| {}).await.unwrap();
+    assert!(as_it_was);
+    let (as_it_was, pods) = killed_and_started_again(async |runtime: &FakeRuntime| {
+        for sandbox in runtime.sandboxes(&SandboxFilter::default()).await.unwrap() {
+            runtime.remove_sandbox(&sandbox.id).await.unwrap();
+        }
+    })
+    .await
+    .unwrap();
+    assert!(!as_it_was);
+    assert_eq!(pods, [("pod web".to_owned(), "is new".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
+    let (store, runtime) = (memory(), FakeRuntime::new());
+    let cluster = start(&store, &runtime).await;
+    let manifest = pod("web", "");
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await.unwrap();
+    steps::ready(&cluster, &views, &applied, None).await.unwrap();
+    drop(views);
+    cluster.stop().await;
+    let found = Leftover::find(&runtime, &store).await.unwrap();
+    assert_eq!(found.described(), None, "its state is there");
+
+    let lost = memory();
+    let found = Leftover::find(&runtime, &lost).await.unwrap();
+    let words = "1 pod of an earlier run whose state is lost (web)".to_owned();
+    assert_eq!(found.described(), Some(words));
+    // The agent leaves alone what it does not know to be its own.
+    let cluster = start(&lost, &runtime).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    cluster.stop().await;
+    let found = Leftover::find(&runtime, &lost).await.unwrap();
+    assert!(found.described().is_some());
+    found.remove(&runtime).await.unwrap();
+    assert_eq!(runtime.present(), []);
+    assert_eq!(Leftover::find(&runtime, &lost).await.unwrap().described(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_were_told_to_end_have_not_failed() {
+    let runtime = FakeRuntime::new();
+    let cluster = start(&memory(), &runtime).await;
+    let manifest = pod("web", "restartPolicy: Never, ");
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await.unwrap();
+    steps::ready(&cluster, &views, &applied, None).await.unwrap();
+    let pods = cluster.client().api::<Pod>("default");
+    let held = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/held"]}}));
+    pods.patch("web", &held).await.unwrap();
+    pods.delete("web", &DeleteParams::default()).await.unwrap();
+    look_until(&views, |views| {
+        let pods = views.pods.list();
+        pods.iter()
+            .all(|pod| orch_cluster::kinds::pod::status::is_terminal(pod))
+    })
+    .await;
+    assert_eq!(views.troubles(), []);
+    assert_eq!(views.last_words().await, []);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_end() {
+    // Their objects are gone at once; their containers have the kubelet's two seconds, and this one takes them.
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
+    for quietly in [false, true] {
+        let runtime = FakeRuntime::new();
+        runtime.on(On::Any, Behavior::new().run(stubborn.clone()));
+        let cluster = start(&memory(), &runtime).await;
+        let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
+        let views = Views::open(&cluster, &manifest).await;
+        let applied = steps::apply(&cluster, &manifest).await.unwrap();
+        steps::ready(&cluster, &views, &applied, None).await.unwrap();
+        assert_eq!(runtime.present().len(), 1);
+        if quietly {
+            clean_quietly(&cluster, &views, &manifest).await.unwrap();
+        } else {
+            clean(&cluster, &views, &manifest).await.unwrap();
+        }
+        assert_eq!(runtime.present(), [], "quietly: {quietly}");
+        cluster.stop().await;
+    }
+}

@@ -1,0 +1,135 @@
+//! `quickstart` on a real Docker engine: what was lost while nobody looked is told.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Running, assert_said, run};
+
+/// Made by `scripts/engine image`.
+const IMAGE: &str = "orch-test/busybox:latest";
+
+/// The engine's address, if there is one with the test's image.
+fn engine() -> Option<String> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let found = docker(&host, &["image", "inspect", "--format", "{{.Id}}", IMAGE]);
+    if found.is_none() {
+        assert!(
+            std::env::var_os("ORCH_REQUIRE_ENGINE").is_none(),
+            "no engine at {host} has {IMAGE}"
+        );
+        // Not by a macro, whose output the test harness keeps to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no Docker engine with the image {IMAGE} answers; `scripts/engine up` brings one up"
+        );
+    }
+    found.map(|_| host)
+}
+
+/// What the engine's own client says; none if it fails.
+fn docker(host: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("docker")
+        .args(["-H", host])
+        .args(arguments)
+        .output()
+        .ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(said)
+}
+
+fn web(directory: &Path) -> PathBuf {
+    let text = format!(
+        "
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {{name: web}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{{name: main, image: {IMAGE}, imagePullPolicy: Never, command: [sleep, \"1000\"]}}]
+"
+    );
+    let file = directory.join("web.yaml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// The ids of what the engine runs for this data directory.
+fn ours(host: &str, scope: &str) -> Vec<String> {
+    let label = format!("label=orch.scope={scope}");
+    let ids = docker(host, &["ps", "-aq", "--no-trunc", "--filter", &label]).unwrap();
+    ids.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_sandbox_that_was_lost_between_two_runs_is_told() {
+    let Some(host) = engine() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = web(dir.path());
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+    let mut first = Running::start(&data, &arguments, &host);
+    first.until("going on until Ctrl-C");
+    first.interrupt();
+
+    let scope = std::fs::read_to_string(data.join("scope")).unwrap();
+    let containers = ours(&host, &scope);
+    assert_eq!(containers.len(), 2, "a sandbox and its container");
+    let network =
+        |id: &String| docker(&host, &["inspect", "--format", "{{.HostConfig.NetworkMode}}", id]).unwrap();
+    let sandbox = containers
+        .iter()
+        .find(|id| !network(id).starts_with("container:"))
+        .unwrap();
+    docker(&host, &["rm", "-f", sandbox]).unwrap();
+
+    let mut again = Running::start(&data, &arguments, &host);
+    let said = again.until("going on until Ctrl-C");
+    again.interrupt();
+    for words in [
+        "found 1 pod of an earlier run, which is not as it was:",
+        "has lost its sandbox, and its containers with it",
+        "the manifest has not changed: all is left as it is now",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing in:\n{said}");
+    }
+    // By then it has another, and the container of it.
+    let row = super::pods(&said).remove(0).join(" ");
+    assert!(row.ends_with(" 1/1 Running 1"), "{said}");
+    let output = run(&data, &[arguments[0], "--clean"], &host);
+    assert_said(&output, true, &["replicaset/web deleted"]);
+    assert_eq!(ours(&host, &scope), [""; 0]);
+}
+
+#[test]
+fn containers_whose_data_directory_was_lost_are_named_and_removed_when_asked() {
+    let Some(host) = engine() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = web(dir.path());
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+    let mut first = Running::start(&data, &arguments, &host);
+    first.until("going on until Ctrl-C");
+    first.interrupt();
+    let scope = std::fs::read_to_string(data.join("scope")).unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+
+    let output = run(&data, &[arguments[0]], &host);
+    let told = [
+        "warning: the docker runtime still has 1 pod of an earlier run whose state is lost (web-",
+        "cleaned up",
+    ];
+    assert_said(&output, true, &told);
+    assert_eq!(ours(&host, &scope).len(), 2);
+    let output = run(&data, &[arguments[0], "--clean"], &host);
+    let told = [
+        "replicaset/web not found",
+        "removing 1 pod of an earlier run whose state is lost (web-",
+    ];
+    assert_said(&output, true, &told);
+    assert_eq!(ours(&host, &scope), [""; 0]);
+}
