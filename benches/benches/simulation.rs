@@ -1,4 +1,4 @@
-//! How many minutes of a cluster's life are simulated in a second on one core, and how long a controller's test takes.
+//! How many minutes of a cluster's life are simulated in a second on one core.
 
 use std::time::{Duration, Instant};
 

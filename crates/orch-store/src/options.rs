@@ -60,7 +60,8 @@ impl RedbStoreOptions {
 
     /// Most bytes of the file to hold in memory. They are taken as pages are read and written.
     ///
-    /// Beside it the store remembers what it wrote lately, at most 32 MiB: whoever writes a key again needs no page.
+    /// Beside it the store remembers what it wrote lately, some 32,000 keys with their values, 32 MiB of them:
+    /// whoever writes a key again needs no page.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;

@@ -168,6 +168,8 @@ impl Agent {
 
     /// Compares what a pod asks for with what this agent's runtime declares, which neither asks the runtime nor does
     /// anything: to be told before the pod is made what would keep it from ever running here.
+    ///
+    /// The pod is taken as it is given: what defaults and admission rules would add is not looked at.
     pub fn support(&self, pod: &Pod) -> Support {
         let shared = &self.shared;
         support(

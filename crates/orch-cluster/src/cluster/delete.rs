@@ -147,7 +147,8 @@ async fn object_gone(client: &Client, target: &Target, uid: &str) -> Result<(), 
     loop {
         let params = ListParams::default().fields(fields.clone());
         let list = backend.list(&collection, &params).await?;
-        if !list.items.iter().any(is_it) {
+        // One that cannot be read is there.
+        if !list.items.iter().any(is_it) && !list.unreadable.contains(&target.key) {
             return Ok(());
         }
         let params = WatchParams::after(list.revision).fields(fields.clone());

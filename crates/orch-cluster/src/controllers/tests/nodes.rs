@@ -1,7 +1,9 @@
 //! Nodes are lost, come back, and are deleted.
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orch_core::client::{DeleteParams, Part, Patch};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use orch_core::client::{DeleteParams, Patch};
 use serde_json::json;
 
 use super::{Cluster, seconds};
@@ -68,23 +70,27 @@ async fn a_node_that_comes_back_is_freed_of_its_taints() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_taken_for_lost_speaks_for_its_pods_while_it_renews_its_lease() {
-    let cluster = Cluster::start(1).await;
+    let mut cluster = Cluster::start(1).await;
     cluster.apply("web", "v1", json!({})).await;
     seconds(2).await;
-    let conditions = json!({"conditions": [{"type": "Ready", "status": "Unknown"}]});
-    let status = Patch::Merge(json!({ "status": conditions }));
-    let nodes = cluster.client.all::<Node>();
-    let written = nodes.patch_part("n1", Part::Status, &status).await;
+    // Nobody mends what is written of the node, nor writes its status.
+    cluster.nodes.remove("n1").unwrap().die();
+    let leases = cluster.client.api::<Lease>("kube-node-lease");
+    let lease = serde_json::from_value(json!({"metadata": {"name": "n1"}, "spec": {}})).unwrap();
+    leases.create(&lease).await.unwrap();
+    let unknown = json!({"conditions": [{"type": "Ready", "status": "Unknown"}]});
+    let status = Patch::Merge(json!({ "status": unknown }));
+    let written = cluster.client.all::<Node>().patch_status("n1", &status).await;
     assert!(written.is_ok(), "{written:?}");
-    seconds(7).await;
-    let node = nodes.get("n1").await.unwrap();
-    assert_eq!(
-        node.status.unwrap().conditions.unwrap()[0].status,
-        "Unknown",
-        "this test's node does not mend it"
-    );
-    let status = cluster.deployment("web").await.status.unwrap();
-    assert_eq!(status.ready_replicas, Some(4));
+    let ready = async || cluster.deployment("web").await.status.unwrap().ready_replicas;
+    for _ in 0..12 {
+        let renewed = json!({"spec": {"renewTime": MicroTime(orch_core::time::now())}});
+        leases.patch("n1", &Patch::Merge(renewed)).await.unwrap();
+        seconds(10).await;
+        assert_eq!(ready().await, Some(4));
+    }
+    seconds(35).await;
+    assert_eq!(ready().await.unwrap_or(0), 0, "now it is silent");
 }
 
 /// The uids of the pods on a node that nobody deletes.

@@ -34,7 +34,7 @@ pub struct ClientBuilder {
     kinds: KindTable,
     admission: Vec<Arc<dyn Admission>>,
     random: Random,
-    documents: Option<Arc<Documents>>,
+    documents: Arc<Documents>,
 }
 
 impl ClientBuilder {
@@ -44,14 +44,14 @@ impl ClientBuilder {
             kinds: KindTable::default(),
             admission: Vec::new(),
             random: Random::from_os(),
-            documents: None,
+            documents: Arc::new(Documents::new()),
         }
     }
 
-    #[cfg(any(test, feature = "testing"))]
     /// Shares what was decoded with other clients of the same store.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn documents(mut self, documents: Arc<Documents>) -> Self {
-        self.documents = Some(documents);
+        self.documents = documents;
         self
     }
 
@@ -79,10 +79,9 @@ impl ClientBuilder {
 
     /// The client.
     pub fn build(self) -> Client {
-        let documents = self.documents.unwrap_or_else(|| Arc::new(Documents::new()));
         let shared = Shared {
-            hubs: hub::Hubs::new(self.store.clone(), documents.clone()),
-            documents,
+            hubs: hub::Hubs::new(self.store.clone(), self.documents.clone()),
+            documents: self.documents,
             store: self.store,
             kinds: self.kinds,
             admission: self.admission,

@@ -20,6 +20,7 @@ mod simulation_tests;
 mod state;
 mod store;
 mod trace;
+mod trouble;
 mod world;
 
 use std::future::Future;

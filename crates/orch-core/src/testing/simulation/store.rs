@@ -159,7 +159,7 @@ impl Delivery {
         }
         let batch = loop {
             let world = self.life.world().clone();
-            let troubled = world.0.troubles.notified();
+            let troubled = world.0.troubled.notified();
             if self.life.is_cut_off() {
                 return Some((Err(Injected.into()), None));
             }

@@ -15,13 +15,14 @@ use super::oracle::Oracle;
 use super::plan::{Plan, point_seed};
 use super::state::{Held, State, Written};
 use super::trace::{Trace, TraceEntry, What};
+use super::trouble::Trouble;
 use crate::client::{Client, ClientBuilder, Documents};
 use crate::store::{CommitError, Committed, Key, Op, Revision, Store, Txn};
 
 /// How often the world may be touched in one instant: more is a loop that waits for nothing.
 const TOUCHES: u32 = 200_000;
 
-/// Makes a client over a store, with the source of its names and uids.
+/// Gives a client its kinds and rules.
 pub(super) type MakeClient = dyn Fn(ClientBuilder) -> Client + Send + Sync;
 
 /// What a scenario and its disasters can do and see. Clones are the same world.
@@ -39,8 +40,11 @@ pub(super) struct Inner {
     state: Mutex<Shared>,
     /// Counts commits.
     moved: watch::Sender<u64>,
+    /// Where each component is told to die.
+    pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
+    pub(super) troubles: Mutex<BTreeMap<Arc<str>, Trouble>>,
     /// Rung when a component gets into trouble.
-    pub(super) troubles: Notify,
+    pub(super) troubled: Notify,
     failed: watch::Sender<bool>,
     /// The scenario's client; it holds this world, and so is let go of in the end.
     scenario: Mutex<Option<Client>>,
@@ -66,16 +70,6 @@ struct Shared {
     /// The form of what keys hold that were written since it counts.
     forms: BTreeMap<Key, Option<String>>,
     touches: (Duration, u32),
-    trouble: BTreeMap<Arc<str>, Trouble>,
-    lives: BTreeMap<Arc<str>, watch::Sender<bool>>,
-}
-
-/// What a component suffers from for a time.
-#[derive(Clone, Copy, Default)]
-struct Trouble {
-    partitioned: Option<Instant>,
-    frozen: Option<Instant>,
-    down: Option<Instant>,
 }
 
 impl Shared {
@@ -131,11 +125,11 @@ impl World {
                 normal,
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
-                trouble: BTreeMap::new(),
-                lives: BTreeMap::new(),
             }),
             moved: watch::Sender::new(0),
-            troubles: Notify::new(),
+            lives: Mutex::default(),
+            troubles: Mutex::default(),
+            troubled: Notify::new(),
             failed: watch::Sender::new(false),
             scenario: Mutex::default(),
         }))
@@ -174,77 +168,6 @@ impl World {
     pub fn fail(&self, why: impl Into<String>) {
         self.0.state.lock().failure.get_or_insert_with(|| why.into());
         self.0.failed.send_replace(true);
-    }
-
-    /// Kills a component in the middle of whatever it does; it is started anew.
-    pub fn crash(&self, component: &str) {
-        let lives = &self.0.state.lock().lives;
-        if let Some(alive) = lives.get(component) {
-            alive.send_replace(false);
-        }
-    }
-
-    /// Kills a component, and starts it anew only after `time`.
-    pub fn take_down(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| {
-            trouble.down = Some(Instant::now() + time);
-        });
-        self.crash(component);
-    }
-
-    /// Cuts a component off from the store for `time`: its calls fail, its watches end.
-    pub fn partition(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| {
-            trouble.partitioned = Some(Instant::now() + time);
-        });
-    }
-
-    /// Moves the date, as the correction of a wrong clock does; time itself goes on as it did.
-    pub fn jump_clock(&self, by: jiff::SignedDuration) {
-        crate::time::shift_thread(by);
-        self.note(format!("the clock jumps by {by:#}"));
-    }
-
-    /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
-    pub fn freeze(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| {
-            trouble.frozen = Some(Instant::now() + time);
-        });
-    }
-
-    fn trouble(&self, component: &str, change: impl FnOnce(&mut Trouble)) {
-        let mut state = self.0.state.lock();
-        change(state.trouble.entry(component.into()).or_default());
-        drop(state);
-        self.0.troubles.notify_waiters();
-    }
-
-    pub(super) fn is_cut_off(&self, component: &str) -> bool {
-        self.ends(component, |trouble| trouble.partitioned).is_some()
-    }
-
-    pub(super) async fn thawed(&self, component: &str) {
-        while let Some(end) = self.ends(component, |trouble| trouble.frozen) {
-            tokio::time::sleep_until(end).await;
-        }
-    }
-
-    pub(super) async fn up(&self, component: &str) {
-        while let Some(end) = self.ends(component, |trouble| trouble.down) {
-            tokio::time::sleep_until(end).await;
-        }
-    }
-
-    /// When a component's trouble ends, if it has not.
-    fn ends(&self, component: &str, which: impl Fn(&Trouble) -> Option<Instant>) -> Option<Instant> {
-        let state = self.0.state.lock();
-        let end = which(state.trouble.get(component)?)?;
-        (end > Instant::now()).then_some(end)
-    }
-
-    /// The component begins a life; false is sent to it when it is to die.
-    pub(super) fn begin_life(&self, component: &Arc<str>, alive: watch::Sender<bool>) {
-        self.0.state.lock().lives.insert(component.clone(), alive);
     }
 
     /// Counts a call; what goes wrong with it.
@@ -323,9 +246,8 @@ impl World {
 
     /// From now on nothing goes wrong by chance, and every trouble is over.
     pub(super) fn calm(&self) {
-        let mut state = self.0.state.lock();
-        state.stormy = false;
-        state.trouble.clear();
+        self.0.state.lock().stormy = false;
+        self.0.troubles.lock().clear();
     }
 
     pub(super) fn record(&self, component: &str, what: What, detail: &[u8]) {

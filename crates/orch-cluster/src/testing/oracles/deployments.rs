@@ -1,0 +1,87 @@
+//! How many pods a Deployment has at one time.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use orch_core::testing::simulation::{Oracle, Written};
+
+/// What a Deployment asks of its ReplicaSets together is never more than its replicas and its surge, unless it has just
+/// been given fewer.
+#[derive(Default)]
+pub struct Deployments {
+    /// The most that each, by uid, allowed since its controller has seen all of its spec.
+    allowed: BTreeMap<String, i32>,
+}
+
+impl Oracle for Deployments {
+    fn name(&self) -> &str {
+        "surge"
+    }
+
+    fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
+        if let Some(deployment) = written.is::<Deployment>() {
+            let (Some(uid), Some(most)) = (deployment.metadata.uid.clone(), most_of(&deployment)) else {
+                return Ok(());
+            };
+            let seen = deployment
+                .status
+                .as_ref()
+                .and_then(|status| status.observed_generation);
+            let before = self.allowed.entry(uid).or_insert(most);
+            *before = if seen == deployment.metadata.generation {
+                most
+            } else {
+                most.max(*before)
+            };
+            return Ok(());
+        }
+        let Some(set) = written.is::<ReplicaSet>() else {
+            return Ok(());
+        };
+        let Some(owner) = controller_of(&set) else {
+            return Ok(());
+        };
+        let sets = written.state.all::<ReplicaSet>();
+        let asked: i32 = sets
+            .iter()
+            .filter(|set| controller_of(set) == Some(owner))
+            .filter_map(|set| set.spec.replicas)
+            .sum();
+        match self.allowed.get(owner) {
+            Some(allowed) if asked > *allowed => Err(format!(
+                "the sets of {} ask for {asked} pods, and {allowed} are allowed",
+                written.key
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn controller_of(set: &ReplicaSet) -> Option<&str> {
+    let owners = set.metadata.owner_references.as_ref()?;
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+/// How many pods a Deployment allows at one time.
+fn most_of(deployment: &Deployment) -> Option<i32> {
+    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+    let spec = &deployment.spec;
+    let replicas = spec.replicas.unwrap_or(1);
+    let rolling = spec
+        .strategy
+        .as_ref()
+        .and_then(|strategy| strategy.rolling_update.as_ref());
+    let surge = match rolling.and_then(|rolling| rolling.max_surge.as_ref()) {
+        Some(IntOrString::Int(surge)) => *surge,
+        Some(IntOrString::String(share)) => {
+            let percent: i32 = share.strip_suffix('%')?.parse().ok()?;
+            (replicas * percent + 99) / 100
+        }
+        None => 0,
+    };
+    Some(replicas + surge)
+}

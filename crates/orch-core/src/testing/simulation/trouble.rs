@@ -1,0 +1,86 @@
+//! What components suffer from for a time: death, silence, being cut off, standing still.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::world::World;
+
+/// What a component suffers from, and until when.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Trouble {
+    partitioned: Option<Instant>,
+    frozen: Option<Instant>,
+    down: Option<Instant>,
+}
+
+impl World {
+    /// The component begins a life; false is sent to it when it is to die.
+    pub(super) fn begin_life(&self, component: &Arc<str>, alive: watch::Sender<bool>) {
+        self.0.lives.lock().insert(component.clone(), alive);
+    }
+
+    /// Kills a component in the middle of whatever it does; it is started anew.
+    pub fn crash(&self, component: &str) {
+        if let Some(alive) = self.0.lives.lock().get(component) {
+            alive.send_replace(false);
+        }
+    }
+
+    /// Kills a component, and starts it anew only after `time`.
+    pub fn take_down(&self, component: &str, time: Duration) {
+        self.trouble(component, |trouble| {
+            trouble.down = Some(Instant::now() + time);
+        });
+        self.crash(component);
+    }
+
+    /// Cuts a component off from the store for `time`: its calls fail, its watches end.
+    pub fn partition(&self, component: &str, time: Duration) {
+        self.trouble(component, |trouble| {
+            trouble.partitioned = Some(Instant::now() + time);
+        });
+    }
+
+    /// Moves the date, as the correction of a wrong clock does; time itself goes on as it did.
+    pub fn jump_clock(&self, by: jiff::SignedDuration) {
+        crate::time::shift_thread(by);
+        self.note(format!("the clock jumps by {by:#}"));
+    }
+
+    /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
+    pub fn freeze(&self, component: &str, time: Duration) {
+        self.trouble(component, |trouble| {
+            trouble.frozen = Some(Instant::now() + time);
+        });
+    }
+
+    fn trouble(&self, component: &str, change: impl FnOnce(&mut Trouble)) {
+        change(self.0.troubles.lock().entry(component.into()).or_default());
+        self.0.troubled.notify_waiters();
+    }
+
+    pub(super) fn is_cut_off(&self, component: &str) -> bool {
+        self.ends(component, |trouble| trouble.partitioned).is_some()
+    }
+
+    pub(super) async fn thawed(&self, component: &str) {
+        while let Some(end) = self.ends(component, |trouble| trouble.frozen) {
+            tokio::time::sleep_until(end).await;
+        }
+    }
+
+    pub(super) async fn up(&self, component: &str) {
+        while let Some(end) = self.ends(component, |trouble| trouble.down) {
+            tokio::time::sleep_until(end).await;
+        }
+    }
+
+    /// When a component's trouble ends, if it has not.
+    fn ends(&self, component: &str, which: impl Fn(&Trouble) -> Option<Instant>) -> Option<Instant> {
+        let end = which(self.0.troubles.lock().get(component)?)?;
+        (end > Instant::now()).then_some(end)
+    }
+}
