@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, apply, simulation};
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
@@ -13,7 +13,7 @@ use serde_json::json;
 /// How many seeds each scenario is run with; more with `ORCH_SIM_SEEDS`.
 fn seeds() -> std::ops::Range<u64> {
     let asked = std::env::var("ORCH_SIM_SEEDS").ok();
-    0..asked.map_or(15, |seeds| seeds.parse().expect("ORCH_SIM_SEEDS is a number"))
+    0..asked.map_or(5, |seeds| seeds.parse().expect("ORCH_SIM_SEEDS is a number"))
 }
 
 fn web(namespace: &str, replicas: i32, image: &str) -> String {
@@ -170,7 +170,11 @@ fn drain() -> Simulation {
     scenario("drain", 3, |world| async move {
         apply(&world, &web("default", 4, "web:1")).await?;
         rolled_out(&world, 4, "web:1").await;
-        let nodes = world.client().all::<k8s_openapi::api::core::v1::Node>();
+        let is_there = |node: &Arc<Node>| node.metadata.name.as_deref() == Some("node-2");
+        world
+            .until(|state| state.all::<Node>().iter().any(is_there))
+            .await;
+        let nodes = world.client().all::<Node>();
         let taint = json!({"spec": {"unschedulable": true,
             "taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
         let patched = nodes.patch("node-2", &Patch::Merge(taint)).await;
@@ -220,7 +224,7 @@ macro_rules! scenarios {
             }
 
             #[test]
-            #[ignore = "takes minutes; cargo test --release --test simulation -- --ignored"]
+            #[ignore = "takes minutes; scripts/simulate"]
             fn survives_each_fault_at_each_place() {
                 let passed = super::$name().sweep();
                 println!("{}: {}", stringify!($name), passed.unwrap_or_else(|failure| panic!("{failure}")));

@@ -40,6 +40,11 @@ impl Health {
         }
     }
 
+    /// The newest renewal of its lease that was heard of.
+    pub(crate) fn renewed(&self) -> Option<Timestamp> {
+        self.renewed
+    }
+
     /// How long the node may still be silent; zero if it has been for too long.
     pub(crate) fn time_left(&self, node: &NodeView, now: Timestamp) -> Duration {
         let grace = if node.condition("Ready").is_none() {

@@ -125,7 +125,7 @@ fn shorter(one: Duration, other: Duration) -> Duration {
 impl NodeLifecycle {
     fn hear(&self, node: &ObjectKey, view: &NodeView, now: Timestamp) -> Health {
         let lease = self.leases.get(&ObjectKey::new(Some(LEASES), node.name()));
-        let renewed = lease.and_then(|lease| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0));
+        let renewed = lease.and_then(|lease| renewed(&lease));
         let mut all = self.health.lock();
         let health = Health::hear(all.remove(node), renewed, view.heartbeat(), now);
         all.insert(node.clone(), health.clone());
@@ -142,12 +142,12 @@ impl NodeLifecycle {
     /// Says of the pods on a silent node that they are not ready. A node that renews its lease also says what its pods
     /// are, and would say it again: two writers of one condition never come to rest.
     async fn mark_pods(&self, client: &Client, node: &ObjectKey) -> Result<(), ApiError> {
-        for pod in self
-            .pods
-            .by_index(NODE, node.name())
-            .iter()
-            .filter(|pod| pod.ready)
-        {
+        let mut pods = self.pods.by_index(NODE, node.name());
+        pods.retain(|pod| pod.ready);
+        if pods.is_empty() || self.has_spoken(client, node).await? {
+            return Ok(());
+        }
+        for pod in pods {
             let condition = PodCondition {
                 type_: "Ready",
                 status: "False",
@@ -157,6 +157,14 @@ impl NodeLifecycle {
             ignore_gone(set_pod_condition(client, &key_of(pod), &pod.uid, &condition).await)?;
         }
         Ok(())
+    }
+
+    /// Whether the store has a newer sign of life than was heard of here: news may be late.
+    async fn has_spoken(&self, client: &Client, node: &ObjectKey) -> Result<bool, ApiError> {
+        let lease = client.api::<Lease>(LEASES).get_opt(node.name()).await?;
+        let health = self.health.lock();
+        let heard = health.get(node).and_then(Health::renewed);
+        Ok(lease.is_some_and(|lease| renewed(&lease) != heard))
     }
 
     /// Deletes the pods that do not tolerate the node's taints, or not any longer; says how long until the next
@@ -218,6 +226,10 @@ impl NodeLifecycle {
         let params = DeleteParams::default().uid(&*pod.uid);
         ignore_gone(client.backend().delete(target, &params).await.map(drop))
     }
+}
+
+fn renewed(lease: &Lease) -> Option<Timestamp> {
+    Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)
 }
 
 #[derive(Default, Deserialize)]

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub enum Call {
     /// It reads the store: a get, a list, or the opening of a watch.
     Read,
+    /// It lists what it will go on to follow by a watch, and so takes an older state as well.
+    View,
     /// It writes to the store.
     Commit,
     /// A watch hands it a batch of changes.
@@ -20,11 +22,12 @@ pub enum Call {
 }
 
 impl Call {
-    const ALL: [Self; 4] = [Self::Read, Self::Commit, Self::Watch, Self::Runtime];
+    const ALL: [Self; 5] = [Self::Read, Self::View, Self::Commit, Self::Watch, Self::Runtime];
 
     fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::View => "view",
             Self::Commit => "commit",
             Self::Watch => "watch",
             Self::Runtime => "runtime",
@@ -85,7 +88,7 @@ pub enum Fault {
     Unanswered,
     /// A commit is told that another was first.
     Conflicts,
-    /// A list is answered as of some revisions ago: the component's view goes back in time.
+    /// The list is answered as of some revisions ago: the component's view goes back in time.
     Stale,
     /// The watch ends; it can be resumed.
     Ends,
@@ -130,13 +133,13 @@ impl Fault {
 
     /// Whether it can happen to such a call.
     pub fn befalls(self, call: Call) -> bool {
-        use Call::{Commit, Read, Runtime, Watch};
+        use Call::{Commit, Runtime, View, Watch};
         match self {
             Self::CrashBefore => true,
             Self::Slow | Self::Fails => call != Watch,
             Self::CrashAfter | Self::Unanswered => matches!(call, Commit | Runtime),
             Self::Lost | Self::Conflicts => call == Commit,
-            Self::Stale => call == Read,
+            Self::Stale => call == View,
             Self::Ends | Self::Skips | Self::Lags | Self::Repeats => call == Watch,
             Self::Hangs => call == Runtime,
         }
@@ -243,7 +246,7 @@ mod tests {
         for text in [
             "controllers/commit#12=crash-after",
             "agent/node-1/runtime#3=hangs",
-            "user/read#1=stale",
+            "user/view#1=stale",
             "node-dies#3@65000ms",
         ] {
             assert_eq!(text.parse::<Strike>().unwrap().to_string(), text);
@@ -255,6 +258,7 @@ mod tests {
             "a/commit#x=lost",
             "a/commit#1=bored",
             "a/read#1=lost",
+            "a/read#1=stale",
             "a/sing#1=fails",
             "a#1@5s",
             "a#1",

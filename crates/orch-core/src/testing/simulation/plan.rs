@@ -135,6 +135,7 @@ pub(super) fn point_seed(seed: u64, point: &Point) -> u64 {
         Call::Commit => 1,
         Call::Watch => 2,
         Call::Runtime => 3,
+        Call::View => 4,
     };
     mix(
         mix(seed, point.component.as_bytes()) ^ call,

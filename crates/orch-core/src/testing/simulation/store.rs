@@ -32,9 +32,9 @@ impl ComponentStore {
         &*self.life.world().0.store
     }
 
-    /// Begins a read; the fault, if it does not fail.
-    async fn read(&self) -> Result<(Option<Fault>, u64), Injected> {
-        let (point, fault) = self.life.enter(Call::Read).await;
+    /// Begins a read of this kind; the fault, if it does not fail, and how many revisions a stale list lies back.
+    async fn read(&self, call: Call) -> Result<(Option<Fault>, u64), Injected> {
+        let (point, fault) = self.life.enter(call).await;
         if self.life.is_cut_off() || fault == Some(Fault::Fails) {
             return Err(Injected);
         }
@@ -58,15 +58,20 @@ impl From<Injected> for WatchError {
 #[async_trait]
 impl Store for ComponentStore {
     async fn get(&self, key: &Key) -> Result<Read<Option<Entry>>, ReadError> {
-        let (fault, _) = self.read().await?;
+        let (fault, _) = self.read(Call::Read).await?;
         let read = self.inner().get(key).await;
         self.life.leave(fault).await;
         read
     }
 
     async fn list(&self, prefix: &Prefix, mut options: ListOptions) -> Result<Page, ReadError> {
-        let (fault, back) = self.read().await?;
-        if fault == Some(Fault::Stale) && options.may_be_stale && options.at.is_none() {
+        let call = if options.may_be_stale && options.at.is_none() {
+            Call::View
+        } else {
+            Call::Read
+        };
+        let (fault, back) = self.read(call).await?;
+        if fault == Some(Fault::Stale) {
             let newest = self.inner().revision().await?;
             let at = Revision::new(newest.get().saturating_sub(1 + back));
             let stale = ListOptions {
@@ -117,7 +122,7 @@ impl Store for ComponentStore {
     }
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
-        let (fault, _) = self.read().await?;
+        let (fault, _) = self.read(Call::Read).await?;
         let watch = self.inner().watch(prefix, after).await?;
         self.life.leave(fault).await;
         let delivery = Delivery {
@@ -133,12 +138,12 @@ impl Store for ComponentStore {
     }
 
     async fn compact(&self, through: Revision) -> Result<(), ReadError> {
-        self.read().await?;
+        self.read(Call::Read).await?;
         self.inner().compact(through).await
     }
 
     async fn revision(&self) -> Result<Revision, ReadError> {
-        self.read().await?;
+        self.read(Call::Read).await?;
         self.inner().revision().await
     }
 }
