@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orch_cluster::kinds::pod::status::{is_deleting, is_ready};
 use orch_examples::statuses;
 
-use super::news::{end, ended, ending, has_lost_sandbox, trouble, waiting, why};
+use super::news::{end, ended, ending, trouble, waiting, why};
+use super::state::has_lost_sandbox;
 
 /// What has changed between two looks at a pod; none: there was or is none. Nothing is said of what people need
 /// not know.

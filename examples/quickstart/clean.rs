@@ -1,6 +1,5 @@
 //! Removes what the manifest made, and says what it waits for.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,10 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::{Cluster, Removed};
 use orch_cluster::kinds::pod::status::is_terminal;
 use orch_cluster::manifest::Manifest;
-use orch_core::client::{ListParams, Propagation};
-use orch_core::runtime::SandboxFilter;
+use orch_core::client::{Client, ListParams, Propagation};
+use orch_core::runtime::{ContainerFilter, Runtime, SandboxFilter};
 
 use super::Error;
+use super::owner::{Owner, Owners};
 use super::wait::{PATIENCE, Wait};
 use super::watch::Views;
 
@@ -40,11 +40,9 @@ pub(crate) async fn clean(
         say!("waiting for {what} ({they_have} {} s for it)", ending.grace)?;
     }
     let wait = Wait::with_patience(&what, ending.patience());
-    let gone = async {
-        cluster.gone(&removed).await?;
-        ending.gone(views).await
-    };
-    views.during(wait, |_| false, gone).await?;
+    views
+        .during(wait, |_| false, gone(cluster, views, &removed))
+        .await?;
     Ok(removed)
 }
 
@@ -56,18 +54,12 @@ pub(crate) async fn clean_quietly(
 ) -> Result<(), Error> {
     let ending = Ending::of(views);
     let removed = delete(cluster, manifest).await?;
-    let gone = async {
-        cluster.gone(&removed).await?;
-        ending.gone(views).await
-    };
-    let gone = tokio::time::timeout(ending.patience(), gone);
+    let gone = tokio::time::timeout(ending.patience(), gone(cluster, views, &removed));
     gone.await.map_err(|_| "what the manifest made does not end")?
 }
 
-/// Pods of the manifest that are to be gone.
+/// Pods of the manifest that are to end, as far as they are known before it is deleted.
 struct Ending {
-    uids: HashSet<String>,
-    /// How many of them have yet to end.
     pods: usize,
     /// The longest time that one of them has for it, in seconds.
     grace: u64,
@@ -76,8 +68,6 @@ struct Ending {
 impl Ending {
     fn of(views: &Views) -> Self {
         let mut pods = views.our_pods();
-        let uids = pods.iter().filter_map(|pod| pod.metadata.uid.clone());
-        let uids = uids.collect();
         // One that has ended by itself is waited for as well, but there is nothing to wait for.
         pods.retain(|pod| !is_terminal(pod));
         let grace = pods.iter().map(|pod| {
@@ -86,36 +76,54 @@ impl Ending {
                 .unwrap_or(GRACE)
         });
         Self {
-            uids,
             grace: grace.max().unwrap_or(0).unsigned_abs(),
             pods: pods.len(),
-        }
-    }
-
-    /// Waits until the runtime has nothing of them. That their objects are gone does not say so of those that have no
-    /// time to end, which are deleted at once.
-    async fn gone(&self, views: &Views) -> Result<(), Error> {
-        let Some(runtime) = &views.runtime else {
-            return Ok(());
-        };
-        let mut hints = runtime.events().await;
-        loop {
-            let sandboxes = runtime.sandboxes(&SandboxFilter::default()).await?;
-            if !sandboxes.iter().any(|sandbox| self.uids.contains(&sandbox.uid)) {
-                return Ok(());
-            }
-            // Hints can be lost, and end without notice.
-            let hint = tokio::time::timeout(LOOK, hints.next()).await;
-            if let Ok(None) = hint {
-                tokio::time::sleep(LOOK).await;
-                hints = runtime.events().await;
-            }
         }
     }
 
     fn patience(&self) -> Duration {
         PATIENCE.saturating_add(Duration::from_secs(self.grace))
     }
+}
+
+/// Waits until the objects are gone, and until the runtime has nothing of pods that are: that an object is gone does not
+/// say so of one that has no time to end, which is deleted at once, whenever it was made.
+async fn gone(cluster: &Cluster, views: &Views, removed: &[Removed]) -> Result<(), Error> {
+    cluster.gone(removed).await?;
+    let Some(runtime) = &views.runtime else {
+        return Ok(());
+    };
+    let mut hints = runtime.events().await;
+    loop {
+        if !ends(&**runtime, cluster.client()).await? {
+            return Ok(());
+        }
+        // Hints can be lost, and end without notice.
+        let hint = tokio::time::timeout(LOOK, hints.next()).await;
+        if let Ok(None) = hint {
+            tokio::time::sleep(LOOK).await;
+            hints = runtime.events().await;
+        }
+    }
+}
+
+/// Whether the runtime still has something of pods that are gone, or does not say: it may yet.
+async fn ends(runtime: &dyn Runtime, client: &Client) -> Result<bool, Error> {
+    let (sandboxes, containers) = (SandboxFilter::default(), ContainerFilter::default());
+    let (Ok(sandboxes), Ok(containers)) = (
+        runtime.sandboxes(&sandboxes).await,
+        // One that has lost its sandbox outlives it.
+        runtime.containers(&containers).await,
+    ) else {
+        return Ok(true);
+    };
+    // After what runs: a pod that there is not then is gone.
+    let owners = Owners::read(client).await?;
+    let sandboxes = sandboxes.iter().map(|one| owners.of(&one.uid, &one.annotations));
+    let containers = containers
+        .iter()
+        .map(|one| owners.of(&one.pod_uid, &one.annotations));
+    Ok(sandboxes.chain(containers).any(|owner| owner == Owner::Gone))
 }
 
 /// In the foreground: an object goes after what it owns, so that none of its pods outlives it.

@@ -1,15 +1,41 @@
-//! The data directory: small files that are there whole or not at all.
+//! The data directory, which one program has at a time: small files that are there whole or not at all.
 
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Error;
+
+/// How long a lock is tried for: a process that is being started holds its parent's until it executes its program.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the directory if it is not there; returns its absolute path, for containers start elsewhere.
 pub(crate) fn open(directory: &Path) -> Result<PathBuf, Error> {
     let at = |error| format!("--data {}: {error}", directory.display());
     std::fs::create_dir_all(directory).map_err(at)?;
     Ok(directory.canonicalize().map_err(at)?)
+}
+
+/// Keeps every other quickstart out of the directory for as long as what this returns is kept. The store and the process
+/// runtime keep their own files; but if those are lost under one that runs, the next would take its containers for lost.
+pub(crate) async fn hold(data: &Path) -> Result<File, Error> {
+    let directory = File::open(data).map_err(|error| said_of(data, &error))?;
+    let began = Instant::now();
+    loop {
+        match directory.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                tokio::time::sleep(PATIENCE / 20).await
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!("--data {}: in use by another quickstart", data.display()).into());
+            }
+            // Not every file system can lock a directory.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(directory),
+        }
+    }
 }
 
 /// Where the servers of the default manifest leave the ports they got.
@@ -61,4 +87,25 @@ pub(crate) fn remove_directory(directory: &Path) -> Result<(), Error> {
 
 fn said_of(file: &Path, error: &std::io::Error) -> Error {
     format!("{}: {error}", file.display()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_program_has_the_directory_whatever_is_lost_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = open(&dir.path().join("data")).unwrap();
+        let held = hold(&data).await.unwrap();
+        std::fs::rename(&data, dir.path().join("moved")).unwrap();
+        let moved = dir.path().join("moved");
+        let refused = hold(&moved).await.unwrap_err().to_string();
+        assert!(
+            refused.ends_with("moved: in use by another quickstart"),
+            "{refused}"
+        );
+        drop(held);
+        hold(&moved).await.unwrap();
+    }
 }

@@ -9,6 +9,7 @@ use orch_core::client::Client;
 use orch_core::store::Store;
 
 use super::Error;
+use super::deadline::Deadline;
 use super::wait::{PATIENCE, Wait};
 use super::watch::{Views, all_pods};
 
@@ -23,7 +24,12 @@ impl Earlier {
 
     /// Says what there is, and what of it is not as it was: what is written of a pod was true of the earlier run's
     /// time, until this one's agent has looked. Returns whether all is as it was.
-    pub(crate) async fn compare(&self, cluster: &Cluster, views: &Views) -> Result<bool, Error> {
+    pub(crate) async fn compare(
+        &self,
+        cluster: &Cluster,
+        views: &Views,
+        deadline: Deadline,
+    ) -> Result<bool, Error> {
         let Self(pods) = self;
         if pods.is_empty() {
             return Ok(true);
@@ -34,7 +40,8 @@ impl Earlier {
             }
             Ok(())
         };
-        let wait = Wait::with_patience("the agent to look at the pods of an earlier run", PATIENCE);
+        let wait =
+            Wait::with_patience("the agent to look at the pods of an earlier run", PATIENCE).by(deadline);
         views.during(wait, |_| false, looked).await?;
 
         let now = all_pods(cluster.client()).await?;

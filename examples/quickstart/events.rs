@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::news::line;
 
-/// How many events may wait to be told, and how many of those told are remembered. Of more the oldest are forgotten.
+/// How many events may wait to be told: of more the oldest are forgotten. And how many of those told are remembered: of
+/// more all are, and told again if they come again.
 const MOST: usize = 4096;
 
 /// How many events may wait until it is seen what they are about. Of more the oldest are forgotten: most are of what is
@@ -88,9 +89,9 @@ impl Events {
         self.bell.clone()
     }
 
-    /// What is to be told of the objects that are `ours`: about what, and what. An event of one of which that is not
-    /// known yet (none) waits for the next time: views come one after the other. Reasons of which it `says_nothing` now
-    /// are not told of later either.
+    /// What is to be told of the objects that are `ours`: about what, and what. Where that is not known yet (none), for
+    /// views come one after the other, the event waits for the next time. Reasons of which it `says_nothing` now are
+    /// not told of later either.
     pub(crate) fn take(
         &self,
         ours: impl Fn(&ObjectReference) -> Option<bool>,
@@ -138,7 +139,8 @@ impl Told {
             return None;
         }
         if self.counts.len().max(self.failed_probes.len()) >= MOST {
-            *self = Self::default();
+            self.counts.clear();
+            self.failed_probes.clear();
         }
         let count = self
             .counts
@@ -254,6 +256,13 @@ mod tests {
         assert_eq!(told.take([], second, no), [said(2)]);
         assert_eq!(told.take([event(4)], |_| Some(true), no), [said(1), said(4)]);
         assert_eq!(told.take([], |_| Some(true), no), [], "each once");
+
+        // What was told is forgotten when it has become too much; what was not told yet is not.
+        let many = (0..MOST).map(|other| (format!("other {other}"), Count::default()));
+        told.counts = many.collect();
+        assert_eq!(told.take([event(1), event(2)], second, no), [said(2)]);
+        assert_eq!(told.counts.len(), 1);
+        assert_eq!(told.take([], |_| Some(true), no), [said(1)]);
 
         told.take((0..UNSEEN + 5).map(|pod| event(10 + pod)), |_| None, no);
         let kept = told.take([], |_| Some(true), no);

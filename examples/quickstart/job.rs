@@ -8,7 +8,8 @@ use orch_core::runtime::Runtime;
 
 use super::Error;
 use super::check::check;
-use super::clean::clean;
+use super::clean::{clean, clean_quietly};
+use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::leftover::Leftover;
 use super::options::Options;
@@ -25,6 +26,8 @@ pub(crate) struct Job<'a> {
     pub(crate) runtime: &'a dyn Runtime,
     pub(crate) manifest: &'a Manifest,
     pub(crate) options: &'a Options,
+    /// By when everything must have been shown.
+    pub(crate) deadline: Deadline,
 }
 
 impl Job<'_> {
@@ -35,8 +38,11 @@ impl Job<'_> {
         self.leftover.tell(self.runtime)?;
         // Before anything is made: it would be there, and never run.
         check(self.cluster, self.manifest)?;
-        steps::node(self.views).await?;
-        let as_it_was = self.earlier.compare(self.cluster, self.views).await?;
+        steps::node(self.views, self.deadline).await?;
+        let as_it_was = self
+            .earlier
+            .compare(self.cluster, self.views, self.deadline)
+            .await?;
         // One that is refused leaves everything as it was.
         let applied = steps::apply(self.cluster, self.manifest).await?;
         let result = self.show(&applied, as_it_was).await;
@@ -48,13 +54,28 @@ impl Job<'_> {
         if result.as_ref().is_err_and(Early::is_closed) {
             return result;
         }
-        if let Err(error) = &result {
-            // What follows may take a while, and why it is done is said at the end as well, where errors are looked for.
-            say!("failed, and cleaning up: {error}")?;
+        // What follows may take a while, and why it is done is said at the end as well, where errors are looked for.
+        let said = result
+            .as_ref()
+            .map_or_else(|error| say!("failed, and cleaning up: {error}"), |()| Ok(()));
+        let cleaned = match said {
+            Ok(()) => self.clean().await,
+            closed => closed,
+        };
+        match (result, cleaned) {
+            // That nobody reads it there is not why it has failed.
+            (Err(error), Err(closed)) if Early::is_closed(&closed) => {
+                let cleaned = clean_quietly(self.cluster, self.views, self.manifest).await;
+                Err(with(error, cleaned))
+            }
+            (Err(error), cleaned) => Err(with(error, cleaned)),
+            (Ok(()), cleaned) => cleaned,
         }
-        let cleaned = clean(self.cluster, self.views, self.manifest).await;
-        let cleaned = cleaned.and_then(|_| say!("cleaned up; the state file stays"));
-        result.and(cleaned)
+    }
+
+    async fn clean(&self) -> Result<(), Error> {
+        clean(self.cluster, self.views, self.manifest).await?;
+        say!("cleaned up; the state file stays")
     }
 
     /// Waits until all is ready, kills, rolls, rolls back, and says what that took.
@@ -63,11 +84,11 @@ impl Job<'_> {
             cluster,
             views,
             options,
+            deadline,
             ..
-        } = self;
-        let timeout = options.timeout;
+        } = *self;
         let mut measured = Measured::default();
-        let ready = steps::ready(cluster, views, applied, timeout).await?;
+        let ready = steps::ready(cluster, views, applied, deadline).await?;
         if ready.ended {
             measured.settled = Some(ready.took);
         } else {
@@ -85,9 +106,9 @@ impl Job<'_> {
             Some(first) => match steps::is_still(views, first) {
                 Some(why) => say!("deployment {first} is not killed or rolled: {why}")?,
                 None => {
-                    measured.heal = Some(steps::kill(cluster, views, first, timeout).await?);
-                    measured.roll = Some(steps::roll(cluster, views, first, timeout).await?);
-                    measured.back = Some(steps::roll_back(cluster, views, first, timeout).await?);
+                    measured.heal = Some(steps::kill(cluster, views, first, deadline).await?);
+                    measured.roll = Some(steps::roll(cluster, views, first, deadline).await?);
+                    measured.back = Some(steps::roll_back(cluster, views, first, deadline).await?);
                 }
             },
         }
@@ -116,6 +137,14 @@ impl Job<'_> {
         }
         self.leftover.remove(self.runtime).await?;
         say!("everything the manifest made is gone")
+    }
+}
+
+/// The failure, and that cleaning up has failed as well, if it has.
+fn with(error: Error, cleaned: Result<(), Error>) -> Error {
+    match cleaned {
+        Ok(()) => error,
+        Err(also) => format!("{error}\ncleaning up: {also}").into(),
     }
 }
 

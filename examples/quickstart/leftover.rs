@@ -1,26 +1,31 @@
 //! What still runs of an earlier run whose state was lost: no agent knows it, so nobody looks after it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Namespace;
-use orch_cluster::agent::CLUSTER_ANNOTATION;
+use futures::{StreamExt, stream};
 use orch_core::client::Client;
-use orch_core::runtime::{Container, ContainerFilter, Runtime, Sandbox, SandboxFilter};
+use orch_core::runtime::{Container, ContainerFilter, Runtime, RuntimeError, Sandbox, SandboxFilter};
 use orch_core::store::Store;
 
 use super::Error;
-use super::watch::all_pods;
+use super::owner::{Owner, Owners};
 
 /// How long its containers get to end: what their pods said of that is lost with them.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a runtime may take to say what it has, where an answer is not needed.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How many are named.
 const NAMED: usize = 5;
 
-/// What the runtime has, under this data directory's name, of pods that the store does not know.
+/// How many containers are ended at once.
+const AT_ONCE: usize = 8;
+
+/// What the runtime has, under this data directory's name, of pods that the store does not know. The directory is ours
+/// alone: no other program looks after it.
 pub(crate) struct Leftover {
     sandboxes: Vec<Sandbox>,
     containers: Vec<Container>,
@@ -29,23 +34,11 @@ pub(crate) struct Leftover {
 impl Leftover {
     /// To be asked before an agent begins, which makes more.
     pub(crate) async fn find(runtime: &dyn Runtime, store: &Arc<dyn Store>) -> Result<Self, Error> {
-        let client = Client::new(store.clone());
-        let pods = all_pods(&client).await?;
-        let known: HashSet<_> = pods
-            .iter()
-            .filter_map(|pod| pod.metadata.uid.as_deref())
-            .collect();
-        // What was made for this very cluster the agent itself removes, once it has asked the store for its pod.
-        let cluster = client.all::<Namespace>().get_opt("kube-system").await?;
-        let cluster = cluster.and_then(|namespace| namespace.metadata.uid);
-        let is_lost = |uid: &str, annotations: &BTreeMap<String, String>| {
-            let made_for = annotations.get(CLUSTER_ANNOTATION);
-            !known.contains(uid) && (made_for.is_none() || made_for != cluster.as_ref())
-        };
+        let owners = Owners::read(&Client::new(store.clone())).await?;
         let mut sandboxes = runtime.sandboxes(&SandboxFilter::default()).await?;
-        sandboxes.retain(|sandbox| is_lost(&sandbox.uid, &sandbox.annotations));
+        sandboxes.retain(|sandbox| owners.of(&sandbox.uid, &sandbox.annotations) == Owner::Lost);
         let mut containers = runtime.containers(&ContainerFilter::default()).await?;
-        containers.retain(|container| is_lost(&container.pod_uid, &container.annotations));
+        containers.retain(|container| owners.of(&container.pod_uid, &container.annotations) == Owner::Lost);
         Ok(Self {
             sandboxes,
             containers,
@@ -94,6 +87,7 @@ impl Leftover {
             return Ok(());
         };
         say!("removing {what}")?;
+        // What one will not do keeps none of the others.
         let stops = self.containers.iter().map(|container| {
             let id = &container.id;
             async move {
@@ -101,10 +95,29 @@ impl Leftover {
                 runtime.remove_container(id).await
             }
         });
-        try_join_all(stops).await?;
-        for sandbox in &self.sandboxes {
-            runtime.remove_sandbox(&sandbox.id).await?;
-        }
-        Ok(())
+        let ended = all(stops).await;
+        let removed = all(self.sandboxes.iter().map(|one| runtime.remove_sandbox(&one.id))).await;
+        Ok(ended.and(removed)?)
     }
+}
+
+/// Does all of it, a few at once; fails as the first has that has failed.
+async fn all<F>(calls: impl Iterator<Item = F>) -> Result<(), RuntimeError>
+where
+    F: Future<Output = Result<(), RuntimeError>>,
+{
+    let calls = stream::iter(calls).buffer_unordered(AT_ONCE);
+    calls
+        .fold(Ok(()), async |all: Result<(), RuntimeError>, one| all.and(one))
+        .await
+}
+
+/// Whether the runtime has nothing at all under this data directory's name, if it says so soon.
+pub(crate) async fn is_empty(runtime: &dyn Runtime) -> Option<bool> {
+    let look = async {
+        let sandboxes = runtime.sandboxes(&SandboxFilter::default()).await.ok()?;
+        let containers = runtime.containers(&ContainerFilter::default()).await.ok()?;
+        Some(sandboxes.is_empty() && containers.is_empty())
+    };
+    tokio::time::timeout(LOOK, look).await.ok()?
 }

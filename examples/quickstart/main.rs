@@ -8,39 +8,48 @@ mod changes;
 mod check;
 mod clean;
 mod data;
+mod deadline;
 mod earlier;
 mod events;
 mod image;
 mod job;
+mod last_words;
 mod leftover;
 mod manifest;
 mod news;
 mod options;
 mod ours;
+mod owner;
 mod runtime;
+mod scope;
 mod serve;
+mod signals;
+mod state;
 mod steps;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod wait;
 mod watch;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orch_cluster::agent::AgentConfig;
 use orch_cluster::cluster::Cluster;
+use orch_core::runtime::Runtime;
 use orch_core::store::Store;
 use orch_store::RedbStore;
-use tokio::signal::unix::{SignalKind, signal};
 
+use deadline::Deadline;
 use earlier::Earlier;
 use job::Job;
 use leftover::Leftover;
 use manifest::Source;
 use options::{Command, Options, USAGE};
 use say::Early;
+use signals::Signals;
 use watch::Views;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -61,6 +70,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Error> {
+    let deadline = Deadline::after(options.timeout.filter(|_| !options.clean));
     let mut source = Source::new(options.manifest.clone())?;
     // What cannot be read is refused before anything is made or asked.
     source.read("docker")?;
@@ -68,11 +78,13 @@ async fn run(options: Options) -> Result<(), Error> {
     source.put_ports_in(data::ports(&data));
     let state = data.join("state.redb");
     let began = Instant::now();
-    // First, for it also keeps a second program out of the directory.
+    // Before all else, for it says which program has the directory already.
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(&state)?);
     let opened = began.elapsed();
+    let _held = data::hold(&data).await?;
     let to_start = (!options.clean).then_some(&source);
-    let chosen = runtime::choose(options.runtime, to_start, &data).await?;
+    let choosing = runtime::choose(options.runtime, to_start, &data);
+    let chosen = deadline.bound("a runtime with the images", choosing).await?;
     let runtime = chosen.runtime;
     let mut said = say!("runtime: {} ({})", runtime.name(), chosen.why);
     let manifest = source.read(runtime.name())?;
@@ -89,7 +101,8 @@ async fn run(options: Options) -> Result<(), Error> {
     let took = opened + began.elapsed();
     said = said.and_then(|()| {
         let (took, state) = (job::millis(took), state.display());
-        say!("cluster up in {took:.1} ms, state in {state}\n")
+        say!("cluster up in {took:.1} ms, state in {state}\n")?;
+        chosen.others.tell()
     });
 
     let views = Views::open(&cluster, &manifest).await;
@@ -101,40 +114,42 @@ async fn run(options: Options) -> Result<(), Error> {
         runtime: &*runtime,
         manifest: &manifest,
         options: &options,
+        deadline,
     };
+    let mut signals = Signals::new()?;
     let mut result = tokio::select! {
         result = async { said.and(job.run().await) } => result,
-        asked = asked_to_end() => asked.and_then(|early| {
-            say!("\nstopped")?;
-            Err(early.into())
-        }),
+        early = signals.asked() => say!("\nstopped").and(Err(early.into())),
     };
     if !options.keep && result.as_ref().is_err_and(Early::is_closed) {
         // That something goes on could be told to nobody.
-        result = clean::clean_quietly(&cluster, &views, &manifest)
-            .await
-            .and(result);
+        result = tokio::select! {
+            cleaned = clean::clean_quietly(&cluster, &views, &manifest) => cleaned.and(result),
+            early = signals.asked() => Err(early.into()),
+        };
     }
-    let left = clean::left(&cluster).await;
     drop(views);
+    tokio::select! {
+        left = stop(cluster, &*runtime, &data) => result.and(left),
+        // Asked twice, it waits for nothing.
+        early = signals.asked() => Err(early.into()),
+    }
+}
+
+/// Stops the cluster, and says what goes on without it.
+async fn stop(cluster: Cluster, runtime: &dyn Runtime, data: &Path) -> Result<(), Error> {
+    let left = clean::left(&cluster).await;
     cluster.stop().await;
     if left? {
-        let told = say!(
+        return say!(
             "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest made is \
              removed"
         );
-        result = result.and(told);
-    } else {
-        runtime::forget(&data)?;
     }
-    result
-}
-
-/// Waits for Ctrl-C, or for what a service manager says in its place.
-async fn asked_to_end() -> Result<Early, Error> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted.map(|()| Early::Interrupted)?),
-        _ = terminated.recv() => Ok(Early::Terminated),
+    match leftover::is_empty(runtime).await {
+        Some(true) => runtime::forget(data),
+        Some(false) => say!("something of this --data still runs: --clean removes it"),
+        // The next run asks again.
+        None => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
-use orch_cluster::kinds::pod::status::{condition, is_ready, is_terminal, phase};
+use orch_cluster::kinds::pod::status::phase;
 use orch_examples::statuses;
 
 const CRASH_LOOP: &str = "CrashLoopBackOff";
@@ -44,18 +44,6 @@ pub(crate) fn trouble(pod: &Pod) -> Option<String> {
             None => Some(why(waiting)),
         }
     })
-}
-
-/// Whether it serves, in a sandbox that is there: one that was lost takes its containers with it.
-pub(crate) fn is_well(pod: &Pod) -> bool {
-    is_ready(pod) && !has_lost_sandbox(pod)
-}
-
-/// Whether the agent has found the pod without a sandbox, though it is to run. Its containers may run on for a while.
-pub(crate) fn has_lost_sandbox(pod: &Pod) -> bool {
-    let ran = statuses(pod).any(|container| container.container_id.is_some());
-    let sandbox = condition(pod, "PodReadyToStartContainers");
-    ran && !is_terminal(pod) && sandbox.is_some_and(|sandbox| sandbox.status == "False")
 }
 
 /// How a pod has ended that will not run again.

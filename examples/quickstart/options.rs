@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// How long everything may take to be ready where nobody said, unless it is kept.
+/// How long all may take where nobody said, unless it is kept.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) const USAGE: &str = "\
@@ -17,12 +17,15 @@ quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeo
                   plain processes. Those run the commands with this machine's own programs and files, so of a manifest
                   of your own auto runs them only if each image is `host`, which says just that; --runtime process
                   asks for it whatever the images
-  --data DIR      where the state is kept; by default orch-quickstart in the temporary directory
-  --timeout TIME  how long it may take until everything is ready, such as 90s, 5m or 1h30m; by default 5m, and with
-                  --keep for ever. Past it, it says what is missing and fails, having cleaned up unless with --keep
+  --data DIR      where the state is kept; by default orch-quickstart in the temporary directory. It can be moved; a copy
+                  would take the same containers for its own
+  --timeout TIME  how long it may take in all until everything is ready, has come back and is rolled, images included,
+                  such as 90s, 5m or 1h30m; by default 5m, and with --keep for ever. Past it, it says what is missing
+                  and fails, having cleaned up unless with --keep
   --keep          go on until Ctrl-C or SIGTERM, saying what changes, and leave everything running for the next time
-  --clean         remove what the manifest made in an earlier run, and what still runs of a state that was lost; then
-                  end
+  --clean         remove what the manifest made in an earlier run, and what still runs though DIR/state.redb was lost;
+                  then end. If all of DIR was lost, containers on Docker are named, and left to you; processes of the
+                  process runtime are not found
 
 It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 130 after Ctrl-C and 143 after
 SIGTERM: what runs then goes on.";
@@ -51,7 +54,7 @@ pub(crate) struct Options {
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) runtime: Choice,
     pub(crate) data: PathBuf,
-    /// How long everything may take to be ready; none: for ever.
+    /// How long all may take until it has been shown; none: for ever.
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep: bool,
     pub(crate) clean: bool,

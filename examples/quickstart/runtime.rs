@@ -1,7 +1,5 @@
 //! Which runtime to use, and why.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,17 +12,17 @@ use super::data;
 use super::image::{HOST, Image, have};
 use super::manifest::Source;
 use super::options::Choice;
+use super::scope::{Others, Scope};
 
 /// In the data directory: which runtime its pods run on.
 const RUNTIME: &str = "runtime";
-
-/// In the data directory: whose containers are its own, among all of the engine's.
-const SCOPE: &str = "scope";
 
 /// A runtime, and in a sentence why it was chosen.
 pub(crate) struct Chosen {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) why: String,
+    /// What it has of other data directories that were where this one is.
+    pub(crate) others: Others,
 }
 
 /// Takes the runtime asked for; on `auto` the one that pods of this data run on, else Docker if it has or gets the
@@ -57,9 +55,8 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
             })?
         }
         (Choice::Auto, Some("process")) => {
-            let why = "pods of an earlier run are on it";
-            agrees_to_processes(source, &format!("of the process runtime, {why}"))?;
-            process(data, why).await?
+            agrees_to_processes(source, "pods of an earlier run are on the process runtime")?;
+            process(data, "pods of an earlier run are on it").await?
         }
         (_, Some(used)) => {
             let what = data.display();
@@ -97,7 +94,7 @@ fn agrees_to_processes(source: Option<&Source>, why: &str) -> Result<(), Error> 
     .into())
 }
 
-/// Another runtime may be chosen next time: no pods are left.
+/// Another runtime may be chosen next time: nothing is left on this one.
 pub(crate) fn forget(data: &Path) -> Result<(), Error> {
     data::remove_directory(&data::ports(data))?;
     data::remove(&data.join(RUNTIME))
@@ -108,13 +105,15 @@ async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
     Ok(Chosen {
         runtime: Arc::new(runtime),
         why: why.to_owned(),
+        // What became of another directory's processes cannot be known without it.
+        others: Others::default(),
     })
 }
 
 /// Docker, or why it cannot run these images. Fails only with the data directory.
 async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>, Error> {
-    let scope = scope(data)?;
-    let runtime = match DockerRuntime::new(DockerOptions::default().scope(scope)) {
+    let scope = Scope::of(data)?;
+    let runtime = match DockerRuntime::new(DockerOptions::default().scope(&scope.name)) {
         Ok(runtime) => runtime,
         Err(error) => return Ok(Err(error.to_string())),
     };
@@ -130,7 +129,12 @@ async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>,
             return Ok(Err(why_not));
         }
     }
+    let scopes = match runtime.scopes().await {
+        Ok(scopes) => scopes,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     Ok(Ok(Chosen {
+        others: scope.others(scopes),
         why: if images.is_empty() {
             format!("{} answers", status.version)
         } else {
@@ -138,22 +142,4 @@ async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>,
         },
         runtime: Arc::new(runtime),
     }))
-}
-
-/// Two data directories must not share an engine's containers, for each looks after its own alone. Kept in a file, so
-/// that the directory can be moved; and made of where it is at first, so that if it is lost with all that is in it the
-/// next one in its place finds what still runs.
-fn scope(data: &Path) -> Result<String, Error> {
-    let file = data.join(SCOPE);
-    if let Some(scope) = data::read(&file)? {
-        return Ok(scope.trim().to_owned());
-    }
-    // On another machine, or in a container, the same path is another place.
-    let mut place = DefaultHasher::new();
-    let machine = data::read(Path::new("/etc/machine-id")).unwrap_or_default();
-    let parent = data.parent().and_then(|parent| parent.metadata().ok());
-    (data, machine, parent.map(|parent| parent.ino())).hash(&mut place);
-    let scope = format!("quickstart-{:016x}", place.finish());
-    data::write(&file, &scope)?;
-    Ok(scope)
 }

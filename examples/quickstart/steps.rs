@@ -15,9 +15,11 @@ use orch_core::object::{Object, ObjectKey};
 use orch_core::runtime::ContainerFilter;
 
 use super::Error;
+use super::deadline::Deadline;
 use super::news::ended;
+use super::state::{has_failed, is_node_ready, is_settled};
 use super::wait::{PATIENCE, Wait};
-use super::watch::{Views, all_pods, has_failed, is_node_ready, is_settled};
+use super::watch::{Views, all_pods};
 
 /// What was measured.
 #[derive(Default)]
@@ -50,9 +52,9 @@ pub(crate) struct Ready {
 }
 
 /// Waits until there is a node that pods can be bound to.
-pub(crate) async fn node(views: &Views) -> Result<(), Error> {
+pub(crate) async fn node(views: &Views, deadline: Deadline) -> Result<(), Error> {
     let is_there = |views: &Views| views.nodes.list().iter().any(|node| is_node_ready(node));
-    let wait = Wait::with_patience("the node to be ready", PATIENCE);
+    let wait = Wait::with_patience("the node to be ready", PATIENCE).by(deadline);
     views.until(wait, is_there).await?;
     Ok(())
 }
@@ -96,7 +98,7 @@ pub(crate) async fn ready(
     cluster: &Cluster,
     views: &Views,
     applied: &Applied,
-    timeout: Option<Duration>,
+    deadline: Deadline,
 ) -> Result<Ready, Error> {
     let Applied {
         deployments,
@@ -108,7 +110,7 @@ pub(crate) async fn ready(
         let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
         sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
     };
-    let wait = Wait::for_pods("everything to be ready", timeout).of(deployments);
+    let wait = Wait::for_pods("everything to be ready", deadline).of(deployments);
     let done = |views: &Views| views.complete(deployments) && settled(views);
     let took = views.until(wait, done).await?;
     let ended = pods.iter().filter_map(|key| {
@@ -146,7 +148,7 @@ pub(crate) async fn kill(
     cluster: &Cluster,
     views: &Views,
     of: &ObjectKey,
-    timeout: Option<Duration>,
+    deadline: Deadline,
 ) -> Result<Duration, Error> {
     let pod = ready_pod_of(cluster, of).await?;
     let name = pod.metadata.name.clone().unwrap_or_default();
@@ -169,7 +171,7 @@ pub(crate) async fn kill(
         let pod = views.pods.get(&key);
         pod.is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
     };
-    let wait = Wait::for_pods("the killed container to come back", timeout);
+    let wait = Wait::for_pods("the killed container to come back", deadline);
     let took = views.until(wait, is_back).await?;
     say!("\n{}\n", views.table(cluster).await?)?;
     Ok(took)
@@ -180,7 +182,7 @@ pub(crate) async fn roll(
     cluster: &Cluster,
     views: &Views,
     key: &ObjectKey,
-    timeout: Option<Duration>,
+    deadline: Deadline,
 ) -> Result<Duration, Error> {
     let api = cluster
         .client()
@@ -192,7 +194,7 @@ pub(crate) async fn roll(
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated, timeout).await
+    settled(cluster, views, key, &updated, deadline).await
 }
 
 /// Takes the Deployment back to the version before.
@@ -200,7 +202,7 @@ pub(crate) async fn roll_back(
     cluster: &Cluster,
     views: &Views,
     key: &ObjectKey,
-    timeout: Option<Duration>,
+    deadline: Deadline,
 ) -> Result<Duration, Error> {
     let namespace = key.namespace().unwrap_or_default();
     let api = cluster.client().api::<Deployment>(namespace);
@@ -219,7 +221,7 @@ pub(crate) async fn roll_back(
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated, timeout).await
+    settled(cluster, views, key, &updated, deadline).await
 }
 
 async fn settled(
@@ -227,14 +229,14 @@ async fn settled(
     views: &Views,
     key: &ObjectKey,
     updated: &Deployment,
-    timeout: Option<Duration>,
+    deadline: Deadline,
 ) -> Result<Duration, Error> {
     let keys = std::slice::from_ref(key);
     // Before the view shows the update, it shows the version before as complete.
     if let Some(revision) = Object::metadata(updated).resource_version {
         views.deployments.wait_for(revision).await;
     }
-    let wait = Wait::for_pods("the version to be rolled out", timeout).of(keys);
+    let wait = Wait::for_pods("the version to be rolled out", deadline).of(keys);
     let took = views.until(wait, |views| views.complete(keys)).await?;
     let pod = ready_pod_of(cluster, key).await?;
     let at = ContainerAt::new(

@@ -7,11 +7,14 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting, phase};
 use orch_core::object::ObjectKey;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::Error;
+use super::deadline::Deadline;
+use super::last_words::LastWords;
 use super::news::{ended, progress, trouble};
-use super::watch::{Views, is_complete, is_settled};
+use super::state::{is_complete, is_settled};
+use super::watch::Views;
 
 /// How long nothing may move before the quickstart gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -31,24 +34,20 @@ pub(crate) struct Wait<'a> {
     /// Whether the manifest's pods must come to run for it: then it is shown what keeps them from it, and one that never
     /// will is its end. In any other wait, above all one for pods to be gone, neither matters.
     for_pods: bool,
-    bound: Bound,
-}
-
-enum Bound {
-    /// How long nothing may move.
-    Still(Duration),
-    /// How long it may take; none: for ever.
-    All(Option<Duration>),
+    /// How long nothing may move; none: for ever.
+    patience: Option<Duration>,
+    deadline: Deadline,
 }
 
 impl<'a> Wait<'a> {
-    /// For pods of the manifest to run, for no longer than this.
-    pub(crate) fn for_pods(what: &'a str, timeout: Option<Duration>) -> Self {
+    /// For pods of the manifest to run.
+    pub(crate) fn for_pods(what: &'a str, deadline: Deadline) -> Self {
         Self {
             what,
             deployments: &[],
             for_pods: true,
-            bound: Bound::All(timeout),
+            patience: None,
+            deadline,
         }
     }
 
@@ -58,8 +57,13 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: false,
-            bound: Bound::Still(patience),
+            patience: Some(patience),
+            deadline: Deadline::after(None),
         }
+    }
+
+    pub(crate) fn by(self, deadline: Deadline) -> Self {
+        Self { deadline, ..self }
     }
 
     pub(crate) fn of(self, deployments: &'a [ObjectKey]) -> Self {
@@ -85,32 +89,17 @@ impl Views {
         done: impl Fn(&Self) -> bool,
         over: impl Future<Output = Result<(), Error>>,
     ) -> Result<Duration, Error> {
-        let began = Instant::now();
+        let what = wait.what;
         let (mut bell, mut rumours) = (self.bell.clone(), self.events.bell());
-        let mut shown = BTreeMap::new();
-        let (mut moved, mut said, mut silence) = (began, began, SILENCE.0);
+        let mut shown = Shown::from_now();
+        let (mut moved, mut silence) = (shown.began, SILENCE.0);
+        let mut last_words = LastWords::of(self);
         tokio::pin!(over);
         loop {
             bell.borrow_and_update();
             rumours.borrow_and_update();
-            let deployments = wait.deployments.iter().filter_map(|key| {
-                let deployment = self.deployments.get(key)?;
-                Some((key.to_string(), progress(&deployment)?))
-            });
-            let pods = self.troubles().into_iter().filter(|_| wait.for_pods);
-            let news = deployments.chain(pods);
-            let news: Vec<_> = news
-                .filter(|(what, line)| shown.get(what) != Some(line))
-                .collect();
-            let runtime = self.runtime_news();
-            let warnings = self.warnings();
-            let last_words = self.last_words().await;
-            for (what, line) in runtime.iter().chain(&news).chain(&last_words).chain(&warnings) {
-                let passed = began.elapsed().as_secs_f64() * 1000.0;
-                say!("  {passed:>6.0} ms  {what}  {line}")?;
-                said = Instant::now();
-            }
-            shown.extend(news);
+            last_words.ask();
+            self.show(&wait, &mut shown)?;
             if wait.for_pods
                 && let Some((pod, why)) = self.refused().next()
             {
@@ -118,23 +107,46 @@ impl Views {
                 return Err(format!("pod {pod} can never run here: {why}").into());
             }
             if done(self) {
-                return Ok(began.elapsed());
+                let took = shown.began.elapsed();
+                for words in last_words.rest().await {
+                    shown.tell(&words)?;
+                }
+                return Ok(took);
             }
-            let what = wait.what;
             tokio::select! {
-                result = &mut over => return result.map(|()| began.elapsed()),
+                result = &mut over => return result.map(|()| shown.began.elapsed()),
                 _ = bell.changed() => moved = Instant::now(),
                 _ = rumours.changed() => {}
-                late = wait.late(began, moved) => {
+                words = last_words.next() => shown.tell(&words)?,
+                late = wait.late(moved) => {
                     return Err(format!("{late} while waiting for {what}: {}", self.why(&wait)).into());
                 }
-                () = sleep_until(said + silence) => {
+                () = sleep_until(shown.said + silence) => {
                     say!("  still waiting for {what}: {}", self.why(&wait))?;
-                    said = Instant::now();
+                    shown.said = Instant::now();
                     silence = (silence * 2).min(SILENCE.1);
                 }
             }
         }
+    }
+
+    /// Tells what is new.
+    fn show(&self, wait: &Wait<'_>, shown: &mut Shown) -> Result<(), Error> {
+        let deployments = wait.deployments.iter().filter_map(|key| {
+            let deployment = self.deployments.get(key)?;
+            Some((key.to_string(), progress(&deployment)?))
+        });
+        let pods = self.troubles().into_iter().filter(|_| wait.for_pods);
+        let news = deployments.chain(pods);
+        let news: Vec<_> = news
+            .filter(|(what, line)| shown.lines.get(what) != Some(line))
+            .collect();
+        // What explains the rest goes first.
+        for line in self.runtime_news().iter().chain(&news).chain(&self.warnings()) {
+            shown.tell(line)?;
+        }
+        shown.lines.extend(news);
+        Ok(())
     }
 
     /// Why it is not over yet.
@@ -165,19 +177,44 @@ impl Views {
 
 impl Wait<'_> {
     /// Resolves when it has taken too long, and says so.
-    async fn late(&self, began: Instant, moved: Instant) -> String {
-        match self.bound {
-            Bound::Still(patience) => {
-                sleep_until(moved + patience).await;
-                format!("nothing has moved for {patience:?}")
+    async fn late(&self, moved: Instant) -> String {
+        let still = async {
+            match self.patience {
+                Some(patience) => sleep_until(moved + patience).await,
+                None => pending().await,
             }
-            // The time that is left, for an instant can be too far away to be one.
-            Bound::All(Some(timeout)) => {
-                sleep(timeout.saturating_sub(began.elapsed())).await;
-                format!("the timeout of {timeout:?} has passed")
-            }
-            Bound::All(None) => pending().await,
+        };
+        tokio::select! {
+            () = still => format!("nothing has moved for {:?}", self.patience.unwrap_or_default()),
+            passed = self.deadline.passed() => passed.to_string(),
         }
+    }
+}
+
+/// What one wait has told.
+struct Shown {
+    began: Instant,
+    /// When it said something last.
+    said: Instant,
+    /// What it said last of each object.
+    lines: BTreeMap<String, String>,
+}
+
+impl Shown {
+    fn from_now() -> Self {
+        let now = Instant::now();
+        Self {
+            began: now,
+            said: now,
+            lines: BTreeMap::new(),
+        }
+    }
+
+    fn tell(&mut self, (what, line): &(String, String)) -> Result<(), Error> {
+        let passed = self.began.elapsed().as_secs_f64() * 1000.0;
+        say!("  {passed:>6.0} ms  {what}  {line}")?;
+        self.said = Instant::now();
+        Ok(())
     }
 }
 

@@ -2,28 +2,25 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use orch_cluster::cluster::Cluster;
-use orch_cluster::kinds::pod::status::{is_deleting, phase};
+use orch_cluster::kinds::pod::status::is_deleting;
 use orch_cluster::manifest::Manifest;
 use orch_core::cache::Cache;
 use orch_core::client::{Client, ListParams};
 use orch_core::object::{Object, ObjectKey};
-use orch_core::runtime::{ContainerId, LogOptions, Runtime};
+use orch_core::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::Error;
 use super::changes::changes;
 use super::events::Events;
-use super::news::{ended, failing, is_well, line, trouble};
+use super::last_words::LastWords;
+use super::news::{ended, line, trouble};
 use super::ours::{Ours, set_of};
-
-/// How long a runtime may take to give the last words of a container that has failed.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+use super::state::{has_failed, is_complete, is_well, node_ready, refusal};
 
 /// Views of what is shown, and a bell that rings when one of them changes.
 pub(crate) struct Views {
@@ -46,7 +43,7 @@ pub(crate) struct Views {
 struct Told {
     /// The pods as they were shown last, by uid.
     pods: HashMap<String, Arc<Pod>>,
-    /// Those whose last words were told, by uid.
+    /// Those whose last words were told, or cannot be had, by uid.
     failed: HashSet<String>,
     /// That the runtime does not answer.
     away: bool,
@@ -87,20 +84,21 @@ impl Views {
     /// Shows for ever what changes of the pods since they were shown last, and warnings.
     pub(crate) async fn follow(&self) -> Result<(), Error> {
         let (mut bell, mut rumours) = (self.bell.clone(), self.events.bell());
+        let mut last_words = LastWords::of(self);
         loop {
             bell.borrow_and_update();
             rumours.borrow_and_update();
+            last_words.ask();
             // What explains the rest goes first.
             let runtime = self.runtime_news();
             let (changed, warnings) = (self.changed(), self.warnings());
-            let last_words = self.last_words().await;
-            for (what, line) in runtime.iter().chain(&changed).chain(&last_words).chain(&warnings) {
-                let now = orch_core::time::now().strftime("%H:%M:%SZ");
-                say!("  {now}  {what}  {line}")?;
+            for news in runtime.iter().chain(&changed).chain(&warnings) {
+                tell_now(news)?;
             }
             tokio::select! {
                 _ = bell.changed() => {}
                 _ = rumours.changed() => {}
+                words = last_words.next() => tell_now(&words)?,
             }
         }
     }
@@ -170,38 +168,21 @@ impl Views {
         self.events.take(ours, |reason| away && reason == "Unhealthy")
     }
 
-    /// What those of the manifest's pods that have failed since the last time had written last.
-    pub(super) async fn last_words(&self) -> Vec<(String, String)> {
-        let mut said = Vec::new();
-        for pod in self.our_pods() {
-            if has_failed(&pod)
-                && self.told(|told| told.failed.insert(uid(&pod)))
-                && let Some(words) = self.last_line(&pod).await
-            {
-                said.push((named(&pod), format!("its log ends with: {words}")));
-            }
-        }
-        said
+    /// Whether a pod's last words were told, or cannot be had.
+    pub(super) fn has_said_last(&self, uid: &str) -> bool {
+        self.told(|told| told.failed.contains(uid))
     }
 
-    /// The last line of the container through which a pod has failed.
-    async fn last_line(&self, pod: &Pod) -> Option<String> {
-        let runtime = self.runtime.as_ref()?;
-        let (_, end) = failing(pod)?;
-        let (_, id) = end.container_id.as_deref()?.split_once("://")?;
-        let options = LogOptions {
-            tail: Some(1),
-            ..LogOptions::default()
-        };
-        let words = tokio::time::timeout(LAST_WORDS, async {
-            let mut chunks = runtime.logs(&ContainerId(id.to_owned()), &options).await.ok()?;
-            let mut words = Vec::new();
-            while let Some(Ok(chunk)) = chunks.next().await {
-                words.extend_from_slice(&chunk.data);
-            }
-            Some(line(&String::from_utf8_lossy(&words)))
+    pub(super) fn said_last(&self, uid: String) {
+        let pods = self
+            .our_pods()
+            .iter()
+            .map(|pod| self::uid(pod))
+            .collect::<HashSet<_>>();
+        self.told(|told| {
+            told.failed.retain(|uid| pods.contains(uid));
+            told.failed.insert(uid);
         });
-        words.await.ok().flatten().filter(|words| !words.is_empty())
     }
 
     /// Whether every Deployment of `keys` is as it should be, and so are its pods.
@@ -265,6 +246,11 @@ impl Views {
     }
 }
 
+fn tell_now((what, line): &(String, String)) -> Result<(), Error> {
+    let now = orch_core::time::now().strftime("%H:%M:%SZ");
+    say!("  {now}  {what}  {line}")
+}
+
 /// A view of all objects of a kind that rings the bell when one changes.
 fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
     let (cache, bell) = (Cache::builder(client).start(), bell.clone());
@@ -272,55 +258,14 @@ fn view<K: Object>(client: &Client, bell: &Arc<watch::Sender<()>>) -> Cache<K> {
     cache
 }
 
-fn uid(pod: &Pod) -> String {
+pub(super) fn uid(pod: &Pod) -> String {
     pod.metadata.uid.clone().unwrap_or_default()
 }
 
-fn named(pod: &Pod) -> String {
+pub(super) fn named(pod: &Pod) -> String {
     format!("pod {}", pod.metadata.name.as_deref().unwrap_or_default())
-}
-
-/// What a pod asks for that the runtime cannot give.
-fn refusal(pod: &Pod) -> Option<String> {
-    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
-    let why = waiting.message.clone()?;
-    // What is missing may come; a field of its own spec, which is what is named here, will not change.
-    let refused = waiting.reason.as_deref() == Some("CreateContainerConfigError") && why.starts_with("spec.");
-    refused.then_some(why)
-}
-
-fn node_ready(node: &Node) -> Option<&NodeCondition> {
-    let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == "Ready")
-}
-
-/// Whether a node can be given pods.
-pub(crate) fn is_node_ready(node: &Node) -> bool {
-    node_ready(node).is_some_and(|ready| ready.status == "True")
-}
-
-/// Whether a pod has failed for good, and not because it was told to end.
-pub(crate) fn has_failed(pod: &Pod) -> bool {
-    phase(pod) == "Failed" && !is_deleting(pod)
-}
-
-/// Whether a pod is ready, or has run to its end.
-pub(crate) fn is_settled(pod: &Pod) -> bool {
-    ended(pod).is_some() || is_well(pod)
 }
 
 pub(crate) async fn all_pods(client: &Client) -> Result<Vec<Pod>, Error> {
     Ok(client.all::<Pod>().list(&ListParams::default()).await?.items)
-}
-
-pub(super) fn is_complete(deployment: &Deployment) -> bool {
-    let wanted = deployment.spec.replicas;
-    deployment.status.as_ref().is_some_and(|status| {
-        let count = |n: Option<i32>| Some(n.unwrap_or(0));
-        status.observed_generation == deployment.metadata.generation
-            && count(status.replicas) == wanted
-            && count(status.updated_replicas) == wanted
-            && count(status.ready_replicas) == wanted
-    })
 }

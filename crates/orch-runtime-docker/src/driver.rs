@@ -1,5 +1,6 @@
 //! What all parts of the runtime work with.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -88,9 +89,7 @@ impl Driver {
     ) -> Result<Vec<wire::Listed>, RuntimeError> {
         let list = async || {
             let ours = format!("{SCOPE}={}", self.scope());
-            let filters = serde_json::json!({ "label": [ours] }).to_string();
-            let query = path("/containers/json", &[("all", "true"), ("filters", &filters)]);
-            self.engine.get::<Vec<wire::Listed>>(&query).await
+            self.labelled(&ours).await
         };
         let told = self.listing.get(list).await;
         let all = told.map_err(|fault| fault.during(format!("listing {}s", kind.as_str())))?;
@@ -99,6 +98,26 @@ impl Driver {
             Kind::of(&one.labels, self.scope()) == Some(kind) && labels.iter().all(has)
         };
         Ok(all.iter().filter(wanted).cloned().collect())
+    }
+
+    /// How many containers each scope has.
+    pub(crate) async fn scopes(&self) -> Result<BTreeMap<String, usize>, RuntimeError> {
+        let told = self.labelled(SCOPE).await;
+        let all = told.map_err(|fault| fault.during("listing scopes".to_owned()))?;
+        let mut scopes = BTreeMap::new();
+        for mut one in all {
+            if let Some(scope) = one.labels.remove(SCOPE) {
+                *scopes.entry(scope).or_default() += 1;
+            }
+        }
+        Ok(scopes)
+    }
+
+    /// All that have this label, whoever made them.
+    async fn labelled(&self, label: &str) -> Result<Vec<wire::Listed>, Fault> {
+        let filters = serde_json::json!({ "label": [label] }).to_string();
+        let query = path("/containers/json", &[("all", "true"), ("filters", &filters)]);
+        self.engine.get(&query).await
     }
 
     /// The container of this id if it is ours, asking the engine only about one that is not known.

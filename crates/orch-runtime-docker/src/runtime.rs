@@ -1,5 +1,6 @@
 //! The runtime as the rest of the world sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,17 @@ impl DockerRuntime {
     /// [`RuntimeError::InvalidConfig`] if an option cannot be used.
     pub fn new(options: DockerOptions) -> Result<Self, RuntimeError> {
         Ok(Self(Arc::new(Driver::new(options)?)))
+    }
+
+    /// Every [scope](DockerOptions::scope) that has containers on this engine, this one's too, and how many each has:
+    /// what a program finds that has lost the name of its own. They are named alone; whose they are, and whether
+    /// somebody looks after them, the engine does not know.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::containers`].
+    pub async fn scopes(&self) -> Result<BTreeMap<String, usize>, RuntimeError> {
+        self.0.scopes().await
     }
 }
 

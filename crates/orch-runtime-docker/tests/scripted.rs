@@ -53,6 +53,28 @@ async fn an_old_list_does_not_end_a_sandbox_that_runs() {
 }
 
 #[tokio::test]
+async fn every_scope_is_named_and_one_s_own_alone_is_seen() {
+    let engine = Script::new(|asked| async move {
+        let one = |id: &str, scope: &str| {
+            format!(r#"{{"Id":"{id}","Labels":{{"orch.scope":"{scope}","orch.kind":"sandbox"}}}}"#)
+        };
+        let list = [one("s1", "default"), one("s2", "other"), one("s3", "other")].join(",");
+        asked.answer(200, &format!("[{list}]")).await;
+    });
+    let runtime = engine.runtime();
+    let scopes = runtime.scopes().await.expect("a list");
+    assert_eq!(
+        scopes,
+        [("default".to_owned(), 1), ("other".to_owned(), 2)].into()
+    );
+    let own = runtime
+        .sandboxes(&SandboxFilter::default())
+        .await
+        .expect("a list");
+    assert_eq!(own.len(), 1);
+}
+
+#[tokio::test]
 async fn a_log_that_stops_halfway_is_given_up() {
     let engine = Script::new(|asked| async move {
         if asked.is("GET /v1.41/containers/c1/logs") {

@@ -82,7 +82,10 @@ fn auto_runs_the_commands_of_named_images_on_the_machine_only_if_asked() {
     assert_said(
         &output,
         false,
-        &["of the process runtime", "say --runtime process"],
+        &[
+            "pods of an earlier run are on the process runtime\n",
+            "say --runtime process",
+        ],
     );
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
     assert_said(&output, true, &["everything the manifest made is gone"]);
@@ -112,6 +115,18 @@ fn auto_takes_plain_processes_where_the_manifest_says_host() {
 }
 
 #[test]
+fn an_engine_that_takes_too_long_is_waited_for_until_the_timeout() {
+    // Connections are taken by the kernel, and by nobody else.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", silent.local_addr().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&dir.path().join("data"), &["--timeout", "2s"], &host);
+    let late = "the timeout of 2s has passed while waiting for a runtime with the images";
+    assert_said(&output, false, &[late]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn docker_asked_for_by_name_is_not_replaced_by_processes() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(&dir.path().join("data"), &["--runtime", "docker"], NO_ENGINE);
@@ -133,8 +148,11 @@ fn each_data_directory_has_containers_of_its_own_on_an_engine() {
     let (a, b) = (scope("a"), scope("b"));
     assert_ne!(a, b);
     assert_eq!(scope("a"), a, "and keeps it");
-    std::fs::remove_dir_all(dir.path().join("a")).unwrap();
-    assert_eq!(scope("a"), a, "what runs is found again if the directory is lost");
     std::fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
-    assert_eq!(scope("c"), a, "and if it is moved");
+    assert_eq!(scope("c"), a, "also when it has moved");
+    assert_ne!(
+        scope("a"),
+        a,
+        "when its containers are not those of the next in its place"
+    );
 }

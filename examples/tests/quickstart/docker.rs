@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Running, assert_said, run};
+use super::{NO_ENGINE, Running, assert_said, run};
 
 /// Made by `scripts/engine image`.
 const IMAGE: &str = "orch-test/busybox:latest";
@@ -58,11 +58,49 @@ spec:
     file
 }
 
-/// The ids of what the engine runs for this data directory.
-fn ours(host: &str, scope: &str) -> Vec<String> {
-    let label = format!("label=orch.scope={scope}");
-    let ids = docker(host, &["ps", "-aq", "--no-trunc", "--filter", &label]).unwrap();
-    ids.lines().map(str::to_owned).collect()
+/// What the engine runs for a data directory, which is gone when this is.
+struct Ours {
+    host: String,
+    scope: String,
+}
+
+impl Ours {
+    /// Before it runs anything.
+    fn of(data: &Path, host: &str) -> Self {
+        let output = run(data, &["--runtime", "docker"], NO_ENGINE);
+        assert_said(&output, false, &[NO_ENGINE]);
+        Self {
+            host: host.to_owned(),
+            scope: std::fs::read_to_string(data.join("scope")).unwrap(),
+        }
+    }
+
+    /// The ids of its containers.
+    fn containers(&self) -> Vec<String> {
+        let label = format!("label=orch.scope={}", self.scope);
+        let ids = docker(&self.host, &["ps", "-aq", "--no-trunc", "--filter", &label]);
+        ids.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let left = self.containers();
+        let remove: Vec<_> = ["rm", "-f"]
+            .into_iter()
+            .chain(left.iter().map(String::as_str))
+            .collect();
+        if !left.is_empty() {
+            docker(&self.host, &remove);
+        }
+    }
+}
+
+/// Runs it until there are containers, and stops it.
+fn keep(data: &Path, manifest: &str, host: &str) {
+    let mut running = Running::start(data, &[manifest, "--keep"], host);
+    running.until("going on until Ctrl-C");
+    running.interrupt();
 }
 
 #[test]
@@ -72,12 +110,9 @@ fn a_sandbox_that_was_lost_between_two_runs_is_told() {
     let data = dir.path().join("data");
     let manifest = web(dir.path());
     let arguments = [manifest.to_str().unwrap(), "--keep"];
-    let mut first = Running::start(&data, &arguments, &host);
-    first.until("going on until Ctrl-C");
-    first.interrupt();
-
-    let scope = std::fs::read_to_string(data.join("scope")).unwrap();
-    let containers = ours(&host, &scope);
+    let ours = Ours::of(&data, &host);
+    keep(&data, arguments[0], &host);
+    let containers = ours.containers();
     assert_eq!(containers.len(), 2, "a sandbox and its container");
     let network =
         |id: &String| docker(&host, &["inspect", "--format", "{{.HostConfig.NetworkMode}}", id]).unwrap();
@@ -102,34 +137,76 @@ fn a_sandbox_that_was_lost_between_two_runs_is_told() {
     assert!(row.ends_with(" 1/1 Running 1"), "{said}");
     let output = run(&data, &[arguments[0], "--clean"], &host);
     assert_said(&output, true, &["replicaset/web deleted"]);
-    assert_eq!(ours(&host, &scope), [""; 0]);
+    assert_eq!(ours.containers(), [""; 0]);
 }
 
 #[test]
-fn containers_whose_data_directory_was_lost_are_named_and_removed_when_asked() {
+fn containers_of_a_lost_state_are_named_and_removed_when_asked() {
     let Some(host) = engine() else { return };
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let manifest = web(dir.path());
-    let arguments = [manifest.to_str().unwrap(), "--keep"];
-    let mut first = Running::start(&data, &arguments, &host);
-    first.until("going on until Ctrl-C");
-    first.interrupt();
-    let scope = std::fs::read_to_string(data.join("scope")).unwrap();
-    std::fs::remove_dir_all(&data).unwrap();
+    let manifest = manifest.to_str().unwrap();
+    let ours = Ours::of(&data, &host);
+    keep(&data, manifest, &host);
+    std::fs::remove_file(data.join("state.redb")).unwrap();
 
-    let output = run(&data, &[arguments[0]], &host);
+    let output = run(&data, &[manifest], &host);
     let told = [
         "warning: the docker runtime still has 1 pod of an earlier run whose state is lost (web-",
         "cleaned up",
+        "something of this --data still runs: --clean removes it",
     ];
     assert_said(&output, true, &told);
-    assert_eq!(ours(&host, &scope).len(), 2);
-    let output = run(&data, &[arguments[0], "--clean"], &host);
+    assert_eq!(ours.containers().len(), 2);
+    let output = run(&data, &[manifest, "--clean"], &host);
     let told = [
         "replicaset/web not found",
         "removing 1 pod of an earlier run whose state is lost (web-",
     ];
     assert_said(&output, true, &told);
-    assert_eq!(ours(&host, &scope), [""; 0]);
+    assert_eq!(ours.containers(), [""; 0]);
+}
+
+#[test]
+fn containers_of_another_directory_that_was_in_this_place_are_named_and_never_touched() {
+    let Some(host) = engine() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (data, moved) = (dir.path().join("data"), dir.path().join("moved"));
+    let manifest = web(dir.path());
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+    let ours = Ours::of(&data, &host);
+    keep(&data, arguments[0], &host);
+    std::fs::rename(&data, &moved).unwrap();
+
+    let mut alive = Running::start(&moved, &arguments, &host);
+    let said = alive.until("going on until Ctrl-C");
+    assert!(
+        said.contains("found 1 pod of an earlier run, as it was"),
+        "{said}"
+    );
+    let before = ours.containers();
+    let command = format!(
+        "docker rm -f $(docker ps -aq --filter label=orch.scope={})",
+        ours.scope
+    );
+    for arguments in [&[arguments[0], "--clean"][..], &[arguments[0]]] {
+        let output = run(&data, arguments, &host);
+        let told = [
+            "warning: the engine has 2 containers of another data directory",
+            &command,
+        ];
+        assert_said(&output, true, &told);
+        assert!(!said.contains("still runs"), "{said}");
+    }
+    assert_eq!(ours.containers(), before);
+    assert_eq!(alive.interrupt().matches("container").count(), 0);
+    // As who has lost it would.
+    let output = Command::new("sh")
+        .args(["-c", &command])
+        .env("DOCKER_HOST", &host)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(ours.containers(), [""; 0]);
 }

@@ -86,6 +86,7 @@ fn containers(data: &Path) -> usize {
 /// One that runs until it is told to end.
 struct Running {
     data: PathBuf,
+    docker_host: String,
     /// To clean up with.
     manifest: Option<PathBuf>,
     child: Child,
@@ -95,10 +96,11 @@ struct Running {
 
 impl Running {
     fn start(data: &Path, arguments: &[&str], docker_host: &str) -> Self {
-        Self::spawn(data, arguments, quickstart(data, arguments, docker_host))
+        let command = quickstart(data, arguments, docker_host);
+        Self::spawn(data, arguments, docker_host, command)
     }
 
-    fn spawn(data: &Path, arguments: &[&str], mut command: Command) -> Self {
+    fn spawn(data: &Path, arguments: &[&str], docker_host: &str, mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (to, lines) = channel();
@@ -109,6 +111,7 @@ impl Running {
         });
         Self {
             data: data.to_owned(),
+            docker_host: docker_host.to_owned(),
             manifest: arguments
                 .first()
                 .map(PathBuf::from)
@@ -137,9 +140,7 @@ impl Running {
     }
 
     fn end(mut self, signal: &str, code: i32) -> String {
-        let pid = self.child.id().to_string();
-        let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(kill.success());
+        send(signal, &self.child);
         let said: String = self.lines.iter().map(|line| line + "\n").collect();
         assert_eq!(self.child.wait().unwrap().code(), Some(code), "{said}");
         said
@@ -152,11 +153,17 @@ impl Drop for Running {
         if std::thread::panicking() {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            let _ = quickstart(&self.data, &["--clean"], NO_ENGINE)
+            let _ = quickstart(&self.data, &["--clean"], &self.docker_host)
                 .args(&self.manifest)
                 .status();
         }
     }
+}
+
+fn send(signal: &str, to: &Child) {
+    let pid = to.id().to_string();
+    let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(kill.success());
 }
 
 /// The names, restarts and states in the last pod table of what was said.

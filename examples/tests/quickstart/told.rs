@@ -1,6 +1,8 @@
 //! What the quickstart tells of what goes wrong, while it waits, while it goes on, and when it comes back.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use super::{NO_ENGINE, Running, assert_said, containers, run, said};
 
@@ -217,19 +219,91 @@ fn a_timeout_says_what_is_missing_and_cleans_up_unless_it_is_to_be_kept() {
     let data = dir.path().join("data");
     let crashes = one(dir.path(), "ReplicaSet", "", "command: [nosuchprogram]");
     let crashes = crashes.to_str().unwrap();
+    // Before the second restart, at ten seconds.
     let late = [
-        "the timeout of 3s has passed while waiting for everything to be ready: pod one-",
+        "the timeout of 8s has passed while waiting for everything to be ready: pod one-",
         "CrashLoopBackOff: container main ended with code 127: program \"nosuchprogram\" not found",
     ];
-    let output = run(&data, &[crashes, "--timeout", "3s", "--keep"], NO_ENGINE);
+    let output = run(&data, &[crashes, "--timeout", "8s", "--keep"], NO_ENGINE);
     assert_said(&output, false, &late);
     assert_said(&output, false, &["what runs goes on: "]);
     assert_eq!(output.status.code(), Some(1));
     assert!(containers(&data) > 0);
     let output = run(&data, &[crashes, "--timeout", "3s"], NO_ENGINE);
-    assert_said(&output, false, &late);
-    assert_said(&output, false, &["failed, and cleaning up: ", "cleaned up"]);
+    let late = "the timeout of 3s has passed while waiting for everything to be ready: pod one-";
+    assert_said(&output, false, &[late, "failed, and cleaning up: ", "cleaned up"]);
     assert_eq!(output.status.code(), Some(1));
+    assert_eq!(containers(&data), 0);
+}
+
+/// Reads until a line holds these words, and no further: what it says after that goes nowhere.
+fn read_until(child: &mut std::process::Child, words: &str) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let read = lines.find(|line| line.as_ref().unwrap().contains(words));
+    assert!(read.is_some(), "{words}");
+}
+
+#[test]
+fn a_failure_is_told_on_standard_error_though_nobody_reads_standard_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = one(
+        dir.path(),
+        "Pod",
+        "nodeSelector: {disk: ssd}, ",
+        "command: [\"true\"]",
+    );
+    // Less than it takes until it says again what it waits for.
+    let mut child = super::quickstart(&data, &[manifest.to_str().unwrap(), "--timeout", "4s"], NO_ENGINE)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    read_until(&mut child, "warning FailedScheduling");
+    let output = child.wait_with_output().unwrap();
+    let failed =
+        "the timeout of 4s has passed while waiting for everything to be ready: pod one: 0/1 nodes fit";
+    assert_said(&output, false, &[failed]);
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["pod/one not found"]);
+}
+
+#[test]
+fn ctrl_c_ends_it_while_it_cleans_up_for_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, ready, told) = (
+        dir.path().join("data"),
+        dir.path().join("ready"),
+        dir.path().join("told"),
+    );
+    let container = format!(
+        "command: [sh, -c, \"trap 'touch {}' TERM; while true; do {LOOK}; done\"], \
+         readinessProbe: {{exec: {{command: [test, -e, {}]}}, periodSeconds: 1}}",
+        told.display(),
+        ready.display()
+    );
+    let manifest = one(
+        dir.path(),
+        "Pod",
+        "terminationGracePeriodSeconds: 9, ",
+        &container,
+    );
+    let mut child = super::quickstart(&data, &[manifest.to_str().unwrap()], NO_ENGINE)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    read_until(&mut child, "warning Unhealthy");
+    std::fs::write(&ready, "").unwrap();
+    while !told.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it has nine seconds");
+        std::thread::yield_now();
+    }
+    super::send("-INT", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(containers(&data), 1);
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["everything the manifest made is gone"]);
     assert_eq!(containers(&data), 0);
 }
 
@@ -250,9 +324,25 @@ fn what_runs_of_a_lost_state_is_named_and_removed_when_asked() {
     assert!(said.contains(warning), "{said}");
     again.interrupt();
     assert_eq!(containers(&data), 2);
+    // One that cleans up after itself leaves it, and the word of which runtime it is on.
+    let output = run(&data, &[arguments[0]], NO_ENGINE);
+    let left = [
+        warning,
+        "cleaned up",
+        "something of this --data still runs: --clean removes it",
+    ];
+    assert_said(&output, true, &left);
+    assert_eq!(containers(&data), 1);
+    let output = run(
+        &data,
+        &[arguments[0], "--runtime", "docker", "--clean"],
+        NO_ENGINE,
+    );
+    assert_said(&output, false, &["run on the process runtime"]);
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
     let told = [
-        "pod/one deleted",
+        "(pods of an earlier run are on it)",
+        "pod/one not found",
         "removing 1 pod of an earlier run whose state is lost (one)",
     ];
     assert_said(&output, true, &told);
@@ -289,7 +379,7 @@ fn nothing_is_left_where_every_user_of_the_machine_writes() {
     std::fs::create_dir(&shared).unwrap();
     let mut command = super::quickstart(&data, &["--keep"], NO_ENGINE);
     command.env("TMPDIR", &shared);
-    let mut running = Running::spawn(&data, &[], command);
+    let mut running = Running::spawn(&data, &[], NO_ENGINE, command);
     running.until("going on until Ctrl-C");
     assert_eq!(data.join("ports").read_dir().unwrap().count(), 3);
     assert_eq!(shared.read_dir().unwrap().count(), 0);

@@ -1,24 +1,28 @@
 //! What the quickstart waits for and tells, on a fake runtime under virtual time.
 
+mod cleaning;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::agent::AgentConfig;
 use orch_cluster::cluster::Cluster;
+use orch_cluster::kinds::pod::status::is_terminal;
 use orch_cluster::manifest::{Manifest, ManifestKinds};
 use orch_core::client::{DeleteParams, Patch};
 use orch_core::object::ObjectKey;
 use orch_core::runtime::{Capabilities, Runtime, SandboxFilter};
 use orch_core::store::{MemoryStore, Store};
 use orch_core::testing::FakeRuntime;
-use orch_core::testing::fake_runtime::{Behavior, On};
-use orch_core::testing::runtime::{Program, Step};
+use orch_core::testing::fake_runtime::{Behavior, Call, Fault, On};
+use orch_core::testing::runtime::Program;
 use serde_json::json;
 
 use super::clean::{clean, clean_quietly};
+use super::deadline::Deadline;
 use super::earlier::Earlier;
-use super::leftover::Leftover;
+use super::last_words::LastWords;
 use super::steps;
 use super::wait::Wait;
 use super::watch::Views;
@@ -44,6 +48,10 @@ fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
 }
 
+fn seconds(timeout: u64) -> Deadline {
+    Deadline::after(Some(Duration::from_secs(timeout)))
+}
+
 async fn look_until(views: &Views, done: impl Fn(&Views) -> bool) {
     views.pods.until(|_| done(views)).await;
 }
@@ -66,7 +74,7 @@ async fn a_pod_that_can_never_run_ends_a_wait_for_it_and_no_other() {
     cluster.apply(&ours).await.unwrap();
     look_until(&views, |views| views.pods.len() == 2).await;
     let at_once = async { Ok(()) };
-    let wait = || Wait::for_pods("a pod", Some(Duration::from_secs(9)));
+    let wait = || Wait::for_pods("a pod", seconds(9));
     views.during(wait(), |_| false, at_once).await.unwrap();
 
     refuse(&cluster, "ours").await;
@@ -141,7 +149,7 @@ async fn that_the_runtime_goes_away_and_comes_back_is_told_once_each() {
     let cluster = start(&memory(), &runtime).await;
     let manifest = pod("web", "");
     let views = Views::open(&cluster, &manifest).await;
-    steps::node(&views).await.unwrap();
+    steps::node(&views, seconds(90)).await.unwrap();
     assert_eq!(views.runtime_news(), None);
     runtime.crash_engine();
     tokio::time::sleep(2 * NODE_LOOKS).await;
@@ -159,14 +167,15 @@ async fn that_the_runtime_goes_away_and_comes_back_is_told_once_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_when_its_time_is_over_and_says_what_is_missing() {
+async fn a_wait_ends_when_the_time_of_all_is_over_and_says_what_is_missing() {
     let cluster = start(&memory(), &FakeRuntime::new()).await;
     let manifest = pod("web", "nodeSelector: {disk: ssd}, ");
     let views = Views::open(&cluster, &manifest).await;
     let applied = steps::apply(&cluster, &manifest).await.unwrap();
     let began = tokio::time::Instant::now();
-    let timeout = Some(Duration::from_secs(90));
-    let late = steps::ready(&cluster, &views, &applied, timeout).await;
+    let deadline = seconds(90);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let late = steps::ready(&cluster, &views, &applied, deadline).await;
     let late = late.map(drop).unwrap_err().to_string();
     assert_eq!(began.elapsed().as_secs(), 90);
     let wanted =
@@ -183,7 +192,7 @@ async fn killed_and_started_again(
     let cluster = start(&store, &runtime).await;
     let views = Views::open(&cluster, &manifest).await;
     let applied = steps::apply(&cluster, &manifest).await?;
-    steps::ready(&cluster, &views, &applied, None).await?;
+    steps::ready(&cluster, &views, &applied, Deadline::after(None)).await?;
     drop(views);
     cluster.stop().await;
 
@@ -191,9 +200,9 @@ async fn killed_and_started_again(
     let earlier = Earlier::read(&store).await?;
     let cluster = start(&store, &runtime).await;
     let views = Views::open(&cluster, &manifest).await;
-    let as_it_was = earlier.compare(&cluster, &views).await?;
+    let as_it_was = earlier.compare(&cluster, &views, seconds(90)).await?;
     let applied = steps::apply(&cluster, &manifest).await?;
-    steps::ready(&cluster, &views, &applied, None).await?;
+    steps::ready(&cluster, &views, &applied, Deadline::after(None)).await?;
     views.look(&[]).await;
     let pods = views.changed();
     clean_quietly(&cluster, &views, &manifest).await?;
@@ -218,75 +227,80 @@ async fn pods_are_as_they_were_unless_something_of_them_was_lost_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
-    let (store, runtime) = (memory(), FakeRuntime::new());
-    let cluster = start(&store, &runtime).await;
-    let manifest = pod("web", "");
-    let views = Views::open(&cluster, &manifest).await;
-    let applied = steps::apply(&cluster, &manifest).await.unwrap();
-    steps::ready(&cluster, &views, &applied, None).await.unwrap();
-    drop(views);
-    cluster.stop().await;
-    let found = Leftover::find(&runtime, &store).await.unwrap();
-    assert_eq!(found.described(), None, "its state is there");
-
-    let lost = memory();
-    let found = Leftover::find(&runtime, &lost).await.unwrap();
-    let words = "1 pod of an earlier run whose state is lost (web)".to_owned();
-    assert_eq!(found.described(), Some(words));
-    // The agent leaves alone what it does not know to be its own.
-    let cluster = start(&lost, &runtime).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    cluster.stop().await;
-    let found = Leftover::find(&runtime, &lost).await.unwrap();
-    assert!(found.described().is_some());
-    found.remove(&runtime).await.unwrap();
-    assert_eq!(runtime.present(), []);
-    assert_eq!(Leftover::find(&runtime, &lost).await.unwrap().described(), None);
-}
-
-#[tokio::test(start_paused = true)]
 async fn pods_that_were_told_to_end_have_not_failed() {
     let runtime = FakeRuntime::new();
     let cluster = start(&memory(), &runtime).await;
     let manifest = pod("web", "restartPolicy: Never, ");
     let views = Views::open(&cluster, &manifest).await;
     let applied = steps::apply(&cluster, &manifest).await.unwrap();
-    steps::ready(&cluster, &views, &applied, None).await.unwrap();
+    steps::ready(&cluster, &views, &applied, Deadline::after(None))
+        .await
+        .unwrap();
     let pods = cluster.client().api::<Pod>("default");
     let held = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/held"]}}));
     pods.patch("web", &held).await.unwrap();
     pods.delete("web", &DeleteParams::default()).await.unwrap();
     look_until(&views, |views| {
         let pods = views.pods.list();
-        pods.iter()
-            .all(|pod| orch_cluster::kinds::pod::status::is_terminal(pod))
+        pods.iter().any(|pod| is_terminal(pod))
     })
     .await;
     assert_eq!(views.troubles(), []);
-    assert_eq!(views.last_words().await, []);
+    let mut last_words = LastWords::of(&views);
+    last_words.ask();
+    assert_eq!(last_words.rest().await, []);
+    assert_eq!(runtime.count(Call::Logs), 0);
     cluster.stop().await;
 }
 
+/// A manifest of pods that fail at once.
+fn failing(many: usize) -> Manifest {
+    let pods = (0..many).map(|number| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}}}\n\
+             spec: {{restartPolicy: Never, containers: [{{name: main, image: i}}]}}\n"
+        )
+    });
+    let text = pods.collect::<Vec<_>>().join("---\n");
+    Manifest::read("pods.yaml", &text, &ManifestKinds::builtin()).unwrap()
+}
+
 #[tokio::test(start_paused = true)]
-async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_end() {
-    // Their objects are gone at once; their containers have the kubelet's two seconds, and this one takes them.
-    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
-    for quietly in [false, true] {
-        let runtime = FakeRuntime::new();
-        runtime.on(On::Any, Behavior::new().run(stubborn.clone()));
-        let cluster = start(&memory(), &runtime).await;
-        let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
-        let views = Views::open(&cluster, &manifest).await;
-        let applied = steps::apply(&cluster, &manifest).await.unwrap();
-        steps::ready(&cluster, &views, &applied, None).await.unwrap();
-        assert_eq!(runtime.present().len(), 1);
-        if quietly {
-            clean_quietly(&cluster, &views, &manifest).await.unwrap();
-        } else {
-            clean(&cluster, &views, &manifest).await.unwrap();
-        }
-        assert_eq!(runtime.present(), [], "quietly: {quietly}");
-        cluster.stop().await;
-    }
+async fn last_words_that_do_not_come_keep_no_wait_and_are_asked_for_again() {
+    const MANY: usize = 20;
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().run(Program::new().out("why\n").exit(3)));
+    let cluster = start(&memory(), &runtime).await;
+    let manifest = failing(MANY);
+    let views = Views::open(&cluster, &manifest).await;
+    steps::apply(&cluster, &manifest).await.unwrap();
+    look_until(&views, |views| views.troubles().len() == MANY).await;
+    runtime.inject(Call::Logs, Fault::Hangs, 8);
+    runtime.inject(Call::Logs, Fault::Fails("away".to_owned()), 4);
+
+    let began = tokio::time::Instant::now();
+    let wait = Wait::for_pods("more", seconds(1));
+    let late = views.until(wait, |_| false).await.unwrap_err().to_string();
+    assert!(late.starts_with("the timeout of 1s has passed"), "{late}");
+    assert_eq!(began.elapsed().as_secs(), 1);
+    assert_eq!(runtime.count(Call::Logs), 8, "no more at once");
+
+    // Four fail, and those that have hung are asked again by another wait.
+    let began = tokio::time::Instant::now();
+    views
+        .until(Wait::for_pods("nothing", seconds(60)), |_| true)
+        .await
+        .unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(2));
+    let mut last_words = LastWords::of(&views);
+    last_words.ask();
+    let said = last_words.rest().await;
+    assert!(
+        said.iter().all(|(_, words)| words == "its log ends with: why"),
+        "{said:?}"
+    );
+    last_words.ask();
+    assert_eq!(last_words.rest().await, [], "each once");
+    assert_eq!(runtime.count(Call::Logs), 8 + 4 + MANY);
+    cluster.stop().await;
 }

@@ -1,0 +1,134 @@
+//! Cleaning, and what is left of a state that was lost.
+
+use std::time::Duration;
+
+use orch_core::testing::FakeRuntime;
+use orch_core::testing::fake_runtime::{Behavior, Call, Fault, On};
+use orch_core::testing::runtime::{Program, Step};
+
+use super::super::clean::{clean, clean_quietly};
+use super::super::leftover::{self, Leftover};
+use super::super::steps;
+use super::super::watch::Views;
+use super::{memory, pod, seconds, start};
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
+    let (store, runtime) = (memory(), FakeRuntime::new());
+    let cluster = start(&store, &runtime).await;
+    let manifest = pod("web", "");
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await.unwrap();
+    steps::ready(&cluster, &views, &applied, seconds(90))
+        .await
+        .unwrap();
+    drop(views);
+    cluster.stop().await;
+    let found = Leftover::find(&runtime, &store).await.unwrap();
+    assert_eq!(found.described(), None, "its state is there");
+
+    let lost = memory();
+    let found = Leftover::find(&runtime, &lost).await.unwrap();
+    let words = "1 pod of an earlier run whose state is lost (web)".to_owned();
+    assert_eq!(found.described(), Some(words));
+    // The agent leaves alone what it does not know to be its own.
+    let cluster = start(&lost, &runtime).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    cluster.stop().await;
+    let found = Leftover::find(&runtime, &lost).await.unwrap();
+    assert!(found.described().is_some());
+    assert_eq!(leftover::is_empty(&runtime).await, Some(false));
+    found.remove(&runtime).await.unwrap();
+    assert_eq!(runtime.present(), []);
+    assert_eq!(leftover::is_empty(&runtime).await, Some(true));
+    assert_eq!(Leftover::find(&runtime, &lost).await.unwrap().described(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_end() {
+    // Their objects are gone at once; their containers have the kubelet's two seconds, and this one takes them.
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
+    for quietly in [false, true] {
+        let runtime = FakeRuntime::new();
+        runtime.on(On::Any, Behavior::new().run(stubborn.clone()));
+        let cluster = start(&memory(), &runtime).await;
+        let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
+        let views = Views::open(&cluster, &manifest).await;
+        let applied = steps::apply(&cluster, &manifest).await.unwrap();
+        steps::ready(&cluster, &views, &applied, seconds(90))
+            .await
+            .unwrap();
+        assert_eq!(runtime.present().len(), 1);
+        if quietly {
+            clean_quietly(&cluster, &views, &manifest).await.unwrap();
+        } else {
+            clean(&cluster, &views, &manifest).await.unwrap();
+        }
+        assert_eq!(runtime.present(), [], "quietly: {quietly}");
+        cluster.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_will_not_be_removed_of_a_lost_state_keeps_none_of_the_rest() {
+    let (store, runtime) = (memory(), FakeRuntime::new());
+    let cluster = start(&store, &runtime).await;
+    for name in ["a", "b", "c"] {
+        let manifest = pod(name, "");
+        let views = Views::open(&cluster, &manifest).await;
+        let applied = steps::apply(&cluster, &manifest).await.unwrap();
+        steps::ready(&cluster, &views, &applied, seconds(90))
+            .await
+            .unwrap();
+    }
+    cluster.stop().await;
+    let found = Leftover::find(&runtime, &memory()).await.unwrap();
+    runtime.inject(Call::StopContainer, Fault::Fails("not now".to_owned()), 1);
+    let refused = found.remove(&runtime).await.unwrap_err().to_string();
+    assert!(refused.contains("not now"), "{refused}");
+    assert_eq!(
+        runtime.running().len(),
+        0,
+        "with its sandbox the third has ended as well"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_away_for_a_moment_does_not_end_cleaning() {
+    let runtime = FakeRuntime::new();
+    let cluster = start(&memory(), &runtime).await;
+    let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await.unwrap();
+    steps::ready(&cluster, &views, &applied, seconds(90))
+        .await
+        .unwrap();
+    runtime.crash_engine();
+    let restart = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        runtime.restart_engine();
+    };
+    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &manifest), restart);
+    cleaned.unwrap();
+    assert_eq!(runtime.present(), []);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().run(stubborn));
+    let cluster = start(&memory(), &runtime).await;
+    let (counted, late) = ("counted", "terminationGracePeriodSeconds: 0, ");
+    let views = Views::open(&cluster, &pod(counted, "")).await;
+    // Of a pod that these views do not show as the manifest's.
+    let late = pod("late", late);
+    let applied = steps::apply(&cluster, &late).await.unwrap();
+    let all = Views::open(&cluster, &late).await;
+    steps::ready(&cluster, &all, &applied, seconds(90)).await.unwrap();
+    assert_eq!(views.our_pods().len(), 0);
+    clean(&cluster, &views, &late).await.unwrap();
+    assert_eq!(runtime.present(), []);
+    cluster.stop().await;
+}
