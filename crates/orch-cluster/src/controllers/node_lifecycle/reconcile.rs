@@ -147,7 +147,7 @@ impl NodeLifecycle {
         if pods.is_empty() || self.has_spoken(client, node).await? {
             return Ok(());
         }
-        for pod in pods {
+        for pod in &pods {
             let condition = PodCondition {
                 type_: "Ready",
                 status: "False",
