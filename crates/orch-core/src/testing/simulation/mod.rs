@@ -295,12 +295,12 @@ impl Simulation {
             self.normal.clone(),
             self.tells_beats,
         );
-        let mut tasks = tokio::task::JoinSet::new();
+        let (mut tasks, mut disasters) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
         for component in setup.components {
             tasks.spawn(component.keep(world.clone()));
         }
         for disaster in setup.disasters {
-            tasks.spawn(disaster.happen(world.clone(), storm));
+            disasters.spawn(disaster.happen(world.clone(), storm));
         }
         let mut calls = Vec::new();
         let whole = async {
@@ -312,6 +312,8 @@ impl Simulation {
             calls = world.calls();
             tokio::time::sleep(storm.saturating_sub(world.elapsed())).await;
             world.calm();
+            while disasters.join_next().await.is_some() {}
+            world.relieved().await;
             world.settled(self.quiet).await;
             Ok(())
         };

@@ -16,6 +16,12 @@ pub(super) struct Trouble {
     down: Option<Instant>,
 }
 
+impl Trouble {
+    fn end(&self) -> Option<Instant> {
+        self.partitioned.max(self.frozen).max(self.down)
+    }
+}
+
 impl World {
     /// The component begins a life; false is sent to it when it is to die.
     pub(super) fn begin_life(&self, component: &Arc<str>, alive: watch::Sender<bool>) {
@@ -75,6 +81,17 @@ impl World {
     pub(super) async fn up(&self, component: &str) {
         while let Some(end) = self.ends(component, |trouble| trouble.down) {
             tokio::time::sleep_until(end).await;
+        }
+    }
+
+    /// Returns when no component suffers any more.
+    pub(super) async fn relieved(&self) {
+        loop {
+            let ends = self.0.troubles.lock().values().filter_map(Trouble::end).max();
+            match ends {
+                Some(end) if end > Instant::now() => tokio::time::sleep_until(end).await,
+                _ => return,
+            }
         }
     }
 

@@ -244,10 +244,9 @@ impl World {
         true
     }
 
-    /// From now on nothing goes wrong by chance, and every trouble is over.
+    /// From now on nothing goes wrong by chance; what went wrong before takes its time.
     pub(super) fn calm(&self) {
         self.0.state.lock().stormy = false;
-        self.0.troubles.lock().clear();
     }
 
     pub(super) fn record(&self, component: &str, what: What, detail: &[u8]) {
