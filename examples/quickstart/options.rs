@@ -27,6 +27,9 @@ quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeo
                   then end. If all of DIR was lost, containers on Docker are named, and left to you; processes of the
                   process runtime are not found
 
+Ready is what has been so for a second, with the same containers; a pod whose restartPolicy is Never or OnFailure is to
+end, and is waited for until it has.
+
 It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 130 after Ctrl-C and 143 after
 SIGTERM: what runs then goes on.";
 

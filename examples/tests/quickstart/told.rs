@@ -391,3 +391,34 @@ fn nothing_is_left_where_every_user_of_the_machine_writes() {
     );
     assert!(!data.join("ports").exists());
 }
+
+#[test]
+fn a_pod_that_fails_at_once_is_no_success_though_it_is_ready_for_an_instant() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let fails = "command: [sh, -c, \"echo no such table; exit 3\"]";
+    let never = one(dir.path(), "Pod", "restartPolicy: Never, ", fails);
+    let output = run(&data, &[never.to_str().unwrap()], NO_ENGINE);
+    let told = [
+        "pod one  its log ends with: no such table",
+        "failed for good: pod one: Failed: container main ended with code 3",
+        "cleaned up",
+    ];
+    assert_said(&output, false, &told);
+    assert_eq!(output.status.code(), Some(1));
+
+    // One that is started again and again, also where an earlier run has left it.
+    let looping = one(dir.path(), "ReplicaSet", "", fails);
+    let looping = looping.to_str().unwrap();
+    for further in [&["--keep"][..], &[]] {
+        let arguments = [&[looping, "--timeout", "4s"], further].concat();
+        let output = run(&data, &arguments, NO_ENGINE);
+        let late = [
+            "the timeout of 4s has passed while waiting for everything to be ready: pod one-",
+            "CrashLoopBackOff: container main ended with code 3",
+        ];
+        assert_said(&output, false, &late);
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!(containers(&data), 0);
+}
