@@ -8,7 +8,7 @@ use orch_core::runtime::Runtime;
 
 use super::Error;
 use super::check::check;
-use super::clean::{clean, clean_quietly};
+use super::clean::{clean, clean_quietly, finish};
 use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::leftover::Leftover;
@@ -43,6 +43,7 @@ impl Job<'_> {
             .earlier
             .compare(self.cluster, self.views, self.deadline)
             .await?;
+        finish(self.cluster, self.views, self.manifest, self.deadline).await?;
         // One that is refused leaves everything as it was.
         let applied = steps::apply(self.cluster, self.manifest).await?;
         let result = self.show(&applied, as_it_was).await;

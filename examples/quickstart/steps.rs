@@ -86,9 +86,6 @@ pub(crate) async fn apply(cluster: &Cluster, manifest: &Manifest) -> Result<Appl
             "Pod" => all.pods.push(document.key()),
             _ => {}
         }
-        if document.meta().is_deleting() {
-            say!("warning: it is being deleted since an earlier run: apply it again when it is gone")?;
-        }
     }
     Ok(all)
 }

@@ -308,6 +308,34 @@ fn ctrl_c_ends_it_while_it_cleans_up_for_nobody() {
 }
 
 #[test]
+fn what_an_interrupted_clean_up_was_removing_is_gone_before_it_is_applied_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let stubborn = format!("command: [sh, -c, \"trap '' TERM; while true; do {LOOK}; done\"]");
+    let manifest = one(
+        dir.path(),
+        "ReplicaSet",
+        "terminationGracePeriodSeconds: 3, ",
+        &stubborn,
+    );
+    let arguments = [manifest.to_str().unwrap(), "--timeout", "60s"];
+    let mut first = Running::start(&data, &arguments, NO_ENGINE);
+    first.until("waiting for 1 pod to end (it has 3 s for it)");
+    let said = first.interrupt();
+    assert!(said.contains("what runs goes on: "), "{said}");
+
+    let output = run(&data, &arguments, NO_ENGINE);
+    let told = [
+        "waiting for replicaset/one to be gone: an earlier run was removing it",
+        "replicaset/one created",
+        "applied to ready ",
+        "cleaned up",
+    ];
+    assert_said(&output, true, &told);
+    assert_eq!(containers(&data), 0);
+}
+
+#[test]
 fn what_runs_of_a_lost_state_is_named_and_removed_when_asked() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
