@@ -90,6 +90,11 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
+    if options.keep && options.clean {
+        let both =
+            "--keep and --clean: say which, for one leaves everything running and the other removes it";
+        return Err(both.into());
+    }
     if !options.keep {
         options.timeout.get_or_insert(TIMEOUT);
     }

@@ -27,7 +27,7 @@ fn one(directory: &Path, kind: &str, pod: &str, container: &str) -> PathBuf {
 /// A container's command that runs until a file is there, and then exits with 7.
 fn until_told(file: &Path) -> String {
     let file = file.display();
-    format!("command: [sh, -c, \"while [ ! -e {file} ]; do {LOOK}; done; exit 7\"]")
+    format!("command: [sh, -c, \"while [ ! -e {file} ]; do {LOOK}; done; echo gone away; exit 7\"]")
 }
 
 #[test]
@@ -40,6 +40,7 @@ fn while_it_goes_on_it_tells_what_dies_loops_and_comes_back() {
     std::fs::write(&die, "").unwrap();
     let said = running.until("container main waits: CrashLoopBackOff, back-off ");
     assert!(said.contains("container main ended with code 7"), "{said}");
+    running.until("its log ends with: gone away");
     std::fs::remove_file(&die).unwrap();
     running.until("container main was started again (restart ");
     let said = running.interrupt();
@@ -231,7 +232,8 @@ fn a_timeout_says_what_is_missing_and_cleans_up_unless_it_is_to_be_kept() {
     assert!(containers(&data) > 0);
     let output = run(&data, &[crashes, "--timeout", "3s"], NO_ENGINE);
     let late = "the timeout of 3s has passed while waiting for everything to be ready: pod one-";
-    assert_said(&output, false, &[late, "failed, and cleaning up: ", "cleaned up"]);
+    assert_said(&output, false, &[late, "failed, and cleaning up\n", "cleaned up"]);
+    assert_eq!(said(&output).matches(late).count(), 1, "once is enough");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(containers(&data), 0);
 }
@@ -444,6 +446,7 @@ fn a_pod_that_fails_at_once_is_no_success_though_it_is_ready_for_an_instant() {
         let late = [
             "the timeout of 4s has passed while waiting for everything to be ready: pod one-",
             "CrashLoopBackOff: container main ended with code 3",
+            "its log ends with: no such table",
         ];
         assert_said(&output, false, &late);
         assert_eq!(output.status.code(), Some(1));
