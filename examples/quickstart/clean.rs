@@ -1,17 +1,20 @@
-//! Removes what the manifest made, and says what it waits for.
+//! Removes what the manifest made, or waits until an earlier run has, and says what it waits for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use orch_cluster::cluster::{Cluster, Removed};
+use orch_cluster::cluster::{Cluster, Removal, Removed};
 use orch_cluster::kinds::pod::status::is_terminal;
 use orch_cluster::manifest::Manifest;
-use orch_core::client::{Client, ListParams, Propagation};
+use orch_core::client::{ApiError, Client, ListParams, Propagation, Target};
 use orch_core::runtime::{ContainerFilter, Runtime, SandboxFilter};
 
 use super::Error;
+use super::deadline::Deadline;
+use super::ours::key_of;
 use super::owner::{Owner, Owners};
 use super::wait::{PATIENCE, Wait};
 use super::watch::Views;
@@ -46,7 +49,57 @@ pub(crate) async fn clean(
     Ok(removed)
 }
 
-/// The same without a word, for nobody listens.
+/// Waits until what an earlier run was removing when it ended is gone. Applied before, it would be taken for what is to
+/// be there, and go all the same.
+pub(crate) async fn finish(
+    cluster: &Cluster,
+    views: &Views,
+    manifest: &Manifest,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let going = being_deleted(cluster.client(), manifest).await?;
+    let Some(first) = going.first() else {
+        return Ok(());
+    };
+    let name = format!(
+        "{}/{}",
+        first.target.resource.kind.to_lowercase(),
+        first.target.key.name()
+    );
+    let what = match going.len() - 1 {
+        0 => format!("{name} to be gone"),
+        more => format!("{name} and {more} more to be gone"),
+    };
+    say!("waiting for {what}: an earlier run was removing it, and it is applied again then")?;
+    let wait = Wait::with_patience(&what, Ending::of(views).patience()).by(deadline);
+    views
+        .during(wait, |_| false, gone(cluster, views, &going))
+        .await?;
+    Ok(())
+}
+
+/// The manifest's objects that are there and about to go.
+async fn being_deleted(client: &Client, manifest: &Manifest) -> Result<Vec<Removed>, Error> {
+    let mut going = Vec::new();
+    for item in &manifest.items {
+        let target = Target {
+            resource: Arc::new(item.resource().clone()),
+            key: key_of(item),
+        };
+        match client.backend().get(&target).await {
+            Ok(document) if document.meta().is_deleting() => going.push(Removed {
+                target,
+                removal: Removal::Deleting,
+                document: Some(document),
+            }),
+            Ok(_) | Err(ApiError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(going)
+}
+
+/// The same as [`clean`] without a word, for nobody listens.
 pub(crate) async fn clean_quietly(
     cluster: &Cluster,
     views: &Views,

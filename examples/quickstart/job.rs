@@ -8,12 +8,12 @@ use orch_core::runtime::Runtime;
 
 use super::Error;
 use super::check::check;
-use super::clean::{clean, clean_quietly};
+use super::clean::{clean, clean_quietly, finish};
 use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::leftover::Leftover;
 use super::options::Options;
-use super::say::Early;
+use super::say::{self, Early};
 use super::steps::{self, Applied, Measured};
 use super::watch::Views;
 
@@ -43,6 +43,7 @@ impl Job<'_> {
             .earlier
             .compare(self.cluster, self.views, self.deadline)
             .await?;
+        finish(self.cluster, self.views, self.manifest, self.deadline).await?;
         // One that is refused leaves everything as it was.
         let applied = steps::apply(self.cluster, self.manifest).await?;
         let result = self.show(&applied, as_it_was).await;
@@ -54,22 +55,25 @@ impl Job<'_> {
         if result.as_ref().is_err_and(Early::is_closed) {
             return result;
         }
-        // What follows may take a while, and why it is done is said at the end as well, where errors are looked for.
-        let said = result
-            .as_ref()
-            .map_or_else(|error| say!("failed, and cleaning up: {error}"), |()| Ok(()));
-        let cleaned = match said {
+        let Err(error) = result else {
+            return self.clean().await;
+        };
+        // At once, for what follows may take a while, and can be interrupted.
+        say::failed(&error);
+        let cleaned = match say!("failed, and cleaning up") {
             Ok(()) => self.clean().await,
             closed => closed,
         };
-        match (result, cleaned) {
+        let cleaned = match cleaned {
             // That nobody reads it there is not why it has failed.
-            (Err(error), Err(closed)) if Early::is_closed(&closed) => {
-                let cleaned = clean_quietly(self.cluster, self.views, self.manifest).await;
-                Err(with(error, cleaned))
+            Err(closed) if Early::is_closed(&closed) => {
+                clean_quietly(self.cluster, self.views, self.manifest).await
             }
-            (Err(error), cleaned) => Err(with(error, cleaned)),
-            (Ok(()), cleaned) => cleaned,
+            cleaned => cleaned,
+        };
+        match cleaned {
+            Ok(()) => Err(Early::Failed.into()),
+            Err(also) => Err(format!("cleaning up: {also}").into()),
         }
     }
 
@@ -137,14 +141,6 @@ impl Job<'_> {
         }
         self.leftover.remove(self.runtime).await?;
         say!("everything the manifest made is gone")
-    }
-}
-
-/// The failure, and that cleaning up has failed as well, if it has.
-fn with(error: Error, cleaned: Result<(), Error>) -> Error {
-    match cleaned {
-        Ok(()) => error,
-        Err(also) => format!("{error}\ncleaning up: {also}").into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the manifest's pods that have failed had written last; asked for aside, so that no wait stands still for it.
+//! What the manifest's pods that have failed, or do so again and again, had written last; asked for aside, so that no wait stands still for it.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use orch_core::runtime::{ContainerId, LogOptions, Runtime, RuntimeError};
 use tokio::time::{sleep, timeout};
 
-use super::news::{failing, line};
+use super::news::{failing, line, loops};
 use super::state::has_failed;
 use super::watch::{Views, named, uid};
 
@@ -49,7 +49,7 @@ impl<'a> LastWords<'a> {
         }
     }
 
-    /// Asks for those of pods that have failed since the last time.
+    /// Asks for those of pods that have failed, or begun to fail again and again, since the last time.
     pub(crate) fn ask(&mut self) {
         let Some(runtime) = &self.views.runtime else {
             return;
@@ -59,7 +59,7 @@ impl<'a> LastWords<'a> {
                 return;
             }
             let uid = uid(&pod);
-            if has_failed(&pod) && !self.views.has_said_last(&uid) && self.of.insert(uid) {
+            if (has_failed(&pod) || loops(&pod)) && !self.views.has_said_last(&uid) && self.of.insert(uid) {
                 self.asked.push(answer(runtime.clone(), pod).boxed());
             }
         }

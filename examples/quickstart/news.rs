@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
-use orch_cluster::kinds::pod::status::phase;
+use orch_cluster::kinds::pod::status::{is_deleting, phase};
 use orch_examples::statuses;
 
 const CRASH_LOOP: &str = "CrashLoopBackOff";
@@ -79,6 +79,11 @@ pub(super) fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWait
     let reason = waiting.reason.as_deref()?;
     let on_its_way = ["ContainerCreating", "PodInitializing"];
     (!on_its_way.contains(&reason)).then_some(waiting)
+}
+
+/// Whether a container of a pod ends again and again.
+pub(crate) fn loops(pod: &Pod) -> bool {
+    !is_deleting(pod) && statuses(pod).filter_map(waiting).any(is_back_off)
 }
 
 fn is_back_off(waiting: &ContainerStateWaiting) -> bool {

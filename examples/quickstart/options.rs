@@ -27,6 +27,9 @@ quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeo
                   then end. If all of DIR was lost, containers on Docker are named, and left to you; processes of the
                   process runtime are not found
 
+Ready is what has been so for a second, with the same containers; a pod whose restartPolicy is Never or OnFailure is to
+end, and is waited for until it has.
+
 It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 130 after Ctrl-C and 143 after
 SIGTERM: what runs then goes on.";
 
@@ -86,6 +89,11 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             Value(path) if options.manifest.is_none() => options.manifest = Some(path_of(path)),
             other => return Err(other.unexpected()),
         }
+    }
+    if options.keep && options.clean {
+        let both =
+            "--keep and --clean: say which, for one leaves everything running and the other removes it";
+        return Err(both.into());
     }
     if !options.keep {
         options.timeout.get_or_insert(TIMEOUT);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use orch_cluster::manifest::Manifest;
+use orch_cluster::manifest::{Item, Manifest};
 use orch_core::object::ObjectKey;
 
 use super::watch::Views;
@@ -14,12 +14,10 @@ pub(crate) struct Ours(HashSet<(String, ObjectKey)>);
 
 impl Ours {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        let named = manifest.items.iter().map(|item| {
-            let resource = item.resource();
-            let namespace = item.namespace().unwrap_or("default");
-            let key = ObjectKey::new(resource.is_namespaced().then_some(namespace), item.name());
-            (resource.kind.to_string(), key)
-        });
+        let named = manifest
+            .items
+            .iter()
+            .map(|item| (item.resource().kind.to_string(), key_of(item)));
         Self(named.collect())
     }
 
@@ -83,6 +81,12 @@ impl Ours {
             _ => Some(false),
         }
     }
+}
+
+/// Where an object of a manifest is, or will be.
+pub(crate) fn key_of(item: &Item) -> ObjectKey {
+    let namespace = item.namespace().unwrap_or("default");
+    ObjectKey::new(item.resource().is_namespaced().then_some(namespace), item.name())
 }
 
 /// The ReplicaSet that a pod belongs to.

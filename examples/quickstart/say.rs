@@ -9,6 +9,8 @@ use super::Error;
 /// It ends before its work is done, and there is no more to say of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Early {
+    /// It has failed, which was told then.
+    Failed,
     /// Nobody reads standard output any more, as behind `| head`.
     Closed,
     /// Ctrl-C.
@@ -18,12 +20,13 @@ pub(crate) enum Early {
 }
 
 impl Early {
-    /// What a shell says of a program that the signal for it has ended.
+    /// For the last three, what a shell says of a program that the signal for it has ended.
     fn code(self) -> u8 {
-        128 + match self {
-            Self::Closed => 13,
-            Self::Interrupted => 2,
-            Self::Terminated => 15,
+        match self {
+            Self::Failed => 1,
+            Self::Closed => 128 + 13,
+            Self::Interrupted => 128 + 2,
+            Self::Terminated => 128 + 15,
         }
     }
 
@@ -40,6 +43,7 @@ impl Early {
 impl fmt::Display for Early {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Failed => "failed",
             Self::Closed => "standard output is closed",
             Self::Interrupted => "interrupted",
             Self::Terminated => "told to end",
@@ -66,8 +70,13 @@ pub(crate) fn end(result: Result<(), Error>) -> ExitCode {
     if let Some(early) = Early::of(&error) {
         return ExitCode::from(early.code());
     }
-    let _ = writeln!(io::stderr(), "{error}");
+    failed(&error);
     ExitCode::FAILURE
+}
+
+/// Says of a failure what there is to say, if anybody reads that.
+pub(crate) fn failed(error: &Error) {
+    let _ = writeln!(io::stderr(), "{error}");
 }
 
 /// Like `println!`, which would panic; gives an error instead.

@@ -30,9 +30,15 @@ pub(crate) fn is_complete(deployment: &Deployment) -> bool {
     })
 }
 
-/// Whether a pod is ready, or has run to its end.
+/// Whether a pod has run to its end or, if it is to run for ever, is ready.
 pub(crate) fn is_settled(pod: &Pod) -> bool {
-    ended(pod).is_some() || is_well(pod)
+    ended(pod).is_some() || (is_well(pod) && ends_by_itself(pod).is_none())
+}
+
+/// The restart policy of a pod that is to run to its end, and not for ever.
+pub(crate) fn ends_by_itself(pod: &Pod) -> Option<&str> {
+    let policy = pod.spec.as_ref()?.restart_policy.as_deref()?;
+    (policy != "Always").then_some(policy)
 }
 
 /// Whether it serves, in a sandbox that is there: one that was lost takes its containers with it.

@@ -86,14 +86,11 @@ pub(crate) async fn apply(cluster: &Cluster, manifest: &Manifest) -> Result<Appl
             "Pod" => all.pods.push(document.key()),
             _ => {}
         }
-        if document.meta().is_deleting() {
-            say!("warning: it is being deleted since an earlier run: apply it again when it is gone")?;
-        }
     }
     Ok(all)
 }
 
-/// Waits until the Deployments, ReplicaSets and pods that were applied are ready, or have ended.
+/// Waits until the Deployments, ReplicaSets and pods that were applied are ready, or have ended, and stay so.
 pub(crate) async fn ready(
     cluster: &Cluster,
     views: &Views,
@@ -110,7 +107,9 @@ pub(crate) async fn ready(
         let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
         sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
     };
-    let wait = Wait::for_pods("everything to be ready", deadline).of(deployments);
+    let wait = Wait::for_pods("everything to be ready", deadline)
+        .of(deployments)
+        .steadily();
     let done = |views: &Views| views.complete(deployments) && settled(views);
     let took = views.until(wait, done).await?;
     let ended = pods.iter().filter_map(|key| {
@@ -171,7 +170,7 @@ pub(crate) async fn kill(
         let pod = views.pods.get(&key);
         pod.is_some_and(|pod| restarts(&pod) > before && is_ready(&pod))
     };
-    let wait = Wait::for_pods("the killed container to come back", deadline);
+    let wait = Wait::for_pods("the killed container to come back", deadline).steadily();
     let took = views.until(wait, is_back).await?;
     say!("\n{}\n", views.table(cluster).await?)?;
     Ok(took)
@@ -236,7 +235,9 @@ async fn settled(
     if let Some(revision) = Object::metadata(updated).resource_version {
         views.deployments.wait_for(revision).await;
     }
-    let wait = Wait::for_pods("the version to be rolled out", deadline).of(keys);
+    let wait = Wait::for_pods("the version to be rolled out", deadline)
+        .of(keys)
+        .steadily();
     let took = views.until(wait, |views| views.complete(keys)).await?;
     let pod = ready_pod_of(cluster, key).await?;
     let at = ContainerAt::new(

@@ -13,11 +13,15 @@ use super::Error;
 use super::deadline::Deadline;
 use super::last_words::LastWords;
 use super::news::{ended, progress, trouble};
-use super::state::{is_complete, is_settled};
-use super::watch::Views;
+use super::state::{ends_by_itself, is_complete, is_settled};
+use super::watch::{Standing, Views};
 
 /// How long nothing may move before the quickstart gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long everything must be ready, with the same containers, before it counts as that: without a readiness probe a
+/// container that fails at once is ready for an instant, too.
+pub(crate) const STEADY: Duration = Duration::from_secs(1);
 
 /// After how long without a word it says what it still waits for, at first and at most.
 const SILENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
@@ -34,6 +38,8 @@ pub(crate) struct Wait<'a> {
     /// Whether the manifest's pods must come to run for it: then it is shown what keeps them from it, and one that never
     /// will is its end. In any other wait, above all one for pods to be gone, neither matters.
     for_pods: bool,
+    /// How long it must stay as it is when it is over.
+    steady: Duration,
     /// How long nothing may move; none: for ever.
     patience: Option<Duration>,
     deadline: Deadline,
@@ -46,6 +52,7 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: true,
+            steady: Duration::ZERO,
             patience: None,
             deadline,
         }
@@ -57,6 +64,7 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: false,
+            steady: Duration::ZERO,
             patience: Some(patience),
             deadline: Deadline::after(None),
         }
@@ -66,13 +74,21 @@ impl<'a> Wait<'a> {
         Self { deadline, ..self }
     }
 
+    /// It is over when it has been for [`STEADY`], and no container was another meanwhile.
+    pub(crate) fn steadily(self) -> Self {
+        Self {
+            steady: STEADY,
+            ..self
+        }
+    }
+
     pub(crate) fn of(self, deployments: &'a [ObjectKey]) -> Self {
         Self { deployments, ..self }
     }
 }
 
 impl Views {
-    /// Waits until `done`, showing what happens meanwhile; returns how long it took.
+    /// Waits until `done`, showing what happens meanwhile; returns how long it took until that began to hold.
     pub(crate) async fn until(
         &self,
         wait: Wait<'_>,
@@ -94,6 +110,7 @@ impl Views {
         let mut shown = Shown::from_now();
         let (mut moved, mut silence) = (shown.began, SILENCE.0);
         let mut last_words = LastWords::of(self);
+        let mut held: Option<Held> = None;
         tokio::pin!(over);
         loop {
             bell.borrow_and_update();
@@ -106,23 +123,27 @@ impl Views {
                 // It would wait for ever.
                 return Err(format!("pod {pod} can never run here: {why}").into());
             }
-            if done(self) {
-                let took = shown.began.elapsed();
+            held = done(self).then(|| Held::further(held, self.standing()));
+            if let Some(held) = &held
+                && held.since.elapsed() >= wait.steady
+            {
                 for words in last_words.rest().await {
                     shown.tell(&words)?;
                 }
-                return Ok(took);
+                return Ok(held.since.duration_since(shown.began));
             }
             tokio::select! {
                 result = &mut over => return result.map(|()| shown.began.elapsed()),
                 _ = bell.changed() => moved = Instant::now(),
                 _ = rumours.changed() => {}
                 words = last_words.next() => shown.tell(&words)?,
+                () = steady(held.as_ref(), &wait) => {}
                 late = wait.late(moved) => {
-                    return Err(format!("{late} while waiting for {what}: {}", self.why(&wait)).into());
+                    let why = self.why(&wait, held.as_ref());
+                    return Err(format!("{late} while waiting for {what}: {why}").into());
                 }
                 () = sleep_until(shown.said + silence) => {
-                    say!("  still waiting for {what}: {}", self.why(&wait))?;
+                    say!("  still waiting for {what}: {}", self.why(&wait, held.as_ref()))?;
                     shown.said = Instant::now();
                     silence = (silence * 2).min(SILENCE.1);
                 }
@@ -150,7 +171,10 @@ impl Views {
     }
 
     /// Why it is not over yet.
-    fn why(&self, wait: &Wait<'_>) -> String {
+    fn why(&self, wait: &Wait<'_>, held: Option<&Held>) -> String {
+        if held.is_some() {
+            return format!("it is to be so for {:?}", wait.steady);
+        }
         let deployments = wait.deployments.iter().filter_map(|key| {
             let deployment = self.deployments.get(key)?;
             let progress = progress(&deployment).unwrap_or_else(|| "not been looked at".to_owned());
@@ -188,6 +212,31 @@ impl Wait<'_> {
             () = still => format!("nothing has moved for {:?}", self.patience.unwrap_or_default()),
             passed = self.deadline.passed() => passed.to_string(),
         }
+    }
+}
+
+/// That what is waited for was seen, since when, and with which containers.
+struct Held {
+    since: Instant,
+    standing: Standing,
+}
+
+impl Held {
+    /// It is seen, and may have been before.
+    fn further(before: Option<Self>, standing: Standing) -> Self {
+        let same = before.filter(|before| before.standing == standing);
+        same.unwrap_or_else(|| Self {
+            since: Instant::now(),
+            standing,
+        })
+    }
+}
+
+/// Resolves when it has held for long enough.
+async fn steady(held: Option<&Held>, wait: &Wait<'_>) {
+    match held {
+        Some(held) => sleep_until(held.since + wait.steady).await,
+        None => pending().await,
     }
 }
 
@@ -237,7 +286,10 @@ fn pending_for(pod: &Pod) -> Option<String> {
     let why = unscheduled
         .or_else(|| trouble(pod))
         .unwrap_or_else(|| match phase(pod) {
-            "Running" => "runs, and is not ready".to_owned(),
+            "Running" => match ends_by_itself(pod) {
+                Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),
+                None => "runs, and is not ready".to_owned(),
+            },
             _ => "does not run yet".to_owned(),
         });
     Some(format!("pod {name}: {why}"))

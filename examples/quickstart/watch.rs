@@ -1,6 +1,6 @@
 //! Views of what is shown: Deployments and pods as they are, and what has changed of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -37,6 +37,9 @@ pub(crate) struct Views {
     refused_before: HashSet<String>,
     pub(super) bell: watch::Receiver<()>,
 }
+
+/// Which containers pods have, and how often each was started again, by the pod's uid.
+pub(crate) type Standing = BTreeMap<String, Vec<(Option<String>, i32)>>;
 
 /// What has been shown.
 #[derive(Default)]
@@ -219,6 +222,18 @@ impl Views {
         let mut pods = self.pods.list();
         pods.retain(|pod| self.ours.has(self, pod));
         pods
+    }
+
+    /// The containers of the manifest's pods that are to stay.
+    pub(super) fn standing(&self) -> Standing {
+        let pods = self.our_pods().into_iter().filter(|pod| !is_deleting(pod));
+        let containers = |pod: &Pod| {
+            let containers = orch_examples::statuses(pod);
+            containers
+                .map(|one| (one.container_id.clone(), one.restart_count))
+                .collect()
+        };
+        pods.map(|pod| (uid(&pod), containers(&pod))).collect()
     }
 
     /// Pods of the manifest that are to run, ask for what the runtime cannot give, and what that is.

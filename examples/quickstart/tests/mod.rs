@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::agent::AgentConfig;
 use orch_cluster::cluster::Cluster;
-use orch_cluster::kinds::pod::status::is_terminal;
+use orch_cluster::kinds::pod::status::{is_ready, is_terminal};
 use orch_cluster::manifest::{Manifest, ManifestKinds};
 use orch_core::client::{DeleteParams, Patch};
 use orch_core::object::ObjectKey;
@@ -24,7 +24,7 @@ use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::last_words::LastWords;
 use super::steps;
-use super::wait::Wait;
+use super::wait::{STEADY, Wait};
 use super::watch::Views;
 use super::{Error, NODE_LOOKS, check};
 
@@ -232,10 +232,8 @@ async fn pods_that_were_told_to_end_have_not_failed() {
     let cluster = start(&memory(), &runtime).await;
     let manifest = pod("web", "restartPolicy: Never, ");
     let views = Views::open(&cluster, &manifest).await;
-    let applied = steps::apply(&cluster, &manifest).await.unwrap();
-    steps::ready(&cluster, &views, &applied, Deadline::after(None))
-        .await
-        .unwrap();
+    steps::apply(&cluster, &manifest).await.unwrap();
+    look_until(&views, |views| views.pods.list().iter().any(|pod| is_ready(pod))).await;
     let pods = cluster.client().api::<Pod>("default");
     let held = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/held"]}}));
     pods.patch("web", &held).await.unwrap();
@@ -251,6 +249,62 @@ async fn pods_that_were_told_to_end_have_not_failed() {
     assert_eq!(last_words.rest().await, []);
     assert_eq!(runtime.count(Call::Logs), 0);
     cluster.stop().await;
+}
+
+/// One that ends by itself after so long.
+fn ends_after(time: Duration, code: i32) -> Behavior {
+    Behavior::new().run(Program::new().out("why\n").sleep(time).exit(code))
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_is_what_stays_so_for_a_second_and_a_pod_that_is_to_end_has_ended() {
+    let (soon, later) = (STEADY / 2, STEADY * 20);
+    // (policy, how long it runs, its exit code; whether it is ready, or has ended, within nine seconds)
+    let cases = [
+        ("Always", soon, 1, None),
+        ("Always", soon, 0, None),
+        ("Always", later, 1, Some((false, 0))),
+        ("OnFailure", soon, 1, None),
+        ("OnFailure", soon, 0, Some((true, 0))),
+        ("OnFailure", later, 0, None),
+        ("Never", soon, 1, Some((true, 1))),
+        ("Never", soon, 0, Some((true, 0))),
+        ("Never", later, 1, None),
+    ];
+    for case in cases {
+        let (policy, runs, code, wanted) = case;
+        let runtime = FakeRuntime::new();
+        runtime.on(On::Any, ends_after(runs, code));
+        let cluster = start(&memory(), &runtime).await;
+        let manifest = pod("web", &format!("restartPolicy: {policy}, "));
+        let views = Views::open(&cluster, &manifest).await;
+        let applied = steps::apply(&cluster, &manifest).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let ready = steps::ready(&cluster, &views, &applied, seconds(9)).await;
+        match wanted {
+            Some((ended, failed)) => {
+                let ready = ready.unwrap();
+                assert_eq!((ready.ended, ready.failed.len()), (ended, failed), "{case:?}");
+                assert!(began.elapsed() >= ready.took + STEADY, "{case:?}");
+                let at_once = if ended { soon } else { Duration::ZERO };
+                assert!(ready.took < at_once + STEADY / 2, "{case:?}: {:?}", ready.took);
+            }
+            None => {
+                let late = ready.map(drop).unwrap_err().to_string();
+                let policy = format!("(restartPolicy: {policy})");
+                let why = if runs == later {
+                    &policy
+                } else {
+                    "CrashLoopBackOff: container main ended with"
+                };
+                assert!(
+                    late.contains("timeout of 9s") && late.contains(why),
+                    "{case:?}: {late}"
+                );
+            }
+        }
+        cluster.stop().await;
+    }
 }
 
 /// A manifest of pods that fail at once.

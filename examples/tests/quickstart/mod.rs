@@ -372,6 +372,7 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
     ];
     assert_said(&run(&data, &["--help"], NO_ENGINE), true, &options);
     for (arguments, why) in [
+        (["--keep", "--clean"], "--keep and --clean: say which"),
         (
             ["--timeout", "90"],
             "--timeout 90: must be a time of more than nothing, such as 90s",

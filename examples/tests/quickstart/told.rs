@@ -27,7 +27,7 @@ fn one(directory: &Path, kind: &str, pod: &str, container: &str) -> PathBuf {
 /// A container's command that runs until a file is there, and then exits with 7.
 fn until_told(file: &Path) -> String {
     let file = file.display();
-    format!("command: [sh, -c, \"while [ ! -e {file} ]; do {LOOK}; done; exit 7\"]")
+    format!("command: [sh, -c, \"while [ ! -e {file} ]; do {LOOK}; done; echo gone away; exit 7\"]")
 }
 
 #[test]
@@ -40,6 +40,7 @@ fn while_it_goes_on_it_tells_what_dies_loops_and_comes_back() {
     std::fs::write(&die, "").unwrap();
     let said = running.until("container main waits: CrashLoopBackOff, back-off ");
     assert!(said.contains("container main ended with code 7"), "{said}");
+    running.until("its log ends with: gone away");
     std::fs::remove_file(&die).unwrap();
     running.until("container main was started again (restart ");
     let said = running.interrupt();
@@ -231,7 +232,8 @@ fn a_timeout_says_what_is_missing_and_cleans_up_unless_it_is_to_be_kept() {
     assert!(containers(&data) > 0);
     let output = run(&data, &[crashes, "--timeout", "3s"], NO_ENGINE);
     let late = "the timeout of 3s has passed while waiting for everything to be ready: pod one-";
-    assert_said(&output, false, &[late, "failed, and cleaning up: ", "cleaned up"]);
+    assert_said(&output, false, &[late, "failed, and cleaning up\n", "cleaned up"]);
+    assert_eq!(said(&output).matches(late).count(), 1, "once is enough");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(containers(&data), 0);
 }
@@ -304,6 +306,34 @@ fn ctrl_c_ends_it_while_it_cleans_up_for_nobody() {
     assert_eq!(containers(&data), 1);
     let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
     assert_said(&output, true, &["everything the manifest made is gone"]);
+    assert_eq!(containers(&data), 0);
+}
+
+#[test]
+fn what_an_interrupted_clean_up_was_removing_is_gone_before_it_is_applied_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let stubborn = format!("command: [sh, -c, \"trap '' TERM; while true; do {LOOK}; done\"]");
+    let manifest = one(
+        dir.path(),
+        "ReplicaSet",
+        "terminationGracePeriodSeconds: 3, ",
+        &stubborn,
+    );
+    let arguments = [manifest.to_str().unwrap(), "--timeout", "60s"];
+    let mut first = Running::start(&data, &arguments, NO_ENGINE);
+    first.until("waiting for 1 pod to end (it has 3 s for it)");
+    let said = first.interrupt();
+    assert!(said.contains("what runs goes on: "), "{said}");
+
+    let output = run(&data, &arguments, NO_ENGINE);
+    let told = [
+        "waiting for replicaset/one to be gone: an earlier run was removing it",
+        "replicaset/one created",
+        "applied to ready ",
+        "cleaned up",
+    ];
+    assert_said(&output, true, &told);
     assert_eq!(containers(&data), 0);
 }
 
@@ -390,4 +420,36 @@ fn nothing_is_left_where_every_user_of_the_machine_writes() {
         &["deployment/web deleted"],
     );
     assert!(!data.join("ports").exists());
+}
+
+#[test]
+fn a_pod_that_fails_at_once_is_no_success_though_it_is_ready_for_an_instant() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let fails = "command: [sh, -c, \"echo no such table; exit 3\"]";
+    let never = one(dir.path(), "Pod", "restartPolicy: Never, ", fails);
+    let output = run(&data, &[never.to_str().unwrap()], NO_ENGINE);
+    let told = [
+        "pod one  its log ends with: no such table",
+        "failed for good: pod one: Failed: container main ended with code 3",
+        "cleaned up",
+    ];
+    assert_said(&output, false, &told);
+    assert_eq!(output.status.code(), Some(1));
+
+    // One that is started again and again, also where an earlier run has left it.
+    let looping = one(dir.path(), "ReplicaSet", "", fails);
+    let looping = looping.to_str().unwrap();
+    for further in [&["--keep"][..], &[]] {
+        let arguments = [&[looping, "--timeout", "4s"], further].concat();
+        let output = run(&data, &arguments, NO_ENGINE);
+        let late = [
+            "the timeout of 4s has passed while waiting for everything to be ready: pod one-",
+            "CrashLoopBackOff: container main ended with code 3",
+            "its log ends with: no such table",
+        ];
+        assert_said(&output, false, &late);
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!(containers(&data), 0);
 }
