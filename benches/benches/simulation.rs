@@ -1,5 +1,7 @@
 //! How many minutes of a cluster's life are simulated in a second on one core.
 
+#![allow(clippy::print_stdout, reason = "it prints its measurement")]
+
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
