@@ -1,5 +1,6 @@
 //! Removes what the manifest made, or waits until an earlier run has, and says what it waits for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::{Cluster, Removal, Removed};
 use orch_cluster::kinds::pod::status::is_terminal;
 use orch_cluster::manifest::Manifest;
-use orch_core::client::{ApiError, Client, ListParams, Propagation, Target};
+use orch_core::client::{ApiError, Client, Collection, ListParams, Propagation, Target};
+use orch_core::object::Object;
 use orch_core::runtime::{ContainerFilter, Runtime, SandboxFilter};
 
 use super::Error;
@@ -148,7 +150,7 @@ async fn gone(cluster: &Cluster, views: &Views, removed: &[Removed]) -> Result<(
     };
     let mut hints = runtime.events().await;
     loop {
-        if !ends(&**runtime, cluster.client()).await? {
+        if !ends(&**runtime, cluster.client()).await? && !is_owned(cluster.client(), removed).await? {
             return Ok(());
         }
         // Hints can be lost, and end without notice.
@@ -177,6 +179,34 @@ async fn ends(runtime: &dyn Runtime, client: &Client) -> Result<bool, Error> {
         .iter()
         .map(|one| owners.of(&one.pod_uid, &one.annotations));
     Ok(sandboxes.chain(containers).any(|owner| owner == Owner::Gone))
+}
+
+/// Whether there are pods of what was removed, or what makes some: a controller that was at work when its object was
+/// deleted may have made them after garbage collection had looked for them.
+async fn is_owned(client: &Client, removed: &[Removed]) -> Result<bool, Error> {
+    let documents = removed.iter().filter_map(|one| one.document.as_ref());
+    let mut owners: HashSet<String> = documents.map(|document| document.meta().uid.clone()).collect();
+    let mut found = false;
+    // What makes pods comes first.
+    for resource in [ReplicaSet::resource(), Pod::resource()] {
+        let all = Collection {
+            resource: Arc::new(resource),
+            namespace: None,
+        };
+        let list = client.backend().list(&all, &ListParams::default()).await?;
+        for document in &list.items {
+            let meta = document.meta();
+            if meta
+                .owner_references
+                .iter()
+                .any(|owner| owners.contains(&owner.uid))
+            {
+                owners.insert(meta.uid.clone());
+                found = true;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// In the foreground: an object goes after what it owns, so that none of its pods outlives it.
