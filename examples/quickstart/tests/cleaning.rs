@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use orch_cluster::cluster::Cluster;
+use orch_cluster::manifest::Manifest;
 use orch_core::testing::FakeRuntime;
 use orch_core::testing::fake_runtime::{Behavior, Call, Fault, On};
 use orch_core::testing::runtime::{Program, Step};
@@ -12,16 +14,22 @@ use super::super::steps;
 use super::super::watch::Views;
 use super::{memory, pod, seconds, start};
 
+/// Applies a manifest, and waits until its pods are ready.
+async fn applied(cluster: &Cluster, manifest: &Manifest) -> Views {
+    let views = Views::open(cluster, manifest).await;
+    let applied = steps::apply(cluster, manifest).await.unwrap();
+    steps::ready(cluster, &views, &applied, seconds(90))
+        .await
+        .unwrap();
+    views
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
     let (store, runtime) = (memory(), FakeRuntime::new());
     let cluster = start(&store, &runtime).await;
     let manifest = pod("web", "");
-    let views = Views::open(&cluster, &manifest).await;
-    let applied = steps::apply(&cluster, &manifest).await.unwrap();
-    steps::ready(&cluster, &views, &applied, seconds(90))
-        .await
-        .unwrap();
+    let views = applied(&cluster, &manifest).await;
     drop(views);
     cluster.stop().await;
     let found = Leftover::find(&runtime, &store).await.unwrap();
@@ -53,11 +61,7 @@ async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_en
         runtime.on(On::Any, Behavior::new().run(stubborn.clone()));
         let cluster = start(&memory(), &runtime).await;
         let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
-        let views = Views::open(&cluster, &manifest).await;
-        let applied = steps::apply(&cluster, &manifest).await.unwrap();
-        steps::ready(&cluster, &views, &applied, seconds(90))
-            .await
-            .unwrap();
+        let views = applied(&cluster, &manifest).await;
         assert_eq!(runtime.present().len(), 1);
         if quietly {
             clean_quietly(&cluster, &views, &manifest).await.unwrap();
@@ -75,11 +79,7 @@ async fn what_will_not_be_removed_of_a_lost_state_keeps_none_of_the_rest() {
     let cluster = start(&store, &runtime).await;
     for name in ["a", "b", "c"] {
         let manifest = pod(name, "");
-        let views = Views::open(&cluster, &manifest).await;
-        let applied = steps::apply(&cluster, &manifest).await.unwrap();
-        steps::ready(&cluster, &views, &applied, seconds(90))
-            .await
-            .unwrap();
+        applied(&cluster, &manifest).await;
     }
     cluster.stop().await;
     let found = Leftover::find(&runtime, &memory()).await.unwrap();
@@ -98,11 +98,7 @@ async fn an_engine_that_is_away_for_a_moment_does_not_end_cleaning() {
     let runtime = FakeRuntime::new();
     let cluster = start(&memory(), &runtime).await;
     let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
-    let views = Views::open(&cluster, &manifest).await;
-    let applied = steps::apply(&cluster, &manifest).await.unwrap();
-    steps::ready(&cluster, &views, &applied, seconds(90))
-        .await
-        .unwrap();
+    let views = applied(&cluster, &manifest).await;
     runtime.crash_engine();
     let restart = async {
         tokio::time::sleep(Duration::from_secs(20)).await;
