@@ -11,7 +11,7 @@ use orch_cluster::cluster::{Cluster, Removal, Removed};
 use orch_cluster::kinds::pod::status::is_terminal;
 use orch_cluster::manifest::Manifest;
 use orch_core::client::{ApiError, Client, Collection, ListParams, Propagation, Target};
-use orch_core::object::Object;
+use orch_core::object::{Object, OwnerReference};
 use orch_core::runtime::{ContainerFilter, Runtime, SandboxFilter};
 
 use super::Error;
@@ -181,14 +181,14 @@ async fn ends(runtime: &dyn Runtime, client: &Client) -> Result<bool, Error> {
     Ok(sandboxes.chain(containers).any(|owner| owner == Owner::Gone))
 }
 
-/// Whether there are pods of what was removed, or what makes some: a controller that was at work when its object was
-/// deleted may have made them after garbage collection had looked for them.
+/// Whether there are pods whose owner was removed or is gone, or such that make some: a controller that was at work when
+/// its object was deleted may have made them after garbage collection had looked for them, and it will look again.
 async fn is_owned(client: &Client, removed: &[Removed]) -> Result<bool, Error> {
     let documents = removed.iter().filter_map(|one| one.document.as_ref());
-    let mut owners: HashSet<String> = documents.map(|document| document.meta().uid.clone()).collect();
-    let mut found = false;
-    // What makes pods comes first.
-    for resource in [ReplicaSet::resource(), Pod::resource()] {
+    let removed: HashSet<_> = documents.map(|document| document.meta().uid.clone()).collect();
+    let (mut there, mut all_read) = (HashSet::new(), true);
+    // What owns comes before what it owns: whoever made a pod was there before it.
+    for resource in [Deployment::resource(), ReplicaSet::resource(), Pod::resource()] {
         let all = Collection {
             resource: Arc::new(resource),
             namespace: None,
@@ -196,17 +196,20 @@ async fn is_owned(client: &Client, removed: &[Removed]) -> Result<bool, Error> {
         let list = client.backend().list(&all, &ListParams::default()).await?;
         for document in &list.items {
             let meta = document.meta();
-            if meta
-                .owner_references
-                .iter()
-                .any(|owner| owners.contains(&owner.uid))
-            {
-                owners.insert(meta.uid.clone());
-                found = true;
+            let mut owners = meta.owner_references.iter();
+            let is_gone = |owner: &OwnerReference| {
+                let (kind, uid) = (owner.kind.as_str(), owner.uid.as_str());
+                all_read && matches!(kind, "Deployment" | "ReplicaSet") && !there.contains(uid)
+            };
+            if owners.any(|owner| removed.contains(&owner.uid) || is_gone(owner)) {
+                return Ok(true);
             }
+            there.insert(meta.uid.clone());
         }
+        // One that cannot be read is there, and its uid is not known.
+        all_read &= list.unreadable.is_empty();
     }
-    Ok(found)
+    Ok(false)
 }
 
 /// In the foreground: an object goes after what it owns, so that none of its pods outlives it.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::Cluster;
 use orch_cluster::manifest::Manifest;
+use orch_core::client::Patch;
 use orch_core::testing::FakeRuntime;
 use orch_core::testing::fake_runtime::{Behavior, Call, Fault, On};
 use orch_core::testing::runtime::{Program, Step};
+use serde_json::json;
 
 use super::super::clean::{clean, clean_quietly};
 use super::super::leftover::{self, Leftover};
@@ -125,6 +128,23 @@ async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
     steps::ready(&cluster, &all, &applied, seconds(90)).await.unwrap();
     assert_eq!(views.our_pods().len(), 0);
     clean(&cluster, &views, &late).await.unwrap();
+    assert_eq!(runtime.present(), []);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn cleaning_waits_for_pods_whose_set_has_gone_before_them() {
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().run(stubborn));
+    let cluster = start(&memory(), &runtime).await;
+    let views = applied(&cluster, &pod("web-1", "terminationGracePeriodSeconds: 5, ")).await;
+    let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "gone", "controller": true});
+    let owned = Patch::Merge(json!({"metadata": {"ownerReferences": [set]}}));
+    let pods = cluster.client().api::<Pod>("default");
+    pods.patch("web-1", &owned).await.unwrap();
+    // Nothing that this names is there any more.
+    clean(&cluster, &views, &pod("web", "")).await.unwrap();
     assert_eq!(runtime.present(), []);
     cluster.stop().await;
 }
