@@ -160,12 +160,13 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
     }
     let grace = match end {
         _ if observed.gone => MIN_GRACE,
-        End::Deleted => view
-            .pod
-            .metadata
-            .deletion_timestamp
-            .as_ref()
-            .map_or(MIN_GRACE, |at| until(at.0, view.now)),
+        End::Deleted => {
+            let meta = &view.pod.metadata;
+            let by = meta.deletion_timestamp.as_ref();
+            let given = meta.deletion_grace_period_seconds.map_or(Duration::MAX, seconds);
+            // Never longer than was given, though the clock was set back since.
+            by.map_or(MIN_GRACE, |by| until(by.0, view.now).min(given))
+        }
         _ => view.grace(),
     };
     if stop_all(view, grace, decision) || observed.busy.start.is_some() || observed.busy.sandbox {

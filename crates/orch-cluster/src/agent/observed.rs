@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{self, Pod, PodStatus};
 use orch_core::runtime::{Container, ContainerId, Sandbox, SandboxId, SandboxState};
 
@@ -54,6 +54,17 @@ pub struct Observed {
     pub gone: bool,
     /// The status this state leads to is in the store. Known only of pods that end.
     pub reported: bool,
+}
+
+impl Observed {
+    /// Keeps the time until whatever is waited for, though the clock was set.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        let failures = self.failures.values_mut().chain(&mut self.sandbox_failure);
+        let failed = failures.map(|failure| &mut failure.at);
+        failed
+            .chain(self.busy.stopping.values_mut())
+            .for_each(|at| *at = shifted(*at, by));
+    }
 }
 
 /// Operations under way.
@@ -303,6 +314,11 @@ pub(crate) fn seconds(value: i64) -> Duration {
 /// `at` plus `delay`, at most the end of time.
 pub(crate) fn add(at: Timestamp, delay: Duration) -> Timestamp {
     at.checked_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+/// `at` by a clock that was set forward by this, or back.
+pub(crate) fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(at)
 }
 
 /// From `now` until `at`; zero if that is past.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use orch_core::runtime::{ContainerId, ContainerState};
 
-use super::observed::{Health, Unhealthy, View, add, seconds};
+use super::observed::{Health, Unhealthy, View, add, seconds, shifted};
 
 /// Which of a container's probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,7 +147,8 @@ impl Probes {
                     continue;
                 };
                 let check = check(wanted, spec).unwrap_or_else(Check::Impossible);
-                let mut probe = Probe::new(spec, wanted, check, started_at);
+                // By a clock that was set back since, it has yet to start.
+                let mut probe = Probe::new(spec, wanted, check, started_at.min(view.now));
                 probe.passes = match kind {
                     ProbeKind::Liveness => true,
                     ProbeKind::Readiness => reported.is_some_and(|status| status.ready),
@@ -220,6 +221,13 @@ impl Probes {
         let changed = probe.passes != success || (probe.settled && !success);
         probe.passes = success;
         changed
+    }
+
+    /// Keeps the time until each check, though the clock was set.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        for probe in self.all.values_mut() {
+            probe.next_at = shifted(probe.next_at, by);
+        }
     }
 
     /// What the probes say of each container that has any.

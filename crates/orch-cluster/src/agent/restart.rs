@@ -59,10 +59,12 @@ pub(crate) fn next(view: &View<'_>, role: Role, spec: &v1::Container) -> Next {
                 let success = *exit_code == Some(0);
                 let stopped = view.observed.unhealthy.contains(&container.id);
                 if stopped && policy == RestartPolicy::OnFailure {
-                    let (at, backoff) = delay_after(container, view.crash_backoff);
+                    let (at, backoff) = delay_after(container, view.crash_backoff, view.now);
                     return Next::Start { at, backoff };
                 }
-                after_end(policy, success, || delay_after(container, view.crash_backoff))
+                after_end(policy, success, || {
+                    delay_after(container, view.crash_backoff, view.now)
+                })
             }
             _ => Next::Runs,
         },
@@ -87,11 +89,12 @@ fn after_end(
     }
 }
 
-/// When the successor of an ended container may start, and the delay that is kept with it.
+/// When the successor of an ended container may start, and the delay that is kept with it. One that ends only in the
+/// future, by a clock that was set back since, is not waited for: nobody knows how long ago it was.
 ///
 /// The kubelet's rule: the first restart is immediate; each further one waits twice as long after the end of
 /// the one before; a container that ran long enough starts the count anew.
-fn delay_after(container: &Container, backoff: &Backoff) -> (Option<Timestamp>, Duration) {
+fn delay_after(container: &Container, backoff: &Backoff, now: Timestamp) -> (Option<Timestamp>, Duration) {
     let ContainerState::Exited {
         started_at,
         finished_at,
@@ -105,7 +108,7 @@ fn delay_after(container: &Container, backoff: &Backoff) -> (Option<Timestamp>, 
     if finished_at > add(began, backoff.reset_after) {
         return (None, backoff.next(Duration::ZERO));
     }
-    let at = (!kept.is_zero()).then(|| add(finished_at, kept));
+    let at = (!kept.is_zero() && finished_at <= now).then(|| add(finished_at, kept));
     (at, backoff.next(kept))
 }
 

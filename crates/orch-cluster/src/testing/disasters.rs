@@ -6,6 +6,7 @@ use std::time::Duration;
 use orch_core::random::Random;
 use orch_core::runtime::ContainerId;
 use orch_core::testing::simulation::{Setup, World};
+use tokio::time::Instant;
 
 use super::{Machine, Machines};
 
@@ -55,6 +56,18 @@ pub(super) fn add(run: &mut Setup, machines: &Machines) {
             }
         }
     });
+    let all = machines.clone();
+    run.disaster("container-not-ready", 20.0, move |_, random| {
+        let (container, time) = (container(&all, &random), seconds(&random, 1, 300));
+        let all = all.clone();
+        async move {
+            if let Some((_, id)) = container {
+                all.sicken(&id, Instant::now() + time);
+                // The storm is not over before it has recovered.
+                tokio::time::sleep(time).await;
+            }
+        }
+    });
     run.disaster("clock-jumps", 2.0, |world, random| {
         let by = jiff::SignedDuration::from_secs(random.below(1800).cast_signed() - 900);
         async move { world.jump_clock(by) }
@@ -86,7 +99,8 @@ fn pick<T>(random: &Random, of: &[T]) -> Option<usize> {
 }
 
 fn chosen(machines: &Machines, random: &Random) -> Option<Machine> {
-    pick(random, &machines.0).map(|index| machines.0[index].clone())
+    let machines: Vec<_> = machines.iter().collect();
+    pick(random, &machines).map(|index| machines[index].clone())
 }
 
 /// Some container that runs somewhere.

@@ -2,6 +2,7 @@
 //! [`Simulation`], what can happen to nodes, and what must hold.
 
 mod disasters;
+mod machines;
 mod normal;
 mod oracles;
 
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use orch_core::client::{Client, ClientBuilder};
 use orch_core::controller::Election;
-use orch_core::testing::FakeRuntime;
 use orch_core::testing::simulation::{Life, Setup, Simulation, World};
 
-pub use normal::normal;
+pub use machines::{Machine, Machines};
+pub use normal::{normal, normal_of_states};
 pub use oracles::{Bindings, Deployments, Generations, Leftovers, Peace, Replicas};
 
 use crate::agent::{Agent, AgentConfig};
@@ -24,43 +25,6 @@ use crate::scheduling::Scheduling;
 
 /// How long the start of a component waits before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The machines of a simulated cluster: each outlives the agents that run on it.
-#[derive(Clone)]
-pub struct Machines(Arc<Vec<Machine>>);
-
-/// One of them.
-#[derive(Clone)]
-pub struct Machine {
-    /// The node's name, which is its agent's component, too.
-    pub name: Arc<str>,
-    /// What runs there.
-    pub runtime: FakeRuntime,
-}
-
-impl Machines {
-    /// So many, `node-1`, `node-2` and so on, which obey the same scripts.
-    pub fn new(count: usize) -> Self {
-        let first = FakeRuntime::new();
-        let others = std::iter::repeat_with(|| first.sibling()).take(count.saturating_sub(1));
-        let runtimes = std::iter::once(first.clone()).chain(others).take(count);
-        let machines = runtimes.zip(1..).map(|(runtime, number)| Machine {
-            name: format!("node-{number}").into(),
-            runtime,
-        });
-        Self(Arc::new(machines.collect()))
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Machine> {
-        self.0.iter()
-    }
-
-    /// The one of this name.
-    pub fn named(&self, name: &str) -> Option<&Machine> {
-        self.iter().find(|machine| *machine.name == *name)
-    }
-}
 
 /// Adds a whole cluster to a run: the components `controllers`, `scheduler` and an agent for each machine, clients that
 /// know Kubernetes' kinds, the disasters of machines and containers, and the oracles that every cluster has to satisfy.

@@ -229,16 +229,40 @@ impl<K: Object> Api<K> {
         uid: Option<&str>,
         status: &impl Serialize,
     ) -> Result<Written, ApiError> {
+        let meta = uid.map(|uid| serde_json::json!({ "uid": uid }));
+        self.write_status(&self.target(name), meta, status).await
+    }
+
+    /// Sets an object's status if the object is still as it was read: that one, in that version.
+    ///
+    /// A controller whose view may be behind says with this only what is true of the object as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_status`](Self::put_status); [`Conflict`](ApiError::Conflict) also if it was written since.
+    pub async fn put_status_of(&self, object: &K, status: &impl Serialize) -> Result<Written, ApiError> {
+        let read = object.metadata();
+        let version = read.resource_version.map(|version| version.to_string());
+        let meta = serde_json::json!({ "uid": read.uid, "resourceVersion": version });
+        self.write_status(&self.target_of(object), Some(meta), status)
+            .await
+    }
+
+    async fn write_status(
+        &self,
+        target: &Target,
+        meta: Option<serde_json::Value>,
+        status: &impl Serialize,
+    ) -> Result<Written, ApiError> {
         let bad = |error: serde_json::Error| ApiError::BadRequest(error.to_string());
-        let status = serde_json::to_value(status).map_err(bad)?;
         let mut object = crate::object::RawObject::new();
-        if let Some(uid) = uid {
-            object.insert("metadata".to_owned(), serde_json::json!({ "uid": uid }));
+        if let Some(meta) = meta {
+            object.insert("metadata".to_owned(), meta);
         }
-        object.insert("status".to_owned(), status);
+        object.insert("status".to_owned(), serde_json::to_value(status).map_err(bad)?);
         self.client
             .backend
-            .update(&self.target(name), Part::Status, object, &WriteParams::default())
+            .update(target, Part::Status, object, &WriteParams::default())
             .await
     }
 

@@ -8,7 +8,6 @@ use orch_core::client::ApiError;
 use orch_core::runtime::{
     Container, ContainerId, ContainerState, RuntimeError, Sandbox, SandboxId, SandboxState,
 };
-use orch_core::time;
 
 use super::Worker;
 use crate::agent::decide::may_run;
@@ -19,7 +18,7 @@ use crate::events::reference;
 
 impl Worker {
     pub(super) fn absorb(&mut self, done: Done) {
-        let now = time::now();
+        let now = self.now();
         // What a look or a probe found may be known already; all else changes something, if only what is under way.
         self.changed |= !matches!(done, Done::Inspected { .. } | Done::Probed { .. });
         if !matches!(

@@ -2,6 +2,7 @@
 
 mod absorb;
 mod act;
+mod clock;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::decide::{decide, end_of};
 use super::mailbox::{Letters, Mailbox, Snapshot};
-use super::observed::{Observed, View, add, until};
+use super::observed::{Observed, View, add, shifted, until};
 use super::ops::{self, Done, container_reference};
 use super::probe::Probes;
 use super::restart::{Next, next};
@@ -27,6 +28,7 @@ use super::shared::{Shared, Unconfirmed};
 use super::status::{status, status_wake};
 use super::support::{Host, Support, support};
 use crate::events::reference;
+use clock::Clock;
 
 pub(crate) struct Worker {
     shared: Arc<Shared>,
@@ -68,6 +70,7 @@ pub(crate) struct Worker {
     probe_at: Option<Timestamp>,
     /// Nothing is done before this: the runtime or the store failed.
     paused: Option<(Timestamp, Duration)>,
+    clock: Clock,
 }
 
 impl Worker {
@@ -102,6 +105,7 @@ impl Worker {
             wake: None,
             probe_at: None,
             paused: None,
+            clock: Clock::new(),
             shared,
             mailbox,
             pod,
@@ -140,7 +144,7 @@ impl Worker {
         loop {
             let letters = self.mailbox.take();
             self.read(letters);
-            let now = time::now();
+            let now = self.now();
             let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
             if self.changed || is_due(self.wake) {
                 self.changed = false;
@@ -174,6 +178,25 @@ impl Worker {
         if let Some(workers) = &mut *self.shared.workers.lock() {
             workers.swap_remove(&self.uid);
         }
+    }
+
+    /// What time it is. If the clock was set, all that is waited for is set with it: in an hour stays in an hour.
+    pub(super) fn now(&mut self) -> Timestamp {
+        let (now, set) = self.clock.read();
+        if let Some(by) = set {
+            let waits = [
+                &mut self.report_at,
+                &mut self.write_retry_at,
+                &mut self.wake,
+                &mut self.probe_at,
+            ];
+            let waits = waits.into_iter().flatten();
+            let pauses = self.paused.iter_mut().map(|(until, _)| until);
+            waits.chain(pauses).for_each(|at| *at = shifted(*at, by));
+            self.probes.shift(by);
+            self.observed.shift(by);
+        }
+        now
     }
 
     fn is_over(&self) -> bool {

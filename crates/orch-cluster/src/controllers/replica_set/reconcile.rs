@@ -191,16 +191,14 @@ impl ReplicaSetController {
         }
         let key = set.key();
         let api = client.api::<ReplicaSet>(key.namespace().unwrap_or_default());
-        match api
-            .put_status(key.name(), set.metadata.uid.as_deref(), &status)
-            .await
-        {
+        match api.put_status_of(set, &status).await {
             Ok(written) => {
                 // The next reconcile compares with what this one wrote.
                 self.sets.wait_for(written.document.revision()).await;
                 Ok(action)
             }
-            Err(ApiError::NotFound(_)) => Ok(Action::done()),
+            // Gone, or changed since: the view will show it, and then it is looked at again.
+            Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(Action::done()),
             Err(error) => Err(error),
         }
     }

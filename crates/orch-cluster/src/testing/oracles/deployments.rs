@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use orch_core::testing::simulation::{Oracle, Written};
 
 /// What a Deployment asks of its ReplicaSets together is never more than its replicas and its surge, unless it has just
-/// been given fewer.
+/// been given fewer, or is being deleted.
 #[derive(Default)]
 pub struct Deployments {
     /// The most that each, by uid, allowed since its controller has seen all of its spec.
@@ -28,7 +28,9 @@ impl Oracle for Deployments {
                 .as_ref()
                 .and_then(|status| status.observed_generation);
             let before = self.allowed.entry(uid).or_insert(most);
-            *before = if seen == deployment.metadata.generation {
+            // Of one that is being deleted its controller says only that it has seen it.
+            let is_followed = deployment.metadata.deletion_timestamp.is_none();
+            *before = if is_followed && seen == deployment.metadata.generation {
                 most
             } else {
                 most.max(*before)

@@ -164,6 +164,11 @@ impl Simulation {
             while at < failed.strikes.len() && !is_over(runs, lasted) {
                 let mut fewer = failed.strikes.clone();
                 fewer.drain(at..(at + chunk).min(fewer.len()));
+                if ends.of(&fewer).is_none() {
+                    // It would fail for want of a state that it can end with.
+                    at += chunk;
+                    continue;
+                }
                 let run = self.judged(self.run_with(seed, fewer), ends);
                 runs += 1;
                 lasted += run.lasted;

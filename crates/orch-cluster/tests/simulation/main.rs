@@ -1,5 +1,7 @@
 //! Everything that orch-cluster is made of, run in simulated clusters in which things go wrong.
 
+mod wishes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, apply, simulation};
 use orch_core::client::{DeleteParams, Patch, Propagation};
+use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
 use serde_json::json;
 
@@ -48,6 +51,16 @@ async fn rolled_out(world: &World, replicas: i32, image: &str) {
     world.note(format!("{replicas} replicas of {image} are there"));
 }
 
+/// Images that are not there at first; of one the first pulls fail.
+fn images(machines: &Machines) {
+    let pulled = || ImageBehavior::absent().pull_delay(Duration::from_secs(2));
+    for machine in machines.iter().take(1) {
+        machine.runtime.on_image("web:1", pulled());
+        let fails = pulled().pull_fails(2, "the registry is away", true);
+        machine.runtime.on_image("web:2", fails);
+    }
+}
+
 fn scenario<F>(
     name: &str,
     machines: usize,
@@ -57,7 +70,9 @@ where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
     simulation(name, move |run: &mut Setup| {
-        add_cluster(run, &Machines::new(machines));
+        let machines = Machines::new(machines);
+        images(&machines);
+        add_cluster(run, &machines);
         run.scenario(scenario);
     })
     .rates(Rates::storm())
@@ -233,4 +248,6 @@ macro_rules! scenarios {
     )*};
 }
 
-scenarios!(roll, scale, node_loss, namespace, garbage, drain, leaders);
+use wishes::states;
+
+scenarios!(roll, scale, node_loss, namespace, garbage, drain, leaders, states);
