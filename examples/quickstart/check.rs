@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn the_field_that_a_message_begins_with_is_found() {
         for (said, field) in [
-            ("spec.containers[1].tty: the bare runtime has no terminals", "spec.containers[1].tty"),
+            (
+                "spec.containers[1].tty: the bare runtime has no terminals",
+                "spec.containers[1].tty",
+            ),
             ("spec.volumes[0] (v): only emptyDir", "spec.volumes[0]"),
             (
                 "spec.containers[0].resources.limits[example.com/gpu]: x",

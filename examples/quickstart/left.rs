@@ -27,7 +27,11 @@ impl Left {
                 resource: Arc::new(resource),
                 namespace: None,
             };
-            let list = cluster.client().backend().list(&all, &ListParams::default()).await?;
+            let list = cluster
+                .client()
+                .backend()
+                .list(&all, &ListParams::default())
+                .await?;
             let kind = &all.resource.kind;
             unreadable.extend(list.unreadable.iter().map(|key| named(kind, key)));
             let metas = list.items.iter().map(|document| document.meta().clone());
@@ -41,7 +45,11 @@ impl Left {
     /// Of these objects, by kind, those that are not owned by another. One whose owner is gone is not.
     fn of(there: &[(String, ObjectMeta)]) -> Self {
         let uids: HashSet<_> = there.iter().map(|(_, meta)| &meta.uid).collect();
-        let is_owned = |meta: &ObjectMeta| meta.owner_references.iter().any(|owner| uids.contains(&owner.uid));
+        let is_owned = |meta: &ObjectMeta| {
+            meta.owner_references
+                .iter()
+                .any(|owner| uids.contains(&owner.uid))
+        };
         let tops = there.iter().filter(|(_, meta)| !is_owned(meta));
         Self(tops.map(|(kind, meta)| named(kind, &key(meta))).collect())
     }
@@ -108,7 +116,9 @@ mod tests {
             left.to_string(),
             "deployment/web, pod/one (namespace shop), replicaset/loose (namespace shop)"
         );
-        let many: Vec<_> = (0..7).map(|n| ("Pod".to_owned(), meta("default", &format!("p{n}"), None))).collect();
+        let many: Vec<_> = (0..7)
+            .map(|n| ("Pod".to_owned(), meta("default", &format!("p{n}"), None)))
+            .collect();
         assert_eq!(
             Left::of(&many).to_string(),
             "pod/p0, pod/p1, pod/p2, pod/p3, pod/p4 and 2 more"

@@ -33,7 +33,6 @@ mod tests;
 mod wait;
 mod watch;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -27,7 +27,8 @@ impl Source {
                 Ok(Self::File(path, text))
             }
             Some(path) => {
-                let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let file =
+                    std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
                 let text = text(&path, file)?;
                 Ok(Self::File(path, text))
             }
@@ -92,9 +93,13 @@ impl Source {
 
 /// All of a file, unless it is longer than a manifest may be: then enough of it for that to be told.
 fn text(path: &Path, file: impl Read) -> Result<String, Error> {
-    let most = Limits::default().bytes as u64 + 1;
-    let mut text = String::new();
-    let read = file.take(most).read_to_string(&mut text);
+    let most = Limits::default().bytes;
+    let mut text = Vec::new();
+    let read = file.take(most as u64 + 1).read_to_end(&mut text);
     read.map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(text)
+    if text.len() > most {
+        return Ok(String::from_utf8_lossy(&text).into_owned());
+    }
+    let text = String::from_utf8(text);
+    text.map_err(|error| format!("{}: {}", path.display(), error.utf8_error()).into())
 }

@@ -17,7 +17,8 @@ use orch_core::runtime::ContainerFilter;
 use super::Error;
 use super::deadline::Deadline;
 use super::news::ended;
-use super::state::{has_failed, is_node_ready, is_settled};
+use super::state::{ends_by_itself, has_failed, is_node_ready, is_settled, runs_to_its_end};
+use super::surge::has_no_room;
 use super::wait::{PATIENCE, Wait};
 use super::watch::{Views, all_pods};
 
@@ -90,11 +91,21 @@ pub(crate) async fn apply(cluster: &Cluster, manifest: &Manifest) -> Result<Appl
     Ok(all)
 }
 
+/// What is enough of a pod that is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// That it has ended.
+    Ended,
+    /// That it runs: its end is told when it comes.
+    Runs,
+}
+
 /// Waits until the Deployments, ReplicaSets and pods that were applied are ready, or have ended, and stay so.
 pub(crate) async fn ready(
     cluster: &Cluster,
     views: &Views,
     applied: &Applied,
+    until: Until,
     deadline: Deadline,
 ) -> Result<Ready, Error> {
     let Applied {
@@ -104,8 +115,9 @@ pub(crate) async fn ready(
         ..
     } = applied;
     let settled = |views: &Views| {
-        let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
-        sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
+        let is_enough = |pod: &Pod| is_settled(pod) || (until == Until::Runs && runs_to_its_end(pod));
+        let is_enough = |key| views.pods.get(key).is_some_and(|pod| is_enough(&pod));
+        sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_enough)
     };
     let wait = Wait::for_pods("everything to be ready", deadline)
         .of(deployments)
@@ -125,6 +137,15 @@ pub(crate) async fn ready(
     let failed = failed.map(|(key, _, end)| format!("pod {}: {end}", key.name()));
     let failed = failed.collect();
     say!("\n{}\n", views.table(cluster).await?)?;
+    for key in pods {
+        let pod = views.pods.get(key).filter(|pod| !is_settled(pod));
+        if let Some(policy) = pod.as_deref().and_then(ends_by_itself) {
+            say!(
+                "pod {} runs, and is to end (restartPolicy: {policy}), which is not waited for",
+                key.name()
+            )?;
+        }
+    }
     Ok(Ready {
         ended: !ended.is_empty(),
         failed,
@@ -140,6 +161,11 @@ pub(crate) fn is_still(views: &Views, key: &ObjectKey) -> Option<&'static str> {
         (_, Some(true)) => Some("it is paused"),
         _ => None,
     }
+}
+
+/// Why a Deployment that can show how it heals cannot show how it rolls.
+pub(crate) fn cannot_roll(views: &Views, key: &ObjectKey) -> Option<String> {
+    has_no_room(&*views.deployments.get(key)?)
 }
 
 /// Kills a container behind the cluster's back and waits until it is ready again.

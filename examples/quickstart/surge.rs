@@ -48,27 +48,37 @@ mod tests {
     fn what_takes_ports_of_the_node_needs_a_strategy_that_lets_old_pods_go_first() {
         let plain = json!({"containers": [{"name": "a", "ports": [{"containerPort": 80}]}]});
         let one = json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}]}]});
-        let on_host = json!({"hostNetwork": true, "containers": [{"name": "a", "ports": [{"containerPort": 80}]}]});
+        let on_host =
+            json!({"hostNetwork": true, "containers": [{"name": "a", "ports": [{"containerPort": 80}]}]});
         let sidecar = json!({"containers": [{"name": "a"}], "initContainers": [
             {"name": "i", "ports": [{"containerPort": 1, "hostPort": 1}]},
             {"name": "s", "restartPolicy": "Always", "ports": [{"containerPort": 2, "hostPort": 20}, {"containerPort": 3, "hostPort": 3}]}]});
         let default = || json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}});
-        let one_less = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}});
+        let one_less =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}});
         let cases: [(&Value, Value, Option<&str>); 6] = [
             (&plain, default(), None),
-            (&one, default(), Some("its pods take host port 8080 of the one node, so")),
+            (
+                &one,
+                default(),
+                Some("its pods take host port 8080 of the one node, so"),
+            ),
             (&one, one_less, None),
             (&one, json!({"type": "Recreate"}), None),
             (&on_host, default(), Some("its pods take host port 80 of")),
             (&sidecar, default(), Some("its pods take host ports 3, 20 of")),
         ];
         for (pod, strategy, wanted) in cases {
-            let spec = json!({"replicas": 1, "strategy": strategy, "selector": {}, "template": {"spec": pod}});
+            let spec =
+                json!({"replicas": 1, "strategy": strategy, "selector": {}, "template": {"spec": pod}});
             let deployment = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
             let why = has_no_room(&deployment);
             match wanted {
                 None => assert_eq!(why, None, "{spec}"),
-                Some(wanted) => assert!(why.as_deref().is_some_and(|why| why.starts_with(wanted)), "{why:?}"),
+                Some(wanted) => assert!(
+                    why.as_deref().is_some_and(|why| why.starts_with(wanted)),
+                    "{why:?}"
+                ),
             }
         }
     }

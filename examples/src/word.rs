@@ -1,9 +1,7 @@
 //! The word in a pod table's STATUS column, by the rules of kubectl (`printPod` in `pkg/printers/internalversion`).
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
-use orch_cluster::kinds::pod::status::{
-    POD_SCHEDULED, condition, is_deleting, is_ready, is_terminal, phase,
-};
+use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting, is_ready, is_terminal, phase};
 
 /// How a pod is, in a word: that it is told to end, how far its init containers are, the first trouble that a container
 /// has, else the phase. One that has ended says so and with which code, where kubectl has `Completed` and `Error`.
@@ -157,10 +155,7 @@ mod tests {
         let init = |state: &Value| container("i", false, state);
         let signal = json!({"terminated": {"exitCode": 137, "signal": 9}});
         for (inits, wanted) in [
-            (
-                vec![init(&waits("PodInitializing")), side(false)],
-                "Init:0/2",
-            ),
+            (vec![init(&waits("PodInitializing")), side(false)], "Init:0/2"),
             (vec![init(&running()), side(false)], "Init:0/2"),
             (vec![init(&over(1, "Error")), side(false)], "Init:Error"),
             (vec![init(&over(3, "")), side(false)], "Init:ExitCode:3"),
@@ -170,13 +165,11 @@ mod tests {
                 "Init:CrashLoopBackOff",
             ),
             (vec![init(&over(0, "Completed")), side(false)], "Init:1/2"),
-            (
-                vec![init(&over(0, "Completed")), side(true)],
-                "PodInitializing",
-            ),
+            (vec![init(&over(0, "Completed")), side(true)], "PodInitializing"),
         ] {
             let main = container("a", false, &waits("PodInitializing"));
-            let status = json!({"phase": "Pending", "initContainerStatuses": inits, "containerStatuses": [main]});
+            let status =
+                json!({"phase": "Pending", "initContainerStatuses": inits, "containerStatuses": [main]});
             assert_eq!(word(&pod(&status)), wanted, "{status}");
         }
         // A sidecar that is started again once all has been initialized is no reason to say less of the others.
@@ -205,11 +198,20 @@ mod tests {
         };
         for (status, wanted) in [
             (of("True", running.clone(), running.clone()), "Running"),
-            (of("False", running.clone(), waits("ImagePullBackOff")), "ImagePullBackOff"),
-            (of("False", waits("ErrImagePull"), over(1, "Error")), "ErrImagePull"),
+            (
+                of("False", running.clone(), waits("ImagePullBackOff")),
+                "ImagePullBackOff",
+            ),
+            (
+                of("False", waits("ErrImagePull"), over(1, "Error")),
+                "ErrImagePull",
+            ),
             (of("False", over(0, "Completed"), running.clone()), "NotReady"),
             (of("True", over(0, "Completed"), running.clone()), "Running"),
-            (of("False", over(0, "Completed"), over(0, "Completed")), "Completed"),
+            (
+                of("False", over(0, "Completed"), over(0, "Completed")),
+                "Completed",
+            ),
             (of("False", over(2, ""), running.clone()), "ExitCode:2"),
         ] {
             assert_eq!(word(&pod(&status)), wanted, "{status}");
@@ -231,7 +233,10 @@ mod tests {
             (pod(&json!({"phase": "Failed", "reason": "Evicted"})), "Evicted"),
             (deleted(&json!({"phase": "Running"})), "Terminating"),
             (deleted(&json!({"phase": "Succeeded"})), "Succeeded"),
-            (deleted(&json!({"phase": "Running", "reason": "NodeLost"})), "Unknown"),
+            (
+                deleted(&json!({"phase": "Running", "reason": "NodeLost"})),
+                "Unknown",
+            ),
         ] {
             assert_eq!(word(&pod), wanted);
         }

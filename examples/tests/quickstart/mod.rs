@@ -10,7 +10,7 @@ mod told;
 #[path = "../../quickstart/main.rs"]
 pub(crate) mod program;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -327,6 +327,110 @@ spec:
     );
 }
 
+/// A Deployment of one pod, which takes a port of the machine.
+fn takes_a_port(strategy: &str) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  {strategy}
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - {{name: web, image: host, command: [sleep, \"1000\"], ports: [{{containerPort: 28080, hostPort: 28080}}]}}
+"
+    )
+}
+
+#[test]
+fn a_deployment_that_cannot_be_rolled_on_one_node_is_healed_and_one_that_can_is_rolled() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, manifest) = (dir.path().join("data"), dir.path().join("port.yaml"));
+    let one_less = "strategy: {rollingUpdate: {maxUnavailable: 1}}";
+    for (strategy, rolls) in [("replicas: 1", false), (one_less, true)] {
+        std::fs::write(&manifest, takes_a_port(strategy)).unwrap();
+        let output = run(
+            &data,
+            &[manifest.to_str().unwrap(), "--timeout", "60s"],
+            NO_ENGINE,
+        );
+        assert_said(&output, true, &["killed to ready again ", "cleaned up"]);
+        let not = "deployment default/web is not rolled: its pods take host port 28080 of the one node, so no new one fits";
+        for (words, told) in [
+            (not, !rolls),
+            ("rolled to the new version ", rolls),
+            ("rolled back ", rolls),
+        ] {
+            assert_eq!(
+                said(&output).contains(words),
+                told,
+                "{words:?} in:\n{}",
+                said(&output)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_manifest_from_standard_input_is_only_run_if_no_more_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let piped = |text: &str| {
+        let mut child = quickstart(&data, &["-", "--no-demo"], NO_ENGINE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = piped(&takes_a_port("replicas: 1"));
+    let told = [
+        "deployment/web created",
+        "deployment default/web is not killed or rolled: --no-demo",
+        "applied to ready ",
+        "cleaned up",
+    ];
+    assert_said(&output, true, &told);
+    assert!(!said(&output).contains("killing"), "{}", said(&output));
+    let output = piped(&takes_a_port("replicas: -1"));
+    assert_said(
+        &output,
+        false,
+        &["stdin:6 (document 1, Deployment default/web): spec.replicas: "],
+    );
+    let output = piped(&"#".repeat(17 << 20));
+    assert_said(&output, false, &["stdin:"]);
+}
+
+#[test]
+fn what_another_manifest_made_goes_on_after_cleaning_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = loose(dir.path(), "host");
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+    let mut running = Running::start(&data, &arguments, NO_ENGINE);
+    running.until("going on until Ctrl-C");
+    running.interrupt();
+    let output = run(&data, &["--clean"], NO_ENGINE);
+    let told = [
+        "deployment/web not found",
+        "of this --data goes on: replicaset/loose (namespace shop); --clean with the manifest that names it removes it",
+    ];
+    assert_said(&output, true, &told);
+    assert_eq!(containers(&data), 2);
+    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["replicaset/loose deleted"]);
+    assert!(!said(&output).contains("goes on"), "{}", said(&output));
+    assert_eq!(containers(&data), 0);
+}
+
 #[test]
 fn what_the_runtime_can_never_give_is_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
@@ -340,7 +444,7 @@ fn what_the_runtime_can_never_give_is_refused_before_anything_is_made() {
     std::fs::write(&manifest, text).unwrap();
     let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
     let told = [
-        "(document 2, ReplicaSet shop/loose): its pods can never run here: spec.containers[0].volumeMounts: ",
+        "loose.yaml:17 (document 2, ReplicaSet shop/loose): spec.template.spec.containers[0].volumeMounts: ",
         "cannot mount volumes",
         "nothing of the manifest was applied",
     ];
@@ -365,8 +469,10 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
         "--runtime",
         "--data",
         "--timeout",
+        "--no-demo",
         "--keep",
         "--clean",
+        "yours too, it kills a container and rolls the pods",
         "130",
         "143",
     ];
@@ -384,7 +490,9 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
     ] {
         let output = run(&data, &arguments, NO_ENGINE);
         assert_said(&output, false, &[why]);
-        assert_said(&output, false, &options);
+        assert!(said(&output).ends_with("\nsee --help\n"), "{}", said(&output));
+        assert_eq!(said(&output).lines().count(), 2);
+        assert_eq!(output.status.code(), Some(2));
     }
     assert!(!data.exists());
 }

@@ -139,9 +139,7 @@ mod tests {
 
     #[test]
     fn what_a_roll_may_take_away_depends_on_the_strategy_and_the_size() {
-        let rolling = |unavailable: serde_json::Value| {
-            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": unavailable}})
-        };
+        let rolling = |unavailable: serde_json::Value| json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": unavailable}});
         for (strategy, replicas, most) in [
             (json!(null), 1, 0),
             (json!(null), 4, 1),
@@ -150,7 +148,8 @@ mod tests {
             (rolling(json!("50%")), 1, 0),
         ] {
             let spec = json!({"replicas": replicas, "strategy": strategy, "selector": {}, "template": {}});
-            let deployment: Deployment = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+            let deployment: Deployment =
+                serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
             assert_eq!(max_unavailable(&deployment), most, "{strategy} of {replicas}");
         }
     }
