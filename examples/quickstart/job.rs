@@ -118,8 +118,9 @@ impl Job<'_> {
                     if let Some(why) = steps::cannot_roll(views, first) {
                         say!("deployment {first} is not rolled: {why}")?;
                     } else {
-                        measured.roll = Some(steps::roll(cluster, views, first, deadline).await?);
-                        measured.back = Some(steps::roll_back(cluster, views, first, deadline).await?);
+                        measured.roll = steps::roll(cluster, views, first, deadline).await?;
+                        let back = steps::roll_back(cluster, views, first, deadline).await?;
+                        measured.back = measured.roll.and(Some(back));
                     }
                 }
             },

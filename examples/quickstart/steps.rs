@@ -18,7 +18,7 @@ use super::Error;
 use super::deadline::Deadline;
 use super::news::ended;
 use super::state::{ends_by_itself, has_failed, is_node_ready, is_settled, runs_to_its_end};
-use super::surge::has_no_room;
+use super::surge::{has_no_room, stands_still};
 use super::wait::{PATIENCE, Wait};
 use super::watch::{Views, all_pods};
 
@@ -202,13 +202,13 @@ pub(crate) async fn kill(
     Ok(took)
 }
 
-/// Gives the Deployment a new version and waits until it is rolled out.
+/// Gives the Deployment a new version and waits until it is rolled out. None if that cannot go on, which it says.
 pub(crate) async fn roll(
     cluster: &Cluster,
     views: &Views,
     key: &ObjectKey,
     deadline: Deadline,
-) -> Result<Duration, Error> {
+) -> Result<Option<Duration>, Error> {
     let api = cluster
         .client()
         .api::<Deployment>(key.namespace().unwrap_or_default());
@@ -219,7 +219,22 @@ pub(crate) async fn roll(
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated, deadline).await
+    let took = rolled(views, key, &updated, deadline, |views| {
+        why_stuck(views, key).is_some()
+    })
+    .await?;
+    if let Some(why) = why_stuck(views, key) {
+        say!("deployment {key} is not rolled on: {why}")?;
+        return Ok(None);
+    }
+    show_version(cluster, views, key).await?;
+    Ok(Some(took))
+}
+
+fn why_stuck(views: &Views, key: &ObjectKey) -> Option<String> {
+    let mut pods = views.pods.list();
+    pods.retain(|pod| views.ours.deployment_of(views, pod).as_ref() == Some(key));
+    stands_still(&*views.deployments.get(key)?, &pods)
 }
 
 /// Takes the Deployment back to the version before.
@@ -246,15 +261,18 @@ pub(crate) async fn roll_back(
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated, deadline).await
+    let took = rolled(views, key, &updated, deadline, |_| false).await?;
+    show_version(cluster, views, key).await?;
+    Ok(took)
 }
 
-async fn settled(
-    cluster: &Cluster,
+/// Waits until an update is rolled out, or cannot be.
+async fn rolled(
     views: &Views,
     key: &ObjectKey,
     updated: &Deployment,
     deadline: Deadline,
+    cannot: impl Fn(&Views) -> bool,
 ) -> Result<Duration, Error> {
     let keys = std::slice::from_ref(key);
     // Before the view shows the update, it shows the version before as complete.
@@ -264,7 +282,12 @@ async fn settled(
     let wait = Wait::for_pods("the version to be rolled out", deadline)
         .of(keys)
         .steadily();
-    let took = views.until(wait, |views| views.complete(keys)).await?;
+    views
+        .until(wait, |views| views.complete(keys) || cannot(views))
+        .await
+}
+
+async fn show_version(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<(), Error> {
     let pod = ready_pod_of(cluster, key).await?;
     let at = ContainerAt::new(
         key.namespace().unwrap_or_default(),
@@ -274,8 +297,7 @@ async fn settled(
     if !log.is_empty() {
         say!("  its log: {}", String::from_utf8_lossy(&log).trim_end())?;
     }
-    say!("\n{}\n", views.table(cluster).await?)?;
-    Ok(took)
+    say!("\n{}\n", views.table(cluster).await?)
 }
 
 /// Says the version in the first container's environment, which also is a new template.

@@ -1,10 +1,17 @@
 //! Whether a Deployment can be rolled on the one node.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use orch_cluster::controllers::max_unavailable;
+use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting};
+
+use super::state::is_well;
+
+/// What helps a Deployment for which there is no room.
+const HELP: &str = "strategy: Recreate, or maxUnavailable: 1, can";
 
 /// Why no new pod of a Deployment would find room while all old ones stay, which is what its strategy asks for.
 pub(crate) fn has_no_room(deployment: &Deployment) -> Option<String> {
@@ -18,10 +25,30 @@ pub(crate) fn has_no_room(deployment: &Deployment) -> Option<String> {
     let numbers: Vec<_> = ports.iter().map(i32::to_string).collect();
     let ports = if ports.len() == 1 { "port" } else { "ports" };
     Some(format!(
-        "its pods take host {ports} {} of the one node, so no new one fits beside an old one (strategy: Recreate, or \
-         maxUnavailable: 1, can)",
+        "its pods take host {ports} {} of the one node, so no new one fits beside an old one ({HELP})",
         numbers.join(", ")
     ))
+}
+
+/// Why a roll has come to a stand with these pods of a Deployment: no node fits a new one, and no old one may go before
+/// that is ready. None while anything of it still moves.
+pub(crate) fn stands_still<P: Borrow<Pod>>(deployment: &Deployment, pods: &[P]) -> Option<String> {
+    let status = deployment.status.as_ref()?;
+    // Ready for less than minReadySeconds: an old one goes when that is over.
+    let is_yet_to_count = status.ready_replicas != status.available_replicas;
+    if max_unavailable(deployment) > 0 || is_yet_to_count {
+        return None;
+    }
+    let unfit = |pod: &Pod| {
+        let scheduled = condition(pod, POD_SCHEDULED).filter(|scheduled| scheduled.status == "False")?;
+        scheduled.message.clone()
+    };
+    let moves = |pod: &Pod| is_deleting(pod) || (!is_well(pod) && unfit(pod).is_none());
+    if pods.iter().any(|pod| moves(pod.borrow())) {
+        return None;
+    }
+    let why = pods.iter().find_map(|pod| unfit(pod.borrow()))?;
+    Some(format!("{why}, and no old pod may go before that ({HELP})"))
 }
 
 /// The ports of the node that a pod takes for as long as it is there.
@@ -43,6 +70,47 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn deployment(spec: &Value, status: &Value) -> Deployment {
+        serde_json::from_value(json!({"metadata": {}, "spec": spec, "status": status})).unwrap()
+    }
+
+    fn pod(conditions: &Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {}, "status": {"conditions": conditions}})).unwrap()
+    }
+
+    #[test]
+    fn a_roll_stands_still_when_a_new_pod_fits_nowhere_and_nothing_else_moves() {
+        let spec = |unavailable: i32| {
+            json!({"replicas": 1, "selector": {}, "template": {},
+                "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": unavailable}}})
+        };
+        let status = json!({"readyReplicas": 1, "availableReplicas": 1});
+        let young = json!({"readyReplicas": 1});
+        let ready = pod(&json!([{"type": "Ready", "status": "True"}]));
+        let coming = pod(&json!([{"type": "PodScheduled", "status": "True"}]));
+        let unfit =
+            pod(&json!([{"type": "PodScheduled", "status": "False", "message": "0/1 nodes fit: no"}]));
+        let mut going = ready.clone();
+        going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        for (unavailable, status, pods, stands) in [
+            (0, &status, vec![&ready, &unfit], true),
+            (1, &status, vec![&ready, &unfit], false),
+            (0, &young, vec![&ready, &unfit], false),
+            (0, &status, vec![&ready, &coming], false),
+            (0, &status, vec![&ready, &unfit, &coming], false),
+            (0, &status, vec![&going, &unfit], false),
+            (0, &status, vec![&ready], false),
+        ] {
+            let why = stands_still(&deployment(&spec(unavailable), status), &pods);
+            let said = "0/1 nodes fit: no, and no old pod may go before that (strategy: ";
+            assert_eq!(
+                why.is_some_and(|why| why.starts_with(said)),
+                stands,
+                "{unavailable} {status} {pods:?}"
+            );
+        }
+    }
 
     #[test]
     fn what_takes_ports_of_the_node_needs_a_strategy_that_lets_old_pods_go_first() {
@@ -71,8 +139,7 @@ mod tests {
         for (pod, strategy, wanted) in cases {
             let spec =
                 json!({"replicas": 1, "strategy": strategy, "selector": {}, "template": {"spec": pod}});
-            let deployment = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
-            let why = has_no_room(&deployment);
+            let why = has_no_room(&deployment(&spec, &json!({})));
             match wanted {
                 None => assert_eq!(why, None, "{spec}"),
                 Some(wanted) => assert!(

@@ -377,6 +377,29 @@ fn a_deployment_that_cannot_be_rolled_on_one_node_is_healed_and_one_that_can_is_
 }
 
 #[test]
+fn a_roll_for_which_the_node_has_no_room_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("large.yaml");
+    let cores = std::thread::available_parallelism().unwrap().get() * 700;
+    let large = format!("resources: {{requests: {{cpu: {cores}m}}}}}}");
+    let text =
+        takes_a_port("replicas: 1").replace("ports: [{containerPort: 28080, hostPort: 28080}]}", &large);
+    std::fs::write(&manifest, text).unwrap();
+    let arguments = [manifest.to_str().unwrap(), "--timeout", "60s"];
+    let output = run(&dir.path().join("data"), &arguments, NO_ENGINE);
+    let told = [
+        "rolling default/web to version v2",
+        "deployment default/web is not rolled on: 0/1 nodes fit: 1 lacks cpu (",
+        "and no old pod may go before that (strategy: Recreate, or maxUnavailable: 1, can)",
+        "rolling default/web back",
+        "killed to ready again ",
+        "cleaned up",
+    ];
+    assert_said(&output, true, &told);
+    assert!(!said(&output).contains("\nrolled back"), "{}", said(&output));
+}
+
+#[test]
 fn a_manifest_from_standard_input_is_only_run_if_no_more_is_wanted() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -387,7 +410,8 @@ fn a_manifest_from_standard_input_is_only_run_if_no_more_is_wanted() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        // One that is refused is not read to its end.
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
         child.wait_with_output().unwrap()
     };
     let output = piped(&takes_a_port("replicas: 1"));
@@ -406,7 +430,7 @@ fn a_manifest_from_standard_input_is_only_run_if_no_more_is_wanted() {
         &["stdin:6 (document 1, Deployment default/web): spec.replicas: "],
     );
     let output = piped(&"#".repeat(17 << 20));
-    assert_said(&output, false, &["stdin:"]);
+    assert_said(&output, false, &["stdin:", "16777217 bytes"]);
 }
 
 #[test]
