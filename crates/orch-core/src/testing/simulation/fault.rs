@@ -104,6 +104,9 @@ pub enum Fault {
     Hangs,
 }
 
+/// How a step is told from a disaster.
+const THEN: &str = "then#";
+
 /// The longest that a slow call takes.
 pub const SLOW: Duration = Duration::from_millis(500);
 
@@ -170,7 +173,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One thing that goes wrong. Written and read as `controller/commit#12=crash-after` or `node-dies#3@65s`.
+/// One thing that happens to a run. Written and read as `controller/commit#12=crash-after`, `node-dies#3@65000ms` or
+/// `then#2:scaled@500ms`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strike {
     /// A component's call meets a fault.
@@ -184,13 +188,22 @@ pub enum Strike {
         /// When, since the start; in whole milliseconds.
         at: Duration,
     },
+    /// Users ask for a [state](super::Setup::state).
+    Step {
+        /// Steps are taken in this order.
+        nth: u64,
+        /// The state's name.
+        state: Arc<str>,
+        /// How long they have let the one before stand; in whole milliseconds.
+        after: Duration,
+    },
 }
 
 impl Strike {
     /// Up to when a run must last for it to happen, if it does not hang on a call.
     pub(super) fn instant(&self) -> Duration {
         match self {
-            Self::Call(..) => Duration::ZERO,
+            Self::Call(..) | Self::Step { .. } => Duration::ZERO,
             Self::Disaster { at, .. } => *at,
         }
     }
@@ -201,6 +214,7 @@ impl fmt::Display for Strike {
         match self {
             Self::Call(point, fault) => write!(f, "{point}={fault}"),
             Self::Disaster { name, nth, at } => write!(f, "{name}#{nth}@{}ms", at.as_millis()),
+            Self::Step { nth, state, after } => write!(f, "{THEN}{nth}:{state}@{}ms", after.as_millis()),
         }
     }
 }
@@ -219,13 +233,22 @@ impl FromStr for Strike {
                 Err(unreadable())
             };
         }
-        let (name, rest) = text.rsplit_once('#').ok_or_else(unreadable)?;
-        let (nth, at) = rest.split_once('@').ok_or_else(unreadable)?;
+        let (what, at) = text.rsplit_once('@').ok_or_else(unreadable)?;
         let at = at.strip_suffix("ms").and_then(|at| at.parse().ok());
+        let at = Duration::from_millis(at.ok_or_else(unreadable)?);
+        let number = |text: &str| text.parse().map_err(|_| unreadable());
+        if let Some((nth, state)) = what.strip_prefix(THEN).and_then(|step| step.split_once(':')) {
+            return Ok(Self::Step {
+                nth: number(nth)?,
+                state: state.into(),
+                after: at,
+            });
+        }
+        let (name, nth) = what.rsplit_once('#').ok_or_else(unreadable)?;
         Ok(Self::Disaster {
             name: name.into(),
-            nth: nth.parse().map_err(|_| unreadable())?,
-            at: Duration::from_millis(at.ok_or_else(unreadable)?),
+            nth: number(nth)?,
+            at,
         })
     }
 }
@@ -233,7 +256,8 @@ impl FromStr for Strike {
 /// A text that names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no fault: expected COMPONENT/CALL#N=FAULT, with a fault that can befall such a call, or DISASTER#N@TIMEms"
+    "{0:?} is no fault: expected COMPONENT/CALL#N=FAULT, with a fault that can befall such a call, DISASTER#N@TIMEms, or \
+     then#N:STATE@TIMEms"
 )]
 pub struct UnreadableFault(String);
 
@@ -248,6 +272,7 @@ mod tests {
             "agent/node-1/runtime#3=hangs",
             "user/view#1=stale",
             "node-dies#3@65000ms",
+            "then#2:scaled-down@500ms",
         ] {
             assert_eq!(text.parse::<Strike>().unwrap().to_string(), text);
         }

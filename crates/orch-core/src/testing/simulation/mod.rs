@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod runtime;
 mod search;
+mod sequence;
 #[cfg(test)]
 mod simulation_tests;
 mod state;
@@ -42,6 +43,7 @@ pub use world::World;
 
 use component::Component;
 use plan::Plan;
+use sequence::Wish;
 use world::MakeClient;
 
 use crate::client::{Client, ClientBuilder};
@@ -59,6 +61,9 @@ const QUIET: Duration = Duration::from_secs(300);
 
 /// For how long things go wrong at most.
 const STORM: Duration = Duration::from_secs(600);
+
+/// The seed of sweeps, and of the runs that others are compared with.
+const CALM_SEED: u64 = 0;
 
 type Scenario = dyn Fn(World) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 type Normal = dyn Fn(&Document) -> Option<String> + Send + Sync;
@@ -80,9 +85,21 @@ pub struct Setup {
     disasters: Vec<Disaster>,
     oracles: Vec<Box<dyn Oracle>>,
     scenario: Option<Box<Scenario>>,
+    wishes: Vec<Wish>,
 }
 
 impl Setup {
+    fn empty() -> Self {
+        Self {
+            client: Arc::new(ClientBuilder::build),
+            components: Vec::new(),
+            disasters: Vec::new(),
+            oracles: Vec::new(),
+            scenario: None,
+            wishes: Vec::new(),
+        }
+    }
+
     /// Kinds, rules and admission of the clients, the scenario's among them; by default a client that knows none.
     pub fn client(&mut self, build: impl Fn(ClientBuilder) -> Client + Send + Sync + 'static) {
         self.client = Arc::new(build);
@@ -134,6 +151,45 @@ impl Setup {
     {
         self.scenario = Some(Box::new(move |world| Box::pin(scenario(world))));
     }
+
+    /// Adds a state that users may ask for once the scenario has ended, whatever they asked for before: `ask` says what
+    /// they do then, and need not wait until it is so. A run must end as one does in which they asked for nothing but
+    /// its last state. See [`Simulation::transitions`].
+    pub fn state<F>(&mut self, name: impl Into<Arc<str>>, ask: impl Fn(World) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.wish(name.into(), true, ask);
+    }
+
+    /// Adds one that no run ends with: what comes of it hangs on what there was before, as with one that cannot be
+    /// reached and halts halfway. From there, too, each other state must be reached.
+    pub fn passing_state<F>(
+        &mut self,
+        name: impl Into<Arc<str>>,
+        ask: impl Fn(World) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.wish(name.into(), false, ask);
+    }
+
+    fn wish<F>(&mut self, name: Arc<str>, is_end: bool, ask: impl Fn(World) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.wishes.push(Wish {
+            // The name is part of a word of the line that replays a run.
+            name: one_word(&name),
+            ask: Arc::new(move |world| Box::pin(ask(world))),
+            is_end,
+        });
+    }
+}
+
+fn one_word(name: &str) -> Arc<str> {
+    let words: Vec<_> = name.split_whitespace().collect();
+    words.join("-").into()
 }
 
 /// A cluster to be run under virtual time, with faults; see the [module](self).
@@ -173,10 +229,9 @@ pub struct Run {
 impl Simulation {
     /// A simulation of this name, whose runs are made of what `build` adds.
     pub fn new(name: impl AsRef<str>, build: impl Fn(&mut Setup) + Send + Sync + 'static) -> Self {
-        // The name is one word of the line that replays a run.
-        let name = name.as_ref().split_whitespace().collect::<Vec<_>>().join("-");
         Self {
-            name: name.into(),
+            // It is one word of the line that replays a run.
+            name: one_word(name.as_ref()),
             build: Arc::new(build),
             normal: Arc::new(normal::normal),
             rates: Rates::storm(),
@@ -227,16 +282,12 @@ impl Simulation {
         self
     }
 
-    /// One run in which nothing goes wrong.
+    /// One run in which nothing goes wrong, and users ask for one [state](Setup::state) after the other.
     pub fn run_calm(&self, seed: u64) -> Run {
-        self.run_as(
-            seed,
-            Plan::Exactly(std::collections::BTreeSet::new()),
-            Duration::ZERO,
-        )
+        self.run_with(seed, self.tour())
     }
 
-    /// One run in which things go wrong by chance, at the [rates](Self::rates).
+    /// One run in which things go wrong by chance, at the [rates](Self::rates), and users ask for what chance wants.
     pub fn run(&self, seed: u64) -> Run {
         let plan = Plan::Random {
             seed,
@@ -245,7 +296,7 @@ impl Simulation {
         self.run_as(seed, plan, self.storm)
     }
 
-    /// One run in which exactly this goes wrong.
+    /// One run in which exactly this happens.
     pub fn run_with(&self, seed: u64, strikes: impl IntoIterator<Item = Strike>) -> Run {
         let strikes: std::collections::BTreeSet<_> = strikes.into_iter().collect();
         // It lasts as long as it takes until what is to happen by itself has happened.
@@ -277,13 +328,7 @@ impl Simulation {
     async fn play(&self, seed: u64, plan: Plan, storm: Duration) -> Run {
         let day_one: Timestamp = DAY_ONE.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let _anchor = crate::time::anchor_thread(day_one);
-        let mut setup = Setup {
-            client: Arc::new(ClientBuilder::build),
-            components: Vec::new(),
-            disasters: Vec::new(),
-            oracles: Vec::new(),
-            scenario: None,
-        };
+        let mut setup = Setup::empty();
         (self.build)(&mut setup);
         let store = Arc::new(MemoryStore::new());
         let world = World::new(
@@ -309,6 +354,7 @@ impl Simulation {
                     .await
                     .map_err(|why| format!("the scenario: {why}"))?;
             }
+            sequence::take(&world, &setup.wishes).await?;
             calls = world.calls();
             tokio::time::sleep(storm.saturating_sub(world.elapsed())).await;
             world.calm();
@@ -351,7 +397,9 @@ impl Disaster {
     async fn happen(self, world: World, storm: Duration) {
         for (nth, at) in world.disasters(&self.name, self.per_hour, storm) {
             tokio::time::sleep(at.saturating_sub(world.elapsed())).await;
-            if world.strike(&self.name, nth, at) {
+            if world.is_stormy() {
+                let name = self.name.clone();
+                world.struck(Strike::Disaster { name, nth, at });
                 let seed = plan::mix(world.seed() ^ nth, self.name.as_bytes());
                 (self.act)(world.clone(), crate::random::Random::seeded(seed)).await;
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::fault::{Call, Fault, Point, Strike};
+use super::sequence::{self, Wish};
 
 /// How often what goes wrong.
 ///
@@ -86,6 +87,20 @@ impl Plan {
                     Strike::Call(at, fault) if at == point => Some(*fault),
                     _ => None,
                 })
+            }
+        }
+    }
+
+    /// What users ask for.
+    pub(super) fn steps(&self, wishes: &[Wish]) -> Vec<Strike> {
+        match self {
+            Self::Random { seed, .. } => sequence::drawn(*seed, wishes),
+            Self::Exactly(strikes) => {
+                let steps = strikes.iter();
+                steps
+                    .filter(|strike| matches!(strike, Strike::Step { .. }))
+                    .cloned()
+                    .collect()
             }
         }
     }

@@ -2,22 +2,22 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::fault::{Call, Fault, Point, Strike};
 use super::report::{Failure, Passed};
-use super::{Run, Simulation};
+use super::sequence::Ends;
+use super::{CALM_SEED, Run, Simulation};
 
 /// The environment variable that asks for one run: a simulation's name, a seed, and faults, or none for those that
 /// chance gives.
 const REPLAY: &str = "ORCH_SIM";
 
-/// How many runs are spent on making a list of faults shorter.
-const SHRINKING: usize = 300;
-
-/// The seed of sweeps, and of the run that others are compared with.
-const CALM_SEED: u64 = 0;
+/// How many runs are spent on making a list of faults shorter, and how long they may last together, in virtual time:
+/// those that never settle take long.
+const SHRINKING: (usize, Duration) = (300, Duration::from_secs(80 * 3600));
 
 impl Simulation {
     /// Runs the simulation once for each seed, with faults at the [rates](Self::rates), on all processors. Every run
@@ -33,16 +33,16 @@ impl Simulation {
         if let Some(replayed) = self.replayed() {
             return replayed;
         }
-        let end = self.calm_end()?.end;
-        self.search(seeds.collect(), |seed| {
-            (*seed, self.judged(self.run(*seed), &end))
-        })
+        let ends = self.ends()?;
+        self.search(seeds.collect(), &ends, |seed| (*seed, self.run(*seed)))
     }
 
-    /// Makes a run without faults, and then one for each place at which that run touched the world until its scenario
+    /// Makes a run in which nothing goes wrong, and then one for each place at which that run touched the world until its scenario
     /// had ended: with a crash before and after each commit and a commit whose answer is lost, with a crash and a lost
     /// answer at each call of a runtime, with each change that a watch brings late or skipped, with each list stale.
     /// Every run must satisfy the oracles and end as the first.
+    ///
+    /// Of [states](super::Setup::state) that users may ask for, each run asks for all, one after the other.
     ///
     /// # Errors
     ///
@@ -51,11 +51,15 @@ impl Simulation {
         if let Some(replayed) = self.replayed() {
             return replayed;
         }
-        let calm = self.calm_end()?;
+        let ends = self.ends()?;
+        let calm = self.judged(self.run_calm(CALM_SEED), &ends);
+        if calm.failure.is_some() {
+            return Err(self.failure(CALM_SEED, calm));
+        }
         let strikes: Vec<Strike> = calm.calls.iter().flat_map(places).collect();
-        self.search(strikes, |strike| {
-            let run = self.run_with(CALM_SEED, [strike.clone()]);
-            (CALM_SEED, self.judged(run, &calm.end))
+        self.search(strikes, &ends, |strike| {
+            let strikes = calm.strikes.iter().chain([strike]).cloned();
+            (CALM_SEED, self.run_with(CALM_SEED, strikes))
         })
     }
 
@@ -85,27 +89,11 @@ impl Simulation {
         ))
     }
 
-    /// The run without faults.
-    fn calm_end(&self) -> Result<Run, Box<Failure>> {
-        let run = self.run_calm(CALM_SEED);
-        match run.failure {
-            None => Ok(run),
-            Some(_) => Err(self.failure(CALM_SEED, run)),
-        }
-    }
-
-    /// A run that ended otherwise than it should have failed, too.
-    fn judged(&self, mut run: Run, end: &[String]) -> Run {
-        if run.failure.is_none() && run.end != end {
-            run.failure = Some(difference(end, &run.end));
-        }
-        run
-    }
-
     /// Makes a run of each case, several at once; the first that fails is made shorter.
-    fn search<T: Sync>(
+    pub(super) fn search<T: Sync>(
         &self,
         cases: Vec<T>,
+        ends: &Ends,
         run: impl Fn(&T) -> (u64, Run) + Sync,
     ) -> Result<Passed, Box<Failure>> {
         let next = AtomicUsize::new(0);
@@ -122,6 +110,7 @@ impl Simulation {
                     return;
                 }
                 let (seed, run) = run(case);
+                let run = self.judged(run, ends);
                 {
                     let mut passed = passed.lock();
                     passed.runs += 1;
@@ -143,15 +132,14 @@ impl Simulation {
         match found.into_inner() {
             None => Ok(passed.into_inner()),
             Some((_, seed, run)) => {
-                let end = self.calm_end()?.end;
-                let shortest = self.shrink(seed, run, &end);
+                let shortest = self.shrink(seed, run, ends);
                 Err(self.failure(seed, shortest))
             }
         }
     }
 
     /// Tells of a run, which is made once more for the trace.
-    fn failure(&self, seed: u64, run: Run) -> Box<Failure> {
+    pub(super) fn failure(&self, seed: u64, run: Run) -> Box<Failure> {
         let telling = Self {
             tells_beats: true,
             ..self.clone()
@@ -166,17 +154,19 @@ impl Simulation {
     }
 
     /// Takes faults away for as long as the run still fails: halves, quarters, and at last one by one (delta debugging).
-    fn shrink(&self, seed: u64, mut failed: Run, end: &[String]) -> Run {
+    fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> Run {
         let mut chunk = failed.strikes.len();
-        let mut left = SHRINKING;
+        let (mut runs, mut lasted) = (0, Duration::ZERO);
+        let is_over = |runs, lasted| runs >= SHRINKING.0 || lasted >= SHRINKING.1;
         while chunk > 0 {
             let mut at = 0;
             let mut shorter = false;
-            while at < failed.strikes.len() && left > 0 {
-                left -= 1;
+            while at < failed.strikes.len() && !is_over(runs, lasted) {
                 let mut fewer = failed.strikes.clone();
                 fewer.drain(at..(at + chunk).min(fewer.len()));
-                let run = self.judged(self.run_with(seed, fewer), end);
+                let run = self.judged(self.run_with(seed, fewer), ends);
+                runs += 1;
+                lasted += run.lasted;
                 if run.failure.is_some() && run.strikes.len() < failed.strikes.len() {
                     failed = run;
                     shorter = true;
@@ -184,7 +174,7 @@ impl Simulation {
                     at += chunk;
                 }
             }
-            if left == 0 {
+            if is_over(runs, lasted) {
                 break;
             }
             if !shorter || chunk > 1 {
@@ -195,7 +185,7 @@ impl Simulation {
     }
 
     /// The run that the environment asks for, if it asks for one of this simulation.
-    fn replayed(&self) -> Option<Result<Passed, Box<Failure>>> {
+    pub(super) fn replayed(&self) -> Option<Result<Passed, Box<Failure>>> {
         let asked = std::env::var(REPLAY).ok()?;
         if asked.split_whitespace().next() != Some(&*self.name) {
             return None;
@@ -229,13 +219,13 @@ impl Simulation {
         let strikes: Vec<Strike> = words
             .map(|word| word.parse().unwrap_or_else(|error| panic!("{asked:?}: {error}")))
             .collect();
-        let end = self.calm_end()?.end;
+        let ends = self.ends()?;
         let run = if strikes.is_empty() {
             self.run(seed)
         } else {
             self.run_with(seed, strikes)
         };
-        let run = self.judged(run, &end);
+        let run = self.judged(run, &ends);
         match run.failure {
             None => Ok(Passed {
                 runs: 1,
@@ -269,25 +259,4 @@ fn places((component, call, count): &(std::sync::Arc<str>, Call, u64)) -> Vec<St
                 .map(move |fault| Strike::Call(point.clone(), *fault))
         })
         .collect()
-}
-
-/// Where an end state differs from the one without faults, in a few lines.
-fn difference(expected: &[String], found: &[String]) -> String {
-    const MOST: usize = 3;
-    let missing = expected.iter().filter(|line| !found.contains(line));
-    let surplus = found.iter().filter(|line| !expected.contains(line));
-    let mut text = format!(
-        "it does not end as without faults: {} objects where there were {}",
-        found.len(),
-        expected.len()
-    );
-    for (sign, lines) in [
-        ('-', missing.take(MOST).collect::<Vec<_>>()),
-        ('+', surplus.take(MOST).collect()),
-    ] {
-        for line in lines {
-            text.push_str(&format!("\n  {sign} {line}"));
-        }
-    }
-    text
 }

@@ -13,6 +13,7 @@ use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
 use super::oracle::Oracle;
 use super::plan::{Plan, point_seed};
+use super::sequence::Wish;
 use super::state::{Held, State, Written};
 use super::trace::{Trace, TraceEntry, What};
 use super::trouble::Trouble;
@@ -221,27 +222,21 @@ impl World {
         self.0.plan.disasters(name, rate, during)
     }
 
-    /// Notes that a disaster happens; whether it is still the time for it.
-    pub(super) fn strike(&self, name: &Arc<str>, nth: u64, at: Duration) -> bool {
-        let mut state = self.0.state.lock();
+    /// What users ask for, in order.
+    pub(super) fn steps(&self, wishes: &[Wish]) -> Vec<Strike> {
+        self.0.plan.steps(wishes)
+    }
+
+    /// Whether there are still disasters.
+    pub(super) fn is_stormy(&self) -> bool {
         let is_random = matches!(self.0.plan, Plan::Random { .. });
-        if is_random && !state.stormy {
-            return false;
-        }
-        let strike = Strike::Disaster {
-            name: name.clone(),
-            nth,
-            at,
-        };
-        let entry = TraceEntry {
-            at: self.elapsed(),
-            component: "world".into(),
-            what: What::Fault(strike.to_string()),
-            is_beat: false,
-        };
-        state.trace.add(entry, &[]);
-        state.struck.push(strike);
-        true
+        !is_random || self.0.state.lock().stormy
+    }
+
+    /// Takes note of what happens to this run.
+    pub(super) fn struck(&self, strike: Strike) {
+        self.record("world", What::Fault(strike.to_string()), &[]);
+        self.0.state.lock().struck.push(strike);
     }
 
     /// From now on nothing goes wrong by chance; what went wrong before takes its time.

@@ -1,0 +1,190 @@
+//! What users ask for, one state after the other: each must be reached from every other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::fault::Strike;
+use super::report::{Failure, Passed};
+use super::world::World;
+use super::{CALM_SEED, Run, Simulation};
+
+/// How long users let a state stand in a run in which nothing goes wrong.
+const STANDS: Duration = Duration::from_secs(30);
+
+/// How long they let one stand before they ask for the next: not at all, until the first is half reached, and until it
+/// is.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), STANDS];
+
+/// The most states that they ask for in a run in which things go wrong.
+const STEPS_MAX: u64 = 6;
+
+type Ask = dyn Fn(World) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
+
+/// A state that users may ask for.
+#[derive(Clone)]
+pub(super) struct Wish {
+    pub(super) name: Arc<str>,
+    pub(super) ask: Arc<Ask>,
+    /// Whether a run may end with it.
+    pub(super) is_end: bool,
+}
+
+/// How a run must end, by the state that was asked for last; by none, if none was.
+#[derive(Default)]
+pub(super) struct Ends(BTreeMap<Option<Arc<str>>, Vec<String>>);
+
+impl Ends {
+    /// How a run must end in which this happened; none if it may end anyhow.
+    pub(super) fn of(&self, strikes: &[Strike]) -> Option<&[String]> {
+        let steps = strikes.iter().filter_map(|strike| match strike {
+            Strike::Step { nth, state, .. } => Some((nth, state)),
+            _ => None,
+        });
+        let last = steps.max().map(|(_, state)| state.clone());
+        self.0.get(&last).map(Vec::as_slice)
+    }
+}
+
+impl Simulation {
+    /// Asks for each [state](super::Setup::state) after each other, which was let stand for no time, a little, and long,
+    /// with nothing going wrong. Every run must satisfy the oracles and end as if nothing had been asked for but its last
+    /// state.
+    ///
+    /// In [`seeds`](Self::seeds) it is chance that draws up to six states, and things go wrong meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The first that is not reached.
+    pub fn transitions(&self) -> Result<Passed, Box<Failure>> {
+        if let Some(replayed) = self.replayed() {
+            return replayed;
+        }
+        let ends = self.ends()?;
+        let wishes = self.wishes();
+        let pairs = wishes.iter().flat_map(|first| {
+            let others = wishes
+                .iter()
+                .filter(|then| then.is_end && then.name != first.name);
+            others.map(move |then| (first, then))
+        });
+        let sequences: Vec<[Strike; 2]> = pairs
+            .flat_map(|(first, then)| PAUSES.map(|pause| [step(1, first, STANDS), step(2, then, pause)]))
+            .collect();
+        self.search(sequences, &ends, |steps| {
+            (CALM_SEED, self.run_with(CALM_SEED, steps.clone()))
+        })
+    }
+
+    /// The states that users may ask for.
+    pub(super) fn wishes(&self) -> Vec<Wish> {
+        let mut setup = super::Setup::empty();
+        (self.build)(&mut setup);
+        setup.wishes
+    }
+
+    /// All states in the order in which they were added, the last of them one with which a run may end.
+    pub(super) fn tour(&self) -> Vec<Strike> {
+        let wishes = self.wishes();
+        let last = wishes.iter().rposition(|wish| wish.is_end);
+        let tour = wishes.iter().take(last.map_or(0, |last| last + 1)).zip(1..);
+        tour.map(|(wish, nth)| step(nth, wish, STANDS)).collect()
+    }
+
+    /// How runs must end: as they do when nothing goes wrong and nothing else was asked for.
+    pub(super) fn ends(&self) -> Result<Ends, Box<Failure>> {
+        let wishes = self.wishes();
+        let mut ends = Ends::default();
+        let calm = std::iter::once(None).chain(wishes.iter().filter(|wish| wish.is_end).map(Some));
+        for wish in calm {
+            let run = self.run_with(CALM_SEED, wish.map(|wish| step(1, wish, Duration::ZERO)));
+            if run.failure.is_some() {
+                return Err(self.failure(CALM_SEED, run));
+            }
+            ends.0.insert(wish.map(|wish| wish.name.clone()), run.end);
+        }
+        Ok(ends)
+    }
+
+    /// A run that ended otherwise than it should have failed, too.
+    pub(super) fn judged(&self, mut run: Run, ends: &Ends) -> Run {
+        if run.failure.is_none()
+            && let Some(end) = ends.of(&run.strikes)
+            && run.end != end
+        {
+            run.failure = Some(difference(end, &run.end));
+        }
+        run
+    }
+}
+
+/// Asks for what is to be asked for, in order.
+pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
+    for step in world.steps(wishes) {
+        let Strike::Step { state, after, .. } = &step else {
+            continue;
+        };
+        let Some(wish) = wishes.iter().find(|wish| wish.name == *state) else {
+            return Err(format!("there is no state {state:?} to ask for"));
+        };
+        tokio::time::sleep(*after).await;
+        let asked = (wish.ask)(world.clone());
+        world.struck(step.clone());
+        asked
+            .await
+            .map_err(|why| format!("asking for {}: {why}", wish.name))?;
+    }
+    Ok(())
+}
+
+/// A sequence that hangs on the seed alone.
+pub(super) fn drawn(seed: u64, wishes: &[Wish]) -> Vec<Strike> {
+    let ends: Vec<&Wish> = wishes.iter().filter(|wish| wish.is_end).collect();
+    if ends.is_empty() {
+        return Vec::new();
+    }
+    let mut chance = fastrand::Rng::with_seed(super::plan::mix(seed, b"steps"));
+    let count = chance.u64(1..=STEPS_MAX);
+    let steps = (1..=count).map(|nth| {
+        let wish = if nth == count {
+            ends[chance.usize(..ends.len())]
+        } else {
+            &wishes[chance.usize(..wishes.len())]
+        };
+        let longest = PAUSES[chance.usize(..PAUSES.len())].as_millis();
+        let pause = chance.u64(..=u64::try_from(longest).unwrap_or(u64::MAX));
+        step(nth, wish, Duration::from_millis(pause))
+    });
+    steps.collect()
+}
+
+fn step(nth: u64, wish: &Wish, after: Duration) -> Strike {
+    Strike::Step {
+        nth,
+        state: wish.name.clone(),
+        after,
+    }
+}
+
+/// Where an end state differs from the one it should be, in a few lines.
+fn difference(expected: &[String], found: &[String]) -> String {
+    const MOST: usize = 3;
+    let missing = expected.iter().filter(|line| !found.contains(line));
+    let surplus = found.iter().filter(|line| !expected.contains(line));
+    let mut text = format!(
+        "it does not end as without faults: {} objects where there were {}",
+        found.len(),
+        expected.len()
+    );
+    for (sign, lines) in [
+        ('-', missing.take(MOST).collect::<Vec<_>>()),
+        ('+', surplus.take(MOST).collect()),
+    ] {
+        for line in lines {
+            text.push_str(&format!("\n  {sign} {line}"));
+        }
+    }
+    text
+}
