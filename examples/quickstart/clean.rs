@@ -216,11 +216,3 @@ async fn is_owned(client: &Client, removed: &[Removed]) -> Result<bool, Error> {
 async fn delete(cluster: &Cluster, manifest: &Manifest) -> Result<Vec<Removed>, Error> {
     Ok(cluster.delete(manifest, Propagation::Foreground).await?)
 }
-
-/// Whether there are pods, or what makes some.
-pub(crate) async fn left(cluster: &Cluster) -> Result<bool, Error> {
-    let (client, first) = (cluster.client(), ListParams::default().limit(1));
-    Ok(!client.all::<Pod>().list(&first).await?.items.is_empty()
-        || !client.all::<ReplicaSet>().list(&first).await?.items.is_empty()
-        || !client.all::<Deployment>().list(&first).await?.items.is_empty())
-}

@@ -14,7 +14,7 @@ use super::earlier::Earlier;
 use super::leftover::Leftover;
 use super::options::Options;
 use super::say::{self, Early};
-use super::steps::{self, Applied, Measured};
+use super::steps::{self, Applied, Measured, Until};
 use super::watch::Views;
 
 /// All that it works with.
@@ -92,7 +92,8 @@ impl Job<'_> {
             ..
         } = *self;
         let mut measured = Measured::default();
-        let ready = steps::ready(cluster, views, applied, deadline).await?;
+        let until = if options.keep { Until::Runs } else { Until::Ended };
+        let ready = steps::ready(cluster, views, applied, until, deadline).await?;
         if ready.ended {
             measured.settled = Some(ready.took);
         } else {
@@ -107,12 +108,20 @@ impl Job<'_> {
                 say!("the manifest has not changed: all is left as it is now")?;
             }
             None => {}
+            Some(first) if !options.demo => {
+                say!("deployment {first} is not killed or rolled: --no-demo says so")?;
+            }
             Some(first) => match steps::is_still(views, first) {
                 Some(why) => say!("deployment {first} is not killed or rolled: {why}")?,
                 None => {
                     measured.heal = Some(steps::kill(cluster, views, first, deadline).await?);
-                    measured.roll = Some(steps::roll(cluster, views, first, deadline).await?);
-                    measured.back = Some(steps::roll_back(cluster, views, first, deadline).await?);
+                    if let Some(why) = steps::cannot_roll(views, first) {
+                        say!("deployment {first} is not rolled: {why}")?;
+                    } else {
+                        measured.roll = steps::roll(cluster, views, first, deadline).await?;
+                        let back = steps::roll_back(cluster, views, first, deadline).await?;
+                        measured.back = measured.roll.and(Some(back));
+                    }
                 }
             },
         }

@@ -14,6 +14,7 @@ mod events;
 mod image;
 mod job;
 mod last_words;
+mod left;
 mod leftover;
 mod manifest;
 mod news;
@@ -26,12 +27,12 @@ mod serve;
 mod signals;
 mod state;
 mod steps;
+mod surge;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod wait;
 mod watch;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ use orch_store::RedbStore;
 use deadline::Deadline;
 use earlier::Earlier;
 use job::Job;
+use left::Left;
 use leftover::Leftover;
 use manifest::Source;
 use options::{Command, Options, USAGE};
@@ -64,14 +66,15 @@ async fn main() -> ExitCode {
         Ok(Command::Serve) => serve::serve().await,
         Ok(Command::Check) => serve::check().await,
         Ok(Command::Help) => say!("{USAGE}"),
-        Err(error) => Err(format!("{error}\n\n{USAGE}").into()),
+        Err(error) => return say::misused(&error),
     };
     say::end(result)
 }
 
 async fn run(options: Options) -> Result<(), Error> {
-    let deadline = Deadline::after(options.timeout.filter(|_| !options.clean));
     let mut source = Source::new(options.manifest.clone())?;
+    // Whoever types the manifest takes the time that takes.
+    let deadline = Deadline::after(options.timeout.filter(|_| !options.clean));
     // What cannot be read is refused before anything is made or asked.
     source.read("docker")?;
     let data = data::open(&options.data)?;
@@ -130,24 +133,29 @@ async fn run(options: Options) -> Result<(), Error> {
     }
     drop(views);
     tokio::select! {
-        left = stop(cluster, &*runtime, &data) => result.and(left),
+        left = stop(cluster, &*runtime, &options) => result.and(left),
         // Asked twice, it waits for nothing.
         early = signals.asked() => Err(early.into()),
     }
 }
 
 /// Stops the cluster, and says what goes on without it.
-async fn stop(cluster: Cluster, runtime: &dyn Runtime, data: &Path) -> Result<(), Error> {
-    let left = clean::left(&cluster).await;
+async fn stop(cluster: Cluster, runtime: &dyn Runtime, options: &Options) -> Result<(), Error> {
+    let left = Left::read(&cluster).await;
     cluster.stop().await;
-    if left? {
-        return say!(
-            "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest made is \
-             removed"
-        );
+    let left = left?;
+    if !left.is_empty() {
+        return if options.clean {
+            say!("of this --data goes on: {left}; --clean with the manifest that names it removes it")
+        } else {
+            say!(
+                "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest \
+                 made is removed"
+            )
+        };
     }
     match leftover::is_empty(runtime).await {
-        Some(true) => runtime::forget(data),
+        Some(true) => runtime::forget(&options.data),
         Some(false) => say!("something of this --data still runs: --clean removes it"),
         // The next run asks again.
         None => Ok(()),

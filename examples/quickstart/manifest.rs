@@ -1,12 +1,16 @@
 //! Where the manifest comes from.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use orch_cluster::manifest::{Manifest, ManifestKinds};
+use orch_cluster::manifest::{Limits, Manifest, ManifestKinds};
 use serde_json::Value;
 
 use super::Error;
 use super::image::{Image, images_of};
+
+/// In place of a file's name: standard input.
+const STDIN: &str = "-";
 
 /// A file of the user's, or the manifest that ships with this, which differs by runtime.
 pub(crate) enum Source {
@@ -17,9 +21,15 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, Error> {
         match path {
+            Some(path) if path == Path::new(STDIN) => {
+                let path = PathBuf::from("stdin");
+                let text = text(&path, std::io::stdin().lock())?;
+                Ok(Self::File(path, text))
+            }
             Some(path) => {
-                let text =
-                    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let file =
+                    std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = text(&path, file)?;
                 Ok(Self::File(path, text))
             }
             None => Ok(Self::Shipped {
@@ -79,4 +89,17 @@ impl Source {
         images.dedup();
         Ok(images)
     }
+}
+
+/// All of a file, unless it is longer than a manifest may be: then enough of it for that to be told.
+fn text(path: &Path, file: impl Read) -> Result<String, Error> {
+    let most = Limits::default().bytes;
+    let mut text = Vec::new();
+    let read = file.take(most as u64 + 1).read_to_end(&mut text);
+    read.map_err(|error| format!("{}: {error}", path.display()))?;
+    if text.len() > most {
+        return Ok(String::from_utf8_lossy(&text).into_owned());
+    }
+    let text = String::from_utf8(text);
+    text.map_err(|error| format!("{}: {}", path.display(), error.utf8_error()).into())
 }

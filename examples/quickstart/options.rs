@@ -10,9 +10,12 @@ use jiff::SignedDuration;
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) const USAGE: &str = "\
-quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeout TIME] [--keep] [--clean]
+quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeout TIME] [--no-demo] [--keep] [--clean]
 
-  MANIFEST.yaml   what to run; by default a web Deployment that ships with this
+Of the first Deployment of the manifest, yours too, it kills a container and rolls the pods to a new version and back,
+unless with --keep all of the manifest is there already, and unchanged; --no-demo leaves them alone.
+
+  MANIFEST.yaml   what to run, - for standard input; by default a web Deployment that ships with this
   --runtime       what runs the containers; auto takes Docker if an engine answers and has or gets the images, else
                   plain processes. Those run the commands with this machine's own programs and files, so of a manifest
                   of your own auto runs them only if each image is `host`, which says just that; --runtime process
@@ -22,16 +25,17 @@ quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeo
   --timeout TIME  how long it may take in all until everything is ready, has come back and is rolled, images included,
                   such as 90s, 5m or 1h30m; by default 5m, and with --keep for ever. Past it, it says what is missing
                   and fails, having cleaned up unless with --keep
+  --no-demo       apply and wait, and neither kill nor roll anything
   --keep          go on until Ctrl-C or SIGTERM, saying what changes, and leave everything running for the next time
   --clean         remove what the manifest made in an earlier run, and what still runs though DIR/state.redb was lost;
                   then end. If all of DIR was lost, containers on Docker are named, and left to you; processes of the
                   process runtime are not found
 
 Ready is what has been so for a second, with the same containers; a pod whose restartPolicy is Never or OnFailure is to
-end, and is waited for until it has.
+end, and is waited for until it has, or with --keep until it runs.
 
-It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 130 after Ctrl-C and 143 after
-SIGTERM: what runs then goes on.";
+It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 2 if the command line is wrong;
+with 130 after Ctrl-C and 143 after SIGTERM: what runs then goes on.";
 
 /// Which runtime was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) data: PathBuf,
     /// How long all may take until it has been shown; none: for ever.
     pub(crate) timeout: Option<Duration>,
+    /// Whether to show how a Deployment heals and rolls.
+    pub(crate) demo: bool,
     pub(crate) keep: bool,
     pub(crate) clean: bool,
 }
@@ -72,6 +78,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
         runtime: Choice::Auto,
         data,
         timeout: None,
+        demo: true,
         keep: false,
         clean: false,
     };
@@ -81,6 +88,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             Long("runtime") => options.runtime = parser.value()?.parse_with(choice)?,
             Long("data") => options.data = parser.value()?.into(),
             Long("timeout") => options.timeout = Some(parser.value()?.parse_with(timeout)?),
+            Long("no-demo") => options.demo = false,
             Long("keep") => options.keep = true,
             Long("clean") => options.clean = true,
             Short('h') | Long("help") => return Ok(Command::Help),

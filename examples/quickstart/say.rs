@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use super::Error;
 
+/// What shells and most programs end with whose command line is wrong.
+const MISUSED: u8 = 2;
+
 /// It ends before its work is done, and there is no more to say of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Early {
@@ -72,6 +75,12 @@ pub(crate) fn end(result: Result<(), Error>) -> ExitCode {
     }
     failed(&error);
     ExitCode::FAILURE
+}
+
+/// Says what is wrong with the command line.
+pub(crate) fn misused(error: &lexopt::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{error}\nsee --help");
+    ExitCode::from(MISUSED)
 }
 
 /// Says of a failure what there is to say, if anybody reads that.

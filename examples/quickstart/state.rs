@@ -35,6 +35,11 @@ pub(crate) fn is_settled(pod: &Pod) -> bool {
     ended(pod).is_some() || (is_well(pod) && ends_by_itself(pod).is_none())
 }
 
+/// Whether a pod that is to run to its end is at it: how far it is, and whether it will end well, is its own affair.
+pub(crate) fn runs_to_its_end(pod: &Pod) -> bool {
+    ends_by_itself(pod).is_some() && phase(pod) == "Running" && !has_lost_sandbox(pod)
+}
+
 /// The restart policy of a pod that is to run to its end, and not for ever.
 pub(crate) fn ends_by_itself(pod: &Pod) -> Option<&str> {
     let policy = pod.spec.as_ref()?.restart_policy.as_deref()?;

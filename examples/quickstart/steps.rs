@@ -17,7 +17,8 @@ use orch_core::runtime::ContainerFilter;
 use super::Error;
 use super::deadline::Deadline;
 use super::news::ended;
-use super::state::{has_failed, is_node_ready, is_settled};
+use super::state::{ends_by_itself, has_failed, is_node_ready, is_settled, runs_to_its_end};
+use super::surge::{has_no_room, stands_still};
 use super::wait::{PATIENCE, Wait};
 use super::watch::{Views, all_pods};
 
@@ -90,11 +91,21 @@ pub(crate) async fn apply(cluster: &Cluster, manifest: &Manifest) -> Result<Appl
     Ok(all)
 }
 
+/// What is enough of a pod that is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// That it has ended.
+    Ended,
+    /// That it runs: its end is told when it comes.
+    Runs,
+}
+
 /// Waits until the Deployments, ReplicaSets and pods that were applied are ready, or have ended, and stay so.
 pub(crate) async fn ready(
     cluster: &Cluster,
     views: &Views,
     applied: &Applied,
+    until: Until,
     deadline: Deadline,
 ) -> Result<Ready, Error> {
     let Applied {
@@ -104,8 +115,9 @@ pub(crate) async fn ready(
         ..
     } = applied;
     let settled = |views: &Views| {
-        let is_settled = |key| views.pods.get(key).is_some_and(|pod| is_settled(&pod));
-        sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_settled)
+        let is_enough = |pod: &Pod| is_settled(pod) || (until == Until::Runs && runs_to_its_end(pod));
+        let is_enough = |key| views.pods.get(key).is_some_and(|pod| is_enough(&pod));
+        sets.iter().all(|key| views.is_filled(key)) && pods.iter().all(is_enough)
     };
     let wait = Wait::for_pods("everything to be ready", deadline)
         .of(deployments)
@@ -125,6 +137,15 @@ pub(crate) async fn ready(
     let failed = failed.map(|(key, _, end)| format!("pod {}: {end}", key.name()));
     let failed = failed.collect();
     say!("\n{}\n", views.table(cluster).await?)?;
+    for key in pods {
+        let pod = views.pods.get(key).filter(|pod| !is_settled(pod));
+        if let Some(policy) = pod.as_deref().and_then(ends_by_itself) {
+            say!(
+                "pod {} runs, and is to end (restartPolicy: {policy}), which is not waited for",
+                key.name()
+            )?;
+        }
+    }
     Ok(Ready {
         ended: !ended.is_empty(),
         failed,
@@ -140,6 +161,11 @@ pub(crate) fn is_still(views: &Views, key: &ObjectKey) -> Option<&'static str> {
         (_, Some(true)) => Some("it is paused"),
         _ => None,
     }
+}
+
+/// Why a Deployment that can show how it heals cannot show how it rolls.
+pub(crate) fn cannot_roll(views: &Views, key: &ObjectKey) -> Option<String> {
+    has_no_room(&*views.deployments.get(key)?)
 }
 
 /// Kills a container behind the cluster's back and waits until it is ready again.
@@ -176,13 +202,13 @@ pub(crate) async fn kill(
     Ok(took)
 }
 
-/// Gives the Deployment a new version and waits until it is rolled out.
+/// Gives the Deployment a new version and waits until it is rolled out. None if that cannot go on, which it says.
 pub(crate) async fn roll(
     cluster: &Cluster,
     views: &Views,
     key: &ObjectKey,
     deadline: Deadline,
-) -> Result<Duration, Error> {
+) -> Result<Option<Duration>, Error> {
     let api = cluster
         .client()
         .api::<Deployment>(key.namespace().unwrap_or_default());
@@ -193,7 +219,22 @@ pub(crate) async fn roll(
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated, deadline).await
+    let took = rolled(views, key, &updated, deadline, |views| {
+        why_stuck(views, key).is_some()
+    })
+    .await?;
+    if let Some(why) = why_stuck(views, key) {
+        say!("deployment {key} is not rolled on: {why}")?;
+        return Ok(None);
+    }
+    show_version(cluster, views, key).await?;
+    Ok(Some(took))
+}
+
+fn why_stuck(views: &Views, key: &ObjectKey) -> Option<String> {
+    let mut pods = views.pods.list();
+    pods.retain(|pod| views.ours.deployment_of(views, pod).as_ref() == Some(key));
+    stands_still(&*views.deployments.get(key)?, &pods)
 }
 
 /// Takes the Deployment back to the version before.
@@ -220,15 +261,18 @@ pub(crate) async fn roll_back(
         api.update(&deployment).await
     })
     .await?;
-    settled(cluster, views, key, &updated, deadline).await
+    let took = rolled(views, key, &updated, deadline, |_| false).await?;
+    show_version(cluster, views, key).await?;
+    Ok(took)
 }
 
-async fn settled(
-    cluster: &Cluster,
+/// Waits until an update is rolled out, or cannot be.
+async fn rolled(
     views: &Views,
     key: &ObjectKey,
     updated: &Deployment,
     deadline: Deadline,
+    cannot: impl Fn(&Views) -> bool,
 ) -> Result<Duration, Error> {
     let keys = std::slice::from_ref(key);
     // Before the view shows the update, it shows the version before as complete.
@@ -238,7 +282,12 @@ async fn settled(
     let wait = Wait::for_pods("the version to be rolled out", deadline)
         .of(keys)
         .steadily();
-    let took = views.until(wait, |views| views.complete(keys)).await?;
+    views
+        .until(wait, |views| views.complete(keys) || cannot(views))
+        .await
+}
+
+async fn show_version(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<(), Error> {
     let pod = ready_pod_of(cluster, key).await?;
     let at = ContainerAt::new(
         key.namespace().unwrap_or_default(),
@@ -248,8 +297,7 @@ async fn settled(
     if !log.is_empty() {
         say!("  its log: {}", String::from_utf8_lossy(&log).trim_end())?;
     }
-    say!("\n{}\n", views.table(cluster).await?)?;
-    Ok(took)
+    say!("\n{}\n", views.table(cluster).await?)
 }
 
 /// Says the version in the first container's environment, which also is a new template.

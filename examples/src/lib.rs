@@ -3,38 +3,50 @@
 // The program in README compiles.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
+mod word;
+
 use std::borrow::Borrow;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use orch_cluster::kinds::pod::status::{is_deleting, phase, restarts};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use orch_cluster::kinds::pod::status::restarts;
 
-/// Pods as `kubectl get pods -o wide` shows them, but for those that have ended, which say so and with which code.
+use word::{is_sidecar, word};
+
+/// Pods as `kubectl get pods -o wide` shows them, but for those that have ended, which say so and with which code. Their
+/// namespaces are a column if there is more than one.
 pub fn pod_table<P: Borrow<Pod>>(pods: &[P]) -> String {
-    let mut rows = vec![["NAME", "READY", "STATUS", "RESTARTS", "IP", "NODE"].map(str::to_owned)];
+    let namespace = |pod: &P| pod.borrow().metadata.namespace.clone();
+    let first = pods.first().map(namespace);
+    let several = pods.iter().any(|pod| Some(namespace(pod)) != first);
+    let head = ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "IP", "NODE"];
+    let mut rows = vec![head.map(str::to_owned)];
     rows.extend(pods.iter().map(|pod| row(pod.borrow())));
-    let widths: Vec<usize> = (0..6)
+    let from = usize::from(!several);
+    let widths: Vec<usize> = (0..head.len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
         .collect();
     let lines = rows.iter().map(|row| {
         let cells = row
             .iter()
             .zip(&widths)
+            .skip(from)
             .map(|(cell, width)| format!("{cell:width$}   "));
         cells.collect::<String>().trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn row(pod: &Pod) -> [String; 6] {
-    let statuses = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_deref())
-        .unwrap_or_default();
-    let containers = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
-    let ready = statuses.iter().filter(|status| status.ready).count();
+fn row(pod: &Pod) -> [String; 7] {
+    let sidecars = init(pod).filter(|one| is_sidecar(pod, &one.name)).count();
+    let containers = sidecars + pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
+    let counts = |one: &&ContainerStatus| {
+        let is_init = init(pod).any(|init| init.name == one.name);
+        one.ready && (!is_init || is_sidecar(pod, &one.name))
+    };
+    let ready = statuses(pod).filter(counts).count();
     let text = |value: Option<&String>| value.cloned().unwrap_or_else(|| "<none>".to_owned());
     [
+        text(pod.metadata.namespace.as_ref()),
         text(pod.metadata.name.as_ref()),
         format!("{ready}/{containers}"),
         word(pod),
@@ -44,40 +56,9 @@ fn row(pod: &Pod) -> [String; 6] {
     ]
 }
 
-/// The word in the STATUS column: how it has ended, else the first trouble there is, else the phase.
-fn word(pod: &Pod) -> String {
-    if is_deleting(pod) {
-        return "Terminating".to_owned();
-    }
-    if let Some(reason) = pod.status.as_ref().and_then(|status| status.reason.clone()) {
-        return reason;
-    }
-    match phase(pod) {
-        "Succeeded" => return "Succeeded".to_owned(),
-        "Failed" => {
-            return exit_code(pod).map_or_else(|| "Failed".to_owned(), |code| format!("Failed(code {code})"));
-        }
-        _ => {}
-    }
-    let trouble = statuses(pod)
-        .filter_map(|one| one.state.as_ref())
-        .find_map(|state| {
-            let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
-            let failed = state.terminated.as_ref().filter(|ended| ended.exit_code != 0);
-            waiting.or_else(|| failed.and_then(|ended| ended.reason.clone()))
-        });
-    trouble.unwrap_or_else(|| match phase(pod) {
-        "" => "Pending".to_owned(),
-        phase => phase.to_owned(),
-    })
-}
-
-/// The code of the first container that has failed.
-fn exit_code(pod: &Pod) -> Option<i32> {
-    statuses(pod).find_map(|one| {
-        let code = one.state.as_ref()?.terminated.as_ref()?.exit_code;
-        (code != 0).then_some(code)
-    })
+fn init(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let spec = pod.spec.iter();
+    spec.flat_map(|spec| spec.init_containers.iter().flatten())
 }
 
 /// How a pod's containers are, in the order in which they start.
@@ -137,5 +118,26 @@ mod tests {
             let table = pod_table(&[pod]);
             assert_eq!(table.lines().nth(1).unwrap(), row);
         }
+    }
+
+    #[test]
+    fn pods_of_several_namespaces_say_which() {
+        let pod = |namespace: &str| -> Pod {
+            let pod = json!({"metadata": {"name": "x", "namespace": namespace}, "spec": {"containers": [{"name": "a"}],
+                "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]}});
+            serde_json::from_value(pod).unwrap()
+        };
+        let one = pod_table(&[pod("a"), pod("a")]);
+        assert!(one.starts_with("NAME   READY   STATUS "), "{one}");
+        let two = pod_table(&[pod("a"), pod("shop")]);
+        let lines: Vec<_> = two.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "NAMESPACE   NAME   READY   STATUS    RESTARTS   IP       NODE",
+                "a           x      0/2     Pending   0          <none>   <none>",
+                "shop        x      0/2     Pending   0          <none>   <none>",
+            ]
+        );
     }
 }

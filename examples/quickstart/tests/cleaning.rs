@@ -21,7 +21,7 @@ use super::{memory, pod, seconds, start};
 async fn applied(cluster: &Cluster, manifest: &Manifest) -> Views {
     let views = Views::open(cluster, manifest).await;
     let applied = steps::apply(cluster, manifest).await.unwrap();
-    steps::ready(cluster, &views, &applied, seconds(90))
+    steps::ready(cluster, &views, &applied, steps::Until::Ended, seconds(90))
         .await
         .unwrap();
     views
@@ -125,7 +125,9 @@ async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
     let late = pod("late", late);
     let applied = steps::apply(&cluster, &late).await.unwrap();
     let all = Views::open(&cluster, &late).await;
-    steps::ready(&cluster, &all, &applied, seconds(90)).await.unwrap();
+    steps::ready(&cluster, &all, &applied, steps::Until::Ended, seconds(90))
+        .await
+        .unwrap();
     assert_eq!(views.our_pods().len(), 0);
     clean(&cluster, &views, &late).await.unwrap();
     assert_eq!(runtime.present(), []);

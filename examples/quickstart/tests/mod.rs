@@ -116,7 +116,7 @@ spec:
   selector: {matchLabels: {app: a}}
   template:
     metadata: {labels: {app: a}}
-    spec: {containers: [{name: main, image: i, command: [x], tty: true}]}
+    spec: {containers: [{name: main, image: i, command: [x], stdin: true, tty: true}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -132,9 +132,10 @@ spec: {containers: [{name: main, image: host, command: [x]}]}
     let refused = check::check(&cluster, &manifest).unwrap_err().to_string();
     let lines: Vec<_> = refused.lines().collect();
     let wanted = [
-        "m.yaml:2 (document 1, ReplicaSet default/a): its pods can never run here: spec.containers[0].tty: ",
-        "m.yaml:11 (document 2, Pod default/b): it can never run here: spec.containers[0].command: ",
-        "nothing of the manifest was applied",
+        "m.yaml:9 (document 1, ReplicaSet default/a): spec.template.spec.containers[0].stdin: the fake runtime cannot",
+        "m.yaml:9 (document 1, ReplicaSet default/a): spec.template.spec.containers[0].tty: the fake runtime has no",
+        "m.yaml:14 (document 2, Pod default/b): spec.containers[0].command: ",
+        "such pods could never run here: nothing of the manifest was applied",
     ];
     assert_eq!(lines.len(), wanted.len(), "{refused}");
     for (line, wanted) in lines.iter().zip(wanted) {
@@ -175,7 +176,7 @@ async fn a_wait_ends_when_the_time_of_all_is_over_and_says_what_is_missing() {
     let began = tokio::time::Instant::now();
     let deadline = seconds(90);
     tokio::time::sleep(Duration::from_secs(30)).await;
-    let late = steps::ready(&cluster, &views, &applied, deadline).await;
+    let late = steps::ready(&cluster, &views, &applied, steps::Until::Ended, deadline).await;
     let late = late.map(drop).unwrap_err().to_string();
     assert_eq!(began.elapsed().as_secs(), 90);
     let wanted =
@@ -192,7 +193,14 @@ async fn killed_and_started_again(
     let cluster = start(&store, &runtime).await;
     let views = Views::open(&cluster, &manifest).await;
     let applied = steps::apply(&cluster, &manifest).await?;
-    steps::ready(&cluster, &views, &applied, Deadline::after(None)).await?;
+    steps::ready(
+        &cluster,
+        &views,
+        &applied,
+        steps::Until::Ended,
+        Deadline::after(None),
+    )
+    .await?;
     drop(views);
     cluster.stop().await;
 
@@ -202,7 +210,14 @@ async fn killed_and_started_again(
     let views = Views::open(&cluster, &manifest).await;
     let as_it_was = earlier.compare(&cluster, &views, seconds(90)).await?;
     let applied = steps::apply(&cluster, &manifest).await?;
-    steps::ready(&cluster, &views, &applied, Deadline::after(None)).await?;
+    steps::ready(
+        &cluster,
+        &views,
+        &applied,
+        steps::Until::Ended,
+        Deadline::after(None),
+    )
+    .await?;
     views.look(&[]).await;
     let pods = views.changed();
     clean_quietly(&cluster, &views, &manifest).await?;
@@ -280,7 +295,7 @@ async fn ready_is_what_stays_so_for_a_second_and_a_pod_that_is_to_end_has_ended(
         let views = Views::open(&cluster, &manifest).await;
         let applied = steps::apply(&cluster, &manifest).await.unwrap();
         let began = tokio::time::Instant::now();
-        let ready = steps::ready(&cluster, &views, &applied, seconds(9)).await;
+        let ready = steps::ready(&cluster, &views, &applied, steps::Until::Ended, seconds(9)).await;
         match wanted {
             Some((ended, failed)) => {
                 let ready = ready.unwrap();

@@ -74,7 +74,7 @@ fn auto_runs_the_commands_of_named_images_on_the_machine_only_if_asked() {
     asked.interrupt();
     assert_eq!(told.matches("warning: ").count(), 1, "{told}");
     assert!(
-        told.contains("its pods: spec.containers[0].image: the process runtime has no images"),
+        told.contains("loose.yaml:16 (document 2, ReplicaSet shop/loose): spec.template.spec.containers[0].image: the process runtime has no images"),
         "{told}"
     );
     // What was asked for then is not asked for now.

@@ -1,6 +1,7 @@
 //! `quickstart` as its user meets it: what it runs on, what it refuses, what it leaves.
 
 mod choice;
+mod demo;
 mod docker;
 mod engine;
 mod told;
@@ -301,30 +302,25 @@ fn a_manifest_without_objects_is_an_error() {
 }
 
 #[test]
-fn a_deployment_of_no_pods_is_applied_and_not_killed() {
+fn what_another_manifest_made_goes_on_after_cleaning_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let manifest = dir.path().join("zero.yaml");
-    let text = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: host, command: [sleep, \"1000\"]}]}
-";
-    std::fs::write(&manifest, text).unwrap();
-    let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
-    assert_said(
-        &output,
-        true,
-        &[
-            "default/web is not killed or rolled: it wants no pods",
-            "cleaned up",
-        ],
-    );
+    let data = dir.path().join("data");
+    let manifest = loose(dir.path(), "host");
+    let arguments = [manifest.to_str().unwrap(), "--keep"];
+    let mut running = Running::start(&data, &arguments, NO_ENGINE);
+    running.until("going on until Ctrl-C");
+    running.interrupt();
+    let output = run(&data, &["--clean"], NO_ENGINE);
+    let told = [
+        "deployment/web not found",
+        "of this --data goes on: replicaset/loose (namespace shop); --clean with the manifest that names it removes it",
+    ];
+    assert_said(&output, true, &told);
+    assert_eq!(containers(&data), 2);
+    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["replicaset/loose deleted"]);
+    assert!(!said(&output).contains("goes on"), "{}", said(&output));
+    assert_eq!(containers(&data), 0);
 }
 
 #[test]
@@ -340,7 +336,7 @@ fn what_the_runtime_can_never_give_is_refused_before_anything_is_made() {
     std::fs::write(&manifest, text).unwrap();
     let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
     let told = [
-        "(document 2, ReplicaSet shop/loose): its pods can never run here: spec.containers[0].volumeMounts: ",
+        "loose.yaml:17 (document 2, ReplicaSet shop/loose): spec.template.spec.containers[0].volumeMounts: ",
         "cannot mount volumes",
         "nothing of the manifest was applied",
     ];
@@ -365,8 +361,10 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
         "--runtime",
         "--data",
         "--timeout",
+        "--no-demo",
         "--keep",
         "--clean",
+        "yours too, it kills a container and rolls the pods",
         "130",
         "143",
     ];
@@ -384,7 +382,9 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
     ] {
         let output = run(&data, &arguments, NO_ENGINE);
         assert_said(&output, false, &[why]);
-        assert_said(&output, false, &options);
+        assert!(said(&output).ends_with("\nsee --help\n"), "{}", said(&output));
+        assert_eq!(said(&output).lines().count(), 2);
+        assert_eq!(output.status.code(), Some(2));
     }
     assert!(!data.exists());
 }

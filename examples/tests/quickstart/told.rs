@@ -153,6 +153,23 @@ fn pods_that_have_ended_well_are_told_as_that_and_nothing_is_called_ready() {
     assert_eq!(containers(&data), 0);
 }
 
+#[test]
+fn a_pod_that_is_to_end_is_not_waited_for_where_it_goes_on_and_its_end_is_told_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, end) = (dir.path().join("data"), dir.path().join("end"));
+    let manifest = one(dir.path(), "Pod", "restartPolicy: Never, ", &until_told(&end));
+    let mut kept = Running::start(&data, &[manifest.to_str().unwrap(), "--keep"], NO_ENGINE);
+    let said = kept.until("going on until Ctrl-C");
+    let waits = "pod one runs, and is to end (restartPolicy: Never), which is not waited for\n";
+    assert!(said.contains(waits), "{said}");
+    std::fs::write(&end, "").unwrap();
+    kept.until("pod one  has ended: Failed: container main ended with code 7");
+    kept.until("its log ends with: gone away");
+    kept.interrupt();
+    let output = run(&data, &[manifest.to_str().unwrap(), "--clean"], NO_ENGINE);
+    assert_said(&output, true, &["pod/one deleted"]);
+}
+
 /// A pod that fails, and one that is not ready until the file is there.
 fn one_fails(directory: &Path, ready: &Path) -> PathBuf {
     let ready = ready.display();

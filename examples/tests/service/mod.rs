@@ -38,6 +38,8 @@ impl Service {
             dir: dir.to_owned(),
         };
         service.address = service.line("listening on http://");
+        service.line("  GET /  ");
+        service.line("  POST /replicas/N  ");
         service
     }
 

@@ -24,6 +24,8 @@ pub struct Refusal {
 pub struct Support {
     /// It cannot run, for this reason.
     pub refusal: Option<Refusal>,
+    /// The same, one by one: each names a field of the pod and what the runtime lacks. Empty if it can run.
+    pub complaints: Vec<String>,
     /// It can, without these: each names a field of the pod and what the runtime lacks.
     pub warnings: Vec<String>,
 }
@@ -77,6 +79,7 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
     });
     Support {
         refusal,
+        complaints: judge.complaints,
         warnings: judge.warnings,
     }
 }

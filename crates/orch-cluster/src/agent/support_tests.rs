@@ -234,8 +234,14 @@ fn a_bare_runtime_refuses_what_would_not_work_and_warns_of_the_rest() {
     for (field, example, bare) in FIELDS {
         for list in ["containers", "initContainers"] {
             let pod = pod(field, example, list);
-            let Support { refusal, warnings } = support(&pod, "bare", &Capabilities::default(), &HOST);
+            let found = support(&pod, "bare", &Capabilities::default(), &HOST);
+            let Support {
+                refusal,
+                complaints,
+                warnings,
+            } = found;
             let message = refusal.map(|refusal| refusal.message);
+            assert_eq!(complaints.join("; "), message.clone().unwrap_or_default());
             let at = if field.starts_with('…') {
                 format!("spec.{list}[0].")
             } else {

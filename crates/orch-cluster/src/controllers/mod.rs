@@ -22,7 +22,7 @@ mod tests;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as k8s;
 use orch_core::object::{FieldErrors, LabelSelector, LabelSelectorRequirement, Selector};
 
-pub use deployment::{RollbackError, RollbackTo, rollback_to};
+pub use deployment::{RollbackError, RollbackTo, max_unavailable, rollback_to};
 pub use manager::{Controllers, RunningControllers};
 pub use namespace::{NamespaceLifecycle, PROTECTED, ensure_namespaces};
 pub(crate) use pod_view::{part, pod_reference};

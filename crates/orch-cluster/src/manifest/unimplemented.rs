@@ -19,6 +19,8 @@ pub struct Unimplemented {
     path: String,
     harmless: Vec<Value>,
     only: Option<Value>,
+    /// Whether nothing is done about it, whatever else there is.
+    never: bool,
     but: Cow<'static, str>,
 }
 
@@ -29,6 +31,7 @@ impl Unimplemented {
             path: path.into(),
             harmless: Vec::new(),
             only: None,
+            never: true,
             but: Cow::Borrowed("it is stored but has no effect here"),
         }
     }
@@ -52,6 +55,12 @@ impl Unimplemented {
     pub fn but(mut self, happens: impl Into<Cow<'static, str>>) -> Self {
         self.but = happens.into();
         self
+    }
+
+    /// Where it may do what it says: only what happens where it does not is told.
+    fn where_it_lacks(mut self, what: &'static str) -> Self {
+        self.never = false;
+        self.but(what)
     }
 
     /// Where the object uses it.
@@ -81,7 +90,11 @@ impl Unimplemented {
 
     /// The warning.
     pub(super) fn message(&self) -> String {
-        format!("not implemented in this version; {}", self.but)
+        if self.never {
+            format!("not implemented in this version; {}", self.but)
+        } else {
+            self.but.clone().into_owned()
+        }
     }
 
     /// The field, and whether it is without effect whatever its value.
@@ -160,11 +173,14 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
     .into_iter()
     .map(spec)
     .collect();
-    let resolver = "where the node's agent knows of no cluster DNS (AgentConfig::cluster_dns), the machine's resolver is used";
+    let resolver = "needs a cluster DNS, which the node's agent is told of (AgentConfig::cluster_dns); without one the \
+                    machine's resolver is used";
     fields.extend([
         spec("automountServiceAccountToken").unless(false),
-        spec("dnsPolicy").only("ClusterFirst").but(resolver),
-        spec("dnsPolicy").only("ClusterFirstWithHostNet").but(resolver),
+        spec("dnsPolicy").only("ClusterFirst").where_it_lacks(resolver),
+        spec("dnsPolicy")
+            .only("ClusterFirstWithHostNet")
+            .where_it_lacks(resolver),
         spec("enableServiceLinks").unless(false),
         spec("hostIPC").unless(false),
         spec("hostUsers").unless(true),

@@ -21,3 +21,4 @@ use new_set::{NameTaken, name_taken};
 use progress::creation_failed;
 pub(crate) use reconcile::start;
 pub use rollback::{RollbackError, RollbackTo, rollback_to};
+pub use strategy::max_unavailable;

@@ -45,6 +45,15 @@ impl Strategy {
     }
 }
 
+/// How many of a Deployment's pods a roll may take away before new ones are available: all of them with `Recreate`, else
+/// `spec.strategy.rollingUpdate.maxUnavailable`, of which a percentage is rounded down.
+pub fn max_unavailable(deployment: &Deployment) -> i32 {
+    match Strategy::of(deployment) {
+        Strategy::Recreate => replicas(deployment),
+        Strategy::RollingUpdate { unavailable, .. } => unavailable,
+    }
+}
+
 /// Surge rounds up and unavailable down; where both come to nothing one pod may be unavailable, or the roll
 /// could not move (Kubernetes' `ResolveFenceposts`). Both default to 25%.
 fn rolling(rolling: Option<&RollingUpdateDeployment>, replicas: i32) -> Strategy {
@@ -126,5 +135,22 @@ mod tests {
             unavailable: 9,
         };
         assert_eq!((all.most(4), all.least_available(4)), (5, 0));
+    }
+
+    #[test]
+    fn what_a_roll_may_take_away_depends_on_the_strategy_and_the_size() {
+        let rolling = |unavailable: serde_json::Value| json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": unavailable}});
+        for (strategy, replicas, most) in [
+            (json!(null), 1, 0),
+            (json!(null), 4, 1),
+            (json!({"type": "Recreate"}), 3, 3),
+            (rolling(json!(1)), 1, 1),
+            (rolling(json!("50%")), 1, 0),
+        ] {
+            let spec = json!({"replicas": replicas, "strategy": strategy, "selector": {}, "template": {}});
+            let deployment: Deployment =
+                serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+            assert_eq!(max_unavailable(&deployment), most, "{strategy} of {replicas}");
+        }
     }
 }

@@ -1,0 +1,128 @@
+//! What goes on when the program has ended: the objects that nothing else made, with what they make.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use orch_cluster::cluster::Cluster;
+use orch_core::client::{Collection, ListParams};
+use orch_core::object::{Object, ObjectKey, ObjectMeta};
+
+use super::Error;
+
+/// How many are named.
+const NAMED: usize = 5;
+
+/// Pods, and what makes some, each told by the object at its top.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left(BTreeSet<String>);
+
+impl Left {
+    pub(crate) async fn read(cluster: &Cluster) -> Result<Self, Error> {
+        let (mut there, mut unreadable) = (Vec::new(), BTreeSet::new());
+        for resource in [Deployment::resource(), ReplicaSet::resource(), Pod::resource()] {
+            let all = Collection {
+                resource: Arc::new(resource),
+                namespace: None,
+            };
+            let list = cluster
+                .client()
+                .backend()
+                .list(&all, &ListParams::default())
+                .await?;
+            let kind = &all.resource.kind;
+            unreadable.extend(list.unreadable.iter().map(|key| named(kind, key)));
+            let metas = list.items.iter().map(|document| document.meta().clone());
+            there.extend(metas.map(|meta| (kind.to_string(), meta)));
+        }
+        let mut left = Self::of(&there);
+        left.0.append(&mut unreadable);
+        Ok(left)
+    }
+
+    /// Of these objects, by kind, those that are not owned by another. One whose owner is gone is not.
+    fn of(there: &[(String, ObjectMeta)]) -> Self {
+        let uids: HashSet<_> = there.iter().map(|(_, meta)| &meta.uid).collect();
+        let is_owned = |meta: &ObjectMeta| {
+            meta.owner_references
+                .iter()
+                .any(|owner| uids.contains(&owner.uid))
+        };
+        let tops = there.iter().filter(|(_, meta)| !is_owned(meta));
+        Self(tops.map(|(kind, meta)| named(kind, &key(meta))).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().take(NAMED).map(String::as_str).collect();
+        f.write_str(&names.join(", "))?;
+        match self.0.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+fn key(meta: &ObjectMeta) -> ObjectKey {
+    ObjectKey::new(meta.namespace.as_deref(), &meta.name)
+}
+
+fn named(kind: &str, key: &ObjectKey) -> String {
+    let name = format!("{}/{}", kind.to_lowercase(), key.name());
+    match key.namespace() {
+        None | Some("default") => name,
+        Some(namespace) => format!("{name} (namespace {namespace})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orch_core::object::OwnerReference;
+
+    use super::*;
+
+    fn meta(namespace: &str, name: &str, owner: Option<&str>) -> ObjectMeta {
+        let owner = owner.map(|uid| OwnerReference {
+            uid: uid.to_owned(),
+            ..OwnerReference::default()
+        });
+        ObjectMeta {
+            name: name.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            uid: format!("{name}-uid"),
+            owner_references: owner.into_iter().collect(),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn what_goes_on_is_told_by_what_its_user_has_made() {
+        let there = [
+            ("Deployment", meta("default", "web", None)),
+            ("ReplicaSet", meta("default", "web-1", Some("web-uid"))),
+            ("ReplicaSet", meta("shop", "loose", Some("gone-uid"))),
+            ("Pod", meta("default", "web-1-a", Some("web-1-uid"))),
+            ("Pod", meta("shop", "one", None)),
+        ];
+        let left = Left::of(&there.map(|(kind, meta)| (kind.to_owned(), meta)));
+        assert_eq!(
+            left.to_string(),
+            "deployment/web, pod/one (namespace shop), replicaset/loose (namespace shop)"
+        );
+        let many: Vec<_> = (0..7)
+            .map(|n| ("Pod".to_owned(), meta("default", &format!("p{n}"), None)))
+            .collect();
+        assert_eq!(
+            Left::of(&many).to_string(),
+            "pod/p0, pod/p1, pod/p2, pod/p3, pod/p4 and 2 more"
+        );
+        assert!(Left::of(&[]).is_empty());
+    }
+}
