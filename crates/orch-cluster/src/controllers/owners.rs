@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as k8s;
 use orch_core::client::{ApiError, Client, Part, Patch, Target, WriteParams};
-use orch_core::object::{ApiResource, ObjectKey, ObjectMeta, OwnerReference};
+use orch_core::object::{ApiResource, Object, ObjectKey, ObjectMeta, OwnerReference};
 use orch_core::store::Revision;
 use serde_json::json;
 
@@ -15,6 +15,23 @@ pub(crate) struct Owned<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
     pub(crate) uid: &'a str,
+}
+
+/// Why an owner that may not adopt does not.
+pub(crate) const GOING: &str = "adopts nothing, for it is gone or about to go";
+
+/// Whether the store itself has this owner, and not as one that is being deleted: a view may be behind, and what is taken
+/// by an owner that is gone goes as well. Kubernetes' controllers ask the same before they adopt.
+pub(crate) async fn may_adopt<K: Object>(client: &Client, owner: &K) -> Result<bool, ApiError> {
+    let target = Target {
+        resource: Arc::new(K::resource()),
+        key: owner.key(),
+    };
+    match client.backend().get(&target).await {
+        Ok(found) => Ok(found.meta().uid == owner.metadata().uid && !found.meta().is_deleting()),
+        Err(ApiError::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl Owned<'_> {
@@ -88,5 +105,37 @@ impl Owned<'_> {
             .patch(&target, Part::Whole, &patch, &WriteParams::default())
             .await?;
         Ok(Some(written.document.revision()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use orch_core::client::{DeleteParams, Propagation};
+    use orch_core::store::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_an_owner_that_the_store_has_and_keeps_may_adopt() {
+        let client = Client::builder(Arc::new(MemoryStore::new())).build();
+        let maps = client.api::<ConfigMap>("default");
+        let mut seen = ConfigMap::default();
+        seen.metadata.name = Some("owner".to_owned());
+        let seen = maps.create(&seen).await.unwrap();
+        assert!(may_adopt(&client, &seen).await.unwrap());
+
+        let slowly = DeleteParams::default().propagation(Propagation::Foreground);
+        maps.delete("owner", &slowly).await.unwrap();
+        assert!(!may_adopt(&client, &seen).await.unwrap(), "it is being deleted");
+        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        maps.patch("owner", &free).await.ok();
+        assert!(maps.get_opt("owner").await.unwrap().is_none());
+        assert!(!may_adopt(&client, &seen).await.unwrap(), "it is gone");
+
+        let mut another = ConfigMap::default();
+        another.metadata.name = Some("owner".to_owned());
+        maps.create(&another).await.unwrap();
+        assert!(!may_adopt(&client, &seen).await.unwrap(), "it is another");
     }
 }

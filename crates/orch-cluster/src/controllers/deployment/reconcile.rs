@@ -19,7 +19,7 @@ use super::sets::spec_replicas;
 use super::{Change as Step, NameTaken, Plan, SetUpdate, creation_failed, decide, name_taken};
 use crate::controllers::caches::{CONTROLLER, Caches, NAMESPACE, orphans_of};
 use crate::controllers::claim::Claimable;
-use crate::controllers::owners::Owned;
+use crate::controllers::owners::{GOING, Owned, may_adopt};
 use crate::controllers::pod_view::PodView;
 use crate::controllers::selector_of;
 use crate::events::{Recorder, reference};
@@ -110,36 +110,47 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn carry_out(&self, plan: Plan) -> Result<Action, ReconcileError> {
-        let owner = owner_reference(self.deployment);
         let mut newest = Revision::ZERO;
+        let written = self.write(&plan, &mut newest).await;
+        // The next reconcile then sees what this one did, however far it came: a set that it did not see would not count
+        // towards what the strategy allows.
+        self.controller.sets.wait_for(newest).await;
+        written?;
+        Ok(plan.again_in.map_or(Action::done(), Action::requeue_after))
+    }
+
+    /// Writes what the plan says; `newest` becomes the revision of the last write to a set, failed or not.
+    async fn write(&self, plan: &Plan, newest: &mut Revision) -> Result<(), ReconcileError> {
+        if !plan.adopt.is_empty() && !may_adopt(self.client, self.deployment).await? {
+            return Err(GOING.into());
+        }
+        let owner = owner_reference(self.deployment);
         for set in &plan.adopt {
-            newest = newest.max(self.owned(set).adopt(&owner).await?.unwrap_or_default());
+            *newest = (*newest).max(self.owned(set).adopt(&owner).await?.unwrap_or_default());
         }
         for set in &plan.release {
             let released = self.owned(set).release(std::slice::from_ref(&owner.uid)).await?;
-            newest = newest.max(released.unwrap_or_default());
+            *newest = (*newest).max(released.unwrap_or_default());
         }
         for change in &plan.changes {
             let written = match change {
                 Step::Create(set) => match self.create(set).await? {
                     Some(revision) => revision,
-                    None => return Ok(Action::done()),
+                    None => return Ok(()),
                 },
                 Step::Update(update) => self.update(update).await?,
                 Step::Delete(set) => self.delete(set).await?,
             };
-            newest = newest.max(written);
+            *newest = (*newest).max(written);
         }
-        let version = match plan.revision {
-            Some(revision) => Some(self.annotate(&revision).await?),
+        let version = match &plan.revision {
+            Some(revision) => Some(self.annotate(revision).await?),
             None => None,
         };
         if self.deployment.status.as_ref() != Some(&plan.status) {
             self.report(&plan.status, version).await?;
         }
-        // The next reconcile then sees what this one did.
-        self.controller.sets.wait_for(newest).await;
-        Ok(plan.again_in.map_or(Action::done(), Action::requeue_after))
+        Ok(())
     }
 
     fn owned<'s>(&'s self, set: &'s ReplicaSet) -> Owned<'s> {

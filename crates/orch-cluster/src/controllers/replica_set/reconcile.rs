@@ -197,8 +197,7 @@ impl ReplicaSetController {
                 self.sets.wait_for(written.document.revision()).await;
                 Ok(action)
             }
-            // Gone, or changed since: the view will show it, and then it is looked at again.
-            Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(Action::done()),
+            Err(ApiError::NotFound(_)) => Ok(Action::done()),
             Err(error) => Err(error),
         }
     }

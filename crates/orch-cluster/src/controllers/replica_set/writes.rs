@@ -15,12 +15,14 @@ use super::reconcile::ReplicaSetController;
 use super::{Failure, Plan, victims};
 use crate::controllers::caches::CONTROLLER;
 use crate::controllers::claim::Claimable;
-use crate::controllers::owners::Owned;
+use crate::controllers::owners::{GOING, Owned, may_adopt};
 use crate::controllers::pod_view::PodView;
 use crate::events::{Recorder, reference};
 
 /// How many creates or deletes of one set are under way at once.
 const IN_FLIGHT: usize = 128;
+
+const FAILED_CREATE: &str = "FailedCreate";
 
 /// The writes of one reconcile.
 pub(super) struct Work<'a> {
@@ -33,19 +35,28 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// Does what the plan says; `newest` becomes the revision of the last write, failed or not.
     pub(super) async fn carry_out(&self, plan: &Plan, newest: &mut Revision) -> Result<(), Failure> {
+        if !plan.adopt.is_empty() {
+            let may = may_adopt(self.client, self.set).await;
+            if !may.map_err(failed(FAILED_CREATE))? {
+                return Err(Failure {
+                    reason: FAILED_CREATE,
+                    message: GOING.to_owned(),
+                });
+            }
+        }
         let owner = owner_reference(self.set);
         for pod in &plan.adopt {
             let adopted = self.owned(pod).adopt(&owner).await;
-            *newest = (*newest).max(adopted.map_err(failed("FailedCreate"))?.unwrap_or_default());
+            *newest = (*newest).max(adopted.map_err(failed(FAILED_CREATE))?.unwrap_or_default());
         }
         for pod in &plan.release {
             let released = self.owned(pod).release(std::slice::from_ref(&owner.uid)).await;
-            *newest = (*newest).max(released.map_err(failed("FailedCreate"))?.unwrap_or_default());
+            *newest = (*newest).max(released.map_err(failed(FAILED_CREATE))?.unwrap_or_default());
         }
         if plan.create > 0 {
             self.create(plan.create, newest)
                 .await
-                .map_err(failed("FailedCreate"))?;
+                .map_err(failed(FAILED_CREATE))?;
         }
         if plan.delete > 0 {
             let siblings = self.siblings(plan);
@@ -153,7 +164,7 @@ async fn create_pod(
         }
         Err(error) => {
             news.recorder
-                .warning(&news.about, "FailedCreate", format!("Error creating: {error}"));
+                .warning(&news.about, FAILED_CREATE, format!("Error creating: {error}"));
             Err(error)
         }
     }

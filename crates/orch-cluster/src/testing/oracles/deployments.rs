@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use orch_core::testing::simulation::{Oracle, Written};
 
-/// What a Deployment asks of its ReplicaSets together is never more than its replicas and its surge, unless it has just
-/// been given fewer, or is being deleted.
+/// A Deployment never asks more of its ReplicaSets together than its replicas and its surge. That they ask for more when it
+/// has been given fewer is not its doing, and lasts until it has asked for less.
 #[derive(Default)]
 pub struct Deployments {
     /// The most that each, by uid, allowed since its controller has seen all of its spec.
@@ -43,6 +43,10 @@ impl Oracle for Deployments {
         let Some(owner) = controller_of(&set) else {
             return Ok(());
         };
+        let before = written.was::<ReplicaSet>().and_then(|set| set.spec.replicas);
+        if set.spec.replicas <= before {
+            return Ok(());
+        }
         let sets = written.state.all::<ReplicaSet>();
         let asked: i32 = sets
             .iter()
