@@ -15,6 +15,11 @@ mod service;
 #[path = "../examples/test_a_controller.rs"]
 mod test_a_controller;
 
+#[cfg(feature = "testing")]
+#[allow(dead_code)]
+#[path = "../examples/simulate_a_controller.rs"]
+mod simulate_a_controller;
+
 /// An example that `cargo test -p orch-examples` has built beside this test.
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -79,6 +84,21 @@ fn test_a_controller_finds_the_wrong_one_out() {
             "wrong controller, due in 3600 s: never fired (7200 s virtual",
             "right controller, due in 3600 s: fired after 3600 s",
             "crashing container: restarted 3 times, after [0, 10, 30] s (3",
+        ],
+    );
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn simulate_a_controller_shows_the_crash_that_the_wrong_one_does_not_survive() {
+    assert_says(
+        &run("simulate_a_controller", &[]),
+        &[
+            "the wrong controller, nothing going wrong: passes",
+            "order order-0 has 2 invoices",
+            "ORCH_SIM='billing 0 billing/commit#1=crash-after'",
+            "the right controller, one thing going wrong at each place: 63 runs, 63 faults",
+            "the right controller, many things going wrong by chance: 200 runs",
         ],
     );
 }

@@ -106,15 +106,20 @@ impl fmt::Display for Failure {
         for entry in &entries[hidden..] {
             writeln!(f, "  {entry}")?;
         }
+        let replay = self.replay();
+        let thread = std::thread::current();
+        // Tests run in threads of their names.
+        let Some(test) = thread.name().filter(|name| *name != "main") else {
+            return write!(
+                f,
+                "to see it again, with the whole trace: with ORCH_SIM='{replay}' in the environment"
+            );
+        };
         let package =
             std::env::var("CARGO_PKG_NAME").map_or_else(|_| String::new(), |name| format!(" -p {name}"));
-        let test = std::thread::current()
-            .name()
-            .map_or_else(String::new, |name| format!(" {name}"));
         write!(
             f,
-            "to see it again, with the whole trace:\n  ORCH_SIM='{}' cargo test{package}{test} -- --nocapture",
-            self.replay()
+            "to see it again, with the whole trace:\n  ORCH_SIM='{replay}' cargo test{package} {test} -- --nocapture"
         )
     }
 }
