@@ -179,8 +179,11 @@ impl Outbox {
             return;
         }
         let id = &event.actor.id;
-        if let Some(Entry::Container(known)) = driver.known.get(id) {
-            known.forget_seen();
+        match driver.known.get(id) {
+            Some(Entry::Container(known)) => known.forget_seen(),
+            // A list may call it running for a while yet.
+            Some(Entry::Sandbox(known)) if is_end(&event.action) => known.ended(),
+            _ => {}
         }
         if let Some(hint) = hint(id, &event.actor.attributes, driver.scope()) {
             self.send(hint);
@@ -214,6 +217,11 @@ fn changes_something(action: &str) -> bool {
     ]
     .iter()
     .any(|prefix| action.starts_with(prefix))
+}
+
+/// Whether a container's program has ended, in Docker's word or Podman's.
+fn is_end(action: &str) -> bool {
+    matches!(action, "die" | "died")
 }
 
 fn hint(id: &str, labels: &wire::Labels, scope: &str) -> Option<RuntimeEvent> {

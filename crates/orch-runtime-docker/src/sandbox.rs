@@ -210,18 +210,43 @@ impl Driver {
     }
 
     pub(crate) async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError> {
+        let of_pod = |uid: &str| filter.pod_uid.as_ref().is_none_or(|wanted| wanted == uid);
+        if let Some(id) = &filter.id {
+            let found = self.look_at_sandbox(&id.0).await?;
+            return Ok(found.into_iter().filter(|one| of_pod(&one.uid)).collect());
+        }
         let labels: Vec<(&str, &str)> = filter.pod_uid.iter().map(|uid| (POD_UID, uid.as_str())).collect();
         let listed = self.list(Kind::Sandbox, &labels).await?;
-        let wanted = |one: &&wire::Listed| filter.id.as_ref().is_none_or(|id| id.0 == one.id);
-        let sandboxes = listed.iter().filter(wanted).map(|one| {
-            if state::is_final(&one.state)
-                && let Some(known) = self.known.sandbox(&one.id)
-            {
-                known.ended();
+        let mut sandboxes = Vec::with_capacity(listed.len());
+        for one in &listed {
+            let known = self.known.sandbox(&one.id);
+            if state::is_final(&one.state) {
+                known.iter().for_each(|known| known.ended());
+            } else if known.is_some_and(|known| !known.is_alive()) {
+                sandboxes.extend(self.look_at_sandbox(&one.id).await?);
+                continue;
             }
-            state::sandbox(&one.id, &one.labels, &one.state, &one.network_settings)
-        });
-        Ok(sandboxes.collect())
+            sandboxes.push(state::sandbox(
+                &one.id,
+                &one.labels,
+                &one.state,
+                &one.network_settings,
+            ));
+        }
+        Ok(sandboxes)
+    }
+
+    /// One sandbox as an inspection shows it, which waits for an end under way: an engine tells of an end before it
+    /// has taken down the network, and its lists call the sandbox running until it has.
+    async fn look_at_sandbox(&self, id: &str) -> Result<Option<Sandbox>, RuntimeError> {
+        match self.inspect(id).await {
+            Ok(found) => {
+                let ours = Kind::of(&found.config.labels, self.scope()) == Some(Kind::Sandbox) && found.id == id;
+                Ok(ours.then(|| self.told(&found)))
+            }
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(fault.during(format!("looking at sandbox {id}"))),
+        }
     }
 }
 

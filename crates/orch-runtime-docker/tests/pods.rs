@@ -5,11 +5,11 @@ mod common;
 use std::io::Read;
 use std::time::Duration;
 
-use common::{BUSYBOX, PATIENCE, Scope, clean, shell, until};
+use common::{BUSYBOX, PATIENCE, Scope, clean, docker, shell, until};
 use futures::StreamExt;
 use orch_core::runtime::{
     AttachOptions, ContainerConfig, ContainerFilter, ContainerState, HostPort, LogOptions, Protocol, Runtime,
-    RuntimeError, SandboxConfig, SandboxFilter, SandboxState,
+    RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxState,
 };
 
 async fn said(runtime: &dyn Runtime, pod: &SandboxConfig, config: &ContainerConfig) -> String {
@@ -113,6 +113,53 @@ async fn the_network_outlives_the_containers() {
             .expect("stopping");
         let again = runtime.run_sandbox(&pod).await.expect("the same sandbox");
         assert_eq!((again.state, &again.ips), (SandboxState::Ready, &sandbox.ips));
+    }
+    clean(&runtime).await;
+}
+
+/// An engine tells of an end before its lists do, and nothing follows that would make anybody look again.
+#[tokio::test]
+async fn a_sandbox_that_somebody_kills_is_told_of_at_once() {
+    let Some(scope) = Scope::new() else { return };
+    let runtime = scope.runtime();
+    for attempt in 0..3 {
+        let pod = SandboxConfig {
+            attempt,
+            ..scope.pod("web")
+        };
+        let sandbox = runtime.run_sandbox(&pod).await.expect("a sandbox").id;
+        // One that still runs makes the engine no quicker to take the network down.
+        let id = runtime
+            .create_container(&sandbox, &shell("sleep 1000"))
+            .await
+            .expect("a container");
+        runtime.start_container(&id).await.expect("starting");
+        let mut events = runtime.events().await;
+        let began = std::time::Instant::now();
+        docker(&["kill", &sandbox.0]).expect("killing it");
+        let by_id = SandboxFilter {
+            id: Some(sandbox.clone()),
+            ..SandboxFilter::default()
+        };
+        let told = async {
+            loop {
+                let event = events.next().await.expect("events do not end");
+                if matches!(&event, RuntimeEvent::Sandbox { id, .. } if *id == sandbox) {
+                    let one = runtime.sandboxes(&by_id).await.expect("looking at it");
+                    // Nor does a list say otherwise from then on.
+                    let all = runtime.sandboxes(&SandboxFilter::default()).await.expect("a list");
+                    let its = |seen: &&Sandbox| seen.id == sandbox;
+                    if one[0].state == SandboxState::NotReady {
+                        assert_eq!(all.iter().find(its).unwrap().state, SandboxState::NotReady);
+                        return;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("a hint at its end");
+        let took = began.elapsed();
+        // A fraction of a second where the machine has nothing else to do.
+        assert!(took < Duration::from_secs(3), "{took:?}");
     }
     clean(&runtime).await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
-use orch_core::runtime::{Container, ContainerId, ContainerState, SandboxId, SandboxState};
+use orch_core::runtime::{Container, ContainerId, ContainerState, Sandbox, SandboxId, SandboxState};
 
 use super::observed::{Role, View, add, seconds, until};
 use super::restart::{Next, changed, next};
@@ -168,32 +168,51 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
     if stop_all(view, grace, decision) || observed.busy.start.is_some() || observed.busy.sandbox {
         return;
     }
+    let forget = *end == End::Deleted;
+    // A final phase says that the pod's ports are free: who waits for them, as a Deployment that recreates does, begins
+    // then. So the network goes before (the kubelet's `SyncTerminatingPod` stops the sandbox, then sets the status).
+    if forget && !observed.gone && holds_network(view) {
+        stop_sandboxes(view, decision);
+        return;
+    }
     // Nothing runs any more. How it ended is reported before the evidence goes, and before anything is done
     // that could look like a reason to begin anew.
-    let forget = *end == End::Deleted;
     let is_settled = forget || *end == End::Terminal;
     let is_told = observed.gone || is_settled && observed.reported;
     if !is_told {
         return;
     }
-    let idle = observed
-        .sandboxes
-        .iter()
-        .filter(|sandbox| !observed.busy.sandboxes.contains(&sandbox.id));
-    for sandbox in idle {
-        if forget {
-            decision.actions.push(Action::RemoveSandbox(sandbox.id.clone()));
-        } else if sandbox.state == SandboxState::Ready {
-            decision.actions.push(Action::StopSandbox(sandbox.id.clone()));
-        }
+    if !forget {
+        return stop_sandboxes(view, decision);
     }
-    if !forget || !observed.sandboxes.is_empty() {
+    for sandbox in idle_sandboxes(view) {
+        decision.actions.push(Action::RemoveSandbox(sandbox.id.clone()));
+    }
+    if !observed.sandboxes.is_empty() {
         return;
     }
     remove(view, observed.containers.iter(), decision);
     let finalized = view.pod.metadata.deletion_grace_period_seconds == Some(0);
     if observed.containers.is_empty() && !observed.gone && !observed.busy.delete && !finalized {
         decision.actions.push(Action::DeletePod);
+    }
+}
+
+/// Whether a sandbox of the pod still has the pod's address and ports.
+pub(crate) fn holds_network(view: &View<'_>) -> bool {
+    let mut sandboxes = view.observed.sandboxes.iter();
+    sandboxes.any(|sandbox| sandbox.state == SandboxState::Ready)
+}
+
+fn idle_sandboxes<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Sandbox> {
+    let observed = view.observed;
+    let idle = |sandbox: &&Sandbox| !observed.busy.sandboxes.contains(&sandbox.id);
+    observed.sandboxes.iter().filter(idle)
+}
+
+fn stop_sandboxes(view: &View<'_>, decision: &mut Decision) {
+    for sandbox in idle_sandboxes(view).filter(|sandbox| sandbox.state == SandboxState::Ready) {
+        decision.actions.push(Action::StopSandbox(sandbox.id.clone()));
     }
 }
 

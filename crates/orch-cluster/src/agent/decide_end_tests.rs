@@ -13,7 +13,7 @@ fn model(policy: &str, containers: &str) -> Model {
 }
 
 #[test]
-fn deletion_stops_reports_removes_and_deletes_in_that_order() {
+fn deletion_stops_releases_the_network_reports_removes_and_deletes_in_that_order() {
     let mut model = model("Always", r#"[{"name": "c", "image": "i"}]"#);
     model.delete(7);
     let stop = model.decide().actions;
@@ -22,6 +22,16 @@ fn deletion_stops_reports_removes_and_deletes_in_that_order() {
         "{stop:?}"
     );
     model.apply(&stop[0]);
+    model.report();
+    assert_eq!(
+        model.status.phase.as_deref(),
+        Some("Running"),
+        "whoever waits for its ports waits for the network"
+    );
+    let release = model.decide().actions;
+    assert!(matches!(&release[..], [Action::StopSandbox(_)]), "{release:?}");
+    model.apply(&release[0]);
+    model.observed.reported = false;
     assert_eq!(
         model.decide().actions,
         [],
@@ -35,6 +45,44 @@ fn deletion_stops_reports_removes_and_deletes_in_that_order() {
     model.report();
     assert_eq!(model.word("c"), "Error", "what is removed stays in the report");
     assert_eq!(model.decide().actions, [Action::DeletePod]);
+}
+
+#[test]
+fn no_pod_that_is_told_to_end_is_over_while_it_holds_its_network() {
+    // (the pod, what its container ends with, its phase before and after its network is released)
+    let cases = [
+        (r#"{"containers": [{"name": "c", "image": "i"}]}"#, 0, "Running", "Succeeded"),
+        (r#"{"containers": [{"name": "c", "image": "i"}]}"#, 137, "Running", "Failed"),
+        (
+            r#"{"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}"#,
+            143,
+            "Running",
+            "Failed",
+        ),
+    ];
+    for (spec, code, before, after) in cases {
+        let mut model = Model::running(spec);
+        model.delete(5);
+        model.end_named("c", code);
+        model.report();
+        assert_eq!(model.status.phase.as_deref(), Some(before), "{spec}");
+        let sandbox = model.observed.sandboxes[0].id.clone();
+        assert_eq!(model.decide().actions, [Action::StopSandbox(sandbox.clone())]);
+        // While that is under way nothing else is done.
+        model.observed.busy.sandboxes.insert(sandbox.clone());
+        assert_eq!(model.decide().actions, []);
+        model.observed.busy.sandboxes.clear();
+        model.apply(&Action::StopSandbox(sandbox));
+        model.report();
+        assert_eq!(model.status.phase.as_deref(), Some(after), "{spec}");
+        model.settle();
+        assert!(model.deleted);
+    }
+    // Nobody waits for one whose object is gone.
+    let mut gone = model("Always", r#"[{"name": "c", "image": "i"}]"#);
+    gone.observed.gone = true;
+    gone.end_named("c", 143);
+    assert!(matches!(&gone.decide().actions[..], [Action::RemoveSandbox(_)]));
 }
 
 #[test]

@@ -294,6 +294,30 @@ fn a_lost_sandbox_is_replaced_and_counts_go_on() {
 }
 
 #[test]
+fn what_has_lost_its_sandbox_is_not_ready_for_as_long_as_it_takes_to_end() {
+    let mut model = model("Always", r#"[{"name": "a", "image": "i"}]"#);
+    assert_eq!(model.word("a"), "Ready");
+    model.observed.sandboxes[0].state = SandboxState::NotReady;
+    model.report();
+    assert_eq!(model.word("a"), "Running");
+    let ready = |model: &Model| {
+        let conditions = model.status.conditions.iter().flatten();
+        conditions
+            .filter(|condition| condition.type_ == "Ready")
+            .all(|condition| condition.status == "True")
+    };
+    assert!(!ready(&model));
+    let stop = model.decide().actions;
+    assert!(
+        matches!(&stop[..], [Action::StopContainer { reason: StopReason::SandboxLost, .. }]),
+        "{stop:?}"
+    );
+    model.settle();
+    assert_eq!(model.word("a"), "Ready");
+    assert!(ready(&model));
+}
+
+#[test]
 fn a_sandbox_in_an_unknown_state_is_waited_for() {
     for policy in ["Always", "Never"] {
         let mut model = Model::running(&format!(

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orch_core::runtime::{Container, ContainerState, Sandbox};
 
 use super::conditions::conditions;
-use super::decide::{End, end_of, may_run};
+use super::decide::{End, end_of, holds_network, may_run};
 use super::observed::{Failure, Past, Role, View, add};
 use super::restart::{Next, next};
 use crate::kinds::pod::resources::qos_class;
@@ -45,12 +45,15 @@ pub fn status(view: &View<'_>) -> PodStatus {
     let final_phase = matches!(view.status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let ends = matches!(end, Some(End::Deadline | End::Finished));
     let runs = view.observed.busy.start.is_some() || view.observed.containers.iter().any(may_run);
-    if ends && runs {
+    let next_phase = phase(view, end.as_ref(), &init, &main);
+    let is_final = matches!(next_phase, "Succeeded" | "Failed");
+    let goes = end == Some(End::Deleted) && !view.observed.gone && holds_network(view);
+    if !final_phase && (ends && runs || goes && is_final) {
         // A final phase frees the pod's room and ports, so it waits for the last container (the kubelet's
-        // `mergePodStatus`).
+        // `mergePodStatus`), and that of a pod that is told to end for the network too.
         status.phase.get_or_insert_with(|| "Pending".to_owned());
     } else if !final_phase {
-        status.phase = Some(phase(view, end.as_ref(), &init, &main).to_owned());
+        status.phase = Some(next_phase.to_owned());
         if end == Some(End::Deadline) {
             status.reason = Some("DeadlineExceeded".to_owned());
             status.message = Some("Pod was active on the node longer than the specified deadline".to_owned());
@@ -146,8 +149,10 @@ fn container_status(
     if let Some(latest) = latest.filter(|latest| latest.state.is_running()) {
         let health = view.observed.health.get(&latest.id);
         let started = view.is_started(latest);
+        // Outside the pod's sandbox there is no network. The kubelet calls such a one ready until it has ended.
+        let in_place = view.sandbox().is_some_and(|sandbox| sandbox.id == latest.sandbox);
         status.started = Some(started);
-        status.ready = started && health.and_then(|health| health.ready).unwrap_or(true);
+        status.ready = in_place && started && health.and_then(|health| health.ready).unwrap_or(true);
     } else if role == Role::Init {
         status.ready = state
             .terminated

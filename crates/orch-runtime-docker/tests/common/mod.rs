@@ -40,7 +40,7 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn docker(arguments: &[&str]) -> Option<String> {
+pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
     output(Command::new("docker").args(arguments))
 }
 

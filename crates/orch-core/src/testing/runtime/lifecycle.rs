@@ -10,7 +10,7 @@ use super::rig::{Case, Rig};
 use super::{Program, Step};
 use crate::runtime::{
     ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, LogOptions, RuntimeError,
-    RuntimeEvent, SandboxFilter,
+    RuntimeEvent, SandboxFilter, SandboxState,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -296,5 +296,41 @@ pub(super) async fn changes_are_hinted_at(rig: &mut Rig<'_>) -> Case {
     timeout(rig.harness.patience(), watching)
         .await
         .expect("a hint at the end of a container");
+    Ok(())
+}
+
+pub(super) async fn the_end_of_a_sandbox_is_hinted_at(rig: &mut Rig<'_>) -> Case {
+    let sandbox = rig.sandbox("web").await;
+    let mut events = rig.runtime().events().await;
+    let filter = SandboxFilter {
+        id: Some(sandbox.clone()),
+        ..SandboxFilter::default()
+    };
+    // Whoever looks at the sandbox at each hint about it sees it end, and nothing has to be in it.
+    let watching = async {
+        while let Some(event) = events.next().await {
+            let ours = match &event {
+                RuntimeEvent::Sandbox { id, pod_uid } => {
+                    assert!(*id != sandbox || *pod_uid == rig.pod_uid("web"), "{event:?}");
+                    *id == sandbox
+                }
+                event => *event == RuntimeEvent::Relist,
+            };
+            if ours {
+                let seen = rig.runtime().sandboxes(&filter).await.expect("looking at it");
+                if seen.iter().all(|seen| seen.state == SandboxState::NotReady) {
+                    return;
+                }
+            }
+        }
+        panic!("the events ended");
+    };
+    let stopping = async {
+        let stopped = rig.runtime().stop_sandbox(&sandbox).await;
+        stopped.expect("stopping the sandbox");
+    };
+    timeout(rig.harness.patience(), async { tokio::join!(watching, stopping) })
+        .await
+        .expect("a hint at the end of a sandbox");
     Ok(())
 }

@@ -259,6 +259,7 @@ macro_rules! __runtime_conformance_cases {
             lifecycle::calls_dropped_halfway_can_be_repeated,
             lifecycle::concurrent_calls_are_as_good_as_one,
             lifecycle::changes_are_hinted_at,
+            lifecycle::the_end_of_a_sandbox_is_hinted_at,
             logs::both_streams_are_kept_in_order,
             logs::one_stream_can_be_read_alone,
             logs::the_last_lines_can_be_read_alone,
