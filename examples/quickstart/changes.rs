@@ -6,7 +6,7 @@ use orch_cluster::kinds::pod::status::{is_deleting, is_ready};
 use orch_examples::statuses;
 
 use super::news::{end, ended, ending, trouble, waiting, why};
-use super::state::has_lost_sandbox;
+use super::state::{ends_by_itself, has_lost_sandbox, is_well};
 
 /// What has changed between two looks at a pod; none: there was or is none. Nothing is said of what people need
 /// not know.
@@ -34,28 +34,38 @@ pub(crate) fn changes(before: Option<&Pod>, now: Option<&Pod>) -> Vec<String> {
     if let (None, Some(end)) = (ended(before), ended(now)) {
         return vec![format!("has ended: {end}")];
     }
+    let (lost, is_lost) = (has_lost_sandbox(before), has_lost_sandbox(now));
     let containers = statuses(now).flat_map(|is| {
         let was = statuses(before).find(|was| was.name == is.name);
-        container_changes(was, is)
+        container_changes(was, is, lost || is_lost)
     });
     let mut said: Vec<_> = containers.collect();
-    if has_lost_sandbox(now) && !has_lost_sandbox(before) {
-        said.insert(0, "has lost its sandbox, and its containers with it".to_owned());
+    if is_lost && !lost {
+        let again = match ends_by_itself(now) {
+            Some("Never") => "",
+            Some(_) => "; what had not ended is started again in another",
+            None => "; they are started again in another",
+        };
+        said.insert(
+            0,
+            format!("has lost its sandbox, and its containers with it{again}"),
+        );
     }
-    match (is_ready(before), is_ready(now)) {
-        // That a container has ended says so too.
-        (true, false) if said.is_empty() => said.push("is not ready".to_owned()),
-        (false, true) => said.push("is ready".to_owned()),
-        _ => {}
+    // That a container has ended says so too.
+    if is_ready(before) && !is_ready(now) && said.is_empty() {
+        said.push("is not ready".to_owned());
+    } else if !is_well(before) && is_well(now) {
+        said.push("is ready".to_owned());
     }
     said
 }
 
-fn container_changes(was: Option<&ContainerStatus>, is: &ContainerStatus) -> Vec<String> {
+/// How one has ended that was lost with its sandbox is no news.
+fn container_changes(was: Option<&ContainerStatus>, is: &ContainerStatus, lost: bool) -> Vec<String> {
     let name = &is.name;
     let mut said = Vec::new();
     let known = was.and_then(end);
-    if let Some(end) = end(is)
+    if let Some(end) = end(is).filter(|_| !lost)
         && known.is_none_or(|known| known.container_id != end.container_id)
     {
         said.push(format!("container {name} {}", ending(end)));
@@ -201,8 +211,8 @@ mod tests {
                  "state": {"running": {"startedAt": noon}}}]}),
             )
         };
-        let lost = "has lost its sandbox, and its containers with it";
-        let cases: [(&str, Pod, Pod, &[&str]); 5] = [
+        let lost = "has lost its sandbox, and its containers with it; they are started again in another";
+        let cases: [(&str, Pod, Pod, &[&str]); 7] = [
             ("nothing", since(noon), since(noon), &[]),
             (
                 "a container started behind the agent's back",
@@ -221,6 +231,23 @@ mod tests {
                 since(noon),
                 without_sandbox("False", "Running"),
                 &[lost],
+            ),
+            (
+                "a sandbox, of what was not ready before",
+                of("False", 0, json!({"running": {"startedAt": noon}}), json!({})),
+                without_sandbox("True", "Running"),
+                &[lost],
+            ),
+            (
+                "in another, and how it ended in the first needs no words",
+                without_sandbox("True", "Running"),
+                of(
+                    "True",
+                    1,
+                    json!({"running": {"startedAt": later}}),
+                    end("1", 137, "Error"),
+                ),
+                &["container a was started again (restart 1)", "is ready"],
             ),
             (
                 "known already",

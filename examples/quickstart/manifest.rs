@@ -4,7 +4,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use orch_cluster::manifest::{Limits, Manifest, ManifestKinds};
-use serde_json::Value;
 
 use super::Error;
 use super::image::{Image, images_of};
@@ -78,16 +77,10 @@ impl Source {
         }
     }
 
+    /// The images that the manifest for a runtime of this name names, in the order of the file.
     pub(crate) fn images(&self, runtime: &str) -> Result<Vec<Image>, Error> {
         let manifest = self.read(runtime)?;
-        let objects = manifest
-            .items
-            .iter()
-            .map(|item| Value::Object(item.object().clone()));
-        let mut images: Vec<_> = objects.flat_map(|object| images_of(&object)).collect();
-        images.sort();
-        images.dedup();
-        Ok(images)
+        Ok(manifest.items.iter().flat_map(images_of).collect())
     }
 }
 

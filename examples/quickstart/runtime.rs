@@ -9,7 +9,7 @@ use orch_runtime_docker::{DockerOptions, DockerRuntime};
 
 use super::Error;
 use super::data;
-use super::image::{HOST, Image, have};
+use super::image::{HOST, Image, WhyNot, have_all};
 use super::manifest::Source;
 use super::options::Choice;
 use super::scope::{Others, Scope};
@@ -34,10 +34,16 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
     let used = data::read(&data.join(RUNTIME))?;
     let used = used.as_deref().map(str::trim);
     let chosen = match (choice, used) {
-        (Choice::Docker, None | Some("docker")) => docker(&images, data).await??,
+        (Choice::Docker, None | Some("docker")) => match docker(&images, data).await? {
+            Ok(chosen) => chosen,
+            Err(why_not) => return Err(refused(source, &why_not)),
+        },
         (Choice::Process, None | Some("process")) => process(data, "as asked for").await?,
         (Choice::Auto, None) => match docker(&images, data).await? {
             Ok(chosen) => chosen,
+            Err(why_not) if is_in_a_file(source, &why_not) && !why_not.asks_for_processes() => {
+                return Err(refused(source, &why_not));
+            }
             Err(why_not) => {
                 let why = format!("Docker cannot be used: {why_not}");
                 agrees_to_processes(source, &why)?;
@@ -47,11 +53,15 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
         (Choice::Auto, Some("docker")) => {
             let found = docker(&images, data).await?;
             found.map_err(|why_not| {
+                if is_in_a_file(source, &why_not) {
+                    return refused(source, &why_not);
+                }
+                let data = data.display();
                 format!(
-                    "pods in {} run on Docker, which cannot be used now: {why_not}\n\
-                     (another --data begins anew)",
-                    data.display()
+                    "pods in {data} run on Docker, which cannot be used now: {why_not}\n\
+                     (another --data begins anew)"
                 )
+                .into()
             })?
         }
         (Choice::Auto, Some("process")) => {
@@ -71,6 +81,19 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
     Ok(chosen)
 }
 
+/// Whether it is for who wrote the manifest to mend, and not for who keeps the engine.
+fn is_in_a_file(source: Option<&Source>, why_not: &WhyNot) -> bool {
+    source.is_some_and(|source| source.file().is_some()) && matches!(why_not, WhyNot::Images(_))
+}
+
+fn refused(source: Option<&Source>, why_not: &WhyNot) -> Error {
+    if !is_in_a_file(source, why_not) {
+        return why_not.to_string().into();
+    }
+    let lines = why_not.placed();
+    format!("{lines}\nDocker answers, and cannot run these: nothing of the manifest was applied").into()
+}
+
 /// Whether a manifest may be run as plain processes though nobody has asked for that. Who names an image expects its
 /// programs and files: the same command may do to the machine's own what was meant for those.
 fn agrees_to_processes(source: Option<&Source>, why: &str) -> Result<(), Error> {
@@ -80,6 +103,7 @@ fn agrees_to_processes(source: Option<&Source>, why: &str) -> Result<(), Error> 
     let mut foreign = source.images("process")?;
     foreign.retain(|image| image.name != HOST);
     let mut names: Vec<_> = foreign.into_iter().map(|image| image.name).collect();
+    names.sort();
     names.dedup();
     if names.is_empty() {
         return Ok(());
@@ -111,27 +135,24 @@ async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
 }
 
 /// Docker, or why it cannot run these images. Fails only with the data directory.
-async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, String>, Error> {
+async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, WhyNot>, Error> {
+    let engine = |why: String| Ok(Err(WhyNot::Engine(why)));
     let scope = Scope::of(data)?;
     let runtime = match DockerRuntime::new(DockerOptions::default().scope(&scope.name)) {
         Ok(runtime) => runtime,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return engine(error.to_string()),
     };
     let status = runtime.status().await;
     if !status.ready {
         let why_not = status.message;
-        return Ok(Err(
-            why_not.unwrap_or_else(|| "the engine is not ready".to_owned())
-        ));
+        return engine(why_not.unwrap_or_else(|| "the engine is not ready".to_owned()));
     }
-    for image in images {
-        if let Err(why_not) = have(&runtime, image).await? {
-            return Ok(Err(why_not));
-        }
+    if let Err(why_not) = have_all(&runtime, images).await? {
+        return Ok(Err(why_not));
     }
     let scopes = match runtime.scopes().await {
         Ok(scopes) => scopes,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return engine(error.to_string()),
     };
     Ok(Ok(Chosen {
         others: scope.others(scopes),

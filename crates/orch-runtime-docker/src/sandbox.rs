@@ -241,7 +241,8 @@ impl Driver {
     async fn look_at_sandbox(&self, id: &str) -> Result<Option<Sandbox>, RuntimeError> {
         match self.inspect(id).await {
             Ok(found) => {
-                let ours = Kind::of(&found.config.labels, self.scope()) == Some(Kind::Sandbox) && found.id == id;
+                let ours =
+                    Kind::of(&found.config.labels, self.scope()) == Some(Kind::Sandbox) && found.id == id;
                 Ok(ours.then(|| self.told(&found)))
             }
             Err(fault) if fault.is_missing() => Ok(None),

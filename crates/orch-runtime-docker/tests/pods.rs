@@ -147,7 +147,10 @@ async fn a_sandbox_that_somebody_kills_is_told_of_at_once() {
                 if matches!(&event, RuntimeEvent::Sandbox { id, .. } if *id == sandbox) {
                     let one = runtime.sandboxes(&by_id).await.expect("looking at it");
                     // Nor does a list say otherwise from then on.
-                    let all = runtime.sandboxes(&SandboxFilter::default()).await.expect("a list");
+                    let all = runtime
+                        .sandboxes(&SandboxFilter::default())
+                        .await
+                        .expect("a list");
                     let its = |seen: &&Sandbox| seen.id == sandbox;
                     if one[0].state == SandboxState::NotReady {
                         assert_eq!(all.iter().find(its).unwrap().state, SandboxState::NotReady);
@@ -156,7 +159,9 @@ async fn a_sandbox_that_somebody_kills_is_told_of_at_once() {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, told).await.expect("a hint at its end");
+        tokio::time::timeout(PATIENCE, told)
+            .await
+            .expect("a hint at its end");
         let took = began.elapsed();
         // A fraction of a second where the machine has nothing else to do.
         assert!(took < Duration::from_secs(3), "{took:?}");

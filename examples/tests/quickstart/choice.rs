@@ -3,66 +3,26 @@
 use super::engine::{Answers, Engine};
 use super::{NO_ENGINE, Running, assert_said, loose, run, said};
 
-/// Why Docker cannot run these images, and whether they were asked for in vain.
-fn why_docker_cannot() -> Vec<(Option<Answers>, &'static str, &'static str, bool)> {
-    let answers = |image, dies| Some(Answers { image, dies });
-    let absent = || answers(404, false);
-    vec![
-        (None, "busybox", "ssh://user@host", false),
-        (
-            absent(),
-            "Foo",
-            "image Foo: each part of its name must be small letters",
-            false,
-        ),
-        (
-            absent(),
-            "gone:1, imagePullPolicy: Never",
-            "image gone:1 is not present, and imagePullPolicy: Never forbids pulling",
-            false,
-        ),
-        (
-            absent(),
-            "gone:1",
-            "image gone:1 is not present and cannot be had",
-            true,
-        ),
-        (
-            answers(200, false),
-            "here:latest",
-            "IfNotPresent would run it as it is",
-            true,
-        ),
-        (
-            answers(404, true),
-            "gone:1",
-            "docker is unavailable: no engine answers",
-            false,
-        ),
-    ]
-}
-
 #[test]
 fn auto_runs_the_commands_of_named_images_on_the_machine_only_if_asked() {
-    for (engine, image, why, pulls) in why_docker_cannot() {
+    let dies = Answers {
+        image: 404,
+        dies: true,
+    };
+    for (engine, image, why) in [
+        (None, "busybox", "ssh://user@host"),
+        (Some(dies), "gone:1", "docker is unavailable: no engine answers"),
+    ] {
         let engine = engine.map(Engine::start);
         let host = engine.as_ref().map_or("ssh://user@host", Engine::address);
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let manifest = loose(dir.path(), image);
-        let manifest = manifest.to_str().unwrap();
-        let output = run(&data, &[manifest], host);
-        let name = image.split(',').next().unwrap();
-        let names = format!("loose.yaml names images ({name}).");
-        assert_said(
-            &output,
-            false,
-            &["Docker cannot be used: ", why, &names, "say --runtime process"],
-        );
+        let output = run(&data, &[manifest.to_str().unwrap()], host);
+        let names = format!("loose.yaml names images ({image}).");
+        let wanted = ["Docker cannot be used: ", why, &names, "say --runtime process"];
+        assert_said(&output, false, &wanted);
         assert!(!said(&output).contains("cluster up"), "{}", said(&output));
-        let asked = engine.map(|engine| engine.asked()).unwrap_or_default();
-        let pulled = asked.iter().any(|path| path.contains("/images/create"));
-        assert_eq!(pulled, pulls, "{image}: {asked:?}");
     }
 
     let dir = tempfile::tempdir().unwrap();
@@ -89,6 +49,99 @@ fn auto_runs_the_commands_of_named_images_on_the_machine_only_if_asked() {
     );
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
     assert_said(&output, true, &["everything the manifest made is gone"]);
+}
+
+/// What an engine answers for every image, an image, why it cannot be had, and whether it was tried to.
+fn what_cannot_be_had() -> [(u16, &'static str, &'static str, bool); 4] {
+    [
+        (
+            404,
+            "Foo",
+            "image Foo: each part of its name must be small letters",
+            false,
+        ),
+        (
+            404,
+            "gone:1, imagePullPolicy: Never",
+            "image gone:1 is not present, and imagePullPolicy: Never forbids pulling",
+            false,
+        ),
+        (
+            404,
+            "gone:1",
+            "image gone:1 is not present and cannot be had",
+            true,
+        ),
+        (200, "here:latest", "IfNotPresent would run it as it is", true),
+    ]
+}
+
+#[test]
+fn an_image_that_an_engine_cannot_have_is_named_by_its_place_and_nobody_is_sent_to_processes() {
+    for (image_status, image, why, pulls) in what_cannot_be_had() {
+        for choice in ["auto", "docker"] {
+            let engine = Engine::start(Answers {
+                image: image_status,
+                dies: false,
+            });
+            let dir = tempfile::tempdir().unwrap();
+            let manifest = loose(dir.path(), image);
+            let arguments = [manifest.to_str().unwrap(), "--runtime", choice];
+            let output = run(&dir.path().join("data"), &arguments, engine.address());
+            let place =
+                "loose.yaml:16 (document 2, ReplicaSet shop/loose): spec.template.spec.containers[0].image: ";
+            let end = "Docker answers, and cannot run these: nothing of the manifest was applied";
+            assert_said(&output, false, &[place, why, end]);
+            assert!(!said(&output).contains("process"), "{}", said(&output));
+            let pulled = engine.asked().iter().any(|path| path.contains("/images/create"));
+            assert_eq!(pulled, pulls, "{image}: {:?}", engine.asked());
+        }
+    }
+}
+
+#[test]
+fn each_image_that_cannot_be_had_has_a_line_and_is_asked_for_once() {
+    let engine = Engine::start(Answers {
+        image: 404,
+        dies: false,
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let pod = |name: &str, init: &str, image: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  initContainers:\n  - name: a\n    image: {init}\n  \
+             containers:\n  - name: b\n    image: {image}\n---\n"
+        )
+    };
+    let manifest = dir.path().join("dk.yaml");
+    let text = pod("one", "no/such:1", "nope/nope:2") + &pod("two", "nope/nope:2", "host");
+    std::fs::write(&manifest, text).unwrap();
+    let output = run(
+        &dir.path().join("data"),
+        &[manifest.to_str().unwrap()],
+        engine.address(),
+    );
+    let lines = [
+        "dk.yaml:7 (document 1, Pod default/one): spec.initContainers[0].image: image no/such:1 is not present",
+        "dk.yaml:10 (document 1, Pod default/one): spec.containers[0].image: image nope/nope:2 is not present",
+        "dk.yaml:18 (document 2, Pod default/two): spec.initContainers[0].image: image nope/nope:2 is not present",
+        "dk.yaml:21 (document 2, Pod default/two): spec.containers[0].image: image \"host\" means",
+    ];
+    assert_said(&output, false, &lines);
+    let asked = engine.asked();
+    let pulls = asked.iter().filter(|path| path.contains("/images/create"));
+    assert_eq!(pulls.count(), 2, "{asked:?}");
+}
+
+#[test]
+fn auto_takes_the_next_runtime_for_what_ships_with_it_and_says_why() {
+    let engine = Engine::start(Answers {
+        image: 404,
+        dies: false,
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&dir.path().join("data"), &["--no-demo"], engine.address());
+    let why = "runtime: process (Docker cannot be used: image busybox is not present and cannot be had (";
+    assert_said(&output, true, &[why, "cleaned up"]);
 }
 
 #[test]

@@ -81,6 +81,16 @@ impl Ours {
         let ids = docker(&self.host, &["ps", "-aq", "--no-trunc", "--filter", &label]);
         ids.unwrap_or_default().lines().map(str::to_owned).collect()
     }
+
+    /// The id of its one sandbox: what is not in another's network.
+    fn sandbox(&self) -> String {
+        let ask = ["inspect", "--format", "{{.HostConfig.NetworkMode}}"];
+        let network = |id: &String| docker(&self.host, &[&ask[..], &[id]].concat()).unwrap();
+        let mut sandboxes = self.containers().into_iter();
+        sandboxes
+            .find(|id| !network(id).starts_with("container:"))
+            .unwrap()
+    }
 }
 
 impl Drop for Ours {
@@ -114,20 +124,14 @@ fn a_sandbox_that_was_lost_between_two_runs_is_told() {
     keep(&data, arguments[0], &host);
     let containers = ours.containers();
     assert_eq!(containers.len(), 2, "a sandbox and its container");
-    let network =
-        |id: &String| docker(&host, &["inspect", "--format", "{{.HostConfig.NetworkMode}}", id]).unwrap();
-    let sandbox = containers
-        .iter()
-        .find(|id| !network(id).starts_with("container:"))
-        .unwrap();
-    docker(&host, &["rm", "-f", sandbox]).unwrap();
+    docker(&host, &["rm", "-f", &ours.sandbox()]).unwrap();
 
     let mut again = Running::start(&data, &arguments, &host);
     let said = again.until("going on until Ctrl-C");
     again.interrupt();
     for words in [
         "found 1 pod of an earlier run, which is not as it was:",
-        "has lost its sandbox, and its containers with it",
+        "has lost its sandbox, and its containers with it; they are started again in another\n",
         "the manifest has not changed: all is left as it is now",
     ] {
         assert!(said.contains(words), "{words:?} is missing in:\n{said}");
@@ -138,6 +142,113 @@ fn a_sandbox_that_was_lost_between_two_runs_is_told() {
     let output = run(&data, &[arguments[0], "--clean"], &host);
     assert_said(&output, true, &["replicaset/web deleted"]);
     assert_eq!(ours.containers(), [""; 0]);
+}
+
+#[test]
+fn a_sandbox_that_is_killed_is_told_at_once_though_its_container_takes_its_time() {
+    let Some(host) = engine() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = dir.path().join("np.yaml");
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: np}}\nspec:\n  terminationGracePeriodSeconds: 5\n  \
+         containers: [{{name: main, image: {IMAGE}, imagePullPolicy: Never, command: [sleep, \"1000\"]}}]\n"
+    );
+    std::fs::write(&manifest, text).unwrap();
+    let manifest = manifest.to_str().unwrap();
+    let ours = Ours::of(&data, &host);
+    let mut running = Running::start(&data, &[manifest, "--keep"], &host);
+    running.until("going on until Ctrl-C");
+    let began = std::time::Instant::now();
+    docker(&host, &["kill", &ours.sandbox()]).unwrap();
+    running.until("has lost its sandbox, and its containers with it; they are started again in another");
+    let told = began.elapsed();
+    let said = running.until("was started again (restart 1), is ready");
+    assert!(!said.contains("ended with code"), "{said}");
+    let back = began.elapsed();
+    // It ignores that it is told to end, and so takes all its time.
+    assert!(told.as_secs() < 3 && back.as_secs() >= 5, "{told:?}, {back:?}");
+    running.interrupt();
+    assert_said(
+        &run(&data, &[manifest, "--clean"], &host),
+        true,
+        &["pod/np deleted"],
+    );
+}
+
+#[test]
+fn what_ships_with_it_rolls_and_ends_when_it_is_told_to() {
+    let Some(host) = engine() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let manifest = dir.path().join("web.yaml");
+    let text =
+        include_str!("../../quickstart/web.yaml").replace("image: busybox", &format!("image: {IMAGE}"));
+    assert!(text.contains(IMAGE));
+    std::fs::write(&manifest, text).unwrap();
+    let _ours = Ours::of(&data, &host);
+    let output = run(&data, &[manifest.to_str().unwrap(), "--runtime", "docker"], &host);
+    let told = [
+        "its log: serving \"Hello from orch, v2, web-",
+        "its log: serving \"Hello from orch, v1, web-",
+        "rolled back",
+        "cleaned up",
+    ];
+    assert_said(&output, true, &told);
+    let said = super::said(&output);
+    assert!(!said.contains("Failed(code"), "{said}");
+}
+
+/// A Deployment that recreates its one pod, on a port of the machine.
+fn recreated(version: &str, port: u16) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: one}}
+spec:
+  strategy: {{type: Recreate}}
+  selector: {{matchLabels: {{app: one}}}}
+  template:
+    metadata: {{labels: {{app: one}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: {IMAGE}
+        imagePullPolicy: Never
+        command: [sleep, \"1000\"]
+        env: [{{name: VERSION, value: {version}}}]
+        ports: [{{containerPort: 80, hostPort: {port}}}]
+"
+    )
+}
+
+#[test]
+fn a_pod_that_is_recreated_finds_its_port_free() {
+    let Some(host) = engine() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let manifest = dir.path().join("one.yaml");
+    let path = manifest.to_str().unwrap();
+    let _ours = Ours::of(&data, &host);
+    for version in ["v1", "v2", "v3"] {
+        std::fs::write(&manifest, recreated(version, port)).unwrap();
+        let mut running = Running::start(&data, &[path, "--keep", "--no-demo"], &host);
+        let said = running.until("going on until Ctrl-C");
+        running.interrupt();
+        assert!(!said.contains("FailedCreatePodSandBox"), "{said}");
+    }
+    assert_said(
+        &run(&data, &[path, "--clean"], &host),
+        true,
+        &["deployment/one deleted"],
+    );
 }
 
 #[test]

@@ -51,8 +51,18 @@ fn deletion_stops_releases_the_network_reports_removes_and_deletes_in_that_order
 fn no_pod_that_is_told_to_end_is_over_while_it_holds_its_network() {
     // (the pod, what its container ends with, its phase before and after its network is released)
     let cases = [
-        (r#"{"containers": [{"name": "c", "image": "i"}]}"#, 0, "Running", "Succeeded"),
-        (r#"{"containers": [{"name": "c", "image": "i"}]}"#, 137, "Running", "Failed"),
+        (
+            r#"{"containers": [{"name": "c", "image": "i"}]}"#,
+            0,
+            "Running",
+            "Succeeded",
+        ),
+        (
+            r#"{"containers": [{"name": "c", "image": "i"}]}"#,
+            137,
+            "Running",
+            "Failed",
+        ),
         (
             r#"{"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}"#,
             143,

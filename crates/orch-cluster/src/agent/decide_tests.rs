@@ -309,7 +309,13 @@ fn what_has_lost_its_sandbox_is_not_ready_for_as_long_as_it_takes_to_end() {
     assert!(!ready(&model));
     let stop = model.decide().actions;
     assert!(
-        matches!(&stop[..], [Action::StopContainer { reason: StopReason::SandboxLost, .. }]),
+        matches!(
+            &stop[..],
+            [Action::StopContainer {
+                reason: StopReason::SandboxLost,
+                ..
+            }]
+        ),
         "{stop:?}"
     );
     model.settle();
