@@ -64,7 +64,7 @@ pub(crate) fn stands_still<P: Borrow<Pod>>(deployment: &Deployment, pods: &[P]) 
 
 /// Whether the scheduler's refusal (`orch_core::scheduler::Refusal`) is for what an old pod would free.
 fn is_for_room(refusal: &str) -> bool {
-    [" lacks ", " lack ", " free host port "]
+    [" lacks ", " lack ", " free host port"]
         .iter()
         .any(|words| refusal.contains(words))
 }

@@ -1,11 +1,20 @@
 //! How a roll ends that may have no room.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Node;
+use orch_cluster::cluster::Cluster;
+use orch_cluster::manifest::{Manifest, ManifestKinds};
+use orch_core::client::Patch;
+use orch_core::testing::FakeRuntime;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::*;
-use crate::quickstart::program::surge::STUCK;
+use super::super::steps;
+use super::super::surge::STUCK;
+use super::super::watch::Views;
+use super::{memory, seconds, start};
 
 /// A Deployment of one pod, which takes a port of the node.
 const WEB: &str = "
@@ -46,7 +55,7 @@ async fn rolled(ports: &str, meanwhile: impl AsyncFnOnce(&Cluster)) -> (bool, Du
     (took.is_some(), all)
 }
 
-async fn patch_node(cluster: &Cluster, spec: serde_json::Value) {
+async fn patch_node(cluster: &Cluster, spec: Value) {
     let nodes = cluster.client().all::<Node>();
     nodes
         .patch("local", &Patch::Merge(json!({"spec": spec})))
