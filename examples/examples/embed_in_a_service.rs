@@ -240,7 +240,8 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn start() -> Result<(), Error> {
-    let Some(options) = options().map_err(|error| format!("{error}\n\n{HELP}\n{ENDPOINTS}"))? else {
+    let Some(options) = options().map_err(|error| format!("{error}\n\n{HELP}\n{}", ENDPOINTS.trim_end()))?
+    else {
         print!("{HELP}\n{ENDPOINTS}");
         return Ok(());
     };

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_is_at_its_end_while_one_of_its_containers_runs() {
+    fn a_pod_runs_to_its_end_only_while_one_of_its_containers_runs() {
         let (runs, waits) = (
             json!({"running": {}}),
             json!({"waiting": {"reason": "CrashLoopBackOff"}}),
