@@ -160,13 +160,9 @@ fn wind_down(view: &View<'_>, end: &End, decision: &mut Decision) {
     }
     let grace = match end {
         _ if observed.gone => MIN_GRACE,
-        End::Deleted => {
-            let meta = &view.pod.metadata;
-            let by = meta.deletion_timestamp.as_ref();
-            let given = meta.deletion_grace_period_seconds.map_or(Duration::MAX, seconds);
-            // Never longer than was given, though the clock was set back since.
-            by.map_or(MIN_GRACE, |by| until(by.0, view.now).min(given))
-        }
+        End::Deleted => observed
+            .deletion
+            .map_or(MIN_GRACE, |deletion| until(deletion.by, view.now)),
         _ => view.grace(),
     };
     if stop_all(view, grace, decision) || observed.busy.start.is_some() || observed.busy.sandbox {

@@ -11,6 +11,8 @@ mod conditions;
 mod config;
 pub mod decide;
 #[cfg(test)]
+mod decide_clock_tests;
+#[cfg(test)]
 mod decide_end_tests;
 #[cfg(test)]
 mod decide_lives;

@@ -13,6 +13,7 @@ use orch_core::client::{ApiError, Patch, retry_on_conflict};
 use orch_core::delays::Delays;
 use orch_core::runtime::RuntimeStatus;
 use orch_core::time;
+use tokio::time::Instant;
 
 use super::config::AgentConfig;
 use super::machine;
@@ -95,11 +96,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
     };
     let status = async {
-        let mut written_at = time::now();
+        let mut written_at = Instant::now();
         loop {
             tokio::time::sleep(config.node_status_interval).await;
             match keeper.report(written_at).await {
-                Ok(true) => written_at = time::now(),
+                Ok(true) => written_at = Instant::now(),
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(node = keeper.name(), %error, "the node's status could not be written");
@@ -172,10 +173,10 @@ impl Keeper {
     /// Writes the status if the store says another, or was not written for long. Returns whether it wrote.
     ///
     /// What counts is what the store says, not what was written there: somebody may have taken this node for lost.
-    async fn report(&self, written_at: Timestamp) -> Result<bool, ApiError> {
+    async fn report(&self, written_at: Instant) -> Result<bool, ApiError> {
         let runtime = self.shared.runtime.status().await;
         let now = time::now();
-        let is_due = now.duration_since(written_at) >= interval(self.shared.config.node_report_interval);
+        let is_due = written_at.elapsed() >= self.shared.config.node_report_interval;
         let nodes = self.shared.client.all::<Node>();
         retry_on_conflict(async || {
             let Some(mut node) = nodes.get_opt(self.name()).await? else {
@@ -327,8 +328,4 @@ impl EqualButForHeartbeats for NodeStatus {
         };
         still(self) == still(other)
     }
-}
-
-fn interval(duration: Duration) -> jiff::SignedDuration {
-    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
 }

@@ -51,19 +51,59 @@ pub struct Observed {
     pub refusal: Option<Refusal>,
     /// What is being done and has not come back yet.
     pub busy: Busy,
+    /// When each container that has ended was first seen to have, by this machine's clock: the runtime may be on another.
+    pub ended: BTreeMap<ContainerId, Timestamp>,
+    /// How long the pod has to end, since its deletion was seen.
+    pub deletion: Option<Deletion>,
     /// The object is no longer in the store.
     pub gone: bool,
     /// The status this state leads to is in the store. Known only of pods that end.
     pub reported: bool,
 }
 
+/// A deletion as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// The object's `deletionTimestamp`, of whatever clock; another is another deletion, with less grace.
+    pub stamp: Timestamp,
+    /// By when the containers are to have ended, by this machine's clock.
+    pub by: Timestamp,
+}
+
 impl Observed {
+    /// Takes note of what is seen for the first time.
+    pub(crate) fn note(&mut self, pod: &Pod, now: Timestamp) {
+        let (ended, containers) = (&mut self.ended, &self.containers);
+        let is_ended = |container: &&Container| container.state.is_exited();
+        ended.retain(|id, _| {
+            containers
+                .iter()
+                .filter(is_ended)
+                .any(|container| container.id == *id)
+        });
+        for container in containers.iter().filter(is_ended) {
+            ended.entry(container.id.clone()).or_insert(now);
+        }
+        let meta = &pod.metadata;
+        let Some(stamp) = meta.deletion_timestamp.as_ref().map(|stamp| stamp.0) else {
+            return;
+        };
+        if self.deletion.is_none_or(|seen| seen.stamp != stamp) {
+            // An agent that was started anew gives what is left; and none more than was given, whatever the clock says.
+            let given = meta.deletion_grace_period_seconds.map_or(Duration::MAX, seconds);
+            let by = add(now, until(stamp, now).min(given));
+            self.deletion = Some(Deletion { stamp, by });
+        }
+    }
+
     /// Keeps the time until whatever is waited for, though the clock was set.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         let failures = self.failures.values_mut().chain(&mut self.sandbox_failure);
         let failed = failures.map(|failure| &mut failure.at);
         failed
             .chain(self.busy.stopping.values_mut())
+            .chain(self.ended.values_mut())
+            .chain(self.deletion.iter_mut().map(|deletion| &mut deletion.by))
             .for_each(|at| *at = shifted(*at, by));
     }
 }

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use orch_core::runtime::{Container, ContainerState};
 
-use super::config::Backoff;
 use super::observed::{Past, RestartPolicy, Role, View, add};
 use super::translate::{BACKOFF_ANNOTATION, IMAGE_ANNOTATION};
 
@@ -59,12 +58,10 @@ pub(crate) fn next(view: &View<'_>, role: Role, spec: &v1::Container) -> Next {
                 let success = *exit_code == Some(0);
                 let stopped = view.observed.unhealthy.contains(&container.id);
                 if stopped && policy == RestartPolicy::OnFailure {
-                    let (at, backoff) = delay_after(container, view.crash_backoff, view.now);
+                    let (at, backoff) = delay_after(container, view);
                     return Next::Start { at, backoff };
                 }
-                after_end(policy, success, || {
-                    delay_after(container, view.crash_backoff, view.now)
-                })
+                after_end(policy, success, || delay_after(container, view))
             }
             _ => Next::Runs,
         },
@@ -89,12 +86,11 @@ fn after_end(
     }
 }
 
-/// When the successor of an ended container may start, and the delay that is kept with it. One that ends only in the
-/// future, by a clock that was set back since, is not waited for: nobody knows how long ago it was.
+/// When the successor of an ended container may start, and the delay that is kept with it.
 ///
 /// The kubelet's rule: the first restart is immediate; each further one waits twice as long after the end of
 /// the one before; a container that ran long enough starts the count anew.
-fn delay_after(container: &Container, backoff: &Backoff, now: Timestamp) -> (Option<Timestamp>, Duration) {
+fn delay_after(container: &Container, view: &View<'_>) -> (Option<Timestamp>, Duration) {
     let ContainerState::Exited {
         started_at,
         finished_at,
@@ -104,11 +100,14 @@ fn delay_after(container: &Container, backoff: &Backoff, now: Timestamp) -> (Opt
         return (None, Duration::ZERO);
     };
     let began = started_at.unwrap_or(container.created_at);
-    let kept = kept(container);
+    let (kept, backoff) = (kept(container), view.crash_backoff);
     if finished_at > add(began, backoff.reset_after) {
         return (None, backoff.next(Duration::ZERO));
     }
-    let at = (!kept.is_zero() && finished_at <= now).then(|| add(finished_at, kept));
+    // A runtime's clock may be ahead of this one.
+    let seen = view.observed.ended.get(&container.id);
+    let ended = seen.map_or(finished_at, |seen| finished_at.min(*seen));
+    let at = (!kept.is_zero()).then(|| add(ended, kept));
     (at, backoff.next(kept))
 }
 

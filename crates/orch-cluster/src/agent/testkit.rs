@@ -299,6 +299,7 @@ impl Model {
         self.pod.metadata.deletion_timestamp = Some(Time(add(self.now, Duration::from_secs(grace))));
         self.pod.metadata.deletion_grace_period_seconds = i64::try_from(grace).ok();
         self.observed.reported = false;
+        self.observed.note(&self.pod, self.now);
     }
 
     /// The state of the container in the status last reported, in one word.

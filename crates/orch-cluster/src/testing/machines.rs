@@ -68,8 +68,18 @@ impl Machines {
         self.iter().find(|machine| *machine.name == *name)
     }
 
-    /// The commands that are run in a container fail until then, those of its probes among them, unless a script of the
-    /// container's own says what they do.
+    /// Where to script what containers do and how images come, on all machines; see
+    /// [`FakeRuntime::on`] and [`FakeRuntime::on_image`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no machine.
+    pub fn scripts(&self) -> &FakeRuntime {
+        &self.all[0].runtime
+    }
+
+    /// The commands that are run in a container fail until then, those of its probes among them. A container that obeys
+    /// another script does not fall sick: of several scripts the last counts, whole.
     pub fn sicken(&self, container: &ContainerId, until: Instant) {
         self.sick.lock().insert(container.clone(), until);
     }

@@ -15,7 +15,7 @@ use orch_core::testing::simulation::{Life, Setup, Simulation, World};
 
 pub use machines::{Machine, Machines};
 pub use normal::{normal, normal_of_states};
-pub use oracles::{Bindings, Deployments, Generations, Leftovers, Peace, Replicas};
+pub use oracles::{Bindings, Deployments, Generations, History, Leftovers, Peace, Replicas};
 
 use crate::agent::{Agent, AgentConfig};
 use crate::cluster::apply_manifest;
@@ -82,6 +82,7 @@ fn add_rest(run: &mut Setup, machines: &Machines) {
     run.oracle(Bindings::default());
     run.oracle(Deployments::default());
     run.oracle(Generations::default());
+    run.oracle(History);
     run.oracle(Peace::default());
     run.oracle(Replicas);
     run.oracle(Leftovers::of(machines));

@@ -49,18 +49,20 @@ pub fn normal(document: &Document) -> Option<String> {
 }
 
 /// The same for runs that came the one way or the other: what a Deployment keeps of its past, empty ReplicaSets, is left
-/// out, and so is the hash in names and labels, which differs when a name had been taken.
+/// out, for [`History`](super::History) to judge, and so is the hash in names and labels, which differs when a name had
+/// been taken.
 pub fn normal_of_states(document: &Document) -> Option<String> {
     if document.kind() == "ReplicaSet" && !document.meta().owner_references.is_empty() {
         let object = document.to_raw().ok()?;
-        if object.get("spec")?.get("replicas")? == 0 {
+        let replicas = object.get("spec").and_then(|spec| spec.get("replicas"));
+        if replicas.is_some_and(|replicas| replicas == 0) {
             return None;
         }
     }
     let form = normal(document)?;
     Some(match document.meta().labels.get("pod-template-hash") {
-        Some(hash) => form.replace(&**hash, "HASH"),
-        None => form,
+        Some(hash) if !hash.is_empty() => form.replace(&**hash, "HASH"),
+        _ => form,
     })
 }
 

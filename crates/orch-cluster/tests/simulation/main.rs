@@ -12,6 +12,7 @@ use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
 use serde_json::json;
+use wishes::states;
 
 /// How many seeds each scenario is run with; more with `ORCH_SIM_SEEDS`.
 fn seeds() -> std::ops::Range<u64> {
@@ -54,11 +55,9 @@ async fn rolled_out(world: &World, replicas: i32, image: &str) {
 /// Images that are not there at first; of one the first pulls fail.
 fn images(machines: &Machines) {
     let pulled = || ImageBehavior::absent().pull_delay(Duration::from_secs(2));
-    for machine in machines.iter().take(1) {
-        machine.runtime.on_image("web:1", pulled());
-        let fails = pulled().pull_fails(2, "the registry is away", true);
-        machine.runtime.on_image("web:2", fails);
-    }
+    machines.scripts().on_image("web:1", pulled());
+    let fails = pulled().pull_fails(2, "the registry is away", true);
+    machines.scripts().on_image("web:2", fails);
 }
 
 fn scenario<F>(
@@ -247,7 +246,5 @@ macro_rules! scenarios {
         }
     )*};
 }
-
-use wishes::states;
 
 scenarios!(roll, scale, node_loss, namespace, garbage, drain, leaders, states);

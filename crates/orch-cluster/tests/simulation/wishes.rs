@@ -122,20 +122,14 @@ pub(crate) fn states() -> Simulation {
     simulation("states", |run: &mut Setup| {
         let machines = Machines::new(3);
         images(&machines);
-        for machine in machines.iter().take(1) {
-            let missing = ImageBehavior::absent().pull_fails(u32::MAX, "no such image", false);
-            machine.runtime.on_image("missing", missing);
-            machine.runtime.on(
-                On::image("crashing"),
-                Behavior::new().run_for(Duration::from_secs(1), 1),
-            );
-            machine.runtime.on(
-                On::image("init"),
-                Behavior::new().run_for(Duration::from_secs(1), 0),
-            );
-            let fails = Behavior::new().exec(|_| Program::new().exit(1));
-            machine.runtime.on(On::image("sick"), fails);
-        }
+        let missing = ImageBehavior::absent().pull_fails(u32::MAX, "no such image", false);
+        let scripts = machines.scripts();
+        scripts.on_image("missing", missing);
+        let second = Duration::from_secs(1);
+        scripts.on(On::image("crashing"), Behavior::new().run_for(second, 1));
+        scripts.on(On::image("init"), Behavior::new().run_for(second, 0));
+        let fails = Behavior::new().exec(|_| Program::new().exit(1));
+        scripts.on(On::image("sick"), fails);
         add_cluster(run, &machines);
         for (name, spec, pod, container) in good() {
             let manifest = web(spec, pod, container);

@@ -239,10 +239,14 @@ impl<K: Object> Api<K> {
     ///
     /// # Errors
     ///
-    /// As [`put_status`](Self::put_status); [`Conflict`](ApiError::Conflict) also if it was written since.
+    /// As [`put_status`](Self::put_status); [`Conflict`](ApiError::Conflict) also if it was written since, and
+    /// [`BadRequest`](ApiError::BadRequest) of one that was never read, and so has no version.
     pub async fn put_status_of(&self, object: &K, status: &impl Serialize) -> Result<Written, ApiError> {
         let read = object.metadata();
-        let version = read.resource_version.map(|version| version.to_string());
+        let Some(version) = read.resource_version.map(|version| version.to_string()) else {
+            let why = "metadata.resourceVersion: required, for the status is of the object as it was read";
+            return Err(ApiError::BadRequest(why.to_owned()));
+        };
         let meta = serde_json::json!({ "uid": read.uid, "resourceVersion": version });
         self.write_status(&self.target_of(object), Some(meta), status)
             .await

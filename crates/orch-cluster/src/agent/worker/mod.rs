@@ -15,7 +15,6 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use orch_core::runtime::{ContainerId, Sandbox};
-use orch_core::time;
 use tokio::sync::Notify;
 
 use super::decide::{decide, end_of};
@@ -165,7 +164,7 @@ impl Worker {
                 biased;
                 () = mailbox.wait() => {}
                 Some(done) = self.operations.next() => self.absorb(done),
-                () = sleep_until(wake.0) => {}
+                () = sleep_until(wake.0, now) => {}
             }
             // What is ready is taken in before the next decision.
             while let Some(Some(done)) = self.operations.next().now_or_never() {
@@ -290,6 +289,7 @@ impl Worker {
     /// Decides and acts. Returns when to do so again if nothing happens before.
     fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut wake = Earliest(None);
+        self.observed.note(&self.pod, now);
         let view = View {
             pod: &self.pod,
             status: self.sent.as_ref().unwrap_or(&self.stored),
@@ -436,9 +436,9 @@ impl Earliest {
     }
 }
 
-async fn sleep_until(at: Option<Timestamp>) {
+async fn sleep_until(at: Option<Timestamp>, now: Timestamp) {
     match at {
-        Some(at) => tokio::time::sleep(until(at, time::now())).await,
+        Some(at) => tokio::time::sleep(until(at, now)).await,
         None => std::future::pending().await,
     }
 }

@@ -11,7 +11,7 @@ use orch_core::object::{ApiResource, Object, ObjectKey};
 use orch_core::random::Random;
 use orch_core::store::Revision;
 use orch_core::time;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::new_set::owner_reference;
 use super::revision::REVISION;
@@ -259,38 +259,24 @@ impl Work<'_> {
             "resourceVersion": self.deployment.metadata.resource_version,
             "annotations": {REVISION: revision},
         }});
-        let written = self.patch(Part::Whole, patch).await?;
-        Ok(written.to_string())
+        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
+        let api = self.client.api::<Deployment>(self.namespace);
+        let written = api.patch_part(name, Part::Whole, &Patch::Merge(patch)).await?;
+        Ok(written.document.revision().to_string())
     }
 
     /// Writes the status, unless the Deployment has changed since it was decided on (or since `version`).
+    /// Sets the status of the Deployment as it was read, or of this later version.
     async fn report(&self, status: &DeploymentStatus, version: Option<String>) -> Result<(), ApiError> {
-        let mut status =
-            serde_json::to_value(status).map_err(|error| ApiError::BadRequest(error.to_string()))?;
-        // A merge patch leaves out what is absent; what was there before must go.
-        for (field, value) in serde_json::to_value(&self.deployment.status)
-            .iter()
-            .flat_map(Value::as_object)
-            .flatten()
-        {
-            if !value.is_null() && status.get(field).is_none() {
-                status[field] = Value::Null;
-            }
+        let mut read = Deployment::default();
+        read.metadata.clone_from(&self.deployment.metadata);
+        if version.is_some() {
+            read.metadata.resource_version = version;
         }
-        let version = version.or_else(|| self.deployment.metadata.resource_version.clone());
-        let patch = json!({
-            "metadata": {"uid": self.deployment.metadata.uid, "resourceVersion": version},
-            "status": status,
-        });
-        self.patch(Part::Status, patch).await.map(drop)
-    }
-
-    async fn patch(&self, part: Part<'_>, patch: Value) -> Result<Revision, ApiError> {
-        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
         let api = self.client.api::<Deployment>(self.namespace);
-        let written = api.patch_part(name, part, &Patch::Merge(patch)).await?;
+        let written = api.put_status_of(&read, status).await?;
         let revision = written.document.revision();
         self.controller.deployments.wait_for(revision).await;
-        Ok(revision)
+        Ok(())
     }
 }

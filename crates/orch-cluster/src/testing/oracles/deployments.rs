@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use orch_core::testing::simulation::{Oracle, Written};
 
+use super::controller_of;
+
 /// A Deployment never asks more of its ReplicaSets together than its replicas and its surge. That they ask for more when it
 /// has been given fewer is not its doing, and lasts until it has asked for less.
 #[derive(Default)]
@@ -61,14 +63,6 @@ impl Oracle for Deployments {
             _ => Ok(()),
         }
     }
-}
-
-fn controller_of(set: &ReplicaSet) -> Option<&str> {
-    let owners = set.metadata.owner_references.as_ref()?;
-    owners
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.as_str())
 }
 
 /// How many pods a Deployment allows at one time.

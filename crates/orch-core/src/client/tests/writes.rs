@@ -174,6 +174,28 @@ async fn a_write_that_changes_nothing_makes_no_revision() {
 }
 
 #[tokio::test]
+async fn a_status_of_an_object_as_it_was_read_is_refused_once_it_is_another() {
+    let cats = client().api::<Cat>("default");
+    let asleep = CatStatus { asleep: true };
+    let unread = cats.put_status_of(&cat("tom", 9), &asleep).await.unwrap_err();
+    assert!(
+        unread.to_string().contains("metadata.resourceVersion: required"),
+        "{unread}"
+    );
+    let tom = cats.create(&cat("tom", 9)).await.unwrap();
+    assert!(cats.put_status_of(&tom, &asleep).await.unwrap().changed);
+    let awake = CatStatus { asleep: false };
+    let later = cats.put_status_of(&tom, &awake).await.unwrap_err();
+    assert!(later.is_conflict(), "{later}");
+    let tom = cats.get("tom").await.unwrap();
+    cats.delete("tom", &DeleteParams::default()).await.unwrap();
+    cats.create(&cat("tom", 9)).await.unwrap();
+    let another = cats.put_status_of(&tom, &awake).await.unwrap_err();
+    assert!(another.is_conflict(), "{another}");
+    assert_eq!(cats.get("tom").await.unwrap().status, None);
+}
+
+#[tokio::test]
 async fn patches_change_what_they_name() {
     let cats = client().api::<Cat>("default");
     cats.create(&cat("tom", 9)).await.unwrap();

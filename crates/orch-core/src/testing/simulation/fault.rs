@@ -176,6 +176,7 @@ impl fmt::Display for Fault {
 /// One thing that happens to a run. Written and read as `controller/commit#12=crash-after`, `node-dies#3@65000ms` or
 /// `then#2:scaled@500ms`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Strike {
     /// A component's call meets a fault.
     Call(Point, Fault),
@@ -224,6 +225,22 @@ impl FromStr for Strike {
 
     fn from_str(text: &str) -> Result<Self, UnreadableFault> {
         let unreadable = || UnreadableFault(text.to_owned());
+        let number = |text: &str| text.parse().map_err(|_| unreadable());
+        let timed = |text: &'_ str| {
+            let (what, time) = text.rsplit_once('@')?;
+            let millis = time.strip_suffix("ms")?.parse().ok()?;
+            Some((what.to_owned(), Duration::from_millis(millis)))
+        };
+        // A state's name may hold what the others are told by.
+        if let Some(step) = text.strip_prefix(THEN) {
+            let (step, after) = timed(step).ok_or_else(unreadable)?;
+            let (nth, state) = step.split_once(':').ok_or_else(unreadable)?;
+            return Ok(Self::Step {
+                nth: number(nth)?,
+                state: state.into(),
+                after,
+            });
+        }
         if let Some((point, word)) = text.rsplit_once('=') {
             let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word);
             let (point, fault) = (point.parse::<Point>()?, fault.ok_or_else(unreadable)?);
@@ -233,17 +250,7 @@ impl FromStr for Strike {
                 Err(unreadable())
             };
         }
-        let (what, at) = text.rsplit_once('@').ok_or_else(unreadable)?;
-        let at = at.strip_suffix("ms").and_then(|at| at.parse().ok());
-        let at = Duration::from_millis(at.ok_or_else(unreadable)?);
-        let number = |text: &str| text.parse().map_err(|_| unreadable());
-        if let Some((nth, state)) = what.strip_prefix(THEN).and_then(|step| step.split_once(':')) {
-            return Ok(Self::Step {
-                nth: number(nth)?,
-                state: state.into(),
-                after: at,
-            });
-        }
+        let (what, at) = timed(text).ok_or_else(unreadable)?;
         let (name, nth) = what.rsplit_once('#').ok_or_else(unreadable)?;
         Ok(Self::Disaster {
             name: name.into(),
@@ -253,10 +260,10 @@ impl FromStr for Strike {
     }
 }
 
-/// A text that names no fault.
+/// A text that names nothing that can happen to a run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no fault: expected COMPONENT/CALL#N=FAULT, with a fault that can befall such a call, DISASTER#N@TIMEms, or \
+    "{0:?} is nothing that can happen: expected COMPONENT/CALL#N=FAULT, with a fault that can befall such a call, DISASTER#N@TIMEms, or \
      then#N:STATE@TIMEms"
 )]
 pub struct UnreadableFault(String);
@@ -273,6 +280,7 @@ mod tests {
             "user/view#1=stale",
             "node-dies#3@65000ms",
             "then#2:scaled-down@500ms",
+            "then#2:a/commit#3=lost:x@y@500ms",
         ] {
             assert_eq!(text.parse::<Strike>().unwrap().to_string(), text);
         }

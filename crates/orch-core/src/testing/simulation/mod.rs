@@ -4,8 +4,9 @@
 //! A [`Simulation`] is made of components: whatever reads and writes the store, each started by a function that is
 //! given its [`Life`]. They can be the reader's own controllers on this crate's engine, or anything else that knows only
 //! a store, a client and a runtime. Beside them runs a scenario, which does what users do; [`Oracle`]s watch. A
-//! [run](Simulation::run) with the same seed is the same to the byte; [`Simulation::seeds`] tries many seeds, and
-//! [`Simulation::sweep`] tries a crash, a stale view and a missed change at each place where one could be.
+//! [run](Simulation::run) with the same seed is the same to the byte; [`Simulation::seeds`] tries many seeds,
+//! [`Simulation::sweep`] tries a crash, a stale view and a missed change at each place where one could be, and
+//! [`Simulation::transitions`] goes to each [state](Setup::state) that users may ask for from every other.
 
 mod component;
 mod fault;
@@ -155,6 +156,10 @@ impl Setup {
     /// Adds a state that users may ask for once the scenario has ended, whatever they asked for before: `ask` says what
     /// they do then, and need not wait until it is so. A run must end as one does in which they asked for nothing but
     /// its last state. See [`Simulation::transitions`].
+    ///
+    /// # Panics
+    ///
+    /// If there is one of this name, spaces and dashes being the same.
     pub fn state<F>(&mut self, name: impl Into<Arc<str>>, ask: impl Fn(World) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
@@ -164,6 +169,10 @@ impl Setup {
 
     /// Adds one that no run ends with: what comes of it hangs on what there was before, as with one that cannot be
     /// reached and halts halfway. From there, too, each other state must be reached.
+    ///
+    /// # Panics
+    ///
+    /// As [`state`](Self::state).
     pub fn passing_state<F>(
         &mut self,
         name: impl Into<Arc<str>>,
@@ -178,9 +187,12 @@ impl Setup {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
+        // It is part of a word of the line that replays a run.
+        let name = one_word(&name);
+        let is_new = self.wishes.iter().all(|wish| wish.name != name);
+        assert!(is_new, "there are two states named {name:?}");
         self.wishes.push(Wish {
-            // The name is part of a word of the line that replays a run.
-            name: one_word(&name),
+            name,
             ask: Arc::new(move |world| Box::pin(ask(world))),
             is_end,
         });
@@ -214,7 +226,7 @@ pub struct Run {
     pub failure: Option<String>,
     /// What happened.
     pub trace: Trace,
-    /// What went wrong, in the order of time; a run with exactly these is the same.
+    /// What happened to it, in the order of time; a run with exactly these is the same.
     pub strikes: Vec<Strike>,
     /// What the store held in the end.
     pub state: State,

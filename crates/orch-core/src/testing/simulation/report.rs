@@ -4,8 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Run;
 use super::fault::Strike;
 use super::trace::Trace;
+
+/// The word for a run to which nothing happens.
+pub(super) const CALM: &str = "calm";
 
 /// How many entries of the trace are shown.
 const SHOWN: usize = 60;
@@ -14,22 +18,35 @@ const SHOWN: usize = 60;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passed {
-    /// How many there were.
+    /// How many there were, those apart that they were compared with.
     pub runs: u64,
     /// How much went wrong in them.
-    pub strikes: u64,
+    pub faults: u64,
+    /// How many [states](super::Setup::state) users asked for in them.
+    pub steps: u64,
     /// How long they lasted together, in virtual time.
     pub lasted: Duration,
+}
+
+impl Passed {
+    pub(super) fn add(&mut self, run: &Run) {
+        let is_step = |strike: &&Strike| matches!(strike, Strike::Step { .. });
+        let steps = run.strikes.iter().filter(is_step).count() as u64;
+        self.runs += 1;
+        self.steps += steps;
+        self.faults += run.strikes.len() as u64 - steps;
+        self.lasted += run.lasted;
+    }
 }
 
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.lasted.as_secs_f64() / 3600.0;
-        write!(
-            f,
-            "{} runs, {} faults, {hours:.1} virtual hours",
-            self.runs, self.strikes
-        )
+        write!(f, "{} runs, {} faults, ", self.runs, self.faults)?;
+        if self.steps > 0 {
+            write!(f, "{} states asked for, ", self.steps)?;
+        }
+        write!(f, "{hours:.1} virtual hours")
     }
 }
 
@@ -46,7 +63,7 @@ pub struct Failure {
     pub seed: u64,
     /// What is wrong.
     pub why: String,
-    /// What goes wrong in the shortest run found that fails; from a longer list nothing could be taken away.
+    /// What happens to the shortest run found that fails; nothing more could be taken away.
     pub strikes: Vec<Strike>,
     /// What happens in it.
     pub trace: Trace,
@@ -56,7 +73,12 @@ impl Failure {
     /// The value of the environment variable `ORCH_SIM` with which the simulation runs this and nothing else.
     pub fn replay(&self) -> String {
         let strikes = self.strikes.iter().map(|strike| format!(" {strike}"));
-        format!("{} {}{}", self.simulation, self.seed, strikes.collect::<String>())
+        let strikes = if self.strikes.is_empty() {
+            format!(" {CALM}")
+        } else {
+            strikes.collect()
+        };
+        format!("{} {}{strikes}", self.simulation, self.seed)
     }
 }
 

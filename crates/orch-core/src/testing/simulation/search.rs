@@ -7,21 +7,23 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::fault::{Call, Fault, Point, Strike};
-use super::report::{Failure, Passed};
+use super::report::{CALM, Failure, Passed};
 use super::sequence::Ends;
 use super::{CALM_SEED, Run, Simulation};
 
-/// The environment variable that asks for one run: a simulation's name, a seed, and faults, or none for those that
-/// chance gives.
+/// The environment variable that asks for one run, as [`Simulation::replay`] reads it.
 const REPLAY: &str = "ORCH_SIM";
 
-/// How many runs are spent on making a list of faults shorter, and how long they may last together, in virtual time:
-/// those that never settle take long.
-const SHRINKING: (usize, Duration) = (300, Duration::from_secs(80 * 3600));
+/// How many runs are spent on taking away what a failure does not need.
+const SHRINKING_RUNS: usize = 300;
+
+/// How long they may last together, in virtual time: those that never settle take long.
+const SHRINKING_TIME: Duration = Duration::from_secs(80 * 3600);
 
 impl Simulation {
     /// Runs the simulation once for each seed, with faults at the [rates](Self::rates), on all processors. Every run
-    /// must satisfy the oracles and end as a run without faults ends.
+    /// must satisfy the oracles and end as one in which nothing goes wrong; of [states](super::Setup::state) chance
+    /// draws some, and then the last of them counts.
     ///
     /// # Errors
     ///
@@ -98,10 +100,7 @@ impl Simulation {
     ) -> Result<Passed, Box<Failure>> {
         let next = AtomicUsize::new(0);
         let found: Mutex<Option<(usize, u64, Run)>> = Mutex::new(None);
-        let passed = Mutex::new(Passed {
-            runs: 1,
-            ..Passed::default()
-        });
+        let passed = Mutex::new(Passed::default());
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -111,12 +110,7 @@ impl Simulation {
                 }
                 let (seed, run) = run(case);
                 let run = self.judged(run, ends);
-                {
-                    let mut passed = passed.lock();
-                    passed.runs += 1;
-                    passed.strikes += run.strikes.len() as u64;
-                    passed.lasted += run.lasted;
-                }
+                passed.lock().add(&run);
                 if run.failure.is_some() {
                     let mut found = found.lock();
                     if found.as_ref().is_none_or(|(first, ..)| *first > index) {
@@ -157,7 +151,7 @@ impl Simulation {
     fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> Run {
         let mut chunk = failed.strikes.len();
         let (mut runs, mut lasted) = (0, Duration::ZERO);
-        let is_over = |runs, lasted| runs >= SHRINKING.0 || lasted >= SHRINKING.1;
+        let is_over = |runs, lasted| runs >= SHRINKING_RUNS || lasted >= SHRINKING_TIME;
         while chunk > 0 {
             let mut at = 0;
             let mut shorter = false;
@@ -165,7 +159,7 @@ impl Simulation {
                 let mut fewer = failed.strikes.clone();
                 fewer.drain(at..(at + chunk).min(fewer.len()));
                 if ends.of(&fewer).is_none() {
-                    // It would fail for want of a state that it can end with.
+                    // It would fail, if it did, for no better reason than that it ends with a passing state.
                     at += chunk;
                     continue;
                 }
@@ -205,8 +199,8 @@ impl Simulation {
         Some(replayed)
     }
 
-    /// Makes the run that `asked` names: the simulation's name, a seed, and what is to go wrong, or nothing for what
-    /// chance gives. [`Failure::replay`] gives such a line.
+    /// Makes the run that `asked` names: the simulation's name, a seed, and what is to happen; nothing for what chance
+    /// gives, or `calm` for a run to which nothing does. [`Failure::replay`] gives such a line.
     ///
     /// # Errors
     ///
@@ -221,22 +215,23 @@ impl Simulation {
             Some(Ok(seed)) => seed,
             seed => panic!("{asked:?}: expected NAME SEED [FAULT]..., found the seed {seed:?}"),
         };
-        let strikes: Vec<Strike> = words
-            .map(|word| word.parse().unwrap_or_else(|error| panic!("{asked:?}: {error}")))
-            .collect();
+        let words: Vec<&str> = words.collect();
         let ends = self.ends()?;
-        let run = if strikes.is_empty() {
-            self.run(seed)
-        } else {
-            self.run_with(seed, strikes)
+        let run = match words.as_slice() {
+            [] => self.run(seed),
+            [CALM] => self.run_with(seed, []),
+            words => {
+                let read = |word: &&str| word.parse().unwrap_or_else(|error| panic!("{asked:?}: {error}"));
+                self.run_with(seed, words.iter().map(read))
+            }
         };
         let run = self.judged(run, &ends);
         match run.failure {
-            None => Ok(Passed {
-                runs: 1,
-                strikes: run.strikes.len() as u64,
-                lasted: run.lasted,
-            }),
+            None => {
+                let mut passed = Passed::default();
+                passed.add(&run);
+                Ok(passed)
+            }
             Some(_) => Err(self.failure(seed, run)),
         }
     }

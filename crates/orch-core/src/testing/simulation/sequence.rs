@@ -58,6 +58,10 @@ impl Simulation {
     /// # Errors
     ///
     /// The first that is not reached.
+    ///
+    /// # Panics
+    ///
+    /// If there are no two states to go between.
     pub fn transitions(&self) -> Result<Passed, Box<Failure>> {
         if let Some(replayed) = self.replayed() {
             return replayed;
@@ -73,6 +77,11 @@ impl Simulation {
         let sequences: Vec<[Strike; 2]> = pairs
             .flat_map(|(first, then)| PAUSES.map(|pause| [step(1, first, STANDS), step(2, then, pause)]))
             .collect();
+        assert!(
+            !sequences.is_empty(),
+            "{}: there are no two states to go between",
+            self.name
+        );
         self.search(sequences, &ends, |steps| {
             (CALM_SEED, self.run_with(CALM_SEED, steps.clone()))
         })
@@ -85,11 +94,11 @@ impl Simulation {
         setup.wishes
     }
 
-    /// All states in the order in which they were added, the last of them one with which a run may end.
+    /// All states, those first with which no run ends.
     pub(super) fn tour(&self) -> Vec<Strike> {
-        let wishes = self.wishes();
-        let last = wishes.iter().rposition(|wish| wish.is_end);
-        let tour = wishes.iter().take(last.map_or(0, |last| last + 1)).zip(1..);
+        let mut wishes = self.wishes();
+        wishes.sort_by_key(|wish| wish.is_end);
+        let tour = wishes.iter().zip(1..);
         tour.map(|(wish, nth)| step(nth, wish, STANDS)).collect()
     }
 
@@ -120,9 +129,11 @@ impl Simulation {
     }
 }
 
-/// Asks for what is to be asked for, in order.
+/// Asks for what is to be asked for, in order, and lets the last stand as well.
 pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
-    for step in world.steps(wishes) {
+    let steps = world.steps(wishes);
+    let stands = if steps.is_empty() { Duration::ZERO } else { STANDS };
+    for step in steps {
         let Strike::Step { state, after, .. } = &step else {
             continue;
         };
@@ -136,6 +147,7 @@ pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
             .await
             .map_err(|why| format!("asking for {}: {why}", wish.name))?;
     }
+    tokio::time::sleep(stands).await;
     Ok(())
 }
 
@@ -174,7 +186,7 @@ fn difference(expected: &[String], found: &[String]) -> String {
     let missing = expected.iter().filter(|line| !found.contains(line));
     let surplus = found.iter().filter(|line| !expected.contains(line));
     let mut text = format!(
-        "it does not end as without faults: {} objects where there were {}",
+        "it does not end as it should: {} objects, not {}",
         found.len(),
         expected.len()
     );
