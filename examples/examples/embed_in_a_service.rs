@@ -61,12 +61,12 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// How long workers may take to end before they are killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What there is, for whoever starts it.
-const ENDPOINTS: &str = "  \
+/// For whoever starts it, and whoever asks for another.
+const ENDPOINTS: &str = "\
+endpoints:
   GET /              shows the workers
-  POST /replicas/N   makes them more or fewer";
-/// The same for whoever asks for another.
-const THERE_ARE: &str = "there are: GET / and POST /replicas/N\n";
+  POST /replicas/N   makes them more or fewer
+";
 
 const HELP: &str = "\
 embed_in_a_service [--port N] [--data DIR] [--seconds N]
@@ -144,8 +144,8 @@ fn router(service: Service) -> Router {
     Router::new()
         .route("/", get(table))
         .route("/replicas/{replicas}", post(scale))
-        .fallback(|| async { (StatusCode::NOT_FOUND, THERE_ARE) })
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, THERE_ARE) })
+        .fallback(|| async { (StatusCode::NOT_FOUND, ENDPOINTS) })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, ENDPOINTS) })
         .with_state(service)
 }
 
@@ -173,7 +173,7 @@ async fn run(options: &Options, data: &FilePath) -> Result<(), Error> {
     cluster.apply(&manifest).await?;
 
     println!("listening on http://{}", listener.local_addr()?);
-    println!("{ENDPOINTS}");
+    print!("{ENDPOINTS}");
     let server = axum::serve(listener, router(service.clone())).with_graceful_shutdown(stop.clone());
     let result = tokio::select! {
         result = server.into_future() => result.map_err(Error::from),
@@ -240,8 +240,9 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn start() -> Result<(), Error> {
-    let Some(options) = options().map_err(|error| format!("{error}\n\n{HELP}\n{ENDPOINTS}"))? else {
-        println!("{HELP}\n{ENDPOINTS}");
+    let Some(options) = options().map_err(|error| format!("{error}\n\n{HELP}\n{}", ENDPOINTS.trim_end()))?
+    else {
+        print!("{HELP}\n{ENDPOINTS}");
         return Ok(());
     };
     if let Some(data) = &options.data {

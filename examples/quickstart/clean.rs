@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::{Cluster, Removal, Removed};
 use orch_cluster::kinds::pod::status::is_terminal;
 use orch_cluster::manifest::Manifest;
-use orch_core::client::{ApiError, Client, Collection, ListParams, Propagation, Target};
-use orch_core::object::{Object, OwnerReference};
+use orch_core::client::{ApiError, Client, Propagation, Target};
+use orch_core::object::OwnerReference;
 use orch_core::runtime::{ContainerFilter, Runtime, SandboxFilter};
 
 use super::Error;
 use super::deadline::Deadline;
 use super::ours::key_of;
 use super::owner::{Owner, Owners};
+use super::stored::workloads;
 use super::wait::{PATIENCE, Wait};
 use super::watch::Views;
 
@@ -187,13 +186,7 @@ async fn is_owned(client: &Client, removed: &[Removed]) -> Result<bool, Error> {
     let documents = removed.iter().filter_map(|one| one.document.as_ref());
     let removed: HashSet<_> = documents.map(|document| document.meta().uid.clone()).collect();
     let (mut there, mut all_read) = (HashSet::new(), true);
-    // What owns comes before what it owns: whoever made a pod was there before it.
-    for resource in [Deployment::resource(), ReplicaSet::resource(), Pod::resource()] {
-        let all = Collection {
-            resource: Arc::new(resource),
-            namespace: None,
-        };
-        let list = client.backend().list(&all, &ListParams::default()).await?;
+    for (_, list) in workloads(client).await? {
         for document in &list.items {
             let meta = document.meta();
             let mut owners = meta.owner_references.iter();

@@ -1,16 +1,13 @@
-//! What goes on when the program has ended: the objects that nothing else made, with what they make.
+//! What is still there when the program has ended: the objects that nothing else made, with what they make.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::Cluster;
-use orch_core::client::{Collection, ListParams};
-use orch_core::object::{Object, ObjectKey, ObjectMeta};
+use orch_core::object::{ObjectKey, ObjectMeta};
 
 use super::Error;
+use super::stored::workloads;
 
 /// How many are named.
 const NAMED: usize = 5;
@@ -22,20 +19,10 @@ pub(crate) struct Left(BTreeSet<String>);
 impl Left {
     pub(crate) async fn read(cluster: &Cluster) -> Result<Self, Error> {
         let (mut there, mut unreadable) = (Vec::new(), BTreeSet::new());
-        for resource in [Deployment::resource(), ReplicaSet::resource(), Pod::resource()] {
-            let all = Collection {
-                resource: Arc::new(resource),
-                namespace: None,
-            };
-            let list = cluster
-                .client()
-                .backend()
-                .list(&all, &ListParams::default())
-                .await?;
-            let kind = &all.resource.kind;
-            unreadable.extend(list.unreadable.iter().map(|key| named(kind, key)));
+        for (kind, list) in workloads(cluster.client()).await? {
+            unreadable.extend(list.unreadable.iter().map(|key| named(&kind, key)));
             let metas = list.items.iter().map(|document| document.meta().clone());
-            there.extend(metas.map(|meta| (kind.to_string(), meta)));
+            there.extend(metas.map(|meta| (kind.clone(), meta)));
         }
         let mut left = Self::of(&there);
         left.0.append(&mut unreadable);
@@ -103,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_is_told_by_what_its_user_has_made() {
+    fn what_is_still_there_is_told_by_what_its_user_has_made() {
         let there = [
             ("Deployment", meta("default", "web", None)),
             ("ReplicaSet", meta("default", "web-1", Some("web-uid"))),

@@ -27,6 +27,7 @@ mod serve;
 mod signals;
 mod state;
 mod steps;
+mod stored;
 mod surge;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -139,14 +140,14 @@ async fn run(options: Options) -> Result<(), Error> {
     }
 }
 
-/// Stops the cluster, and says what goes on without it.
+/// Stops the cluster, and says what is still there without it.
 async fn stop(cluster: Cluster, runtime: &dyn Runtime, options: &Options) -> Result<(), Error> {
     let left = Left::read(&cluster).await;
     cluster.stop().await;
     let left = left?;
     if !left.is_empty() {
         return if options.clean {
-            say!("of this --data goes on: {left}; --clean with the manifest that names it removes it")
+            say!("still there in this --data: {left}; remove it with --clean and its manifest")
         } else {
             say!(
                 "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest \

@@ -91,14 +91,19 @@ impl Source {
     }
 }
 
-/// All of a file, unless it is longer than a manifest may be: then enough of it for that to be told.
+/// All of a file, unless it is longer than a manifest may be.
 fn text(path: &Path, file: impl Read) -> Result<String, Error> {
     let most = Limits::default().bytes;
     let mut text = Vec::new();
     let read = file.take(most as u64 + 1).read_to_end(&mut text);
     read.map_err(|error| format!("{}: {error}", path.display()))?;
     if text.len() > most {
-        return Ok(String::from_utf8_lossy(&text).into_owned());
+        let most = most >> 20;
+        return Err(format!(
+            "{}: more than {most} MiB, which is the most that is read",
+            path.display()
+        )
+        .into());
     }
     let text = String::from_utf8(text);
     text.map_err(|error| format!("{}: {}", path.display(), error.utf8_error()).into())

@@ -35,7 +35,7 @@ Ready is what has been so for a second, with the same containers; a pod whose re
 end, and is waited for until it has, or with --keep until it runs.
 
 It ends with 0; with 1 if something has failed, such as a pod that is not restarted; with 2 if the command line is wrong;
-with 130 after Ctrl-C and 143 after SIGTERM: what runs then goes on.";
+with 130 after Ctrl-C and 143 after SIGTERM: what runs then goes on; with 141 if nobody reads its output any more.";
 
 /// Which runtime was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,13 @@
 //! Whose a sandbox or container of the runtime is, by what the store says.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use orch_cluster::agent::CLUSTER_ANNOTATION;
-use orch_core::client::{Client, Collection, ListParams};
-use orch_core::object::Object;
+use orch_core::client::Client;
 
 use super::Error;
+use super::stored;
 
 /// Whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +30,7 @@ pub(crate) struct Owners {
 
 impl Owners {
     pub(crate) async fn read(client: &Client) -> Result<Self, Error> {
-        let all = Collection {
-            resource: Arc::new(Pod::resource()),
-            namespace: None,
-        };
-        // As documents: one that cannot be understood is there.
-        let pods = client.backend().list(&all, &ListParams::default()).await?;
+        let pods = stored::pods(client).await?;
         let cluster = client.all::<Namespace>().get_opt("kube-system").await?;
         Ok(Self {
             uids: pods.items.iter().map(|pod| pod.meta().uid.clone()).collect(),

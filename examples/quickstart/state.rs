@@ -1,7 +1,7 @@
 //! What a pod, a node or a Deployment has come to: well, settled, complete, failed, refused.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Node, NodeCondition, Pod};
 use orch_cluster::kinds::pod::status::{condition, is_deleting, is_ready, is_terminal, phase};
 use orch_examples::statuses;
 
@@ -35,9 +35,13 @@ pub(crate) fn is_settled(pod: &Pod) -> bool {
     ended(pod).is_some() || (is_well(pod) && ends_by_itself(pod).is_none())
 }
 
-/// Whether a pod that is to run to its end is at it: how far it is, and whether it will end well, is its own affair.
+/// Whether a pod that is to run to its end is at it: how far it is, and whether it will end well, is its own affair. One
+/// that waits to be started again is not: its phase is `Running`, too.
 pub(crate) fn runs_to_its_end(pod: &Pod) -> bool {
-    ends_by_itself(pod).is_some() && phase(pod) == "Running" && !has_lost_sandbox(pod)
+    let containers = || pod.status.as_ref()?.container_statuses.as_ref();
+    let is_running = |one: &ContainerStatus| one.state.as_ref().is_some_and(|state| state.running.is_some());
+    let runs = containers().into_iter().flatten().any(is_running);
+    ends_by_itself(pod).is_some() && phase(pod) == "Running" && runs && !has_lost_sandbox(pod)
 }
 
 /// The restart policy of a pod that is to run to its end, and not for ever.
@@ -71,4 +75,39 @@ pub(crate) fn refusal(pod: &Pod) -> Option<String> {
     // What is missing may come; a field of its own spec, which is what is named here, will not change.
     let refused = waiting.reason.as_deref() == Some("CreateContainerConfigError") && why.starts_with("spec.");
     refused.then_some(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_runs_to_its_end_only_while_one_of_its_containers_runs() {
+        let (runs, waits) = (
+            json!({"running": {}}),
+            json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+        );
+        let ended = json!({"terminated": {"exitCode": 0}});
+        for (policy, phase, sidecar, containers, at_it) in [
+            ("Never", "Running", None, vec![&runs], true),
+            ("OnFailure", "Running", None, vec![&runs], true),
+            ("OnFailure", "Running", None, vec![&waits], false),
+            ("OnFailure", "Running", None, vec![&waits, &runs], true),
+            ("OnFailure", "Running", None, vec![&ended, &waits], false),
+            // It ends with the others.
+            ("OnFailure", "Running", Some(&runs), vec![&waits], false),
+            ("OnFailure", "Pending", None, vec![&runs], false),
+            ("Always", "Running", None, vec![&runs], false),
+        ] {
+            let one = |state: &&serde_json::Value| json!({"name": "a", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": state});
+            let init: Vec<_> = sidecar.iter().map(one).collect();
+            let main: Vec<_> = containers.iter().map(one).collect();
+            let pod = json!({"metadata": {}, "spec": {"restartPolicy": policy, "containers": []},
+                "status": {"phase": phase, "initContainerStatuses": init, "containerStatuses": main}});
+            let read: Pod = serde_json::from_value(pod.clone()).unwrap();
+            assert_eq!(runs_to_its_end(&read), at_it, "{pod}");
+        }
+    }
 }

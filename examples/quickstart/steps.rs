@@ -1,5 +1,6 @@
 //! The main job, step by step: apply, kill, roll, roll back.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::Error;
 use super::deadline::Deadline;
 use super::news::ended;
 use super::state::{ends_by_itself, has_failed, is_node_ready, is_settled, runs_to_its_end};
-use super::surge::{has_no_room, stands_still};
+use super::surge::{STUCK, has_no_room, stands_still};
 use super::wait::{PATIENCE, Wait};
 use super::watch::{Views, all_pods};
 
@@ -138,7 +139,7 @@ pub(crate) async fn ready(
     let failed = failed.collect();
     say!("\n{}\n", views.table(cluster).await?)?;
     for key in pods {
-        let pod = views.pods.get(key).filter(|pod| !is_settled(pod));
+        let pod = views.pods.get(key).filter(|pod| runs_to_its_end(pod));
         if let Some(policy) = pod.as_deref().and_then(ends_by_itself) {
             say!(
                 "pod {} runs, and is to end (restartPolicy: {policy}), which is not waited for",
@@ -219,11 +220,13 @@ pub(crate) async fn roll(
         api.update(&deployment).await
     })
     .await?;
-    let took = rolled(views, key, &updated, deadline, |views| {
-        why_stuck(views, key).is_some()
-    })
-    .await?;
-    if let Some(why) = why_stuck(views, key) {
+    let mut stuck = None;
+    let stands_still = async {
+        stuck = Some(views.held_for(STUCK, || why_stuck(views, key)).await);
+        Ok(())
+    };
+    let took = rolled(views, key, &updated, deadline, stands_still).await?;
+    if let Some(why) = stuck {
         say!("deployment {key} is not rolled on: {why}")?;
         return Ok(None);
     }
@@ -261,18 +264,18 @@ pub(crate) async fn roll_back(
         api.update(&deployment).await
     })
     .await?;
-    let took = rolled(views, key, &updated, deadline, |_| false).await?;
+    let took = rolled(views, key, &updated, deadline, pending()).await?;
     show_version(cluster, views, key).await?;
     Ok(took)
 }
 
-/// Waits until an update is rolled out, or cannot be.
+/// Waits until an update is rolled out, or `over`.
 async fn rolled(
     views: &Views,
     key: &ObjectKey,
     updated: &Deployment,
     deadline: Deadline,
-    cannot: impl Fn(&Views) -> bool,
+    over: impl Future<Output = Result<(), Error>>,
 ) -> Result<Duration, Error> {
     let keys = std::slice::from_ref(key);
     // Before the view shows the update, it shows the version before as complete.
@@ -282,9 +285,7 @@ async fn rolled(
     let wait = Wait::for_pods("the version to be rolled out", deadline)
         .of(keys)
         .steadily();
-    views
-        .until(wait, |views| views.complete(keys) || cannot(views))
-        .await
+    views.during(wait, |views| views.complete(keys), over).await
 }
 
 async fn show_version(cluster: &Cluster, views: &Views, key: &ObjectKey) -> Result<(), Error> {

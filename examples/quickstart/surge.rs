@@ -2,16 +2,22 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use orch_cluster::controllers::max_unavailable;
+use orch_cluster::kinds::pod::is_sidecar;
 use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting};
 
 use super::state::is_well;
 
+/// How long a roll must have stood still before it is taken back. Longer than what is ready must be so: an old pod of
+/// another owner may yet free what a new one lacks, and an engine that does not answer for a moment will.
+pub(crate) const STUCK: Duration = Duration::from_secs(10);
+
 /// What helps a Deployment for which there is no room.
-const HELP: &str = "strategy: Recreate, or maxUnavailable: 1, can";
+const HELP: &str = "with `strategy: {type: Recreate}` or `maxUnavailable: 1` it could be rolled";
 
 /// Why no new pod of a Deployment would find room while all old ones stay, which is what its strategy asks for.
 pub(crate) fn has_no_room(deployment: &Deployment) -> Option<String> {
@@ -25,7 +31,7 @@ pub(crate) fn has_no_room(deployment: &Deployment) -> Option<String> {
     let numbers: Vec<_> = ports.iter().map(i32::to_string).collect();
     let ports = if ports.len() == 1 { "port" } else { "ports" };
     Some(format!(
-        "its pods take host {ports} {} of the one node, so no new one fits beside an old one ({HELP})",
+        "its pods take host {ports} {} of the one node, so no new one fits beside an old one; {HELP}",
         numbers.join(", ")
     ))
 }
@@ -48,13 +54,25 @@ pub(crate) fn stands_still<P: Borrow<Pod>>(deployment: &Deployment, pods: &[P]) 
         return None;
     }
     let why = pods.iter().find_map(|pod| unfit(pod.borrow()))?;
-    Some(format!("{why}, and no old pod may go before that ({HELP})"))
+    let help = if is_for_room(&why) {
+        format!("; {HELP}")
+    } else {
+        String::new()
+    };
+    Some(format!("{why}, and no old pod may go before that{help}"))
+}
+
+/// Whether the scheduler's refusal (`orch_core::scheduler::Refusal`) is for what an old pod would free.
+fn is_for_room(refusal: &str) -> bool {
+    [" lacks ", " lack ", " free host port"]
+        .iter()
+        .any(|words| refusal.contains(words))
 }
 
 /// The ports of the node that a pod takes for as long as it is there.
 fn host_ports(spec: &PodSpec) -> BTreeSet<i32> {
-    let is_sidecar = |one: &&Container| one.restart_policy.as_deref() == Some("Always");
-    let sidecars = spec.init_containers.iter().flatten().filter(is_sidecar);
+    let sidecars = spec.init_containers.iter().flatten();
+    let sidecars = sidecars.filter(|init| is_sidecar(init));
     let on_host = spec.host_network == Some(true);
     let ports = sidecars
         .chain(&spec.containers)
@@ -67,6 +85,9 @@ fn host_ports(spec: &PodSpec) -> BTreeSet<i32> {
 
 #[cfg(test)]
 mod tests {
+    use orch_core::scheduler::{
+        Effect, Engine, HostPort, Node, Request, Requirements, Resources, Scheduler, Taint,
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -103,12 +124,46 @@ mod tests {
             (0, &status, vec![&ready], false),
         ] {
             let why = stands_still(&deployment(&spec(unavailable), status), &pods);
-            let said = "0/1 nodes fit: no, and no old pod may go before that (strategy: ";
+            let said = "0/1 nodes fit: no, and no old pod may go before that";
             assert_eq!(
-                why.is_some_and(|why| why.starts_with(said)),
-                stands,
+                why,
+                stands.then(|| said.to_owned()),
                 "{unavailable} {status} {pods:?}"
             );
+        }
+    }
+
+    #[test]
+    fn another_strategy_helps_where_an_old_pod_has_what_a_new_one_lacks() {
+        let small = || Requirements::of(Resources::new(1, 1).slots(1));
+        let large = Requirements::of(Resources::new(600, 1).slots(1));
+        let mut port = small();
+        port.host_ports = vec![HostPort::tcp(80)];
+        let taint = Taint::new("node.kubernetes.io/not-ready", "", Effect::NoSchedule);
+        let refused = |needs: &Requirements, taint: Option<&Taint>| {
+            let (scheduler, node) = (
+                Engine::default(),
+                Node::new("local", Resources::new(1000, 9).slots(9)),
+            );
+            scheduler.set_node(node.clone());
+            scheduler.place(&Request::new("old", needs.clone())).unwrap();
+            if let Some(taint) = taint {
+                scheduler.set_node(node.taint(taint.clone()));
+            }
+            let refusal = scheduler.place(&Request::new("new", needs.clone()));
+            refusal.unwrap_err().to_string()
+        };
+        for (needs, taint, helps) in [
+            (large, None, true),
+            (port, None, true),
+            (small(), Some(&taint), false),
+        ] {
+            let refusal = refused(&needs, taint);
+            assert_eq!(is_for_room(&refusal), helps, "{refusal}");
+            let unfit = json!([{"type": "PodScheduled", "status": "False", "message": refusal}]);
+            let spec = json!({"replicas": 1, "selector": {}, "template": {}});
+            let why = stands_still(&deployment(&spec, &json!({})), &[pod(&unfit)]).unwrap();
+            assert_eq!(why.ends_with(HELP), helps, "{why}");
         }
     }
 

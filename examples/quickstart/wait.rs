@@ -137,7 +137,7 @@ impl Views {
                 _ = bell.changed() => moved = Instant::now(),
                 _ = rumours.changed() => {}
                 words = last_words.next() => shown.tell(&words)?,
-                () = steady(held.as_ref(), &wait) => {}
+                () = steady(held.as_ref(), wait.steady) => {}
                 late = wait.late(moved) => {
                     let why = self.why(&wait, held.as_ref());
                     return Err(format!("{late} while waiting for {what}: {why}").into());
@@ -147,6 +147,26 @@ impl Views {
                     shown.said = Instant::now();
                     silence = (silence * 2).min(SILENCE.1);
                 }
+            }
+        }
+    }
+
+    /// Waits until something is seen for so long, with the same containers all the time; returns what was seen last.
+    pub(crate) async fn held_for<T>(&self, long: Duration, seen: impl Fn() -> Option<T>) -> T {
+        let mut bell = self.bell.clone();
+        let mut held: Option<Held> = None;
+        loop {
+            bell.borrow_and_update();
+            let now = seen();
+            held = now.is_some().then(|| Held::further(held.take(), self.standing()));
+            if let (Some(now), Some(held)) = (now, &held)
+                && held.since.elapsed() >= long
+            {
+                return now;
+            }
+            tokio::select! {
+                _ = bell.changed() => {}
+                () = steady(held.as_ref(), long) => {}
             }
         }
     }
@@ -233,9 +253,9 @@ impl Held {
 }
 
 /// Resolves when it has held for long enough.
-async fn steady(held: Option<&Held>, wait: &Wait<'_>) {
+async fn steady(held: Option<&Held>, long: Duration) {
     match held {
-        Some(held) => sleep_until(held.since + wait.steady).await,
+        Some(held) => sleep_until(held.since + long).await,
         None => pending().await,
     }
 }

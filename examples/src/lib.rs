@@ -8,9 +8,10 @@ mod word;
 use std::borrow::Borrow;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use orch_cluster::kinds::pod::is_sidecar;
 use orch_cluster::kinds::pod::status::restarts;
 
-use word::{is_sidecar, word};
+use word::{has_sidecar, word};
 
 /// Pods as `kubectl get pods -o wide` shows them, but for those that have ended, which say so and with which code. Their
 /// namespaces are a column if there is more than one.
@@ -37,11 +38,11 @@ pub fn pod_table<P: Borrow<Pod>>(pods: &[P]) -> String {
 }
 
 fn row(pod: &Pod) -> [String; 7] {
-    let sidecars = init(pod).filter(|one| is_sidecar(pod, &one.name)).count();
+    let sidecars = init(pod).filter(|init| is_sidecar(init)).count();
     let containers = sidecars + pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
     let counts = |one: &&ContainerStatus| {
         let is_init = init(pod).any(|init| init.name == one.name);
-        one.ready && (!is_init || is_sidecar(pod, &one.name))
+        one.ready && (!is_init || has_sidecar(pod, &one.name))
     };
     let ready = statuses(pod).filter(counts).count();
     let text = |value: Option<&String>| value.cloned().unwrap_or_else(|| "<none>".to_owned());

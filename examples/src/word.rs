@@ -1,6 +1,7 @@
 //! The word in a pod table's STATUS column, by the rules of kubectl (`printPod` in `pkg/printers/internalversion`).
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use orch_cluster::kinds::pod::is_sidecar;
 use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting, is_ready, is_terminal, phase};
 
 /// How a pod is, in a word: that it is told to end, how far its init containers are, the first trouble that a container
@@ -37,9 +38,9 @@ pub(crate) fn word(pod: &Pod) -> String {
         })
 }
 
-/// Whether an init container is a sidecar: it is to run beside the others, and not before them.
-pub(crate) fn is_sidecar(pod: &Pod, name: &str) -> bool {
-    crate::init(pod).any(|one| one.name == name && one.restart_policy.as_deref() == Some("Always"))
+/// Whether the container of this name is a sidecar.
+pub(crate) fn has_sidecar(pod: &Pod, name: &str) -> bool {
+    crate::init(pod).any(|one| one.name == name && is_sidecar(one))
 }
 
 /// Where its init containers are, until all have ended well, or run if they are sidecars.
@@ -48,7 +49,7 @@ fn initializing(pod: &Pod) -> Option<String> {
     let containers = status.init_container_statuses.as_deref().unwrap_or_default();
     let is_over = |container: &ContainerStatus| {
         let ended_well = ended_with(container).is_some_and(|ended| ended.exit_code == 0);
-        ended_well || (container.started == Some(true) && is_sidecar(pod, &container.name))
+        ended_well || (container.started == Some(true) && has_sidecar(pod, &container.name))
     };
     let (index, container) = containers
         .iter()

@@ -1,6 +1,7 @@
 //! What the quickstart waits for and tells, on a fake runtime under virtual time.
 
 mod cleaning;
+mod rolling;
 
 use std::sync::Arc;
 use std::time::Duration;

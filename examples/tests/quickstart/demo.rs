@@ -1,7 +1,8 @@
 //! What the quickstart shows of a Deployment of one's own, and what it leaves alone.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use super::{NO_ENGINE, assert_said, quickstart, run, said};
 
@@ -95,7 +96,7 @@ fn a_roll_for_which_the_node_has_no_room_is_taken_back() {
     let told = [
         "rolling default/web to version v2",
         "deployment default/web is not rolled on: 0/1 nodes fit: 1 lacks cpu (",
-        "and no old pod may go before that (strategy: Recreate, or maxUnavailable: 1, can)",
+        "and no old pod may go before that; with `strategy: {type: Recreate}` or `maxUnavailable: 1` it could be rolled",
         "rolling default/web back",
         "killed to ready again ",
         "cleaned up",
@@ -104,36 +105,60 @@ fn a_roll_for_which_the_node_has_no_room_is_taken_back() {
     assert!(!said(&output).contains("\nrolled back"), "{}", said(&output));
 }
 
+/// Runs it with `text` as its standard input.
+fn piped(data: &Path, arguments: &[&str], text: &str) -> Output {
+    let mut child = quickstart(data, arguments, NO_ENGINE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that is refused is not read to its end.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
 #[test]
-fn a_manifest_from_standard_input_is_only_run_if_no_more_is_wanted() {
+fn a_manifest_is_read_from_standard_input() {
     let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    let piped = |text: &str| {
-        let mut child = quickstart(&data, &["-", "--no-demo"], NO_ENGINE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // One that is refused is not read to its end.
-        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
-        child.wait_with_output().unwrap()
-    };
-    let output = piped(&takes_a_port("replicas: 1"));
+    let text = takes_a_port("replicas: 0");
+    let output = piped(&dir.path().join("data"), &["-"], &text);
+    assert_said(&output, true, &["deployment/web created", "cleaned up"]);
+}
+
+#[test]
+fn without_the_demo_a_deployment_is_made_ready_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("port.yaml");
+    std::fs::write(&manifest, takes_a_port("replicas: 1")).unwrap();
+    let arguments = [manifest.to_str().unwrap(), "--no-demo"];
+    let output = run(&dir.path().join("data"), &arguments, NO_ENGINE);
     let told = [
-        "deployment/web created",
         "deployment default/web is not killed or rolled: --no-demo",
         "applied to ready ",
         "cleaned up",
     ];
     assert_said(&output, true, &told);
-    assert!(!said(&output).contains("killing"), "{}", said(&output));
-    let output = piped(&takes_a_port("replicas: -1"));
-    assert_said(
-        &output,
-        false,
-        &["stdin:6 (document 1, Deployment default/web): spec.replicas: "],
-    );
-    let output = piped(&"#".repeat(17 << 20));
-    assert_said(&output, false, &["stdin:", "16777217 bytes"]);
+    for words in ["killing", "rolling"] {
+        assert!(!said(&output).contains(words), "{}", said(&output));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_standard_input_is_told_of_stdin_and_nothing_is_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    // What is read of it ends in the middle of a letter.
+    let long = "#".repeat(16 << 20) + "\u{e9}";
+    for (text, told) in [
+        (
+            takes_a_port("replicas: -1"),
+            "stdin:6 (document 1, Deployment default/web): spec.replicas: ",
+        ),
+        (long, "stdin: more than 16 MiB, which is the most that is read"),
+    ] {
+        let output = piped(&data, &["-"], &text);
+        assert_said(&output, false, &[told]);
+        assert!(!said(&output).contains("created"), "{}", said(&output));
+    }
 }

@@ -302,7 +302,7 @@ fn a_manifest_without_objects_is_an_error() {
 }
 
 #[test]
-fn what_another_manifest_made_goes_on_after_cleaning_and_is_named() {
+fn what_another_manifest_made_is_still_there_after_cleaning_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let manifest = loose(dir.path(), "host");
@@ -313,13 +313,13 @@ fn what_another_manifest_made_goes_on_after_cleaning_and_is_named() {
     let output = run(&data, &["--clean"], NO_ENGINE);
     let told = [
         "deployment/web not found",
-        "of this --data goes on: replicaset/loose (namespace shop); --clean with the manifest that names it removes it",
+        "still there in this --data: replicaset/loose (namespace shop); remove it with --clean and its manifest",
     ];
     assert_said(&output, true, &told);
     assert_eq!(containers(&data), 2);
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
     assert_said(&output, true, &["replicaset/loose deleted"]);
-    assert!(!said(&output).contains("goes on"), "{}", said(&output));
+    assert!(!said(&output).contains("still there"), "{}", said(&output));
     assert_eq!(containers(&data), 0);
 }
 
@@ -366,6 +366,7 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
         "--clean",
         "yours too, it kills a container and rolls the pods",
         "130",
+        "141",
         "143",
     ];
     assert_said(&run(&data, &["--help"], NO_ENGINE), true, &options);

@@ -221,8 +221,8 @@ fn a_service_refuses_what_makes_no_sense_and_says_what_does() {
             403,
             "spec.replicas: 11: the plan allows at most 10",
         ),
-        ("GET", "/replicas/1", 405, "there are: GET / and POST /replicas/N"),
-        ("GET", "/pods", 404, "there are: GET / and POST /replicas/N"),
+        ("GET", "/replicas/1", 405, "endpoints:\n  GET /  "),
+        ("GET", "/pods", 404, "endpoints:\n  GET /  "),
     ] {
         let (got, body) = service.request(method, path);
         assert_eq!(got, status, "{method} {path}: {body}");

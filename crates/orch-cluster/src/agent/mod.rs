@@ -67,7 +67,7 @@ pub use access::{AccessError, ContainerAt};
 pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
 pub use owner::CLUSTER_ANNOTATION;
-pub use support::{Refusal, Support};
+pub use support::{Complaint, Refusal, Support};
 
 use blocking::blocking;
 use mailbox::{Mailbox, Snapshot};

@@ -10,6 +10,7 @@ use orch_core::runtime::{Container, ContainerId, Sandbox, SandboxId, SandboxStat
 
 use super::config::Backoff;
 use super::support::Refusal;
+use crate::kinds::pod::is_sidecar;
 
 /// One moment of one pod: what is wanted, what was last reported, what is, and when.
 #[derive(Clone, Copy, Debug)]
@@ -339,7 +340,7 @@ pub enum RestartPolicy {
 }
 
 fn role_of_init(container: &v1::Container) -> Role {
-    if container.restart_policy.as_deref() == Some("Always") {
+    if is_sidecar(container) {
         Role::Sidecar
     } else {
         Role::Init

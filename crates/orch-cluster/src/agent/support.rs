@@ -1,9 +1,12 @@
 //! What a pod asks for that the runtime cannot give: refused where the pod could not work, warned of where
 //! it works with less.
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::{
     Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SecurityContext,
 };
+use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
 
 use super::config::AgentConfig;
@@ -22,12 +25,36 @@ pub struct Refusal {
 /// What came of comparing a pod with a runtime; see [`Agent::support`](super::Agent::support).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Support {
-    /// It cannot run, for this reason.
-    pub refusal: Option<Refusal>,
-    /// The same, one by one: each names a field of the pod and what the runtime lacks. Empty if it can run.
-    pub complaints: Vec<String>,
-    /// It can, without these: each names a field of the pod and what the runtime lacks.
-    pub warnings: Vec<String>,
+    /// Why it cannot run; empty if it can.
+    pub complaints: Vec<Complaint>,
+    /// What it runs without.
+    pub warnings: Vec<Complaint>,
+}
+
+impl Support {
+    /// Why it cannot run, in one.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let complaints: Vec<_> = self.complaints.iter().map(ToString::to_string).collect();
+        (!complaints.is_empty()).then(|| Refusal {
+            reason: "CreateContainerConfigError",
+            message: complaints.join("; "),
+        })
+    }
+}
+
+/// A field of a pod, and why a runtime cannot do what it asks for; shown as both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// The field, from the pod's root: `spec.containers[0].tty`.
+    pub field: FieldPath,
+    /// What the runtime lacks for it, and what to do about that.
+    pub why: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.why)
+    }
 }
 
 /// What the agent's own process adds to what its runtime declares.
@@ -62,8 +89,7 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
         runtime,
         can,
         host,
-        complaints: Vec::new(),
-        warnings: Vec::new(),
+        found: Support::default(),
     };
     for (field, container) in containers(spec) {
         judge.container(&field, container, spec);
@@ -73,19 +99,15 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
     if let Some(security) = &spec.security_context {
         judge.pod_security(security, spec);
     }
-    let refusal = (!judge.complaints.is_empty()).then(|| Refusal {
-        reason: "CreateContainerConfigError",
-        message: judge.complaints.join("; "),
-    });
-    Support {
-        refusal,
-        complaints: judge.complaints,
-        warnings: judge.warnings,
-    }
+    judge.found
 }
 
-fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
-    let of = |list, index: usize| format!("spec.{list}[{index}]");
+fn of_spec(field: &'static str) -> FieldPath {
+    FieldPath::new("spec").child(field)
+}
+
+fn containers(spec: &PodSpec) -> impl Iterator<Item = (FieldPath, &Container)> {
+    let of = |list, index| of_spec(list).index(index);
     let init = spec.init_containers.iter().flatten().enumerate();
     let init = init.map(move |(index, container)| (of("initContainers", index), container));
     init.chain(
@@ -100,29 +122,29 @@ struct Judge<'a> {
     runtime: &'a str,
     can: &'a Capabilities,
     host: &'a Host,
-    complaints: Vec<String>,
-    warnings: Vec<String>,
+    found: Support,
 }
 
 impl Judge<'_> {
     /// The pod cannot run: the runtime `lacks` what the field asks for.
-    fn refuse(&mut self, field: &str, lacks: impl std::fmt::Display) {
-        self.complaints
-            .push(format!("{field}: the {} runtime {lacks}", self.runtime));
+    fn refuse(&mut self, field: FieldPath, lacks: impl fmt::Display) {
+        let why = format!("the {} runtime {lacks}", self.runtime);
+        self.found.complaints.push(Complaint { field, why });
     }
 
     /// The same, whatever the runtime.
-    fn refuse_everywhere(&mut self, field: &str, why: &str) {
-        self.complaints.push(format!("{field}: {why}"));
+    fn refuse_everywhere(&mut self, field: FieldPath, why: impl Into<String>) {
+        let why = why.into();
+        self.found.complaints.push(Complaint { field, why });
     }
 
     /// The pod can run without what the field asks for.
-    fn warn(&mut self, field: &str, lacks: impl std::fmt::Display) {
-        self.warnings
-            .push(format!("{field}: the {} runtime {lacks}", self.runtime));
+    fn warn(&mut self, field: FieldPath, lacks: impl fmt::Display) {
+        let why = format!("the {} runtime {lacks}", self.runtime);
+        self.found.warnings.push(Complaint { field, why });
     }
 
-    fn container(&mut self, field: &str, container: &Container, spec: &PodSpec) {
+    fn container(&mut self, field: &FieldPath, container: &Container, spec: &PodSpec) {
         let can = self.can;
         if !can.images {
             self.program(field, container);
@@ -134,7 +156,7 @@ impl Judge<'_> {
                 .is_some_and(|mounts| !mounts.is_empty())
         {
             self.refuse(
-                &format!("{field}.volumeMounts"),
+                field.child("volumeMounts"),
                 "cannot mount volumes; run the pod on a runtime with images",
             );
         }
@@ -143,10 +165,7 @@ impl Judge<'_> {
             .as_ref()
             .is_some_and(|devices| !devices.is_empty())
         {
-            self.refuse_everywhere(
-                &format!("{field}.volumeDevices"),
-                "block devices are not supported",
-            );
+            self.refuse_everywhere(field.child("volumeDevices"), "block devices are not supported");
         }
         if !can.host_ports && !spec.host_network.unwrap_or_default() {
             self.host_ports(field, container);
@@ -156,47 +175,47 @@ impl Judge<'_> {
         self.limits(field, container);
         if container.stdin == Some(true) && !can.attach {
             self.refuse(
-                &format!("{field}.stdin"),
+                field.child("stdin"),
                 "cannot attach to containers, so nothing could be written to it",
             );
         }
         if container.tty == Some(true) && !can.tty {
-            self.refuse(&format!("{field}.tty"), "has no terminals");
+            self.refuse(field.child("tty"), "has no terminals");
         }
         if let Some(security) = &container.security_context {
-            self.container_security(&format!("{field}.securityContext"), security);
+            self.container_security(&field.child("securityContext"), security);
         }
     }
 
-    fn limits(&mut self, field: &str, container: &Container) {
+    fn limits(&mut self, field: &FieldPath, container: &Container) {
         let resources = container.resources.as_ref();
         let limits = resources.and_then(|resources| resources.limits.as_ref());
-        let field = format!("{field}.resources.limits");
+        let field = field.child("resources").child("limits");
         for name in limits.into_iter().flat_map(|limits| limits.keys()) {
             match name.as_str() {
                 "cpu" | "memory" if !self.can.resource_limits => {
-                    self.warn(&format!("{field}[{name}]"), "does not enforce limits");
+                    self.warn(field.key(name.clone()), "does not enforce limits");
                 }
                 // The last one is the manifest reader's to warn of.
                 "cpu" | "memory" | "ephemeral-storage" => {}
                 _ => self.warn(
-                    &format!("{field}[{name}]"),
+                    field.key(name.clone()),
                     "does not give it to the container; it counts in scheduling alone",
                 ),
             }
         }
     }
 
-    fn program(&mut self, field: &str, container: &Container) {
+    fn program(&mut self, field: &FieldPath, container: &Container) {
         if container.command.as_ref().is_none_or(Vec::is_empty) {
             self.refuse(
-                &format!("{field}.command"),
+                field.child("command"),
                 "has no images to take a command from; name a program of the machine",
             );
         }
         if container.image.as_deref().is_some_and(|image| image != MACHINE) {
             self.warn(
-                &format!("{field}.image"),
+                field.child("image"),
                 format_args!(
                     "has no images; the command runs with the machine's own programs, as {MACHINE:?} says"
                 ),
@@ -206,29 +225,29 @@ impl Judge<'_> {
 
     /// Without a network of its own a container listens on the machine itself: the same number needs nothing, another
     /// cannot be had.
-    fn host_ports(&mut self, field: &str, container: &Container) {
+    fn host_ports(&mut self, field: &FieldPath, container: &Container) {
         for (index, port) in container.ports.iter().flatten().enumerate() {
             let Some(host_port) = port.host_port.filter(|port| *port != 0) else {
                 continue;
             };
-            let field = format!("{field}.ports[{index}]");
+            let field = field.child("ports").index(index);
             if host_port != port.container_port {
                 let inner = port.container_port;
                 self.refuse(
-                    &format!("{field}.hostPort"),
+                    field.child("hostPort"),
                     format_args!("cannot lead port {host_port} of the machine to containerPort {inner}"),
                 );
             }
             if port.host_ip.as_deref().is_some_and(|ip| !ip.is_empty()) {
                 self.warn(
-                    &format!("{field}.hostIP"),
+                    field.child("hostIP"),
                     "leaves it to the container which address of the machine it listens on",
                 );
             }
         }
     }
 
-    fn probes(&mut self, field: &str, container: &Container) {
+    fn probes(&mut self, field: &FieldPath, container: &Container) {
         let probes = [
             ("startupProbe", &container.startup_probe),
             ("livenessProbe", &container.liveness_probe),
@@ -236,40 +255,43 @@ impl Judge<'_> {
         ];
         for (name, probe) in probes {
             let Some(probe) = probe else { continue };
-            let field = format!("{field}.{name}");
+            let field = field.child(name);
             if probe.exec.is_some() && !self.can.exec {
-                self.refuse(&format!("{field}.exec"), "cannot run commands in containers");
+                self.refuse(field.child("exec"), "cannot run commands in containers");
             }
             if !is_known(probe) {
-                self.refuse_everywhere(&field, "only exec, httpGet and tcpSocket probes are supported");
+                self.refuse_everywhere(
+                    field.clone(),
+                    "only exec, httpGet and tcpSocket probes are supported",
+                );
             }
             if is_https(probe.http_get.as_ref()) {
                 self.refuse_everywhere(
-                    &format!("{field}.httpGet.scheme"),
+                    field.child("httpGet").child("scheme"),
                     "HTTPS is not supported; use HTTP or a tcpSocket probe",
                 );
             }
         }
     }
 
-    fn hooks(&mut self, field: &str, container: &Container) {
+    fn hooks(&mut self, field: &FieldPath, container: &Container) {
         let hooks = container.lifecycle.iter();
         let hooks = hooks.flat_map(|hooks| [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)]);
         for (name, hook) in hooks {
             let Some(hook) = hook else { continue };
-            let field = format!("{field}.lifecycle.{name}");
+            let field = field.child("lifecycle").child(name);
             if hook.exec.is_some() && !self.can.exec {
-                self.refuse(&format!("{field}.exec"), "cannot run commands in containers");
+                self.refuse(field.child("exec"), "cannot run commands in containers");
             }
             if hook.tcp_socket.is_some() {
                 self.refuse_everywhere(
-                    &format!("{field}.tcpSocket"),
+                    field.child("tcpSocket"),
                     "only exec, httpGet and sleep hooks are supported",
                 );
             }
             if is_https(hook.http_get.as_ref()) {
                 self.refuse_everywhere(
-                    &format!("{field}.httpGet.scheme"),
+                    field.child("httpGet").child("scheme"),
                     "HTTPS is not supported; use HTTP or an exec hook",
                 );
             }
@@ -280,8 +302,12 @@ impl Judge<'_> {
         let volumes = || spec.volumes.iter().flatten();
         for (index, volume) in volumes().enumerate().filter(|(_, volume)| !is_supported(volume)) {
             self.refuse_everywhere(
-                &format!("spec.volumes[{index}] ({})", volume.name),
-                "only emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes are supported",
+                of_spec("volumes").index(index),
+                format!(
+                    "volume {} cannot be had: only emptyDir, hostPath, configMap, secret, downwardAPI and projected \
+                     volumes are supported",
+                    volume.name
+                ),
             );
         }
         let sources = volumes()
@@ -291,8 +317,10 @@ impl Judge<'_> {
             .into_iter()
             .any(|source| source.service_account_token.is_some())
         {
-            self.warnings
-                .push("spec.volumes: there are no service account tokens; the files are left out".to_owned());
+            self.found.warnings.push(Complaint {
+                field: of_spec("volumes"),
+                why: "there are no service account tokens; the files are left out".to_owned(),
+            });
         }
     }
 
@@ -303,7 +331,10 @@ impl Judge<'_> {
         }
         let on_host = spec.host_network.unwrap_or_default();
         if !on_host && spec.hostname.as_deref().is_some_and(|name| !name.is_empty()) {
-            self.warn("spec.hostname", "lets containers see the machine's own host name");
+            self.warn(
+                of_spec("hostname"),
+                "lets containers see the machine's own host name",
+            );
         }
         if spec
             .host_aliases
@@ -311,7 +342,7 @@ impl Judge<'_> {
             .is_some_and(|aliases| !aliases.is_empty())
         {
             self.warn(
-                "spec.hostAliases",
+                of_spec("hostAliases"),
                 "lets containers see the machine's own /etc/hosts",
             );
         }
@@ -322,14 +353,20 @@ impl Judge<'_> {
             Some(_) => false,
         };
         if asks_otherwise {
-            self.warn("spec.dnsPolicy", "lets containers use the machine's own resolver");
+            self.warn(
+                of_spec("dnsPolicy"),
+                "lets containers use the machine's own resolver",
+            );
         }
         if spec
             .dns_config
             .as_ref()
             .is_some_and(|config| *config != Default::default())
         {
-            self.warn("spec.dnsConfig", "lets containers use the machine's own resolver");
+            self.warn(
+                of_spec("dnsConfig"),
+                "lets containers use the machine's own resolver",
+            );
         }
     }
 
@@ -337,7 +374,7 @@ impl Judge<'_> {
         if self.can.security {
             return;
         }
-        let at = "spec.securityContext";
+        let at = &of_spec("securityContext");
         // A container's own word counts before its pod's.
         let counts = |is_own: fn(&SecurityContext) -> bool| {
             let mut all = containers(spec).map(|(_, container)| container.security_context.as_ref());
@@ -362,7 +399,7 @@ impl Judge<'_> {
         self.not_confined(at, &not_confined);
     }
 
-    fn container_security(&mut self, at: &str, security: &SecurityContext) {
+    fn container_security(&mut self, at: &FieldPath, security: &SecurityContext) {
         if self.can.security {
             return;
         }
@@ -388,22 +425,22 @@ impl Judge<'_> {
         self.not_confined(at, &not_confined);
     }
 
-    fn user(&mut self, at: &str, wanted: Option<i64>, non_root: Option<bool>) {
+    fn user(&mut self, at: &FieldPath, wanted: Option<i64>, non_root: Option<bool>) {
         let user = self.host.user;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != i64::from(user)) {
             self.refuse(
-                &format!("{at}.runAsUser"),
+                at.child("runAsUser"),
                 format_args!("runs containers as user {user}, and not as {wanted}"),
             );
         }
         if non_root == Some(true) && user == 0 {
-            self.refuse(&format!("{at}.runAsNonRoot"), "runs containers as root here");
+            self.refuse(at.child("runAsNonRoot"), "runs containers as root here");
         }
     }
 
-    fn not_confined(&mut self, at: &str, fields: &[(&str, bool)]) {
+    fn not_confined(&mut self, at: &FieldPath, fields: &[(&'static str, bool)]) {
         for (field, _) in fields.iter().filter(|(_, is_asked)| *is_asked) {
-            self.warn(&format!("{at}.{field}"), "does not confine containers");
+            self.warn(at.child(*field), "does not confine containers");
         }
     }
 }

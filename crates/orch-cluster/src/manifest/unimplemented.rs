@@ -19,8 +19,8 @@ pub struct Unimplemented {
     path: String,
     harmless: Vec<Value>,
     only: Option<Value>,
-    /// Whether nothing is done about it, whatever else there is.
-    never: bool,
+    /// Whether it works where something else is there: `but` then says what is needed, and what happens without.
+    is_conditional: bool,
     but: Cow<'static, str>,
 }
 
@@ -31,7 +31,7 @@ impl Unimplemented {
             path: path.into(),
             harmless: Vec::new(),
             only: None,
-            never: true,
+            is_conditional: false,
             but: Cow::Borrowed("it is stored but has no effect here"),
         }
     }
@@ -57,9 +57,9 @@ impl Unimplemented {
         self
     }
 
-    /// Where it may do what it says: only what happens where it does not is told.
-    fn where_it_lacks(mut self, what: &'static str) -> Self {
-        self.never = false;
+    /// It works where something else is there: what that is, and what happens without.
+    fn needs(mut self, what: &'static str) -> Self {
+        self.is_conditional = true;
         self.but(what)
     }
 
@@ -90,10 +90,10 @@ impl Unimplemented {
 
     /// The warning.
     pub(super) fn message(&self) -> String {
-        if self.never {
-            format!("not implemented in this version; {}", self.but)
-        } else {
+        if self.is_conditional {
             self.but.clone().into_owned()
+        } else {
+            format!("not implemented in this version; {}", self.but)
         }
     }
 
@@ -177,10 +177,8 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
                     machine's resolver is used";
     fields.extend([
         spec("automountServiceAccountToken").unless(false),
-        spec("dnsPolicy").only("ClusterFirst").where_it_lacks(resolver),
-        spec("dnsPolicy")
-            .only("ClusterFirstWithHostNet")
-            .where_it_lacks(resolver),
+        spec("dnsPolicy").only("ClusterFirst").needs(resolver),
+        spec("dnsPolicy").only("ClusterFirstWithHostNet").needs(resolver),
         spec("enableServiceLinks").unless(false),
         spec("hostIPC").unless(false),
         spec("hostUsers").unless(true),

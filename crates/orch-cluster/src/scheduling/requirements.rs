@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::amounts::{Amounts, Rounding, pairs, resources};
 use super::taints::toleration;
-use crate::kinds::pod::{Sum, together};
+use crate::kinds::pod::{Sum, is_policy_of_sidecars, together};
 
 /// The parts of a pod's spec that decide where it may go.
 #[derive(Default, Deserialize)]
@@ -195,7 +195,7 @@ impl<'a> Container<'a> {
     }
 
     fn is_sidecar(&self) -> bool {
-        self.restart_policy.as_deref() == Some("Always")
+        is_policy_of_sidecars(self.restart_policy.as_deref())
     }
 }
 

@@ -49,7 +49,7 @@ async fn what_the_runtime_cannot_do_is_refused_with_the_field() {
     assert_eq!(world.runtime.count(Call::RunSandbox), 0);
     assert!(world.reasons().await.contains(&"Unsupported".to_owned()));
     let asked = world.agent.as_ref().unwrap().support(&pod);
-    let refusal = asked.refusal.map(|refusal| refusal.message);
+    let refusal = asked.refusal().map(|refusal| refusal.message);
     assert_eq!(refusal.as_deref(), Some(message));
 }
 

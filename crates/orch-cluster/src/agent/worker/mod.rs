@@ -128,14 +128,15 @@ impl Worker {
         for warning in &found.warnings {
             self.shared
                 .recorder
-                .warning(&about, "Unsupported", warning.as_str());
+                .warning(&about, "Unsupported", warning.to_string());
         }
-        if let Some(refusal) = &found.refusal {
+        let refusal = found.refusal();
+        if let Some(refusal) = &refusal {
             self.shared
                 .recorder
                 .warning(&about, "Unsupported", refusal.message.as_str());
         }
-        self.observed.refusal = found.refusal;
+        self.observed.refusal = refusal;
     }
 
     /// Works until nothing of the pod is left, here or in the store.

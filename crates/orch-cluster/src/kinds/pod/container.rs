@@ -50,9 +50,14 @@ pub(super) fn validate_containers(
     }
 }
 
-/// Whether an init container goes on running beside the containers (KEP-753).
-pub(super) fn is_sidecar(container: &Container) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
+/// Whether an init container is a sidecar: it goes on running beside the containers (KEP-753).
+pub fn is_sidecar(init: &Container) -> bool {
+    is_policy_of_sidecars(init.restart_policy.as_deref())
+}
+
+/// The same of the `restartPolicy` that an init container has, for whoever has read no more of it.
+pub(crate) fn is_policy_of_sidecars(policy: Option<&str>) -> bool {
+    policy == Some("Always")
 }
 
 fn validate_container<'a>(

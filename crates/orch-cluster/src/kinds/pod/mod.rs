@@ -40,6 +40,8 @@ mod update_tests;
 mod validate_tests;
 
 pub use accepted::validate_new;
+pub(crate) use container::is_policy_of_sidecars;
+pub use container::is_sidecar;
 pub use default::{
     DEFAULT_TOLERATION_SECONDS, TAINT_NOT_READY, TAINT_UNREACHABLE, default, default_template,
 };
