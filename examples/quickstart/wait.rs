@@ -201,7 +201,7 @@ impl Views {
             (!is_complete(&deployment)).then(|| format!("{key} has {progress}"))
         });
         let pods = self.our_pods();
-        let pods: Vec<_> = pods.iter().filter_map(|pod| pending_for(pod)).collect();
+        let pods: Vec<_> = pods.iter().filter_map(|pod| self.pending_for(pod)).collect();
         let more = pods.len().saturating_sub(NAMED);
         let more = match more {
             0 => None,
@@ -216,6 +216,39 @@ impl Views {
             return "nothing says why".to_owned();
         }
         why.join("; ")
+    }
+
+    /// What a pod is waited for.
+    fn pending_for(&self, pod: &Pod) -> Option<String> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let nowhere = self.runs_nowhere(pod);
+        if is_deleting(pod) {
+            if ended(pod).is_some() {
+                return Some(format!("pod {name} has ended and is being removed"));
+            }
+            if let Some(nowhere) = nowhere {
+                return Some(format!("pod {name} is being removed: {nowhere}"));
+            }
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+            return Some(format!("pod {name} was told to end and has {grace} s for it"));
+        }
+        if is_settled(pod) {
+            return None;
+        }
+        let unscheduled = condition(pod, POD_SCHEDULED)
+            .filter(|condition| condition.status == "False")
+            .and_then(|condition| condition.message.clone());
+        let why = nowhere
+            .or(unscheduled)
+            .or_else(|| trouble(pod))
+            .unwrap_or_else(|| match phase(pod) {
+                "Running" => match ends_by_itself(pod) {
+                    Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),
+                    None => "runs, and is not ready".to_owned(),
+                },
+                _ => "does not run yet".to_owned(),
+            });
+        Some(format!("pod {name}: {why}"))
     }
 }
 
@@ -285,32 +318,4 @@ impl Shown {
         self.said = Instant::now();
         Ok(())
     }
-}
-
-/// What a pod is waited for.
-fn pending_for(pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    if is_deleting(pod) {
-        if ended(pod).is_some() {
-            return Some(format!("pod {name} has ended and is being removed"));
-        }
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
-        return Some(format!("pod {name} was told to end and has {grace} s for it"));
-    }
-    if is_settled(pod) {
-        return None;
-    }
-    let unscheduled = condition(pod, POD_SCHEDULED)
-        .filter(|condition| condition.status == "False")
-        .and_then(|condition| condition.message.clone());
-    let why = unscheduled
-        .or_else(|| trouble(pod))
-        .unwrap_or_else(|| match phase(pod) {
-            "Running" => match ends_by_itself(pod) {
-                Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),
-                None => "runs, and is not ready".to_owned(),
-            },
-            _ => "does not run yet".to_owned(),
-        });
-    Some(format!("pod {name}: {why}"))
 }

@@ -69,7 +69,7 @@ async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_en
         if quietly {
             clean_quietly(&cluster, &views, &manifest).await.unwrap();
         } else {
-            clean(&cluster, &views, &manifest).await.unwrap();
+            clean(&cluster, &views, &manifest, seconds(600)).await.unwrap();
         }
         assert_eq!(runtime.present(), [], "quietly: {quietly}");
         cluster.stop().await;
@@ -107,7 +107,7 @@ async fn an_engine_that_is_away_for_a_moment_does_not_end_cleaning() {
         tokio::time::sleep(Duration::from_secs(20)).await;
         runtime.restart_engine();
     };
-    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &manifest), restart);
+    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &manifest, seconds(600)), restart);
     cleaned.unwrap();
     assert_eq!(runtime.present(), []);
     cluster.stop().await;
@@ -129,7 +129,7 @@ async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
         .await
         .unwrap();
     assert_eq!(views.our_pods().len(), 0);
-    clean(&cluster, &views, &late).await.unwrap();
+    clean(&cluster, &views, &late, seconds(600)).await.unwrap();
     assert_eq!(runtime.present(), []);
     cluster.stop().await;
 }
@@ -146,7 +146,7 @@ async fn cleaning_waits_for_pods_whose_set_has_gone_before_them() {
     let pods = cluster.client().api::<Pod>("default");
     pods.patch("web-1", &owned).await.unwrap();
     // Nothing that this names is there any more.
-    clean(&cluster, &views, &pod("web", "")).await.unwrap();
+    clean(&cluster, &views, &pod("web", ""), seconds(600)).await.unwrap();
     assert_eq!(runtime.present(), []);
     cluster.stop().await;
 }

@@ -34,7 +34,7 @@ impl Item {
         self.object
     }
 
-    /// Its name; empty if it is to be generated.
+    /// Its name.
     pub fn name(&self) -> &str {
         self.metadata("name").unwrap_or_default()
     }

@@ -199,8 +199,13 @@ impl Kind {
                 *slot = rewritten.clone();
             }
         }
+        let mut replaced = Vec::new();
         for path in &unfit {
-            take_out(&mut value, path);
+            if put_in_quotes(&mut value, path) {
+                replaced.push(path);
+            } else {
+                take_out(&mut value, path);
+            }
         }
         let Value::Object(mut object) = value else {
             return Vec::new();
@@ -218,9 +223,10 @@ impl Kind {
         rules.prepare_create(&mut object);
         rules.default(&mut object);
         let is_told = |path: &FieldPath| {
-            unfit
-                .iter()
-                .any(|known| is_within(path, known) || is_within(known, path))
+            unfit.iter().any(|known| {
+                // What holds a value that is there, though in another form, is whole.
+                is_within(path, known) || (is_within(known, path) && !replaced.contains(&known))
+            })
         };
         object
             .entry("metadata")
@@ -242,6 +248,19 @@ impl Kind {
 
 fn is_within(path: &FieldPath, outer: &FieldPath) -> bool {
     path.segments().starts_with(&outer.segments())
+}
+
+/// Makes a string of the number or boolean under a key of a map, whose values are strings: what the writer meant, and is
+/// told to write.
+fn put_in_quotes(value: &mut Value, path: &FieldPath) -> bool {
+    let Some(Segment::Key(_)) = path.segments().last() else {
+        return false;
+    };
+    let Some(slot) = slot(value, path).filter(|slot| slot.is_number() || slot.is_boolean()) else {
+        return false;
+    };
+    *slot = Value::String(slot.to_string());
+    true
 }
 
 /// Removes a field; an element of a list leaves a null, so that the others keep their places.

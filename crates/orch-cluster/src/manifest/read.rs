@@ -202,9 +202,6 @@ impl Reading<'_> {
                 message: "written by controllers alone; what a manifest says of it has no effect".to_owned(),
             });
         }
-        if item.name().is_empty() {
-            return;
-        }
         let identity = (kind.resource.group_resource().into_owned(), item.to_string());
         let position = item.locate(&FieldPath::new("metadata").child("name"));
         if let Some(first) = self.seen.insert(identity, position) {
@@ -279,12 +276,16 @@ fn identity(root: &Node, value: &Value) -> Vec<Fault> {
     let metadata = value.get("metadata").unwrap_or(&Value::Null);
     match metadata {
         Value::Null | Value::Object(_) => {
-            let generated = root
-                .entry("metadata")
-                .and_then(|entry| entry.value.text("generateName"));
-            if metadata.get("name").is_some() || generated.is_none() {
-                let path = FieldPath::new("metadata").child("name");
-                require(path, metadata.get("name"), "name or generateName must be given");
+            let meta = FieldPath::new("metadata");
+            let generated = metadata.get("generateName").is_some_and(|base| !base.is_null());
+            if generated && metadata.get("name").is_none() {
+                // Applied again it would be another object.
+                faults.push(Fault {
+                    path: meta.child("generateName"),
+                    message: "what is applied needs a name of its own; give metadata.name instead".to_owned(),
+                });
+            } else {
+                require(meta.child("name"), metadata.get("name"), "such as web");
             }
         }
         _ => faults.push(Fault {
