@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Error;
 use super::clean::being_deleted;
 use super::nowhere::node_of;
+use super::surge::host_ports;
 use super::watch::Views;
 
 /// Warns of what the pods will have to do without.
@@ -33,6 +34,7 @@ pub(crate) async fn check(cluster: &Cluster, views: &Views, manifest: &Manifest)
         let node = wrong_node(views, manifest, &pod);
         let complaints = found.complaints.iter().chain(&node);
         refused.extend(complaints.map(|complaint| placed(item, complaint)));
+        refused.extend(no_room(views, item, &pod));
     }
     if refused.is_empty() {
         // What else is wrong is told when it is applied.
@@ -60,6 +62,19 @@ async fn invalid(cluster: &Cluster, manifest: &Manifest) -> Result<Vec<ManifestE
         Err(ApplyError::Invalid(errors)) => Ok(errors.into_iter().collect()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// That several pods want the same port of the one node.
+fn no_room(views: &Views, item: &Item, pod: &Pod) -> Option<(Position, String)> {
+    let replicas = item.object().get("spec")?.get("replicas")?.as_i64()?;
+    let ports = host_ports(pod.spec.as_ref()?);
+    let port = ports.first()?;
+    if replicas < 2 || !views.local.is_one() {
+        return None;
+    }
+    let place = item.place(&FieldPath::new("spec").child("replicas"));
+    let why = format!("each pod takes host port {port}, which the one node has once: at most 1 fits, got {replicas}");
+    Some((place.position, format!("{place}: {why}")))
 }
 
 /// That a pod names a node that neither is there nor comes with the manifest.

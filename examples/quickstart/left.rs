@@ -150,9 +150,24 @@ mod tests {
         for (ours, clean, runs, told) in [
             (true, true, Some(true), still_there),
             (false, false, Some(true), still_there),
-            (true, false, Some(true), "what runs goes on: started again with this --data it is taken over;"),
-            (true, false, Some(false), "nothing runs any more: started again with this --data it is begun again;"),
-            (true, false, None, "what ran may go on, but runtime docker does not answer: "),
+            (
+                true,
+                false,
+                Some(true),
+                "what runs goes on: started again with this --data it is taken over;",
+            ),
+            (
+                true,
+                false,
+                Some(false),
+                "nothing runs any more: started again with this --data it is begun again;",
+            ),
+            (
+                true,
+                false,
+                None,
+                "what ran may go on, but runtime docker does not answer: ",
+            ),
         ] {
             let all = ["pod/one".to_owned()].into();
             let said = Left { all, ours }.told(clean, runs, "docker");

@@ -21,6 +21,10 @@ impl Nodes {
         Self(agents.map(|agent| agent.config().node_name.clone()).collect())
     }
 
+    pub(crate) fn is_one(&self) -> bool {
+        self.0.len() == 1
+    }
+
     fn all(&self) -> String {
         let names: Vec<_> = self.0.iter().map(String::as_str).collect();
         names.join(", ")
@@ -35,7 +39,12 @@ impl Nodes {
     /// Why nothing runs a pod that is bound; none: its node is one of these, or is yet to be chosen.
     fn why(&self, pod: &Pod, named: impl Fn(&str) -> bool) -> Option<String> {
         let node = node_of(pod).filter(|node| !self.0.contains(*node))?;
-        let unrun = || format!("nothing here runs the pods of node {node:?}, only those of: {}", self.all());
+        let unrun = || {
+            format!(
+                "nothing here runs the pods of node {node:?}, only those of: {}",
+                self.all()
+            )
+        };
         Some(self.missing(node, named).unwrap_or_else(unrun))
     }
 }
@@ -97,14 +106,21 @@ mod tests {
     fn a_pod_of_a_node_that_there_is_not_is_told_which_there_are() {
         let nodes = Nodes(["local".to_owned()].into());
         let pod = |node: serde_json::Value| -> Pod {
-            serde_json::from_value(json!({"metadata": {}, "spec": {"containers": [], "nodeName": node}})).unwrap()
+            serde_json::from_value(json!({"metadata": {}, "spec": {"containers": [], "nodeName": node}}))
+                .unwrap()
         };
         for (node, why) in [
             (json!("local"), None),
             (json!(null), None),
             (json!(""), None),
-            (json!("locl"), Some("node \"locl\" does not exist (there is: local)")),
-            (json!("edge"), Some("nothing here runs the pods of node \"edge\", only those of: local")),
+            (
+                json!("locl"),
+                Some("node \"locl\" does not exist (there is: local)"),
+            ),
+            (
+                json!("edge"),
+                Some("nothing here runs the pods of node \"edge\", only those of: local"),
+            ),
         ] {
             let said = nodes.why(&pod(node), |name| name == "edge");
             assert_eq!(said.as_deref(), why);

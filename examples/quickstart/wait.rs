@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting, phase};
 use orch_core::object::ObjectKey;
@@ -123,6 +124,12 @@ impl Views {
                 // It would wait for ever.
                 return Err(format!("pod {pod} can never run here: {why}").into());
             }
+            if wait.for_pods
+                && let Some(deployment) = wait.deployments.iter().find(|key| self.is_never_begun(key))
+            {
+                let why = "it is paused, so no version of it is rolled out";
+                return Err(format!("deployment {deployment} would be waited for in vain: {why}").into());
+            }
             held = done(self).then(|| Held::further(held, self.standing()));
             if let Some(held) = &held
                 && held.since.elapsed() >= wait.steady
@@ -149,6 +156,19 @@ impl Views {
                 }
             }
         }
+    }
+
+    /// Whether a Deployment was paused before it had any pods: its controller makes none then.
+    fn is_never_begun(&self, key: &ObjectKey) -> bool {
+        let Some(deployment) = self.deployments.get(key) else {
+            return false;
+        };
+        let observed = deployment.status.as_ref().and_then(|status| status.observed_generation);
+        let is_mine = |set: &ReplicaSet| self.ours.deployment_of_set(set).as_ref() == Some(key);
+        deployment.spec.paused == Some(true)
+            && deployment.spec.replicas != Some(0)
+            && observed == deployment.metadata.generation
+            && !self.sets.list().iter().any(|set| is_mine(set))
     }
 
     /// Waits until something is seen for so long, with the same containers all the time; returns what was seen last.
@@ -240,7 +260,7 @@ impl Views {
             .and_then(|condition| condition.message.clone());
         let why = nowhere
             .or(unscheduled)
-            .or_else(|| trouble(pod))
+            .or_else(|| trouble(pod).map(without_path))
             .unwrap_or_else(|| match phase(pod) {
                 "Running" => match ends_by_itself(pod) {
                     Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),
@@ -317,5 +337,31 @@ impl Shown {
         say!("  {passed:>6.0} ms  {what}  {line}")?;
         self.said = Instant::now();
         Ok(())
+    }
+}
+
+/// What keeps a pod from running without the directories in which its program was looked for: they were told of with the
+/// news.
+fn without_path(why: String) -> String {
+    let Some((before, listed)) = why.split_once(" in PATH (") else {
+        return why;
+    };
+    let after = listed.split_once(')').map_or("", |(_, after)| after);
+    format!("{before} in PATH{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_program_was_looked_for_is_told_once() {
+        for (why, short) in [
+            ("StartError: program \"x\" not found in PATH (/a:/b)", "StartError: program \"x\" not found in PATH"),
+            ("program \"x\" not found in PATH (/a); or so", "program \"x\" not found in PATH; or so"),
+            ("is on its way", "is on its way"),
+        ] {
+            assert_eq!(without_path(why.to_owned()), short);
+        }
     }
 }

@@ -121,7 +121,7 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: b, labels: {"bad key!": x}}
+metadata: {name: b, labels: {'bad key!': x}}
 spec: {nodeName: locl, containers: [{name: main, image: host}]}
 ---
 apiVersion: v1

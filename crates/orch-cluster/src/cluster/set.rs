@@ -93,9 +93,7 @@ impl<'a> Set<'a> {
             return Ok(None);
         }
         match client.all::<Namespace>().get(name).await {
-            Err(error) if is_missing_namespace(&error, item) => {
-                Ok(Some(at(item, namespace_field(), &error)))
-            }
+            Err(error) if is_missing_namespace(&error, item) => Ok(Some(at(item, namespace_field(), &error))),
             Err(source @ (ApiError::Unavailable(_) | ApiError::Unknown(_))) => {
                 Err(failed(item, source, Vec::new()))
             }

@@ -10,7 +10,7 @@ use super::item::describe;
 use super::kinds::{Kind, ManifestKinds, slot};
 use super::node::{Content, Entry, Node, Position};
 use super::{Item, Limits, Manifest, ManifestError, ManifestErrors, ManifestWarning, Place, yaml};
-use crate::strict::Fault;
+use crate::strict::{Fault, no_string};
 
 pub(super) fn read(
     file: &str,
@@ -123,7 +123,7 @@ impl Reading<'_> {
             known.ok_or_else(|| self.kinds.unknown(api_version, kind))
         });
         let mut value = root.to_value();
-        let mut faults = identity(&root, &value);
+        let mut faults = identity(&value);
         let mut found: Option<&Kind> = None;
         match known {
             None => {}
@@ -257,13 +257,13 @@ impl Reading<'_> {
 }
 
 /// What every object must say of itself.
-fn identity(root: &Node, value: &Value) -> Vec<Fault> {
+fn identity(value: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut require = |path: FieldPath, found: Option<&Value>, example: &str| {
         let message = match found {
             Some(Value::String(text)) if !text.is_empty() => return,
             None | Some(Value::Null | Value::String(_)) => format!("required, but not given; {example}"),
-            Some(_) => format!("expected a string; {example}"),
+            Some(other) => no_string(other),
         };
         faults.push(Fault { path, message });
     };

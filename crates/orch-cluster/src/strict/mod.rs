@@ -16,7 +16,7 @@ use orch_core::object::{FieldPath, Segment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use expected::meant;
+pub(crate) use expected::{meant, no_string};
 use tracked::Tracked;
 
 /// One thing about a value that does not fit its type.

@@ -52,7 +52,7 @@ metadata: {}
         format!(r#"web.yaml:16 {web}.template.spec.containers[0].ports[0].containerPort: expected an integer, got the string "80"; leave the quotes out to make it one"#),
         format!("web.yaml:17 {web}.template.spec.containers[0].ports[1].containerPort: expected an integer from -2147483648 to 2147483647, got 99999999999"),
         format!("web.yaml:18 {web}.template.spec.containers[0].env: expected a list, got an object"),
-        format!(r#"web.yaml:19 {web}.template.spec.containers[0].resources.limits.memory: quantity "1GB": unknown suffix "GB""#),
+        format!(r#"web.yaml:19 {web}.template.spec.containers[0].resources.limits.memory: Invalid value: "1GB": unknown suffix "GB""#),
         "web.yaml:23 (document 2, Pod default/broken): metadata: not valid YAML: ".to_owned(),
         r#"web.yaml:25 (document 3, Deployment old): apiVersion: kind "Deployment" is not known in "extensions/v1beta1"; allowed is apps/v1"#.to_owned(),
         r#"web.yaml:29 (document 4, Deploymnt): kind: unknown kind "Deploymnt"; did you mean "Deployment"?"#.to_owned(),
@@ -208,7 +208,10 @@ spec:
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
     for start in expected {
-        assert!(told.iter().any(|told| told.starts_with(&start)), "{start}\n{told:#?}");
+        assert!(
+            told.iter().any(|told| told.starts_with(&start)),
+            "{start}\n{told:#?}"
+        );
     }
 }
 
