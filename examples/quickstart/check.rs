@@ -73,7 +73,9 @@ fn no_room(views: &Views, item: &Item, pod: &Pod) -> Option<(Position, String)> 
         return None;
     }
     let place = item.place(&FieldPath::new("spec").child("replicas"));
-    let why = format!("each pod takes host port {port}, which the one node has once: at most 1 fits, got {replicas}");
+    let why = format!(
+        "each pod takes host port {port}, which the one node has once: at most 1 fits, got {replicas}"
+    );
     Some((place.position, format!("{place}: {why}")))
 }
 

@@ -83,7 +83,11 @@ impl Job<'_> {
         let removed = clean(self.cluster, self.views, self.manifest, no_end).await?;
         for one in removed.iter().filter(|one| one.removal == Removal::Kept) {
             let kind = one.target.resource.kind.to_lowercase();
-            say!("{kind}/{} {}: every cluster has it", one.target.key.name(), one.removal)?;
+            say!(
+                "{kind}/{} {}: every cluster has it",
+                one.target.key.name(),
+                one.removal
+            )?;
         }
         say!("cleaned up; the state file stays")
     }

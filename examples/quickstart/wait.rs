@@ -39,6 +39,8 @@ pub(crate) struct Wait<'a> {
     /// Whether the manifest's pods must come to run for it: then it is shown what keeps them from it, and one that never
     /// will is its end. In any other wait, above all one for pods to be gone, neither matters.
     for_pods: bool,
+    /// Whether what failed pods wrote last is told meanwhile.
+    last_words: bool,
     /// How long it must stay as it is when it is over.
     steady: Duration,
     /// How long nothing may move; none: for ever.
@@ -53,6 +55,7 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: true,
+            last_words: true,
             steady: Duration::ZERO,
             patience: None,
             deadline,
@@ -65,6 +68,7 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: false,
+            last_words: true,
             steady: Duration::ZERO,
             patience: Some(patience),
             deadline: Deadline::after(None),
@@ -73,6 +77,14 @@ impl<'a> Wait<'a> {
 
     pub(crate) fn by(self, deadline: Deadline) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// Leaves what failed pods wrote last to be told by the next wait.
+    pub(crate) fn before_last_words(self) -> Self {
+        Self {
+            last_words: false,
+            ..self
+        }
     }
 
     /// It is over when it has been for [`STEADY`], and no container was another meanwhile.
@@ -116,7 +128,9 @@ impl Views {
         loop {
             bell.borrow_and_update();
             rumours.borrow_and_update();
-            last_words.ask();
+            if wait.last_words {
+                last_words.ask();
+            }
             self.show(&wait, &mut shown)?;
             if wait.for_pods
                 && let Some((pod, why)) = self.refused().next()
@@ -163,7 +177,10 @@ impl Views {
         let Some(deployment) = self.deployments.get(key) else {
             return false;
         };
-        let observed = deployment.status.as_ref().and_then(|status| status.observed_generation);
+        let observed = deployment
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation);
         let is_mine = |set: &ReplicaSet| self.ours.deployment_of_set(set).as_ref() == Some(key);
         deployment.spec.paused == Some(true)
             && deployment.spec.replicas != Some(0)
@@ -357,8 +374,14 @@ mod tests {
     #[test]
     fn where_a_program_was_looked_for_is_told_once() {
         for (why, short) in [
-            ("StartError: program \"x\" not found in PATH (/a:/b)", "StartError: program \"x\" not found in PATH"),
-            ("program \"x\" not found in PATH (/a); or so", "program \"x\" not found in PATH; or so"),
+            (
+                "StartError: program \"x\" not found in PATH (/a:/b)",
+                "StartError: program \"x\" not found in PATH",
+            ),
+            (
+                "program \"x\" not found in PATH (/a); or so",
+                "program \"x\" not found in PATH; or so",
+            ),
             ("is on its way", "is on its way"),
         ] {
             assert_eq!(without_path(why.to_owned()), short);

@@ -235,7 +235,14 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
     let mut first = Running::start(&data, &arguments, NO_ENGINE);
     let before = first.until("going on until Ctrl-C");
     let output = run(&data, &arguments, NO_ENGINE);
-    assert_said(&output, false, &["state.redb: in use by process ", "end that, or choose another directory"]);
+    assert_said(
+        &output,
+        false,
+        &[
+            "state.redb: in use by process ",
+            "end that, or choose another directory",
+        ],
+    );
     first.interrupt();
 
     let output = run(&data, &[arguments[0], "--runtime", "docker"], NO_ENGINE);
@@ -321,9 +328,18 @@ fn what_could_only_be_waited_for_in_vain_is_refused() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: typo}\nspec: {nodeName: locl, containers: [{name: a, image: \
                host, command: [sleep, '9']}]}\n";
     for (text, why) in [
-        (pod.to_owned(), "vain.yaml:4 (document 1, Pod default/typo): spec.nodeName: node \"locl\" does not exist (there is: local)"),
-        (web("replicas: 2", ", hostPort: 80"), "vain.yaml:5 (document 1, Deployment default/web): spec.replicas: each pod takes host port 80"),
-        (web("paused: true", ""), "deployment default/web would be waited for in vain: it is paused"),
+        (
+            pod.to_owned(),
+            "vain.yaml:4 (document 1, Pod default/typo): spec.nodeName: node \"locl\" does not exist (there is: local)",
+        ),
+        (
+            web("replicas: 2", ", hostPort: 80"),
+            "vain.yaml:5 (document 1, Deployment default/web): spec.replicas: each pod takes host port 80",
+        ),
+        (
+            web("paused: true", ""),
+            "deployment default/web would be waited for in vain: it is paused",
+        ),
     ] {
         std::fs::write(&manifest, text).unwrap();
         let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
@@ -354,7 +370,11 @@ fn what_another_manifest_made_is_still_there_after_cleaning_and_is_named() {
                {name: default}\n";
     std::fs::write(&other, map).unwrap();
     let output = run(&data, &[other.to_str().unwrap()], NO_ENGINE);
-    let told = [told[1], "cleaned up", "namespace/default kept: every cluster has it"];
+    let told = [
+        told[1],
+        "cleaned up",
+        "namespace/default kept: every cluster has it",
+    ];
     assert_said(&output, true, &told);
     assert!(!said(&output).contains("what runs goes on"), "{}", said(&output));
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
