@@ -1,4 +1,4 @@
-//! Whether the runtime can give what the manifest's pods ask for, and whether there is the node they name, before any of them is made.
+//! Whether the manifest's pods could ever run here, before any of them is made.
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use orch_cluster::agent::Complaint;

@@ -15,7 +15,7 @@ use orch_core::testing::simulation::{Life, Setup, Simulation, World};
 
 pub use machines::{Machine, Machines};
 pub use normal::{normal, normal_of_states};
-pub use oracles::{Bindings, Deployments, Generations, History, Leftovers, Peace, Replicas};
+pub use oracles::{Availability, Bindings, Deployments, Generations, History, Leftovers, Peace, Replicas};
 
 use crate::agent::{Agent, AgentConfig};
 use crate::cluster::apply_manifest;
@@ -79,6 +79,7 @@ fn add_rest(run: &mut Setup, machines: &Machines) {
         run.component(machine.name.clone(), move |life| agent(life, machine.clone()));
     }
     disasters::add(run, machines);
+    run.oracle(Availability);
     run.oracle(Bindings::default());
     run.oracle(Deployments::default());
     run.oracle(Generations::default());

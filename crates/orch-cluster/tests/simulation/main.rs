@@ -52,26 +52,26 @@ async fn rolled_out(world: &World, replicas: i32, image: &str) {
     world.note(format!("{replicas} replicas of {image} are there"));
 }
 
-/// Images that are not there at first; of one the first pulls fail.
-fn images(machines: &Machines) {
+/// Machines on which images are not there at first; of one the first pulls fail.
+fn without_images(count: usize) -> Machines {
+    let machines = Machines::new(count);
     let pulled = || ImageBehavior::absent().pull_delay(Duration::from_secs(2));
     machines.scripts().on_image("web:1", pulled());
     let fails = pulled().pull_fails(2, "the registry is away", true);
     machines.scripts().on_image("web:2", fails);
+    machines
 }
 
 fn scenario<F>(
     name: &str,
-    machines: usize,
+    machines: fn() -> Machines,
     scenario: impl Fn(World) -> F + Copy + Send + Sync + 'static,
 ) -> Simulation
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
     simulation(name, move |run: &mut Setup| {
-        let machines = Machines::new(machines);
-        images(&machines);
-        add_cluster(run, &machines);
+        add_cluster(run, &machines());
         run.scenario(scenario);
     })
     .rates(Rates::storm())
@@ -80,24 +80,32 @@ where
 
 /// A Deployment is made, rolled to another image, and back.
 fn roll() -> Simulation {
-    scenario("roll", 3, |world| async move {
-        for image in ["web:1", "web:2", "web:1"] {
-            apply(&world, &web("default", 3, image)).await?;
-            rolled_out(&world, 3, image).await;
-        }
-        Ok(())
-    })
+    scenario(
+        "roll",
+        || Machines::new(3),
+        |world| async move {
+            for image in ["web:1", "web:2", "web:1"] {
+                apply(&world, &web("default", 3, image)).await?;
+                rolled_out(&world, 3, image).await;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// A Deployment is scaled up, down to nothing, and up.
 fn scale() -> Simulation {
-    scenario("scale", 3, |world| async move {
-        for replicas in [2, 6, 0, 3] {
-            apply(&world, &web("default", replicas, "web:1")).await?;
-            rolled_out(&world, replicas, "web:1").await;
-        }
-        Ok(())
-    })
+    scenario(
+        "scale",
+        || without_images(3),
+        |world| async move {
+            for replicas in [2, 6, 0, 3] {
+                apply(&world, &web("default", replicas, "web:1")).await?;
+                rolled_out(&world, replicas, "web:1").await;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// A machine dies for good enough that its pods are given up, and comes back.
@@ -125,85 +133,97 @@ fn node_loss() -> Simulation {
 
 /// A namespace is deleted with all that is in it.
 fn namespace() -> Simulation {
-    scenario("namespace", 3, |world| async move {
-        apply(
-            &world,
-            "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}",
-        )
-        .await?;
-        apply(&world, &web("shop", 3, "web:1")).await?;
-        apply(
-            &world,
-            "{apiVersion: v1, kind: ConfigMap, metadata: {name: config, namespace: shop}}",
-        )
-        .await?;
-        rolled_out(&world, 3, "web:1").await;
-        let namespaces = world.client().all::<Namespace>();
-        let deleted = namespaces.delete("shop", &DeleteParams::default()).await;
-        deleted.map_err(|error| error.to_string())?;
-        let is_gone = |state: &State| {
-            let named = |namespace: &Arc<Namespace>| namespace.metadata.name.as_deref() == Some("shop");
-            !state.all::<Namespace>().iter().any(named)
-        };
-        world.until(is_gone).await;
-        Ok(())
-    })
+    scenario(
+        "namespace",
+        || Machines::new(3),
+        |world| async move {
+            apply(
+                &world,
+                "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}",
+            )
+            .await?;
+            apply(&world, &web("shop", 3, "web:1")).await?;
+            apply(
+                &world,
+                "{apiVersion: v1, kind: ConfigMap, metadata: {name: config, namespace: shop}}",
+            )
+            .await?;
+            rolled_out(&world, 3, "web:1").await;
+            let namespaces = world.client().all::<Namespace>();
+            let deleted = namespaces.delete("shop", &DeleteParams::default()).await;
+            deleted.map_err(|error| error.to_string())?;
+            let is_gone = |state: &State| {
+                let named = |namespace: &Arc<Namespace>| namespace.metadata.name.as_deref() == Some("shop");
+                !state.all::<Namespace>().iter().any(named)
+            };
+            world.until(is_gone).await;
+            Ok(())
+        },
+    )
 }
 
 /// Owners are deleted: in the background, in the foreground, and leaving what they own.
 fn garbage() -> Simulation {
-    scenario("garbage", 2, |world| async move {
-        let deployments = world.client().api::<Deployment>("default");
-        let ways = [
-            (Propagation::Background, 0),
-            (Propagation::Foreground, 0),
-            (Propagation::Orphan, 1),
-        ];
-        for (way, left) in ways {
-            apply(&world, &web("default", 2, "web:1")).await?;
-            rolled_out(&world, 2, "web:1").await;
-            let params = DeleteParams::default().propagation(way);
-            deployments
-                .delete("web", &params)
-                .await
-                .map_err(|error| error.to_string())?;
-            world
-                .until(|state| {
-                    state.all::<Deployment>().is_empty()
-                        && state.all::<ReplicaSet>().len() == left
-                        && state.all::<Pod>().len() == left * 2
-                })
-                .await;
-        }
-        Ok(())
-    })
+    scenario(
+        "garbage",
+        || Machines::new(2),
+        |world| async move {
+            let deployments = world.client().api::<Deployment>("default");
+            let ways = [
+                (Propagation::Background, 0),
+                (Propagation::Foreground, 0),
+                (Propagation::Orphan, 1),
+            ];
+            for (way, left) in ways {
+                apply(&world, &web("default", 2, "web:1")).await?;
+                rolled_out(&world, 2, "web:1").await;
+                let params = DeleteParams::default().propagation(way);
+                deployments
+                    .delete("web", &params)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                world
+                    .until(|state| {
+                        state.all::<Deployment>().is_empty()
+                            && state.all::<ReplicaSet>().len() == left
+                            && state.all::<Pod>().len() == left * 2
+                    })
+                    .await;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Pods are evicted from a node that is cordoned, by a taint.
 fn drain() -> Simulation {
-    scenario("drain", 3, |world| async move {
-        apply(&world, &web("default", 4, "web:1")).await?;
-        rolled_out(&world, 4, "web:1").await;
-        let is_there = |node: &Arc<Node>| node.metadata.name.as_deref() == Some("node-2");
-        world
-            .until(|state| state.all::<Node>().iter().any(is_there))
-            .await;
-        let nodes = world.client().all::<Node>();
-        let taint = json!({"spec": {"unschedulable": true,
+    scenario(
+        "drain",
+        || Machines::new(3),
+        |world| async move {
+            apply(&world, &web("default", 4, "web:1")).await?;
+            rolled_out(&world, 4, "web:1").await;
+            let is_there = |node: &Arc<Node>| node.metadata.name.as_deref() == Some("node-2");
+            world
+                .until(|state| state.all::<Node>().iter().any(is_there))
+                .await;
+            let nodes = world.client().all::<Node>();
+            let taint = json!({"spec": {"unschedulable": true,
             "taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
-        let patched = nodes.patch("node-2", &Patch::Merge(taint)).await;
-        patched.map_err(|error| error.to_string())?;
-        world
-            .until(|state| {
-                let on_it = |pod: &Arc<Pod>| {
-                    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some("node-2")
-                };
-                !state.all::<Pod>().iter().any(on_it)
-            })
-            .await;
-        rolled_out(&world, 4, "web:1").await;
-        Ok(())
-    })
+            let patched = nodes.patch("node-2", &Patch::Merge(taint)).await;
+            patched.map_err(|error| error.to_string())?;
+            world
+                .until(|state| {
+                    let on_it = |pod: &Arc<Pod>| {
+                        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some("node-2")
+                    };
+                    !state.all::<Pod>().iter().any(on_it)
+                })
+                .await;
+            rolled_out(&world, 4, "web:1").await;
+            Ok(())
+        },
+    )
 }
 
 /// A roll while three processes take turns at leading.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use orch_cluster::testing::{Machines, add_cluster, apply, normal_of_states, simulation};
+use orch_cluster::testing::{add_cluster, apply, normal_of_states, simulation};
 use orch_core::client::{ApiError, DeleteParams, Propagation};
 use orch_core::testing::fake_runtime::{Behavior, ImageBehavior, On};
 use orch_core::testing::runtime::Program;
 use orch_core::testing::simulation::{Setup, Simulation, World};
 use serde_json::{Value, json};
 
-use super::images;
+use super::without_images;
 
 /// The Deployment `web` with these further fields in its spec, its pods' and its container's.
 fn web(spec: Value, pod: Value, container: Value) -> String {
@@ -120,8 +120,7 @@ async fn delete(world: World, propagation: Propagation) -> Result<(), String> {
 
 pub(crate) fn states() -> Simulation {
     simulation("states", |run: &mut Setup| {
-        let machines = Machines::new(3);
-        images(&machines);
+        let machines = without_images(3);
         let missing = ImageBehavior::absent().pull_fails(u32::MAX, "no such image", false);
         let scripts = machines.scripts();
         scripts.on_image("missing", missing);

@@ -66,6 +66,8 @@ pub(crate) fn creation_failed(deployment: &Deployment, cause: &str, now: Timesta
     DeploymentStatus {
         conditions: conditions.finish(),
         observed_generation: deployment.metadata.generation,
+        // Those there were are of the template before.
+        updated_replicas: None,
         ..deployment.status.clone().unwrap_or_default()
     }
 }

@@ -412,6 +412,31 @@ fn the_status_adds_the_sets_up_and_takes_over_their_failure() {
 }
 
 #[test]
+fn where_no_set_could_be_made_none_of_the_pods_counts_as_updated() {
+    let mut rolled = deployment("a", json!({}));
+    rolled.status = Some(run(&rolled, &[set("a", 1, 10, 10)], now()).status);
+    let mut rolling = deployment("b", json!({}));
+    rolling.metadata.generation = Some(3);
+    rolling.status = rolled.status.clone();
+    let status = creation_failed(&rolling, "quota", now());
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(
+        (status.updated_replicas, status.available_replicas),
+        (None, Some(10))
+    );
+    let progressing = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|own| own.type_.as_deref() == Some("Progressing"));
+    let progressing = progressing.unwrap();
+    assert_eq!(
+        (progressing.status.as_deref(), progressing.reason.as_deref()),
+        (Some("False"), Some("FailedCreate"))
+    );
+}
+
+#[test]
 fn old_sets_beyond_the_limit_go_when_the_roll_is_complete() {
     let limited = deployment("d", json!({"revisionHistoryLimit": 1}));
     let old = [set("a", 1, 0, 0), set("b", 2, 0, 0), set("c", 3, 0, 0)];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use orch_core::testing::simulation::{Oracle, Written};
 
-use super::controller_of;
+use super::{controller_of, rolling_of, share_of};
 
 /// A Deployment never asks more of its ReplicaSets together than its replicas and its surge. That they ask for more when it
 /// has been given fewer is not its doing, and lasts until it has asked for less.
@@ -67,21 +67,7 @@ impl Oracle for Deployments {
 
 /// How many pods a Deployment allows at one time.
 fn most_of(deployment: &Deployment) -> Option<i32> {
-    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-
-    let spec = &deployment.spec;
-    let replicas = spec.replicas.unwrap_or(1);
-    let rolling = spec
-        .strategy
-        .as_ref()
-        .and_then(|strategy| strategy.rolling_update.as_ref());
-    let surge = match rolling.and_then(|rolling| rolling.max_surge.as_ref()) {
-        Some(IntOrString::Int(surge)) => *surge,
-        Some(IntOrString::String(share)) => {
-            let percent: i32 = share.strip_suffix('%')?.parse().ok()?;
-            (replicas * percent + 99) / 100
-        }
-        None => 0,
-    };
-    Some(replicas + surge)
+    let replicas = deployment.spec.replicas.unwrap_or(1);
+    let surge = rolling_of(deployment).and_then(|rolling| rolling.max_surge.as_ref());
+    Some(replicas + surge.map_or(Some(0), |surge| share_of(surge, replicas, 99))?)
 }

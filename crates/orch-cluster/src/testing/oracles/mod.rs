@@ -1,5 +1,6 @@
 //! What every cluster must satisfy, whatever goes wrong.
 
+mod availability;
 mod bindings;
 mod deployments;
 mod end;
@@ -9,9 +10,11 @@ mod peace;
 #[cfg(test)]
 mod tests;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+pub use availability::Availability;
 pub use bindings::Bindings;
 pub use deployments::Deployments;
 pub use end::{Leftovers, Replicas};
@@ -36,4 +39,20 @@ fn controller_of(set: &ReplicaSet) -> Option<&str> {
         .iter()
         .find(|owner| owner.controller == Some(true))
         .map(|owner| owner.uid.as_str())
+}
+
+/// What a Deployment says of how it rolls, if it does.
+fn rolling_of(deployment: &Deployment) -> Option<&RollingUpdateDeployment> {
+    deployment.spec.strategy.as_ref()?.rolling_update.as_ref()
+}
+
+/// A number of `all`, which may be given as a percentage; `up` hundredths are added to what that comes to.
+fn share_of(number: &IntOrString, all: i32, up: i32) -> Option<i32> {
+    match number {
+        IntOrString::Int(number) => Some(*number),
+        IntOrString::String(share) => {
+            let percent: i32 = share.strip_suffix('%')?.parse().ok()?;
+            Some((all * percent + up) / 100)
+        }
+    }
 }

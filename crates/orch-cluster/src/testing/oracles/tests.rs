@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use orch_core::client::{ClientBuilder, Patch};
-use orch_core::testing::simulation::{Life, Oracle, Setup, World};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use orch_core::client::{ClientBuilder, DeleteParams, Patch};
+use orch_core::object::Object;
+use orch_core::testing::simulation::{Life, Oracle, Setup, State, World};
 use serde_json::{Value, json};
 
 use super::{Bindings, Peace};
-use crate::testing::{apply, simulation};
+use crate::testing::{Machines, add_cluster, apply, simulation};
 
 /// How a run of `scenario` fails, without a cluster but for its kinds.
 fn failure<F>(
@@ -112,4 +114,54 @@ fn a_node_that_is_given_more_than_it_has_is_told_of() {
         "{why}"
     );
     assert_eq!(failure(oracle, |_| {}, |world| bound(world, "Succeeded")), None);
+}
+
+/// Pods of a Deployment of three that are all ready, and a component that takes some at once.
+async fn takes(world: World, pods: usize) -> Result<(), String> {
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {
+        "replicas": 3, "selector": {"matchLabels": {"app": "web"}},
+        "strategy": {"rollingUpdate": {"maxUnavailable": 1}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web"}]}}}});
+    apply(&world, &deployment.to_string()).await?;
+    let all_ready = |state: &State| {
+        let deployments = state.all::<Deployment>();
+        let status = deployments
+            .iter()
+            .find_map(|deployment| deployment.status.clone());
+        status.is_some_and(|status| status.available_replicas == Some(3))
+    };
+    world.until(all_ready).await;
+    let names = world.look(|state| {
+        state
+            .all::<Pod>()
+            .iter()
+            .map(|pod| pod.key().name().to_owned())
+            .collect::<Vec<_>>()
+    });
+    for name in names.iter().take(pods) {
+        let deleted = world
+            .client()
+            .api::<Pod>("default")
+            .delete(name, &DeleteParams::default());
+        deleted.await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn as_many_pods_may_be_taken_at_once_as_may_be_unavailable_and_no_more() {
+    for (pods, refused) in [(1, None), (2, Some("1 are left, and 2 are to be"))] {
+        let simulation = simulation("taken", move |run| {
+            add_cluster(run, &Machines::new(2));
+            run.scenario(move |world| takes(world, pods));
+        });
+        let failure = simulation.run_calm(1).failure;
+        assert_eq!(failure.is_some(), refused.is_some(), "{failure:?}");
+        if let (Some(failure), Some(refused)) = (failure, refused) {
+            assert!(
+                failure.starts_with("availability: ") && failure.contains(refused),
+                "{failure}"
+            );
+        }
+    }
 }

@@ -11,8 +11,11 @@ use super::report::{Failure, Passed};
 use super::world::World;
 use super::{CALM_SEED, Run, Simulation};
 
-/// How long users let a state stand in a run in which nothing goes wrong.
+/// How long users let a state stand that is to be reached.
 const STANDS: Duration = Duration::from_secs(30);
+
+/// How long they let each stand that they ask for on a tour of all: a sweep has a run for each call that is made meanwhile.
+const PASSES: Duration = Duration::from_secs(5);
 
 /// How long they let one stand before they ask for the next: not at all, until the first is half reached, and until it
 /// is.
@@ -99,7 +102,7 @@ impl Simulation {
         let mut wishes = self.wishes();
         wishes.sort_by_key(|wish| wish.is_end);
         let tour = wishes.iter().zip(1..);
-        tour.map(|(wish, nth)| step(nth, wish, STANDS)).collect()
+        tour.map(|(wish, nth)| step(nth, wish, PASSES)).collect()
     }
 
     /// How runs must end: as they do when nothing goes wrong and nothing else was asked for.
@@ -129,10 +132,10 @@ impl Simulation {
     }
 }
 
-/// Asks for what is to be asked for, in order, and lets the last stand as well.
+/// Asks for what is to be asked for, in order, and lets the last stand for a while as well.
 pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
     let steps = world.steps(wishes);
-    let stands = if steps.is_empty() { Duration::ZERO } else { STANDS };
+    let passes = if steps.is_empty() { Duration::ZERO } else { PASSES };
     for step in steps {
         let Strike::Step { state, after, .. } = &step else {
             continue;
@@ -147,7 +150,7 @@ pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
             .await
             .map_err(|why| format!("asking for {}: {why}", wish.name))?;
     }
-    tokio::time::sleep(stands).await;
+    tokio::time::sleep(passes).await;
     Ok(())
 }
 

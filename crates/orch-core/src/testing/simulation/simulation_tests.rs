@@ -269,9 +269,9 @@ fn each_state_is_reached_from_every_other_and_in_storms() {
     assert_eq!(
         steps,
         [
-            "then#1:four@30000ms",
-            "then#2:two-kittens@30000ms",
-            "then#3:none@30000ms"
+            "then#1:four@5000ms",
+            "then#2:two-kittens@5000ms",
+            "then#3:none@5000ms"
         ]
     );
     let swept = passed(simulation.sweep());

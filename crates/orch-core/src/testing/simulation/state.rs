@@ -82,6 +82,8 @@ pub struct Written<'a> {
     pub key: &'a Key,
     /// Everything, after this commit.
     pub state: &'a State,
+    /// Whether nothing has gone wrong in this run so far: then more can be asked for than in a storm.
+    pub is_calm: bool,
     pub(super) before: Option<&'a Held>,
 }
 

@@ -272,6 +272,10 @@ impl World {
         {
             let mut guard = self.0.state.lock();
             let shared = &mut *guard;
+            let is_calm = shared
+                .struck
+                .iter()
+                .all(|strike| matches!(strike, Strike::Step { .. }));
             shared.early.insert(revision, (component.clone(), ops));
             while let Some(first) = shared.early.first_entry() {
                 if *first.key() != shared.state.revision.next() {
@@ -316,6 +320,7 @@ impl World {
                         key: &key,
                         before: before.as_ref(),
                         state: &shared.state,
+                        is_calm,
                     };
                     for oracle in &mut shared.oracles {
                         if let Err(why) = oracle.written(&written) {
