@@ -192,7 +192,6 @@ impl Kind {
         let (Some(rules), true) = (self.rules, object.is_object()) else {
             return Vec::new();
         };
-        let unfit: Vec<FieldPath> = checked.faults.iter().map(|fault| fault.path.clone()).collect();
         let mut value = object.clone();
         for (path, rewritten) in &checked.rewrites {
             if let Some(slot) = slot(&mut value, path) {
@@ -200,11 +199,11 @@ impl Kind {
             }
         }
         let mut replaced = Vec::new();
-        for path in &unfit {
-            if put_in_quotes(&mut value, path) {
-                replaced.push(path);
+        for fault in &checked.faults {
+            if fault.wants_string() && put_in_quotes(&mut value, &fault.path) {
+                replaced.push(&fault.path);
             } else {
-                take_out(&mut value, path);
+                take_out(&mut value, &fault.path);
             }
         }
         let Value::Object(mut object) = value else {
@@ -223,7 +222,7 @@ impl Kind {
         rules.prepare_create(&mut object);
         rules.default(&mut object);
         let is_told = |path: &FieldPath| {
-            unfit.iter().any(|known| {
+            checked.faults.iter().any(|Fault { path: known, .. }| {
                 // What holds a value that is there, though in another form, is whole.
                 is_within(path, known) || (is_within(known, path) && !replaced.contains(&known))
             })
@@ -250,12 +249,8 @@ fn is_within(path: &FieldPath, outer: &FieldPath) -> bool {
     path.segments().starts_with(&outer.segments())
 }
 
-/// Makes a string of the number or boolean under a key of a map, whose values are strings: what the writer meant, and is
-/// told to write.
+/// Makes a string of a number or boolean: what the writer meant, and is told to write.
 fn put_in_quotes(value: &mut Value, path: &FieldPath) -> bool {
-    let Some(Segment::Key(_)) = path.segments().last() else {
-        return false;
-    };
     let Some(slot) = slot(value, path).filter(|slot| slot.is_number() || slot.is_boolean()) else {
         return false;
     };

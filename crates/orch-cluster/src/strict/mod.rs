@@ -26,6 +26,13 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+impl Fault {
+    /// Whether the type wants a string where something else stands.
+    pub(crate) fn wants_string(&self) -> bool {
+        self.message.starts_with(expected::NO_STRING)
+    }
+}
+
 /// What a check found.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
