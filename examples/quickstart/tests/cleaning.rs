@@ -182,8 +182,8 @@ spec:
     assert!(late.to_string().contains(why), "{late}");
 
     clean(&cluster, &views, &manifest, seconds(9)).await.unwrap();
-    let pods = cluster.client().all::<Pod>().list(&ListParams::default());
-    assert_eq!(pods.await.unwrap().items, []);
+    let pods = cluster.client().all::<Pod>();
+    assert_eq!(pods.list(&ListParams::default()).await.unwrap().items, []);
     cluster.stop().await;
 }
 
