@@ -147,8 +147,8 @@ spec: {containers: [{name: main, image: host, command: [x]}]}
         "m.yaml:9 (document 1, ReplicaSet default/a): spec.template.spec.containers[0].stdin: the fake runtime cannot",
         "m.yaml:9 (document 1, ReplicaSet default/a): spec.template.spec.containers[0].tty: the fake runtime has no",
         "m.yaml:13 (document 2, Pod default/b): metadata.labels: Invalid value: ",
-        "m.yaml:14 (document 2, Pod default/b): spec.containers[0].command: ",
         "m.yaml:14 (document 2, Pod default/b): spec.nodeName: node \"locl\" does not exist (there is: local)",
+        "m.yaml:14 (document 2, Pod default/b): spec.containers[0].command: ",
         "m.yaml:22 (document 4, Pod nowhere/d): metadata.namespace: ",
         "such pods could never run here: nothing of the manifest was applied",
     ];
