@@ -6,8 +6,11 @@
 //! SIGTERM or after `--seconds`. With `--data` the workers go on without it: an update or a crash of the service costs
 //! no build, and started again it finds them as they were (to end for good, first scale to 0). Without, all ends.
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::{Path as FilePath, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -229,9 +232,9 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("port") => options.port = parser.value()?.parse()?,
+            Long("port") => options.port = number("--port", u16::MAX, parser.value()?)?,
             Long("data") => options.data = Some(parser.value()?.into()),
-            Long("seconds") => options.seconds = Some(parser.value()?.parse()?),
+            Long("seconds") => options.seconds = Some(number("--seconds", u64::MAX, parser.value()?)?),
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -239,12 +242,15 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-fn start() -> Result<(), Error> {
-    let Some(options) = options().map_err(|error| format!("{error}\n\n{HELP}\n{}", ENDPOINTS.trim_end()))?
-    else {
-        print!("{HELP}\n{ENDPOINTS}");
-        return Ok(());
-    };
+fn number<N: FromStr + Display>(option: &str, most: N, word: OsString) -> Result<N, lexopt::Error> {
+    let number = word.to_str().and_then(|word| word.parse().ok());
+    number.ok_or_else(|| {
+        let word = word.to_string_lossy();
+        format!("{option} {word}: must be a whole number from 0 to {most}").into()
+    })
+}
+
+fn start(options: Options) -> Result<(), Error> {
     if let Some(data) = &options.data {
         run(&options, data)?;
         println!("stopped; the workers go on, and started with the same --data it takes them over");
@@ -260,7 +266,18 @@ fn start() -> Result<(), Error> {
 }
 
 fn main() -> ExitCode {
-    match start() {
+    let options = match options() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{HELP}\n{ENDPOINTS}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{error}\n\n{HELP}\n{}", ENDPOINTS.trim_end());
+            return ExitCode::from(2);
+        }
+    };
+    match start(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

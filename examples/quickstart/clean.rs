@@ -31,6 +31,7 @@ pub(crate) async fn clean(
     cluster: &Cluster,
     views: &Views,
     manifest: &Manifest,
+    deadline: Deadline,
 ) -> Result<Vec<Removed>, Error> {
     let ending = Ending::of(views);
     let removed = delete(cluster, manifest).await?;
@@ -43,7 +44,7 @@ pub(crate) async fn clean(
         let they_have = if ending.pods == 1 { "it has" } else { "they have" };
         say!("waiting for {what} ({they_have} {} s for it)", ending.grace)?;
     }
-    let wait = Wait::with_patience(&what, ending.patience());
+    let wait = Wait::with_patience(&what, ending.patience()).by(deadline);
     views
         .during(wait, |_| false, gone(cluster, views, &removed))
         .await?;
@@ -80,7 +81,7 @@ pub(crate) async fn finish(
 }
 
 /// The manifest's objects that are there and about to go.
-async fn being_deleted(client: &Client, manifest: &Manifest) -> Result<Vec<Removed>, Error> {
+pub(crate) async fn being_deleted(client: &Client, manifest: &Manifest) -> Result<Vec<Removed>, Error> {
     let mut going = Vec::new();
     for item in &manifest.items {
         let target = Target {
@@ -123,7 +124,8 @@ impl Ending {
     fn of(views: &Views) -> Self {
         let mut pods = views.our_pods();
         // One that has ended by itself is waited for as well, but there is nothing to wait for.
-        pods.retain(|pod| !is_terminal(pod));
+        // One that nothing runs has nothing that could end.
+        pods.retain(|pod| !is_terminal(pod) && views.runs_nowhere(pod).is_none());
         let grace = pods.iter().map(|pod| {
             let spec = pod.spec.as_ref();
             spec.and_then(|spec| spec.termination_grace_period_seconds)
@@ -143,6 +145,13 @@ impl Ending {
 /// Waits until the objects are gone, and until the runtime has nothing of pods that are: that an object is gone does not
 /// say so of one that has no time to end, which is deleted at once, whenever it was made.
 async fn gone(cluster: &Cluster, views: &Views, removed: &[Removed]) -> Result<(), Error> {
+    tokio::select! {
+        left = all_gone(cluster, views, removed) => left,
+        failed = views.let_go(cluster.client()) => failed,
+    }
+}
+
+async fn all_gone(cluster: &Cluster, views: &Views, removed: &[Removed]) -> Result<(), Error> {
     cluster.gone(removed).await?;
     let Some(runtime) = &views.runtime else {
         return Ok(());

@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the directory if it is not there; returns its absolute path, for containers start elsewhere.
 pub(crate) fn open(directory: &Path) -> Result<PathBuf, Error> {
-    let at = |error| format!("--data {}: {error}", directory.display());
+    let at = |error: std::io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            format!("--data {}: must be a directory, and is none", directory.display())
+        }
+        _ => format!("--data {}: {error}", directory.display()),
+    };
     std::fs::create_dir_all(directory).map_err(at)?;
     Ok(directory.canonicalize().map_err(at)?)
 }
@@ -30,7 +35,11 @@ pub(crate) async fn hold(data: &Path) -> Result<File, Error> {
                 tokio::time::sleep(PATIENCE / 20).await
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(format!("--data {}: in use by another quickstart", data.display()).into());
+                return Err(format!(
+                    "--data {}: in use by another quickstart; end that, or choose another directory",
+                    data.display()
+                )
+                .into());
             }
             // Not every file system can lock a directory.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(directory),
@@ -102,7 +111,7 @@ mod tests {
         let moved = dir.path().join("moved");
         let refused = hold(&moved).await.unwrap_err().to_string();
         assert!(
-            refused.ends_with("moved: in use by another quickstart"),
+            refused.contains("moved: in use by another quickstart; end that"),
             "{refused}"
         );
         drop(held);

@@ -40,8 +40,11 @@ impl Earlier {
             }
             Ok(())
         };
-        let wait =
-            Wait::with_patience("the agent to look at the pods of an earlier run", PATIENCE).by(deadline);
+        let what = "the agent to look at the pods of an earlier run";
+        // What they wrote last belongs below what is said of them here.
+        let wait = Wait::with_patience(what, PATIENCE)
+            .by(deadline)
+            .before_last_words();
         views.during(wait, |_| false, looked).await?;
 
         let now = all_pods(cluster.client()).await?;

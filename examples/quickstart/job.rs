@@ -37,7 +37,7 @@ impl Job<'_> {
         }
         self.leftover.tell(self.runtime)?;
         // Before anything is made: it would be there, and never run.
-        check(self.cluster, self.manifest)?;
+        check(self.cluster, self.views, self.manifest).await?;
         steps::node(self.views, self.deadline).await?;
         let as_it_was = self
             .earlier
@@ -78,7 +78,17 @@ impl Job<'_> {
     }
 
     async fn clean(&self) -> Result<(), Error> {
-        clean(self.cluster, self.views, self.manifest).await?;
+        // What the timeout is for is over.
+        let no_end = Deadline::after(None);
+        let removed = clean(self.cluster, self.views, self.manifest, no_end).await?;
+        for one in removed.iter().filter(|one| one.removal == Removal::Kept) {
+            let kind = one.target.resource.kind.to_lowercase();
+            say!(
+                "{kind}/{} {}: every cluster has it",
+                one.target.key.name(),
+                one.removal
+            )?;
+        }
         say!("cleaned up; the state file stays")
     }
 
@@ -139,7 +149,7 @@ impl Job<'_> {
 
     /// Ends with nothing of the manifest, whatever became of it before.
     async fn only_clean(&self) -> Result<(), Error> {
-        for one in clean(self.cluster, self.views, self.manifest).await? {
+        for one in clean(self.cluster, self.views, self.manifest, self.deadline).await? {
             let word = match one.removal {
                 // By now.
                 Removal::Deleting => Removal::Deleted,
@@ -148,7 +158,9 @@ impl Job<'_> {
             let kind = one.target.resource.kind.to_lowercase();
             say!("{kind}/{} {word}", one.target.key.name())?;
         }
-        self.leftover.remove(self.runtime).await?;
+        let removing = self.leftover.remove(self.runtime);
+        let what = "what still runs of an earlier run to be gone";
+        self.deadline.bound(what, removing).await?;
         say!("everything the manifest made is gone")
     }
 }

@@ -18,6 +18,7 @@ mod left;
 mod leftover;
 mod manifest;
 mod news;
+mod nowhere;
 mod options;
 mod ours;
 mod owner;
@@ -40,6 +41,7 @@ use std::time::{Duration, Instant};
 
 use orch_cluster::agent::AgentConfig;
 use orch_cluster::cluster::Cluster;
+use orch_cluster::manifest::Manifest;
 use orch_core::runtime::Runtime;
 use orch_core::store::Store;
 use orch_store::RedbStore;
@@ -75,7 +77,7 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Error> {
     let mut source = Source::new(options.manifest.clone())?;
     // Whoever types the manifest takes the time that takes.
-    let deadline = Deadline::after(options.timeout.filter(|_| !options.clean));
+    let deadline = Deadline::after(options.timeout);
     // What cannot be read is refused before anything is made or asked.
     source.read("docker")?;
     let data = data::open(&options.data)?;
@@ -134,31 +136,30 @@ async fn run(options: Options) -> Result<(), Error> {
     }
     drop(views);
     tokio::select! {
-        left = stop(cluster, &*runtime, &options) => result.and(left),
+        left = stop(cluster, &*runtime, &manifest, &options) => result.and(left),
         // Asked twice, it waits for nothing.
         early = signals.asked() => Err(early.into()),
     }
 }
 
 /// Stops the cluster, and says what is still there without it.
-async fn stop(cluster: Cluster, runtime: &dyn Runtime, options: &Options) -> Result<(), Error> {
-    let left = Left::read(&cluster).await;
+async fn stop(
+    cluster: Cluster,
+    runtime: &dyn Runtime,
+    manifest: &Manifest,
+    options: &Options,
+) -> Result<(), Error> {
+    let left = Left::read(&cluster, manifest).await;
     cluster.stop().await;
     let left = left?;
-    if !left.is_empty() {
-        return if options.clean {
-            say!("still there in this --data: {left}; remove it with --clean and its manifest")
-        } else {
-            say!(
-                "what runs goes on: started again with this --data it is taken over; with --clean, what the manifest \
-                 made is removed"
-            )
+    let runs = leftover::is_empty(runtime).await.map(|is_empty| !is_empty);
+    if left.is_empty() {
+        return match runs {
+            Some(false) => runtime::forget(&options.data),
+            Some(true) => say!("something of this --data still runs: --clean removes it"),
+            // The next run asks again.
+            None => Ok(()),
         };
     }
-    match leftover::is_empty(runtime).await {
-        Some(true) => runtime::forget(&options.data),
-        Some(false) => say!("something of this --data still runs: --clean removes it"),
-        // The next run asks again.
-        None => Ok(()),
-    }
+    say!("{}", left.told(options.clean, runs, runtime.name()))
 }

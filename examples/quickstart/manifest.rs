@@ -98,6 +98,9 @@ fn text(path: &Path, file: impl Read) -> Result<String, Error> {
         )
         .into());
     }
-    let text = String::from_utf8(text);
-    text.map_err(|error| format!("{}: {}", path.display(), error.utf8_error()).into())
+    String::from_utf8(text).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{}:{line}: must be UTF-8, and is not", path.display()).into()
+    })
 }

@@ -24,7 +24,8 @@ unless with --keep all of the manifest is there already, and unchanged; --no-dem
                   would take the same containers for its own
   --timeout TIME  how long it may take in all until everything is ready, has come back and is rolled, images included,
                   such as 90s, 5m or 1h30m; by default 5m, and with --keep for ever. Past it, it says what is missing
-                  and fails, having cleaned up unless with --keep
+                  and fails, having cleaned up unless with --keep. With --clean: how long that may take; by default as
+                  long as something moves
   --no-demo       apply and wait, and neither kill nor roll anything
   --keep          go on until Ctrl-C or SIGTERM, saying what changes, and leave everything running for the next time
   --clean         remove what the manifest made in an earlier run, and what still runs though DIR/state.redb was lost;
@@ -61,7 +62,7 @@ pub(crate) struct Options {
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) runtime: Choice,
     pub(crate) data: PathBuf,
-    /// How long all may take until it has been shown; none: for ever.
+    /// How long all may take until it has been shown, or removed; none: for ever.
     pub(crate) timeout: Option<Duration>,
     /// Whether to show how a Deployment heals and rolls.
     pub(crate) demo: bool,
@@ -85,9 +86,9 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("runtime") => options.runtime = parser.value()?.parse_with(choice)?,
+            Long("runtime") => options.runtime = choice(&parser.value()?.string()?)?,
             Long("data") => options.data = parser.value()?.into(),
-            Long("timeout") => options.timeout = Some(parser.value()?.parse_with(timeout)?),
+            Long("timeout") => options.timeout = Some(timeout(&parser.value()?.string()?)?),
             Long("no-demo") => options.demo = false,
             Long("keep") => options.keep = true,
             Long("clean") => options.clean = true,
@@ -103,7 +104,10 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             "--keep and --clean: say which, for one leaves everything running and the other removes it";
         return Err(both.into());
     }
-    if !options.keep {
+    if options.clean && !options.demo {
+        return Err("--clean and --no-demo: say which, for one removes what the other would run".into());
+    }
+    if !options.keep && !options.clean {
         options.timeout.get_or_insert(TIMEOUT);
     }
     Ok(Command::Run(options))

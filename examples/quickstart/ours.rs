@@ -58,7 +58,7 @@ impl Ours {
         self.deployment_of_set(&*views.sets.get(&set_of(pod)?)?)
     }
 
-    fn deployment_of_set(&self, set: &ReplicaSet) -> Option<ObjectKey> {
+    pub(crate) fn deployment_of_set(&self, set: &ReplicaSet) -> Option<ObjectKey> {
         let deployment = owner(&set.metadata).filter(|owner| owner.kind == "Deployment")?;
         let key = ObjectKey::new(set.metadata.namespace.as_deref(), &deployment.name);
         self.names("Deployment", key.clone()).then_some(key)

@@ -70,7 +70,7 @@ fn is_for_room(refusal: &str) -> bool {
 }
 
 /// The ports of the node that a pod takes for as long as it is there.
-fn host_ports(spec: &PodSpec) -> BTreeSet<i32> {
+pub(crate) fn host_ports(spec: &PodSpec) -> BTreeSet<i32> {
     let sidecars = spec.init_containers.iter().flatten();
     let sidecars = sidecars.filter(|init| is_sidecar(init));
     let on_host = spec.host_network == Some(true);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::kinds::pod::status::{POD_SCHEDULED, condition, is_deleting, phase};
 use orch_core::object::ObjectKey;
@@ -38,6 +39,8 @@ pub(crate) struct Wait<'a> {
     /// Whether the manifest's pods must come to run for it: then it is shown what keeps them from it, and one that never
     /// will is its end. In any other wait, above all one for pods to be gone, neither matters.
     for_pods: bool,
+    /// Whether what failed pods wrote last is told meanwhile.
+    last_words: bool,
     /// How long it must stay as it is when it is over.
     steady: Duration,
     /// How long nothing may move; none: for ever.
@@ -52,6 +55,7 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: true,
+            last_words: true,
             steady: Duration::ZERO,
             patience: None,
             deadline,
@@ -64,6 +68,7 @@ impl<'a> Wait<'a> {
             what,
             deployments: &[],
             for_pods: false,
+            last_words: true,
             steady: Duration::ZERO,
             patience: Some(patience),
             deadline: Deadline::after(None),
@@ -72,6 +77,14 @@ impl<'a> Wait<'a> {
 
     pub(crate) fn by(self, deadline: Deadline) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// Leaves what failed pods wrote last to be told by the next wait.
+    pub(crate) fn before_last_words(self) -> Self {
+        Self {
+            last_words: false,
+            ..self
+        }
     }
 
     /// It is over when it has been for [`STEADY`], and no container was another meanwhile.
@@ -115,13 +128,21 @@ impl Views {
         loop {
             bell.borrow_and_update();
             rumours.borrow_and_update();
-            last_words.ask();
+            if wait.last_words {
+                last_words.ask();
+            }
             self.show(&wait, &mut shown)?;
             if wait.for_pods
                 && let Some((pod, why)) = self.refused().next()
             {
                 // It would wait for ever.
                 return Err(format!("pod {pod} can never run here: {why}").into());
+            }
+            if wait.for_pods
+                && let Some(deployment) = wait.deployments.iter().find(|key| self.is_never_begun(key))
+            {
+                let why = "it is paused, so no version of it is rolled out";
+                return Err(format!("deployment {deployment} would be waited for in vain: {why}").into());
             }
             held = done(self).then(|| Held::further(held, self.standing()));
             if let Some(held) = &held
@@ -149,6 +170,22 @@ impl Views {
                 }
             }
         }
+    }
+
+    /// Whether a Deployment was paused before it had any pods: its controller makes none then.
+    fn is_never_begun(&self, key: &ObjectKey) -> bool {
+        let Some(deployment) = self.deployments.get(key) else {
+            return false;
+        };
+        let observed = deployment
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation);
+        let is_mine = |set: &ReplicaSet| self.ours.deployment_of_set(set).as_ref() == Some(key);
+        deployment.spec.paused == Some(true)
+            && deployment.spec.replicas != Some(0)
+            && observed == deployment.metadata.generation
+            && !self.sets.list().iter().any(|set| is_mine(set))
     }
 
     /// Waits until something is seen for so long, with the same containers all the time; returns what was seen last.
@@ -201,7 +238,7 @@ impl Views {
             (!is_complete(&deployment)).then(|| format!("{key} has {progress}"))
         });
         let pods = self.our_pods();
-        let pods: Vec<_> = pods.iter().filter_map(|pod| pending_for(pod)).collect();
+        let pods: Vec<_> = pods.iter().filter_map(|pod| self.pending_for(pod)).collect();
         let more = pods.len().saturating_sub(NAMED);
         let more = match more {
             0 => None,
@@ -216,6 +253,39 @@ impl Views {
             return "nothing says why".to_owned();
         }
         why.join("; ")
+    }
+
+    /// What a pod is waited for.
+    fn pending_for(&self, pod: &Pod) -> Option<String> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let nowhere = self.runs_nowhere(pod);
+        if is_deleting(pod) {
+            if ended(pod).is_some() {
+                return Some(format!("pod {name} has ended and is being removed"));
+            }
+            if let Some(nowhere) = nowhere {
+                return Some(format!("pod {name} is being removed: {nowhere}"));
+            }
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+            return Some(format!("pod {name} was told to end and has {grace} s for it"));
+        }
+        if is_settled(pod) {
+            return None;
+        }
+        let unscheduled = condition(pod, POD_SCHEDULED)
+            .filter(|condition| condition.status == "False")
+            .and_then(|condition| condition.message.clone());
+        let why = nowhere
+            .or(unscheduled)
+            .or_else(|| trouble(pod).map(without_path))
+            .unwrap_or_else(|| match phase(pod) {
+                "Running" => match ends_by_itself(pod) {
+                    Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),
+                    None => "runs, and is not ready".to_owned(),
+                },
+                _ => "does not run yet".to_owned(),
+            });
+        Some(format!("pod {name}: {why}"))
     }
 }
 
@@ -287,30 +357,34 @@ impl Shown {
     }
 }
 
-/// What a pod is waited for.
-fn pending_for(pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    if is_deleting(pod) {
-        if ended(pod).is_some() {
-            return Some(format!("pod {name} has ended and is being removed"));
+/// What keeps a pod from running without the directories in which its program was looked for: they were told of with the
+/// news.
+fn without_path(why: String) -> String {
+    let Some((before, listed)) = why.split_once(" in PATH (") else {
+        return why;
+    };
+    let after = listed.split_once(')').map_or("", |(_, after)| after);
+    format!("{before} in PATH{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_program_was_looked_for_is_told_once() {
+        for (why, short) in [
+            (
+                "StartError: program \"x\" not found in PATH (/a:/b)",
+                "StartError: program \"x\" not found in PATH",
+            ),
+            (
+                "program \"x\" not found in PATH (/a); or so",
+                "program \"x\" not found in PATH; or so",
+            ),
+            ("is on its way", "is on its way"),
+        ] {
+            assert_eq!(without_path(why.to_owned()), short);
         }
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
-        return Some(format!("pod {name} was told to end and has {grace} s for it"));
     }
-    if is_settled(pod) {
-        return None;
-    }
-    let unscheduled = condition(pod, POD_SCHEDULED)
-        .filter(|condition| condition.status == "False")
-        .and_then(|condition| condition.message.clone());
-    let why = unscheduled
-        .or_else(|| trouble(pod))
-        .unwrap_or_else(|| match phase(pod) {
-            "Running" => match ends_by_itself(pod) {
-                Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),
-                None => "runs, and is not ready".to_owned(),
-            },
-            _ => "does not run yet".to_owned(),
-        });
-    Some(format!("pod {name}: {why}"))
 }

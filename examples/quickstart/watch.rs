@@ -19,6 +19,7 @@ use super::changes::changes;
 use super::events::Events;
 use super::last_words::LastWords;
 use super::news::{ended, line, trouble};
+use super::nowhere::Nodes;
 use super::ours::{Ours, set_of};
 use super::state::{has_failed, is_complete, is_well, node_ready, refusal};
 
@@ -35,6 +36,8 @@ pub(crate) struct Views {
     told: Mutex<Told>,
     /// Pods, by uid, that were refused before anything was applied: that of them is known.
     refused_before: HashSet<String>,
+    /// The nodes that are in this process.
+    pub(super) local: Nodes,
     pub(super) bell: watch::Receiver<()>,
 }
 
@@ -73,6 +76,7 @@ impl Views {
             runtime: cluster.agents().first().map(|agent| agent.runtime().clone()),
             told: Mutex::default(),
             refused_before: HashSet::new(),
+            local: Nodes::of(cluster),
             bell,
         };
         views.nodes.synced().await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub enum OpenError {
     /// Another store, of this process or another, has the file open, and did not close it while this one
     /// waited, which is two seconds.
-    #[error("store {path}: in use by {by}", path = path.display(), by = user(*.holder))]
+    #[error("store {path}: in use by {by}; end that, or choose another directory", path = path.display(), by = user(*.holder))]
     Locked {
         /// The file.
         path: PathBuf,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::cluster::Cluster;
-use orch_cluster::manifest::Manifest;
-use orch_core::client::Patch;
+use orch_cluster::manifest::{Manifest, ManifestKinds};
+use orch_core::client::{ListParams, Patch};
 use orch_core::testing::FakeRuntime;
 use orch_core::testing::fake_runtime::{Behavior, Call, Fault, On};
 use orch_core::testing::runtime::{Program, Step};
@@ -69,7 +69,7 @@ async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_en
         if quietly {
             clean_quietly(&cluster, &views, &manifest).await.unwrap();
         } else {
-            clean(&cluster, &views, &manifest).await.unwrap();
+            clean(&cluster, &views, &manifest, seconds(600)).await.unwrap();
         }
         assert_eq!(runtime.present(), [], "quietly: {quietly}");
         cluster.stop().await;
@@ -107,7 +107,7 @@ async fn an_engine_that_is_away_for_a_moment_does_not_end_cleaning() {
         tokio::time::sleep(Duration::from_secs(20)).await;
         runtime.restart_engine();
     };
-    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &manifest), restart);
+    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &manifest, seconds(600)), restart);
     cleaned.unwrap();
     assert_eq!(runtime.present(), []);
     cluster.stop().await;
@@ -129,7 +129,7 @@ async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
         .await
         .unwrap();
     assert_eq!(views.our_pods().len(), 0);
-    clean(&cluster, &views, &late).await.unwrap();
+    clean(&cluster, &views, &late, seconds(600)).await.unwrap();
     assert_eq!(runtime.present(), []);
     cluster.stop().await;
 }
@@ -146,7 +146,62 @@ async fn cleaning_waits_for_pods_whose_set_has_gone_before_them() {
     let pods = cluster.client().api::<Pod>("default");
     pods.patch("web-1", &owned).await.unwrap();
     // Nothing that this names is there any more.
-    clean(&cluster, &views, &pod("web", "")).await.unwrap();
+    clean(&cluster, &views, &pod("web", ""), seconds(600))
+        .await
+        .unwrap();
     assert_eq!(runtime.present(), []);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_nothing_here_runs_says_so_and_goes_at_once() {
+    let cluster = start(&memory(), &FakeRuntime::new()).await;
+    let text = "
+apiVersion: v1
+kind: Node
+metadata: {name: edge}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {nodeName: edge, containers: [{name: main, image: i}]}
+";
+    let manifest = Manifest::read("web.yaml", text, &ManifestKinds::builtin()).unwrap();
+    let views = Views::open(&cluster, &manifest).await;
+    let applied = steps::apply(&cluster, &manifest).await.unwrap();
+    let until = steps::Until::Ended;
+    let Err(late) = steps::ready(&cluster, &views, &applied, until, seconds(9)).await else {
+        panic!("nothing runs them");
+    };
+    let why = "nothing here runs the pods of node \"edge\", only those of: local";
+    assert!(late.to_string().contains(why), "{late}");
+
+    clean(&cluster, &views, &manifest, seconds(9)).await.unwrap();
+    let pods = cluster.client().all::<Pod>();
+    assert_eq!(pods.list(&ListParams::default()).await.unwrap().items, []);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_gone_when_its_time_is_over_is_named() {
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().run(stubborn));
+    let cluster = start(&memory(), &runtime).await;
+    let manifest = pod("web", "");
+    let views = applied(&cluster, &manifest).await;
+    let Err(late) = clean(&cluster, &views, &manifest, seconds(9)).await else {
+        panic!("its pod takes 30 s");
+    };
+    assert_eq!(
+        late.to_string(),
+        "the timeout of 9s has passed while waiting for 1 pod to end: pod web was told to end and has 30 s for it"
+    );
+    clean(&cluster, &views, &manifest, seconds(90)).await.unwrap();
     cluster.stop().await;
 }

@@ -99,7 +99,7 @@ async fn a_pod_that_can_never_run_ends_a_wait_for_it_and_no_other() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         pods.patch("ours", &held(&[])).await.unwrap();
     };
-    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &ours), let_go);
+    let (cleaned, ()) = tokio::join!(clean(&cluster, &views, &ours, seconds(600)), let_go);
     assert_eq!(cleaned.unwrap().len(), 1);
     assert!(pods.get_opt("ours").await.unwrap().is_none());
     cluster.stop().await;
@@ -121,8 +121,17 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: b}
-spec: {containers: [{name: main, image: host}]}
+metadata: {name: b, labels: {'bad key!': x}}
+spec: {nodeName: locl, containers: [{name: main, image: host}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: edge}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: d, namespace: nowhere}
+spec: {nodeName: edge, containers: [{name: main, image: host, command: [x]}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -130,12 +139,17 @@ metadata: {name: c}
 spec: {containers: [{name: main, image: host, command: [x]}]}
 ";
     let manifest = Manifest::read("m.yaml", text, &ManifestKinds::builtin()).unwrap();
-    let refused = check::check(&cluster, &manifest).unwrap_err().to_string();
+    let views = Views::open(&cluster, &manifest).await;
+    let refused = check::check(&cluster, &views, &manifest).await;
+    let refused = refused.unwrap_err().to_string();
     let lines: Vec<_> = refused.lines().collect();
     let wanted = [
         "m.yaml:9 (document 1, ReplicaSet default/a): spec.template.spec.containers[0].stdin: the fake runtime cannot",
         "m.yaml:9 (document 1, ReplicaSet default/a): spec.template.spec.containers[0].tty: the fake runtime has no",
+        "m.yaml:13 (document 2, Pod default/b): metadata.labels: Invalid value: ",
+        "m.yaml:14 (document 2, Pod default/b): spec.nodeName: node \"locl\" does not exist (there is: local)",
         "m.yaml:14 (document 2, Pod default/b): spec.containers[0].command: ",
+        "m.yaml:22 (document 4, Pod nowhere/d): metadata.namespace: ",
         "such pods could never run here: nothing of the manifest was applied",
     ];
     assert_eq!(lines.len(), wanted.len(), "{refused}");

@@ -235,7 +235,14 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
     let mut first = Running::start(&data, &arguments, NO_ENGINE);
     let before = first.until("going on until Ctrl-C");
     let output = run(&data, &arguments, NO_ENGINE);
-    assert_said(&output, false, &["state.redb: in use by process "]);
+    assert_said(
+        &output,
+        false,
+        &[
+            "state.redb: in use by process ",
+            "end that, or choose another directory",
+        ],
+    );
     first.interrupt();
 
     let output = run(&data, &[arguments[0], "--runtime", "docker"], NO_ENGINE);
@@ -274,6 +281,9 @@ fn what_was_kept_is_found_again_and_clean_waits_for_its_last_container() {
 fn a_data_directory_that_cannot_be_used_is_named() {
     let output = run(Path::new("/dev/null/data"), &[], NO_ENGINE);
     assert_said(&output, false, &["--data /dev/null/data: Not a directory"]);
+    let output = run(Path::new("/dev/null"), &[], NO_ENGINE);
+    let told = "--data /dev/null: must be a directory, and is none";
+    assert_said(&output, false, &[told]);
 }
 
 #[test]
@@ -299,6 +309,43 @@ fn a_manifest_without_objects_is_an_error() {
     std::fs::write(&manifest, "---\n# to be done\n---\n").unwrap();
     let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
     assert_said(&output, false, &["empty.yaml: holds no objects"]);
+    std::fs::write(&manifest, b"---\n# \xe4\n").unwrap();
+    let output = run(&dir.path().join("data"), &[manifest.to_str().unwrap()], NO_ENGINE);
+    assert_said(&output, false, &["empty.yaml:2: must be UTF-8"]);
+}
+
+#[test]
+fn what_could_only_be_waited_for_in_vain_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, manifest) = (dir.path().join("data"), dir.path().join("vain.yaml"));
+    let web = |spec: &str, port: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  {spec}\n  selector: \
+             {{matchLabels: {{app: web}}}}\n  template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: \
+             [{{name: a, image: host, command: [sleep, '9'], ports: [{{containerPort: 80{port}}}]}}]}}}}\n"
+        )
+    };
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: typo}\nspec: {nodeName: locl, containers: [{name: a, image: \
+               host, command: [sleep, '9']}]}\n";
+    for (text, why) in [
+        (
+            pod.to_owned(),
+            "vain.yaml:4 (document 1, Pod default/typo): spec.nodeName: node \"locl\" does not exist (there is: local)",
+        ),
+        (
+            web("replicas: 2", ", hostPort: 80"),
+            "vain.yaml:5 (document 1, Deployment default/web): spec.replicas: each pod takes host port 80",
+        ),
+        (
+            web("paused: true", ""),
+            "deployment default/web would be waited for in vain: it is paused",
+        ),
+    ] {
+        std::fs::write(&manifest, text).unwrap();
+        let output = run(&data, &[manifest.to_str().unwrap()], NO_ENGINE);
+        assert_said(&output, false, &[why]);
+        assert_eq!(output.status.code(), Some(1));
+    }
 }
 
 #[test]
@@ -317,6 +364,19 @@ fn what_another_manifest_made_is_still_there_after_cleaning_and_is_named() {
     ];
     assert_said(&output, true, &told);
     assert_eq!(containers(&data), 2);
+    // The same of a run that cleans up at its end.
+    let other = dir.path().join("other.yaml");
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Namespace\nmetadata: \
+               {name: default}\n";
+    std::fs::write(&other, map).unwrap();
+    let output = run(&data, &[other.to_str().unwrap()], NO_ENGINE);
+    let told = [
+        told[1],
+        "cleaned up",
+        "namespace/default kept: every cluster has it",
+    ];
+    assert_said(&output, true, &told);
+    assert!(!said(&output).contains("what runs goes on"), "{}", said(&output));
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
     assert_said(&output, true, &["replicaset/loose deleted"]);
     assert!(!said(&output).contains("still there"), "{}", said(&output));
@@ -372,6 +432,7 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
     assert_said(&run(&data, &["--help"], NO_ENGINE), true, &options);
     for (arguments, why) in [
         (["--keep", "--clean"], "--keep and --clean: say which"),
+        (["--no-demo", "--clean"], "--clean and --no-demo: say which"),
         (
             ["--timeout", "90"],
             "--timeout 90: must be a time of more than nothing, such as 90s",
@@ -382,7 +443,7 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
         ),
     ] {
         let output = run(&data, &arguments, NO_ENGINE);
-        assert_said(&output, false, &[why]);
+        assert!(said(&output).starts_with(why), "{}", said(&output));
         assert!(said(&output).ends_with("\nsee --help\n"), "{}", said(&output));
         assert_eq!(said(&output).lines().count(), 2);
         assert_eq!(output.status.code(), Some(2));

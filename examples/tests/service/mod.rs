@@ -251,6 +251,28 @@ fn a_service_without_data_leaves_nothing_whether_it_is_stopped_or_its_time_is_ov
 }
 
 #[test]
+fn a_service_says_of_a_wrong_number_what_is_allowed() {
+    for (arguments, why) in [
+        (
+            ["--port", "99999"],
+            "--port 99999: must be a whole number from 0 to 65535\n",
+        ),
+        (
+            ["--seconds", "-1"],
+            "--seconds -1: must be a whole number from 0 to ",
+        ),
+    ] {
+        let output = Command::new(built("embed_in_a_service"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with(why), "{said}");
+    }
+}
+
+#[test]
 fn a_service_says_how_it_is_used_when_asked_and_when_it_is_used_otherwise() {
     for (argument, success) in [("--help", true), ("-h", true), ("--prot", false)] {
         let output = Command::new(built("embed_in_a_service"))

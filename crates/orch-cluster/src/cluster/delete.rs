@@ -97,10 +97,6 @@ pub(super) async fn delete_all(
 }
 
 async fn delete(client: &Client, item: &Item, params: &DeleteParams) -> Result<Removed, ApiError> {
-    if item.name().is_empty() {
-        let reason = "metadata.name: required to delete an object";
-        return Err(ApiError::BadRequest(reason.to_owned()));
-    }
     let resource = item.resource();
     let namespace = resource.is_namespaced().then(|| namespace(item));
     let target = Target {

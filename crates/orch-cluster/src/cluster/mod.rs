@@ -146,6 +146,15 @@ impl Cluster {
         set::apply_all(&self.client, manifest).await
     }
 
+    /// What [`apply`](Self::apply) does first, and no more: tries the manifest as `kubectl apply --dry-run=server` does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`apply`](Self::apply) that can be found without writing.
+    pub async fn dry_run(&self, manifest: &Manifest) -> Result<(), ApplyError> {
+        set::check_all(&self.client, manifest).await
+    }
+
     /// Deletes what the manifest names, as `kubectl delete -f` does, and tells what became of each object, in the
     /// order of deletion: the reverse of that in which it is applied, Namespaces last. What is not there is no error,
     /// and neither is a namespace that every cluster has, which stays.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use k8s_openapi::api::core::v1::Namespace;
 use orch_core::client::{ApiError, Client};
 use orch_core::object::{FieldPath, ObjectKey};
 
@@ -16,6 +17,11 @@ pub(super) struct Set<'a> {
     pub(super) items: Vec<(usize, &'a Item)>,
     /// Those that come with it.
     namespaces: HashSet<&'a str>,
+}
+
+/// Tries all without writing anything.
+pub(crate) async fn check_all(client: &Client, manifest: &Manifest) -> Result<(), ApplyError> {
+    Set::of(manifest).check(client).await
 }
 
 /// Applies all, or none if one is refused. What was done is told in the order of the file.
@@ -38,7 +44,7 @@ impl<'a> Set<'a> {
         let mut seen = HashSet::new();
         let mut items: Vec<_> = manifest.items.iter().enumerate().collect();
         items.reverse();
-        items.retain(|(_, item)| item.name().is_empty() || seen.insert(identity(item)));
+        items.retain(|(_, item)| seen.insert(identity(item)));
         items.sort_by_key(|(place, item)| (!is_namespace(item), *place));
         let namespaces = items.iter().filter(|(_, item)| is_namespace(item));
         Self {
@@ -53,10 +59,16 @@ impl<'a> Set<'a> {
         for (_, item) in &self.items {
             match apply_item(client, item, true).await {
                 Ok(_) => {}
-                Err(ApiError::Invalid { errors: found, .. }) => errors.extend(item.errors(&found)),
+                Err(ApiError::Invalid { errors: found, .. }) => {
+                    errors.extend(item.errors(&found));
+                    // It hides whether the namespace is there, which is looked at last.
+                    if let Some(error) = self.missing_namespace(client, item).await? {
+                        errors.push(error);
+                    }
+                }
                 Err(error) if is_missing_namespace(&error, item) => {
                     if !self.namespaces.contains(namespace(item)) {
-                        errors.push(at(item, FieldPath::new("metadata").child("namespace"), &error));
+                        errors.push(at(item, namespace_field(), &error));
                     }
                 }
                 // Of the object nothing is known then.
@@ -68,6 +80,26 @@ impl<'a> Set<'a> {
         }
         errors.sort_by_key(|error| error.place.position);
         Ok(ManifestErrors::gather(errors)?)
+    }
+
+    /// That an object's namespace neither is there nor comes with the manifest.
+    async fn missing_namespace(
+        &self,
+        client: &Client,
+        item: &Item,
+    ) -> Result<Option<ManifestError>, ApplyError> {
+        let name = namespace(item);
+        if !item.resource().is_namespaced() || self.namespaces.contains(name) {
+            return Ok(None);
+        }
+        match client.all::<Namespace>().get(name).await {
+            Err(error) if is_missing_namespace(&error, item) => Ok(Some(at(item, namespace_field(), &error))),
+            Err(source @ (ApiError::Unavailable(_) | ApiError::Unknown(_))) => {
+                Err(failed(item, source, Vec::new()))
+            }
+            // One that cannot be named is told of already.
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 }
 
@@ -88,6 +120,10 @@ pub(super) fn namespace(item: &Item) -> &str {
 pub(super) fn is_namespace(item: &Item) -> bool {
     let resource = item.resource();
     resource.kind == "Namespace" && resource.group.is_empty()
+}
+
+fn namespace_field() -> FieldPath {
+    FieldPath::new("metadata").child("namespace")
 }
 
 /// Whether all that is wrong is that the object's namespace does not exist.

@@ -84,15 +84,15 @@ async fn a_manifest_that_is_refused_is_refused_whole_and_every_reason_is_told() 
             ],
         ),
         (
-            map("{generateName: a-}"),
-            &[
-                "web.yaml:6 (document 2, ConfigMap default/a-)",
-                "metadata.name: required to apply an object",
-            ],
-        ),
-        (
             map("{name: a, namespace: nowhere}") + "immutable: true\n" + &map("{name: B}"),
             &["nowhere", "metadata.name: Invalid value: \"B\""],
+        ),
+        (
+            map("{name: B, namespace: nowhere}"),
+            &[
+                "web.yaml:8 (document 2, ConfigMap nowhere/B): metadata.namespace: namespaces \"nowhere\" not found",
+                "metadata.name: Invalid value: \"B\"",
+            ],
         ),
     ];
     for (bad, told) in cases {

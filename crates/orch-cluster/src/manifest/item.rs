@@ -34,7 +34,7 @@ impl Item {
         self.object
     }
 
-    /// Its name; empty if it is to be generated.
+    /// Its name.
     pub fn name(&self) -> &str {
         self.metadata("name").unwrap_or_default()
     }
@@ -94,6 +94,8 @@ pub(super) fn describe(root: &Node, resource: Option<&ApiResource>) -> String {
     let kind = root.text("kind").unwrap_or_default();
     let name = text("name").or_else(|| text("generateName")).unwrap_or_default();
     let namespace = match (text("namespace"), resource) {
+        // One that has no place there is no part of its name.
+        (Some(_), Some(resource)) if !resource.is_namespaced() => None,
         (Some(namespace), _) => Some(namespace),
         (None, Some(resource)) if resource.is_namespaced() => Some("default"),
         _ => None,

@@ -192,15 +192,19 @@ impl Kind {
         let (Some(rules), true) = (self.rules, object.is_object()) else {
             return Vec::new();
         };
-        let unfit: Vec<FieldPath> = checked.faults.iter().map(|fault| fault.path.clone()).collect();
         let mut value = object.clone();
         for (path, rewritten) in &checked.rewrites {
             if let Some(slot) = slot(&mut value, path) {
                 *slot = rewritten.clone();
             }
         }
-        for path in &unfit {
-            take_out(&mut value, path);
+        let mut replaced = Vec::new();
+        for fault in &checked.faults {
+            if fault.wants_string() && put_in_quotes(&mut value, &fault.path) {
+                replaced.push(&fault.path);
+            } else {
+                take_out(&mut value, &fault.path);
+            }
         }
         let Value::Object(mut object) = value else {
             return Vec::new();
@@ -218,9 +222,10 @@ impl Kind {
         rules.prepare_create(&mut object);
         rules.default(&mut object);
         let is_told = |path: &FieldPath| {
-            unfit
-                .iter()
-                .any(|known| is_within(path, known) || is_within(known, path))
+            checked.faults.iter().any(|Fault { path: known, .. }| {
+                // What holds a value that is there, though in another form, is whole.
+                is_within(path, known) || (is_within(known, path) && !replaced.contains(&known))
+            })
         };
         object
             .entry("metadata")
@@ -242,6 +247,15 @@ impl Kind {
 
 fn is_within(path: &FieldPath, outer: &FieldPath) -> bool {
     path.segments().starts_with(&outer.segments())
+}
+
+/// Makes a string of a number or boolean: what the writer meant, and is told to write.
+fn put_in_quotes(value: &mut Value, path: &FieldPath) -> bool {
+    let Some(slot) = slot(value, path).filter(|slot| slot.is_number() || slot.is_boolean()) else {
+        return false;
+    };
+    *slot = Value::String(slot.to_string());
+    true
 }
 
 /// Removes a field; an element of a list leaves a null, so that the others keep their places.

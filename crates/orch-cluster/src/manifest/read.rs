@@ -10,7 +10,7 @@ use super::item::describe;
 use super::kinds::{Kind, ManifestKinds, slot};
 use super::node::{Content, Entry, Node, Position};
 use super::{Item, Limits, Manifest, ManifestError, ManifestErrors, ManifestWarning, Place, yaml};
-use crate::strict::Fault;
+use crate::strict::{Fault, no_string};
 
 pub(super) fn read(
     file: &str,
@@ -123,7 +123,7 @@ impl Reading<'_> {
             known.ok_or_else(|| self.kinds.unknown(api_version, kind))
         });
         let mut value = root.to_value();
-        let mut faults = identity(&root, &value);
+        let mut faults = identity(&value);
         let mut found: Option<&Kind> = None;
         match known {
             None => {}
@@ -202,9 +202,6 @@ impl Reading<'_> {
                 message: "written by controllers alone; what a manifest says of it has no effect".to_owned(),
             });
         }
-        if item.name().is_empty() {
-            return;
-        }
         let identity = (kind.resource.group_resource().into_owned(), item.to_string());
         let position = item.locate(&FieldPath::new("metadata").child("name"));
         if let Some(first) = self.seen.insert(identity, position) {
@@ -260,13 +257,13 @@ impl Reading<'_> {
 }
 
 /// What every object must say of itself.
-fn identity(root: &Node, value: &Value) -> Vec<Fault> {
+fn identity(value: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut require = |path: FieldPath, found: Option<&Value>, example: &str| {
         let message = match found {
             Some(Value::String(text)) if !text.is_empty() => return,
             None | Some(Value::Null | Value::String(_)) => format!("required, but not given; {example}"),
-            Some(_) => format!("expected a string; {example}"),
+            Some(other) => no_string(other),
         };
         faults.push(Fault { path, message });
     };
@@ -279,12 +276,16 @@ fn identity(root: &Node, value: &Value) -> Vec<Fault> {
     let metadata = value.get("metadata").unwrap_or(&Value::Null);
     match metadata {
         Value::Null | Value::Object(_) => {
-            let generated = root
-                .entry("metadata")
-                .and_then(|entry| entry.value.text("generateName"));
-            if metadata.get("name").is_some() || generated.is_none() {
-                let path = FieldPath::new("metadata").child("name");
-                require(path, metadata.get("name"), "name or generateName must be given");
+            let meta = FieldPath::new("metadata");
+            let generated = metadata.get("generateName").is_some_and(|base| !base.is_null());
+            if generated && metadata.get("name").is_none() {
+                // Applied again it would be another object.
+                faults.push(Fault {
+                    path: meta.child("generateName"),
+                    message: "what is applied needs a name of its own; give metadata.name instead".to_owned(),
+                });
+            } else {
+                require(meta.child("name"), metadata.get("name"), "such as web");
             }
         }
         _ => faults.push(Fault {

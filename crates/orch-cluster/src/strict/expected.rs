@@ -21,6 +21,9 @@ pub(super) enum Want {
     Any,
 }
 
+/// How messages begin about what should be a string.
+pub(super) const NO_STRING: &str = "expected a string, got";
+
 /// Strings longer than this are shown cut.
 const SHOWN: usize = 60;
 
@@ -41,11 +44,10 @@ pub(super) fn mismatch(want: Want, value: &Value, error: &str, hidden: bool) -> 
     };
     match (want, value) {
         (Want::Text, Value::Number(_) | Value::Bool(_)) => {
-            format!("expected a string, got {got}; put it in quotes to make it one")
+            format!("{NO_STRING} {got}; put it in quotes to make it one")
         }
-        (Want::Text, Value::Null | Value::Array(_) | Value::Object(_)) => {
-            format!("expected a string, got {got}")
-        }
+        (Want::Text, Value::Null) => format!("{NO_STRING} {got}; \"\" is the empty one"),
+        (Want::Text, Value::Array(_) | Value::Object(_)) => format!("{NO_STRING} {got}"),
         (Want::Integer(..), Value::String(text)) if text.parse::<i128>().is_ok() => {
             format!("expected an integer, got the string {got}; leave the quotes out to make it one")
         }
@@ -59,6 +61,11 @@ pub(super) fn mismatch(want: Want, value: &Value, error: &str, hidden: bool) -> 
         (Want::Object, _) if !value.is_object() => format!("expected an object, got {got}"),
         _ => own_words(value, &got, error),
     }
+}
+
+/// Why a value is no string.
+pub(crate) fn no_string(value: &Value) -> String {
+    mismatch(Want::Text, value, "", false)
 }
 
 /// What remains is what only the type knows: a word of few, a date, a number or string.

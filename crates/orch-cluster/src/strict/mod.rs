@@ -16,7 +16,7 @@ use orch_core::object::{FieldPath, Segment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use expected::meant;
+pub(crate) use expected::{meant, no_string};
 use tracked::Tracked;
 
 /// One thing about a value that does not fit its type.
@@ -24,6 +24,13 @@ use tracked::Tracked;
 pub(crate) struct Fault {
     pub(crate) path: FieldPath,
     pub(crate) message: String,
+}
+
+impl Fault {
+    /// Whether the type wants a string where something else stands.
+    pub(crate) fn wants_string(&self) -> bool {
+        self.message.starts_with(expected::NO_STRING)
+    }
 }
 
 /// What a check found.

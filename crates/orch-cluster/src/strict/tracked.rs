@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use orch_core::object::{FieldPath, Quantity};
+use orch_core::object::{FieldPath, Quantity, QuantityError};
 use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Error, Value};
@@ -100,10 +100,19 @@ impl<'de, 'n> Tracked<'de, 'n> {
         if let Err(error) = text.trim().parse::<Quantity>() {
             self.notes.borrow_mut().unfit.push(Fault {
                 path: self.path.clone(),
-                message: error.to_string(),
+                message: no_quantity(&error),
             });
         }
         visitor.visit_newtype_struct(StringDeserializer::new(text))
+    }
+}
+
+/// In the words of all other values that are invalid: `Invalid value: "1GB": unknown suffix ...`.
+fn no_quantity(error: &QuantityError) -> String {
+    let said = error.to_string();
+    match said.strip_prefix("quantity ") {
+        Some(rest) => format!("Invalid value: {rest}"),
+        None => format!("Invalid value: \"\": {said}"),
     }
 }
 

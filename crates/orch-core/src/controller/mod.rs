@@ -51,6 +51,8 @@ pub type ReconcileError = Box<dyn std::error::Error + Send + Sync>;
 /// resource version is refused if it is ([`ApiError::Conflict`](crate::client::ApiError::Conflict)), which is
 /// a fine error to return.
 ///
+/// The example needs, beside this crate and tokio, `async-trait` and `serde` with its feature `derive`.
+///
 /// ```
 /// use std::sync::Arc;
 ///

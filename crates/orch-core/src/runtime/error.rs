@@ -89,7 +89,7 @@ pub enum RuntimeError {
         after: Duration,
     },
     /// The engine does not answer. It may come back.
-    #[error("{runtime} is unavailable: {reason}")]
+    #[error("runtime {runtime} is unavailable: {reason}")]
     Unavailable {
         /// The runtime's name.
         runtime: &'static str,

@@ -62,7 +62,7 @@ pub fn validate_update(new: &Pod, old: &Pod) -> FieldErrors {
             "pod updates may not change fields other than `spec.containers[*].image`,\
              `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to \
              existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
-             previously negative)\n{changes}"
+             previously negative): {changes}"
         );
         errors.push(FieldError::forbidden(&at, detail));
     }
@@ -133,7 +133,7 @@ fn forbidden_changes(new: &PodSpec, old: &PodSpec) -> Option<String> {
         &mut changes,
     );
     // Serialised alike, so no difference that a reader could see: an empty list against none.
-    (!changes.is_empty()).then(|| changes.join("\n"))
+    (!changes.is_empty()).then(|| changes.join("; "))
 }
 
 fn differences(at: &FieldPath, old: &Value, new: &Value, changes: &mut Vec<String>) {

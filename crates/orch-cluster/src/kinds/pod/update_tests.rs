@@ -89,7 +89,7 @@ fn everything_else_is_refused() {
         command[0]
     );
     assert!(
-        command[0].ends_with("\nspec.containers[0].command: null -> [\"sh\"]"),
+        command[0].ends_with("): spec.containers[0].command: null -> [\"sh\"]"),
         "{}",
         command[0]
     );

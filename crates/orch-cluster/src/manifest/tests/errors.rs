@@ -52,11 +52,11 @@ metadata: {}
         format!(r#"web.yaml:16 {web}.template.spec.containers[0].ports[0].containerPort: expected an integer, got the string "80"; leave the quotes out to make it one"#),
         format!("web.yaml:17 {web}.template.spec.containers[0].ports[1].containerPort: expected an integer from -2147483648 to 2147483647, got 99999999999"),
         format!("web.yaml:18 {web}.template.spec.containers[0].env: expected a list, got an object"),
-        format!(r#"web.yaml:19 {web}.template.spec.containers[0].resources.limits.memory: quantity "1GB": unknown suffix "GB""#),
+        format!(r#"web.yaml:19 {web}.template.spec.containers[0].resources.limits.memory: Invalid value: "1GB": unknown suffix "GB""#),
         "web.yaml:23 (document 2, Pod default/broken): metadata: not valid YAML: ".to_owned(),
         r#"web.yaml:25 (document 3, Deployment old): apiVersion: kind "Deployment" is not known in "extensions/v1beta1"; allowed is apps/v1"#.to_owned(),
         r#"web.yaml:29 (document 4, Deploymnt): kind: unknown kind "Deploymnt"; did you mean "Deployment"?"#.to_owned(),
-        "web.yaml:31 (document 4, Deploymnt): metadata.name: required, but not given; name or generateName must be given".to_owned(),
+        "web.yaml:31 (document 4, Deploymnt): metadata.name: required, but not given; such as web".to_owned(),
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
     for (message, start) in told.iter().zip(expected) {
@@ -161,12 +161,58 @@ fn a_scalar_that_means_something_else_is_told_as_it_is_written() {
 }
 
 #[test]
-fn a_name_may_be_generated() {
-    let manifest = read("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n");
+fn a_name_is_given_and_not_generated() {
+    let spec = "spec: {containers: [{name: a, image: i}]}\n";
+    let told = errors(&format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {{a: b}}\n  generateName: a-\n{spec}"
+    ));
     assert_eq!(
-        (manifest.items[0].name(), manifest.items[0].to_string().as_str()),
-        ("", "Pod default/a-")
+        told,
+        [
+            "web.yaml:5 (document 1, Pod default/a-): metadata.generateName: what is applied needs a name of its own; give \
+             metadata.name instead"
+        ]
     );
+    let manifest = read(&format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{generateName: a-, name: b}}\n{spec}"
+    ));
+    assert_eq!(manifest.items[0].name(), "b");
+}
+
+#[test]
+fn a_value_that_is_no_string_hides_nothing_of_what_else_is_wrong_around_it() {
+    let told = errors(
+        r#"apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  labels: {a: 1, "bad key!": x}
+spec:
+  selector: {matchLabels: {app: 1}}
+  template:
+    metadata:
+      labels: {app: true, x: "bad value!"}
+    spec: {nodeSelector: {"no no": 5}, containers: [{name: a, image: i}]}
+"#,
+    );
+    let web = "(document 1, Deployment default/web)";
+    let expected = [
+        format!("web.yaml:5 {web}: metadata.labels: Invalid value: \"bad key!\": "),
+        format!("web.yaml:5 {web}: metadata.labels.a: expected a string, got 1; put it in quotes"),
+        format!("web.yaml:7 {web}: spec.selector.matchLabels.app: expected a string, got 1"),
+        format!("web.yaml:10 {web}: spec.template.metadata.labels: Invalid value: \"bad value!\": "),
+        format!("web.yaml:10 {web}: spec.template.metadata.labels: Invalid value: "),
+        format!("web.yaml:10 {web}: spec.template.metadata.labels.app: expected a string, got true"),
+        format!("web.yaml:11 {web}: spec.template.spec.nodeSelector: Invalid value: \"no no\": "),
+        format!("web.yaml:11 {web}: spec.template.spec.nodeSelector.no no: expected a string, got 5"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for start in expected {
+        assert!(
+            told.iter().any(|told| told.starts_with(&start)),
+            "{start}\n{told:#?}"
+        );
+    }
 }
 
 #[test]

@@ -139,11 +139,9 @@ async fn takes(world: World, pods: usize) -> Result<(), String> {
             .collect::<Vec<_>>()
     });
     for name in names.iter().take(pods) {
-        let deleted = world
-            .client()
-            .api::<Pod>("default")
-            .delete(name, &DeleteParams::default());
-        deleted.await.map_err(|error| error.to_string())?;
+        let api = world.client().api::<Pod>("default");
+        let deleted = api.delete(name, &DeleteParams::default()).await;
+        deleted.map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -162,7 +162,8 @@ async fn a_state_directory_has_one_holder_at_a_time() {
         std::process::id()
     );
     assert!(
-        error.starts_with("process is unavailable: the state directory") && error.ends_with(&expected),
+        error.starts_with("runtime process is unavailable: the state directory")
+            && error.ends_with(&expected),
         "{error}"
     );
     drop(first);
