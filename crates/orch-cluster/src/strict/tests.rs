@@ -65,7 +65,7 @@ fn all_that_does_not_fit_is_told_with_what_is_allowed() {
         r#"color: expected Red or Green, got "Blue""#,
         r#"flag: expected true or false, got "true""#,
         "names.a: expected a string, got 1; put it in quotes to make it one",
-        "names.b: expected a string, got null",
+        r#"names.b: expected a string, got null; "" is the empty one"#,
         "names.c: expected a string, got an object",
         r#"ratio: expected a number, got "x""#,
         r#"required: expected an integer, got the string "1"; leave the quotes out to make it one"#,

