@@ -1,5 +1,6 @@
 //! Everything that orch-cluster is made of, run in simulated clusters in which things go wrong.
 
+mod pods;
 mod wishes;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, app
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
+use pods::{bare, tight};
 use serde_json::json;
 use wishes::states;
 
@@ -267,4 +269,6 @@ macro_rules! scenarios {
     )*};
 }
 
-scenarios!(roll, scale, node_loss, namespace, garbage, drain, leaders, states);
+scenarios!(
+    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, states
+);
