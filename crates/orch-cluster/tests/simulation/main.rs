@@ -12,7 +12,7 @@ use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, app
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
-use pods::{bare, tight};
+use pods::{bare, doubt, tight};
 use serde_json::json;
 use wishes::states;
 
@@ -270,5 +270,5 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, states
+    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, states
 );

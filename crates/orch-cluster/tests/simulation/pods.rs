@@ -1,12 +1,14 @@
 //! Pods that come under a name that was used before, and pods for which there is hardly room.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use orch_cluster::testing::{Machines, apply};
 use orch_core::client::{DeleteParams, Propagation};
 use orch_core::testing::fake_runtime::{Behavior, On};
-use orch_core::testing::simulation::{Simulation, State, World};
+use orch_core::testing::simulation::{Fault, Rates, Simulation, State, World};
 use serde_json::json;
 
 use super::{rolled_out, scenario};
@@ -43,7 +45,7 @@ pub(crate) fn bare() -> Simulation {
         "bare",
         || {
             let machines = Machines::new(2);
-            let work = Behavior::new().run_for(std::time::Duration::from_secs(20), 0);
+            let work = Behavior::new().run_for(Duration::from_secs(20), 0);
             machines.scripts().on(On::image("job"), work);
             machines
         },
@@ -61,6 +63,39 @@ pub(crate) fn bare() -> Simulation {
             Ok(())
         },
     )
+}
+
+/// A ReplicaSet is scaled while what was written is often not known to have been, and views are old.
+pub(crate) fn doubt() -> Simulation {
+    let all_ready = |state: &State, replicas: i32| {
+        let sets = state.all::<ReplicaSet>();
+        let mut statuses = sets.iter().filter_map(|set| set.status.as_ref());
+        statuses.any(|status| status.ready_replicas.unwrap_or(0) == replicas && status.replicas == replicas)
+    };
+    let rates = [
+        (Fault::CrashAfter, 0.02),
+        (Fault::Lags, 0.1),
+        (Fault::Stale, 0.5),
+        (Fault::Unanswered, 0.05),
+    ];
+    scenario(
+        "doubt",
+        || Machines::new(1),
+        move |world| async move {
+            for replicas in [3, 5, 1, 4] {
+                let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                    "metadata": {"name": "web", "namespace": "default"}, "spec": {
+                    "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+                    "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [
+                        {"name": "web", "image": "web:1"}]}}}});
+                apply(&world, &set.to_string()).await?;
+                world.until(|state| all_ready(state, replicas)).await;
+            }
+            Ok(())
+        },
+    )
+    .rates(rates.into_iter().fold(Rates::none(), |rates, (fault, rate)| rates.of(fault, rate)))
+    .storm(Duration::from_secs(60))
 }
 
 /// A Deployment whose pods leave no room is rolled: what is new must wait until what is old has gone.

@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     last_change: u64,
     needs_list: bool,
     listing: bool,
+    /// Whether an agent before this one worked on the pod, and what it left was not looked at yet.
+    unseen: bool,
     /// When a status that could wait no longer waits.
     report_at: Option<Timestamp>,
     write_retry_at: Option<Timestamp>,
@@ -98,6 +100,7 @@ impl Worker {
             last_change: 0,
             needs_list: false,
             listing: false,
+            unseen: snapshot.begun == 0 && was_worked_on(&pod),
             report_at: None,
             write_retry_at: None,
             changed: true,
@@ -270,6 +273,8 @@ impl Worker {
             || !same(&snapshot.sandboxes, &self.observed.sandboxes)
             || !same(&snapshot.containers, &self.observed.containers);
         self.changed |= news;
+        self.changed |= self.unseen;
+        self.unseen = false;
         self.needs_list = false;
         self.paused = None;
         self.observed.sandboxes = snapshot.sandboxes;
@@ -289,6 +294,10 @@ impl Worker {
     /// Decides and acts. Returns when to do so again if nothing happens before.
     fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut wake = Earliest(None);
+        if self.unseen {
+            self.needs_list = true;
+            return self.look(now);
+        }
         self.observed.note(&self.pod, now);
         let view = View {
             pod: &self.pod,
@@ -320,16 +329,23 @@ impl Worker {
                 }
             }
         }
-        if self.needs_list && self.changing == 0 && !self.listing && paused.is_none() {
-            self.listing = true;
-            let (shared, uid) = (self.shared.clone(), self.uid.clone());
-            self.push(async move { Done::Listed(shared.list_pod(&uid).await) });
-        }
+        self.look(now);
         self.announce_backoff(now);
         if !self.observed.gone {
             wake.at(self.report(computed, now));
         }
         wake.0
+    }
+
+    /// Lists what the runtime has of the pod, if that is to be done and nothing is under way. Returns until when that waits.
+    fn look(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let paused = self.paused.map(|(until, _)| until).filter(|until| *until > now);
+        if self.needs_list && self.changing == 0 && !self.listing && paused.is_none() {
+            self.listing = true;
+            let (shared, uid) = (self.shared.clone(), self.uid.clone());
+            self.push(async move { Done::Listed(shared.list_pod(&uid).await) });
+        }
+        paused
     }
 
     /// Makes the checks that are due. Returns when the next one is.
@@ -441,6 +457,12 @@ async fn sleep_until(at: Option<Timestamp>, now: Timestamp) {
         Some(at) => tokio::time::sleep(until(at, now)).await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether an agent has said of the pod that it saw it.
+fn was_worked_on(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| status.start_time.is_some())
 }
 
 fn revision(pod: &Pod) -> u64 {

@@ -1,15 +1,16 @@
 //! Whether node agents leave alone what runs.
 
 use k8s_openapi::api::core::v1::{self, Pod};
-use orch_core::testing::fake_runtime::CutOff;
+use orch_core::testing::fake_runtime::{Call, CutOff};
 use orch_core::testing::simulation::{Oracle, State, Written};
 
 use super::{is_over, node_of};
 use crate::testing::{Machine, Machines};
 
 /// A container that runs is left alone until there is a reason to end it: its pod is being deleted, or over, or wants another
-/// image, or the container has a probe that may ask for it. An agent that dies and comes back is no such reason. No second one
-/// is started beside it, and a pod does not go, nor is it over, while one of its containers runs.
+/// image, or the container has a probe that may ask for it. An agent that dies and comes back is no such reason. It is asked to
+/// end before anything else is done to it, no second one is started beside it, and a pod does not go, nor is it over, while one
+/// of its containers runs.
 pub struct Containers {
     machines: Machines,
     /// How much was looked at of what each machine's calls have ended.
@@ -40,13 +41,21 @@ impl Containers {
                     pod.metadata.uid.as_deref() == Some(&*container.pod_uid)
                         && node_of(pod) == Some(&*machine.name)
                 };
-                let pod = pods.iter().find(is_its);
-                if let Some(pod) = pod.filter(|pod| !may_end(pod, &container.name, &container.image)) {
-                    return Err(format!(
-                        "{} ends container {} of pod {:?} ({call:?} of {}), which nobody asked for",
-                        machine.name, container.name, pod.metadata.name, container.id
-                    ));
-                }
+                let Some(pod) = pods.iter().find(is_its) else {
+                    continue;
+                };
+                let how = if !may_end(pod, &container.name, &container.image) {
+                    "which nobody asked for"
+                } else if *call != Call::StopContainer {
+                    // What runs on after a stop has had its signal, and the time to obey it.
+                    "without asking it to end"
+                } else {
+                    continue;
+                };
+                return Err(format!(
+                    "{} ends container {} of pod {:?} ({call:?} of {}), {how}",
+                    machine.name, container.name, pod.metadata.name, container.id
+                ));
             }
         }
         Ok(())

@@ -3,6 +3,8 @@
 mod availability;
 mod bindings;
 mod containers;
+#[cfg(test)]
+mod containers_tests;
 mod creations;
 mod deletions;
 mod deployments;
@@ -10,6 +12,8 @@ mod end;
 mod evictions;
 mod generations;
 mod history;
+#[cfg(test)]
+mod order_tests;
 mod peace;
 #[cfg(test)]
 mod tests;
