@@ -58,7 +58,9 @@ pub(crate) struct Worker {
     last_change: u64,
     needs_list: bool,
     listing: bool,
-    /// Whether an agent before this one worked on the pod, and what it left was not looked at yet.
+    /// Whether the runtime was asked for all that it has of the pod.
+    looked: bool,
+    /// Whether that must be done first, for an agent before this one worked on the pod.
     unseen: bool,
     /// When a status that could wait no longer waits.
     report_at: Option<Timestamp>,
@@ -100,6 +102,7 @@ impl Worker {
             last_change: 0,
             needs_list: false,
             listing: false,
+            looked: snapshot.begun > 0,
             unseen: snapshot.begun == 0 && was_worked_on(&pod),
             report_at: None,
             write_retry_at: None,
@@ -255,6 +258,11 @@ impl Worker {
         if revision <= self.revision {
             return;
         }
+        // Its status is no word of this worker's: the first version that was seen of the pod was of the past.
+        self.unseen |= !self.looked
+            && self.sent.is_none()
+            && self.stored.start_time.is_none()
+            && was_worked_on(&pod);
         self.changed = true;
         self.revision = revision;
         self.stored = pod.status.clone().unwrap_or_default();
@@ -274,7 +282,7 @@ impl Worker {
             || !same(&snapshot.containers, &self.observed.containers);
         self.changed |= news;
         self.changed |= self.unseen;
-        self.unseen = false;
+        (self.unseen, self.looked) = (false, true);
         self.needs_list = false;
         self.paused = None;
         self.observed.sandboxes = snapshot.sandboxes;

@@ -101,6 +101,10 @@ impl Controller for ReplicaSetController {
     async fn reconcile(&self, set: Arc<ReplicaSet>, cx: &Context) -> Result<Action, ReconcileError> {
         self.catch_up(cx.client()).await?;
         let key = set.key();
+        // As it is shown now.
+        let Some(set) = self.sets.get(&key) else {
+            return Ok(Action::done());
+        };
         if let Some(rest) = self.ledger.resting(&key, Instant::now()) {
             return Ok(Action::requeue_after(rest));
         }
