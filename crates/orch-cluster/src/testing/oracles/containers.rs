@@ -10,7 +10,7 @@ use crate::testing::{Machine, Machines};
 /// A container that runs is left alone until there is a reason to end it: its pod is being deleted, or over, or wants another
 /// image, or the container has a probe that may ask for it. An agent that dies and comes back is no such reason. It is asked to
 /// end before anything else is done to it, no second one is started beside it, and a pod does not go, nor is it over, while one
-/// of its containers runs.
+/// of its containers runs. In the end what pods say to run does.
 pub struct Containers {
     machines: Machines,
     /// How much was looked at of what each machine's calls have ended.
@@ -60,6 +60,24 @@ impl Containers {
         }
         Ok(())
     }
+
+    /// Whether what a pod says to run does.
+    fn is_as_it_says(&self, pod: &Pod) -> Result<(), String> {
+        let Some(machine) = node_of(pod).and_then(|node| self.machines.named(node)) else {
+            return Ok(());
+        };
+        let running = machine.runtime.running();
+        let runs = |id: &str| running.iter().any(|container| id.ends_with(&format!("://{}", container.id)));
+        let said = statuses(pod).filter(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
+        let mut ids = said.filter_map(|status| status.container_id.as_deref());
+        match ids.find(|id| !runs(id)) {
+            Some(id) => Err(format!(
+                "pod {:?} says that {id} runs on {}, and it does not",
+                pod.metadata.name, machine.name
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Oracle for Containers {
@@ -85,7 +103,9 @@ impl Oracle for Containers {
     }
 
     fn settled(&mut self, state: &State) -> Result<(), String> {
-        self.judge_ended(state)
+        self.judge_ended(state)?;
+        let pods = state.all::<Pod>();
+        pods.iter().try_for_each(|pod| self.is_as_it_says(pod))
     }
 }
 
@@ -138,7 +158,10 @@ fn runs_once(machine: &Machine, pod: &Pod) -> Result<(), String> {
 
 /// How often the pod's containers were started again, by its own word.
 fn restarts(pod: &Pod) -> i32 {
+    statuses(pod).map(|status| status.restart_count).sum()
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &v1::ContainerStatus> {
     let status = pod.status.iter();
-    let statuses = status.flat_map(|status| status.container_statuses.iter().flatten());
-    statuses.map(|status: &v1::ContainerStatus| status.restart_count).sum()
+    status.flat_map(|status| status.container_statuses.iter().flatten())
 }

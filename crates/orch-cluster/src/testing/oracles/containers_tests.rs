@@ -22,6 +22,7 @@ enum Deed {
     Deletes,
     SaysItIsOver,
     StartsAnother,
+    SaysThatAnotherRuns,
 }
 
 /// Acts for the agent of `node-1`.
@@ -62,6 +63,12 @@ async fn agent(life: Life, machine: Machine, deed: Deed) {
         Deed::StartsAnother => {
             started(&machine, &sandbox, 1).await;
             says(json!({"containerStatuses": count(1)})).await;
+        }
+        Deed::SaysThatAnotherRuns => {
+            let mut status = count(0);
+            status[0]["containerID"] = "fake://another".into();
+            status[0]["state"] = json!({"running": {"startedAt": null}});
+            says(json!({"containerStatuses": status})).await;
         }
     }
     std::future::pending::<()>().await;
@@ -111,6 +118,7 @@ fn what_runs_ends_for_a_reason_alone() {
         (Deed::Deletes, json!({}), true, Some("goes, and its container")),
         (Deed::SaysItIsOver, json!({}), false, Some("is over, and its container")),
         (Deed::StartsAnother, json!({}), false, Some("two containers main of pod Some(\"web\") run on node-1")),
+        (Deed::SaysThatAnotherRuns, json!({}), false, Some("says that fake://another runs on node-1, and it does not")),
     ];
     for (deed, container, deleted, refused) in table {
         let machines = || Machines::new(1);
