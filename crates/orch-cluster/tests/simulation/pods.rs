@@ -23,11 +23,20 @@ fn pod(name: &str, image: &str, restarts: &str) -> String {
 
 fn phase(state: &State, name: &str) -> Option<String> {
     let is_it = |pod: &&Arc<Pod>| pod.metadata.name.as_deref() == Some(name);
-    state.all::<Pod>().iter().find(is_it)?.status.as_ref()?.phase.clone()
+    state
+        .all::<Pod>()
+        .iter()
+        .find(is_it)?
+        .status
+        .as_ref()?
+        .phase
+        .clone()
 }
 
 async fn reached(world: &World, name: &str, wanted: &str) {
-    world.until(|state| phase(state, name).as_deref() == Some(wanted)).await;
+    world
+        .until(|state| phase(state, name).as_deref() == Some(wanted))
+        .await;
     world.note(format!("{name} is {wanted}"));
 }
 
@@ -51,7 +60,11 @@ pub(crate) fn bare() -> Simulation {
         },
         |world| async move {
             apply(&world, &pod("job", "job", "OnFailure")).await?;
-            let ways = [DeleteParams::default(), DeleteParams::now(), DeleteParams::default()];
+            let ways = [
+                DeleteParams::default(),
+                DeleteParams::now(),
+                DeleteParams::default(),
+            ];
             for (way, image) in ways.into_iter().zip(["db:1", "db:2", "db:3"]) {
                 apply(&world, &pod("db", image, "Always")).await?;
                 reached(&world, "db", "Running").await;
@@ -94,7 +107,11 @@ pub(crate) fn doubt() -> Simulation {
             Ok(())
         },
     )
-    .rates(rates.into_iter().fold(Rates::none(), |rates, (fault, rate)| rates.of(fault, rate)))
+    .rates(
+        rates
+            .into_iter()
+            .fold(Rates::none(), |rates, (fault, rate)| rates.of(fault, rate)),
+    )
     .storm(Duration::from_secs(60))
 }
 

@@ -259,10 +259,8 @@ impl Worker {
             return;
         }
         // Its status is no word of this worker's: the first version that was seen of the pod was of the past.
-        self.unseen |= !self.looked
-            && self.sent.is_none()
-            && self.stored.start_time.is_none()
-            && was_worked_on(&pod);
+        self.unseen |=
+            !self.looked && self.sent.is_none() && self.stored.start_time.is_none() && was_worked_on(&pod);
         self.changed = true;
         self.revision = revision;
         self.stored = pod.status.clone().unwrap_or_default();

@@ -67,8 +67,13 @@ impl Containers {
             return Ok(());
         };
         let running = machine.runtime.running();
-        let runs = |id: &str| running.iter().any(|container| id.ends_with(&format!("://{}", container.id)));
-        let said = statuses(pod).filter(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
+        let runs = |id: &str| {
+            running
+                .iter()
+                .any(|container| id.ends_with(&format!("://{}", container.id)))
+        };
+        let said =
+            statuses(pod).filter(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
         let mut ids = said.filter_map(|status| status.container_id.as_deref());
         match ids.find(|id| !runs(id)) {
             Some(id) => Err(format!(
@@ -93,7 +98,9 @@ impl Oracle for Containers {
         let Some(was) = written.was::<Pod>() else {
             return Ok(());
         };
-        let is = written.is::<Pod>().filter(|is| is.metadata.uid == was.metadata.uid);
+        let is = written
+            .is::<Pod>()
+            .filter(|is| is.metadata.uid == was.metadata.uid);
         match is {
             None => runs_no_more(machine, &was, "goes"),
             Some(is) if is_over(&is) && !is_over(&was) => runs_no_more(machine, &is, "is over"),
@@ -112,11 +119,18 @@ impl Oracle for Containers {
 /// Whether there is a reason for a container of this name and image to be ended.
 fn may_end(pod: &Pod, name: &str, image: &str) -> bool {
     let Some(spec) = &pod.spec else { return true };
-    let all = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let all = || {
+        spec.containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten())
+    };
     let Some(container) = all().find(|container| container.name == name) else {
         return true;
     };
-    let hook = container.lifecycle.as_ref().and_then(|hooks| hooks.post_start.as_ref());
+    let hook = container
+        .lifecycle
+        .as_ref()
+        .and_then(|hooks| hooks.post_start.as_ref());
     pod.metadata.deletion_timestamp.is_some()
         || is_over(pod)
         || spec.active_deadline_seconds.is_some()

@@ -89,7 +89,9 @@ async fn started(machine: &Machine, sandbox: &SandboxId, attempt: u32) -> Contai
 /// A pod with these further fields in its container; whether it is deleted.
 async fn made(world: World, container: Value, deleted: bool) -> Result<(), String> {
     let mut main = json!({"name": "main", "image": "main"});
-    main.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
+    main.as_object_mut()
+        .unwrap()
+        .extend(container.as_object().unwrap().clone());
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
         "spec": {"nodeName": "node-1", "containers": [main]}});
     apply(&world, &pod.to_string()).await?;
@@ -114,11 +116,31 @@ fn what_runs_ends_for_a_reason_alone() {
         (Deed::Stops, probe(), false, None),
         (Deed::FindsItEnded, json!({}), false, None),
         (Deed::RemovesTheSandbox, json!({}), false, ends),
-        (Deed::RemovesTheSandbox, json!({}), true, Some("without asking it to end")),
+        (
+            Deed::RemovesTheSandbox,
+            json!({}),
+            true,
+            Some("without asking it to end"),
+        ),
         (Deed::Deletes, json!({}), true, Some("goes, and its container")),
-        (Deed::SaysItIsOver, json!({}), false, Some("is over, and its container")),
-        (Deed::StartsAnother, json!({}), false, Some("two containers main of pod Some(\"web\") run on node-1")),
-        (Deed::SaysThatAnotherRuns, json!({}), false, Some("says that fake://another runs on node-1, and it does not")),
+        (
+            Deed::SaysItIsOver,
+            json!({}),
+            false,
+            Some("is over, and its container"),
+        ),
+        (
+            Deed::StartsAnother,
+            json!({}),
+            false,
+            Some("two containers main of pod Some(\"web\") run on node-1"),
+        ),
+        (
+            Deed::SaysThatAnotherRuns,
+            json!({}),
+            false,
+            Some("says that fake://another runs on node-1, and it does not"),
+        ),
     ];
     for (deed, container, deleted, refused) in table {
         let machines = || Machines::new(1);

@@ -50,10 +50,7 @@ impl Oracle for Evictions {
             return Ok(());
         };
         match left(&pod, node, now) {
-            Some(left) if left > SLACK => Err(format!(
-                "{} is evicted {left:#} before its time",
-                written.key
-            )),
+            Some(left) if left > SLACK => Err(format!("{} is evicted {left:#} before its time", written.key)),
             _ => Ok(()),
         }
     }
@@ -82,10 +79,18 @@ fn is_evicted(pod: &Pod) -> bool {
 /// How much of its time the pod has left on the node; none if the node, as it is now, drives nobody away.
 fn left(pod: &Pod, node: &Node, now: Timestamp) -> Option<SignedDuration> {
     let taints = node.spec.as_ref()?.taints.iter().flatten();
-    let tolerations: Vec<_> = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten()).collect();
+    let tolerations: Vec<_> = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.tolerations.iter().flatten())
+        .collect();
     let waits = taints.filter(|taint| taint.effect == "NoExecute").map(|taint| {
-        let tolerated = tolerations.iter().filter(|toleration| tolerates(toleration, taint));
-        let limits: Vec<_> = tolerated.map(|toleration| toleration.toleration_seconds).collect();
+        let tolerated = tolerations
+            .iter()
+            .filter(|toleration| tolerates(toleration, taint));
+        let limits: Vec<_> = tolerated
+            .map(|toleration| toleration.toleration_seconds)
+            .collect();
         match limits.iter().flatten().min() {
             None if limits.is_empty() => SignedDuration::ZERO,
             None => SignedDuration::MAX,

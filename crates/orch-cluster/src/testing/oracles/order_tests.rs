@@ -35,7 +35,9 @@ where
 
 async fn put<K: Object>(life: &Life, namespace: &str, object: Value) -> K {
     let api = life.client().api::<K>(namespace);
-    api.create(&serde_json::from_value(object).unwrap()).await.unwrap()
+    api.create(&serde_json::from_value(object).unwrap())
+        .await
+        .unwrap()
 }
 
 fn owner(of: &(String, String, String), blocks: bool) -> Value {
@@ -53,7 +55,11 @@ fn a_set_that_has_more_made_than_it_asks_for_is_told_of() {
             "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [{"name": "c", "image": "c"}]}}}});
         let set: ReplicaSet = put(&life, "default", set).await;
-        let of = ("apps/v1".to_owned(), "ReplicaSet".to_owned(), set.metadata.uid.unwrap());
+        let of = (
+            "apps/v1".to_owned(),
+            "ReplicaSet".to_owned(),
+            set.metadata.uid.unwrap(),
+        );
         for number in 0..pods {
             put::<Pod>(&life, "default", pod(&format!("web-{number}"), owner(&of, true))).await;
             if deleted {
@@ -79,13 +85,21 @@ fn an_owner_that_goes_before_what_it_waits_for_is_told_of() {
         put::<ConfigMap>(&life, "default", owned).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let api = life.client().api::<ConfigMap>("default");
-        api.delete("owner", &DeleteParams::default().propagation(way)).await.unwrap();
+        api.delete("owner", &DeleteParams::default().propagation(way))
+            .await
+            .unwrap();
         let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         drop(api.patch("owner", &free).await);
     }
     let oracle = || -> Box<dyn Oracle> { Box::new(Deletions) };
-    assert_eq!(told(oracle, |life| deletes(life, Propagation::Background, true)), None);
-    assert_eq!(told(oracle, |life| deletes(life, Propagation::Foreground, false)), None);
+    assert_eq!(
+        told(oracle, |life| deletes(life, Propagation::Background, true)),
+        None
+    );
+    assert_eq!(
+        told(oracle, |life| deletes(life, Propagation::Foreground, false)),
+        None
+    );
     for (way, blocks) in [(Propagation::Foreground, true), (Propagation::Orphan, false)] {
         let why = told(oracle, move |life| deletes(life, way, blocks)).expect("too early");
         assert!(why.contains("owner goes before ConfigMap default/owned"), "{why}");
@@ -113,23 +127,31 @@ fn a_namespace_that_goes_before_what_is_in_it_is_told_of() {
         let part = orch_core::client::Part::Subresource("finalize");
         let client = life.client();
         let backend = client.backend();
-        backend.patch(&target, part, &free, &Default::default()).await.unwrap();
+        backend
+            .patch(&target, part, &free, &Default::default())
+            .await
+            .unwrap();
     }
     let oracle = || -> Box<dyn Oracle> { Box::new(Deletions) };
     assert_eq!(told(oracle, |life| deletes(life, true)), None);
     let why = told(oracle, |life| deletes(life, false)).expect("too early");
-    assert!(why.contains("namespace shop goes before ConfigMap shop/inside"), "{why}");
+    assert!(
+        why.contains("namespace shop goes before ConfigMap shop/inside"),
+        "{why}"
+    );
 }
 
 #[test]
 fn an_eviction_before_its_time_is_told_of() {
     async fn evicts(life: Life, after: u64, jump: i64) {
-        let taints = json!([{"key": "k", "effect": "NoExecute", "timeAdded": orch_core::time::now().to_string()}]);
+        let taints =
+            json!([{"key": "k", "effect": "NoExecute", "timeAdded": orch_core::time::now().to_string()}]);
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"taints": taints}});
         apply(life.world(), &node.to_string()).await.unwrap();
         let mut web = pod("web", json!([]));
         web["spec"]["nodeName"] = "n".into();
-        web["spec"]["tolerations"] = json!([{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}]);
+        web["spec"]["tolerations"] =
+            json!([{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}]);
         put::<Pod>(&life, "default", web).await;
         tokio::time::sleep(Duration::from_secs(after)).await;
         if jump != 0 {
@@ -143,7 +165,14 @@ fn an_eviction_before_its_time_is_told_of() {
     }
     let oracle = || -> Box<dyn Oracle> { Box::new(Evictions::default()) };
     assert_eq!(told(oracle, |life| evicts(life, 60, 0)), None);
-    assert_eq!(told(oracle, |life| evicts(life, 20, -3600)), None, "nobody knows what time it is");
+    assert_eq!(
+        told(oracle, |life| evicts(life, 20, -3600)),
+        None,
+        "nobody knows what time it is"
+    );
     let why = told(oracle, |life| evicts(life, 20, 0)).expect("too early");
-    assert!(why.contains("default/web is evicted 40s before its time"), "{why}");
+    assert!(
+        why.contains("default/web is evicted 40s before its time"),
+        "{why}"
+    );
 }

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
+use super::CALLS;
 use super::calls::{Call, CallRecord, CutOff, Injected};
 use super::machine::{End, Machine, Pause};
-use super::CALLS;
 use super::script::{Behavior, Usage};
 use crate::runtime::line::LogLine;
 use crate::runtime::{
