@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
 use orch_core::client::{ApiError, Client, Collection, ListParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
-use orch_core::object::{ApiResource, Object, ObjectKey};
+use orch_core::object::{ApiResource, Document, Object, ObjectKey};
 use orch_core::random::Random;
 use orch_core::store::Revision;
 use orch_core::time;
@@ -240,7 +240,7 @@ async fn newest(client: &Client, resource: ApiResource) -> Result<Revision, ApiE
     let mut newest = Revision::ZERO;
     loop {
         let page = client.backend().list(&collection, &params).await?;
-        let written = page.items.iter().map(|document| document.revision());
+        let written = page.items.iter().map(Document::revision);
         newest = written.fold(newest, Revision::max);
         match page.continue_token {
             Some(token) => params.continue_token = Some(token),
