@@ -281,7 +281,10 @@ async fn what_calls_end_while_it_runs_is_told_of() {
         .into_iter()
         .map(|cut_off| (cut_off.call, cut_off.container.id))
         .collect();
-    assert_eq!(told, [(Call::StopContainer, stopped), (Call::RemoveSandbox, removed)]);
+    assert_eq!(
+        told,
+        [(Call::StopContainer, stopped), (Call::RemoveSandbox, removed)]
+    );
     assert_eq!(runtime.cut_off(1).len(), 1);
     assert!(runtime.cut_off(2).is_empty());
 }
