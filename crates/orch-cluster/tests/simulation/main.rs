@@ -1,5 +1,6 @@
 //! Everything that orch-cluster is made of, run in simulated clusters in which things go wrong.
 
+mod owners;
 mod pods;
 mod wishes;
 
@@ -12,6 +13,7 @@ use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, app
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
+use owners::chain;
 use pods::{bare, doubt, tight};
 use serde_json::json;
 use wishes::states;
@@ -270,5 +272,5 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, states
+    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, chain, states
 );
