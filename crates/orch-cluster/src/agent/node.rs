@@ -13,6 +13,7 @@ use orch_core::client::{ApiError, Patch, retry_on_conflict};
 use orch_core::delays::Delays;
 use orch_core::runtime::RuntimeStatus;
 use orch_core::time;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::config::AgentConfig;
@@ -72,6 +73,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let keeper = Keeper {
         capacity: capacity(&shared.config),
         shared,
+        looked_at: Mutex::default(),
     };
     let mut retry = RETRY;
     loop {
@@ -114,6 +116,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 struct Keeper {
     shared: Arc<Shared>,
     capacity: BTreeMap<String, Quantity>,
+    /// The Node's resource version and what the runtime said, when there was nothing to report of them: but for a
+    /// new name of the machine, which can wait, there is nothing as long as they are the same.
+    looked_at: Mutex<Option<(Option<String>, RuntimeStatus)>>,
 }
 
 impl Keeper {
@@ -183,10 +188,15 @@ impl Keeper {
                 // Somebody deleted it while the machine is here: it comes back.
                 return self.register().await.map(|()| true);
             };
+            let looked_at = Some((node.metadata.resource_version.clone(), runtime.clone()));
+            if !is_due && *self.looked_at.lock() == looked_at {
+                return Ok(false);
+            }
             // Others write conditions of their own.
             let before = node.status.take().unwrap_or_default();
             let status = self.status(&before, &runtime, now);
             if !is_due && status.eq_but_for_heartbeats(&before) {
+                *self.looked_at.lock() = looked_at;
                 return Ok(false);
             }
             node.status = Some(status);

@@ -245,26 +245,54 @@ fn leaders() -> Simulation {
     .storm(Duration::from_secs(300))
 }
 
+/// How long nothing may change for a run of a sweep to count as settled. One fault keeps nothing waiting for long: who died
+/// is back in a second, the latest of changes comes after twenty, and who failed once soon tries again.
+const CALM: Duration = Duration::from_secs(60);
+
+/// How much later than without it a run with one fault may be where it is to be: who waits for longer has forgotten what was to
+/// be done, and found it again by luck.
+const LATE: Duration = Duration::from_secs(300);
+
+/// The simulation as it is swept: soon at rest, and not much later than when nothing goes wrong.
+fn promptly(simulation: Simulation) -> Simulation {
+    let simulation = simulation.quiet(CALM);
+    let calm = simulation.run_calm(0).lasted;
+    simulation.deadline(calm + LATE)
+}
+
+/// The tests of a scenario in which things go wrong by chance.
+macro_rules! by_chance {
+    ($name:ident) => {
+        #[test]
+        fn a_run_can_be_had_again_to_the_byte() {
+            for seed in 0..3 {
+                super::$name()
+                    .repeats(seed)
+                    .unwrap_or_else(|difference| panic!("{difference}"));
+            }
+        }
+
+        #[test]
+        fn survives_what_chance_brings() {
+            let passed = super::$name().seeds(super::seeds());
+            println!(
+                "{}: {}",
+                stringify!($name),
+                passed.unwrap_or_else(|failure| panic!("{failure}"))
+            );
+        }
+    };
+}
+
 macro_rules! scenarios {
     ($($name:ident),*) => {$(
         mod $name {
-            #[test]
-            fn a_run_can_be_had_again_to_the_byte() {
-                for seed in 0..3 {
-                    super::$name().repeats(seed).unwrap_or_else(|difference| panic!("{difference}"));
-                }
-            }
-
-            #[test]
-            fn survives_what_chance_brings() {
-                let passed = super::$name().seeds(super::seeds());
-                println!("{}: {}", stringify!($name), passed.unwrap_or_else(|failure| panic!("{failure}")));
-            }
+            by_chance!($name);
 
             #[test]
             #[ignore = "takes minutes; scripts/simulate"]
             fn survives_each_fault_at_each_place() {
-                let passed = super::$name().sweep();
+                let passed = super::promptly(super::$name()).sweep();
                 println!("{}: {}", stringify!($name), passed.unwrap_or_else(|failure| panic!("{failure}")));
             }
         }
@@ -272,5 +300,11 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, chain, states
+    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, chain
 );
+
+/// All its states one after the other have so many places that none would wait for them; `each_is_reached_from_every_other`
+/// goes to all of them.
+mod states {
+    by_chance!(states);
+}

@@ -115,11 +115,17 @@ pub(crate) fn doubt() -> Simulation {
     .storm(Duration::from_secs(60))
 }
 
-/// A Deployment whose pods leave no room is rolled: what is new must wait until what is old has gone.
+/// A Deployment whose pods take some time to start and leave no room is rolled: what is new must wait until what is old has
+/// gone, and that until enough of what is new serves.
 pub(crate) fn tight() -> Simulation {
     scenario(
         "tight",
-        || Machines::new(2),
+        || {
+            let machines = Machines::new(2);
+            let slow = Behavior::new().start_delay(Duration::from_secs(3));
+            machines.scripts().on(On::Any, slow);
+            machines
+        },
         |world| async move {
             for image in ["web:1", "web:2"] {
                 let web = json!({"apiVersion": "apps/v1", "kind": "Deployment",

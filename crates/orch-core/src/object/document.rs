@@ -109,10 +109,15 @@ impl Document {
 
     /// The same object, last written at `revision`.
     pub(crate) fn at(mut self, revision: Revision) -> Self {
+        self.set_revision(revision);
+        self
+    }
+
+    /// Says when it was last written.
+    pub(crate) fn set_revision(&mut self, revision: Revision) {
         let inner = Arc::make_mut(&mut self.0);
         inner.meta.resource_version = Some(revision);
         inner.typed.set_revision(revision);
-        self
     }
 
     /// Reads an object from a JSON map.

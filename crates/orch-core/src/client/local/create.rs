@@ -127,8 +127,9 @@ impl LocalBackend {
             };
         }
         let key = store_key(&target.resource, &target.key);
-        match self.commit(target, Txn::new().create(key.clone(), json)).await {
-            Ok(committed) => Ok(written(self.wrote(key, document, committed.revision), true)),
+        let txn = Txn::new().create(key.clone(), json);
+        match self.commit_document(target, &key, document, txn).await {
+            Ok(document) => Ok(written(document, true)),
             Err(Failure::Raced) => Err(ApiError::AlreadyExists(subject(target))),
             Err(Failure::Api(error)) => Err(error),
         }

@@ -26,14 +26,48 @@ pub(super) fn weight(json: usize) -> usize {
     8 * json
 }
 
-/// The newest documents by key, each kept until another key takes its place, or they become too heavy.
+/// The newest documents by key, and those that they replaced, as watchers ask for both; kept until another key takes
+/// their place, or they become too heavy.
 ///
-/// A key's revision says all about its content, so what is found here is never out of date.
+/// A key's revision says all about its content, so what is found here is never out of date. What is being written has
+/// no revision yet; it is known by its bytes, which the store hands out as it took them.
 pub(crate) struct Documents {
-    shelves: [Mutex<Vec<Option<(Key, Document)>>>; SHELVES],
+    shelves: [Mutex<Vec<Option<Kept>>>; SHELVES],
     weight: AtomicUsize,
     /// The place that is cleared next.
     hand: AtomicUsize,
+}
+
+struct Kept {
+    key: Key,
+    document: Document,
+    /// Whether it may be written one day: its revision is then still to come.
+    is_expected: bool,
+    /// What the key held before.
+    before: Option<Document>,
+}
+
+impl Kept {
+    /// The document, if it is what `key` holds since `modified`: it has the revision, or is to get it and has the bytes.
+    fn find(&mut self, key: &Key, value: Option<&Bytes>, modified: Revision) -> Option<Document> {
+        if self.key != *key {
+            return None;
+        }
+        let stored = self.document.stored();
+        let is_it = |value: &Bytes| value.as_ptr() == stored.as_ptr() && value.len() == stored.len();
+        if self.is_expected && value.is_some_and(is_it) {
+            self.document.set_revision(modified);
+            self.is_expected = false;
+        }
+        let newest = (!self.is_expected).then_some(&self.document);
+        let mut kept = newest.into_iter().chain(&self.before);
+        kept.find(|kept| kept.revision() == modified).cloned()
+    }
+
+    fn weight(&self) -> usize {
+        let before = self.before.as_ref().map_or(0, |before| before.stored().len());
+        weight(self.document.stored().len() + before)
+    }
 }
 
 impl Documents {
@@ -57,35 +91,55 @@ impl Documents {
         value: &Bytes,
         modified: Revision,
     ) -> Result<Document, DocumentError> {
-        if let Some(document) = self.find(key, modified) {
+        if let Some(document) = self.find(key, Some(value), modified) {
             return Ok(document);
         }
         let document = Document::from_stored(value.clone(), modified)?;
-        self.keep(key.clone(), &document);
+        self.put(key, &document, false);
         Ok(document)
     }
 
-    /// Keeps a document that its key holds, unless a newer one is here.
-    pub(super) fn keep(&self, key: Key, document: &Document) {
+    /// Keeps a document that is about to be written, so that who reads it need not decode it; what was decoded of it
+    /// stays with it. False if it is not kept.
+    ///
+    /// Nobody else should hold it: it is to get a revision.
+    pub(super) fn expect(&self, key: &Key, document: &Document) -> bool {
+        self.put(key, document, true)
+    }
+
+    /// Keeps a document, unless a newer one is here.
+    fn put(&self, key: &Key, document: &Document, is_expected: bool) -> bool {
         if document.stored().len() > LONGEST {
-            return;
+            return false;
         }
-        let (shelf, place) = Self::place(&key);
+        let (shelf, place) = Self::place(key);
         let mut shelf = self.shelves[shelf].lock();
         if shelf.is_empty() {
             shelf.resize_with(SHELF, || None);
         }
         let place = &mut shelf[place];
         let is_newer =
-            |(kept, other): &(Key, Document)| *kept != key || other.revision() < document.revision();
+            |kept: &Kept| is_expected || kept.key != *key || kept.document.revision() < document.revision();
         if !place.as_ref().is_none_or(is_newer) {
-            return;
+            return false;
         }
+        let replaced = place.take();
+        let of_this_key = replaced.as_ref().filter(|kept| kept.key == *key);
+        let before = of_this_key.and_then(|kept| match kept.is_expected {
+            true => kept.before.clone(),
+            false => Some(kept.document.clone()),
+        });
+        let kept = Kept {
+            key: key.clone(),
+            document: document.clone(),
+            is_expected,
+            before,
+        };
         // Added first: the sum never runs below what is there.
-        self.weight.fetch_add(weight(document.stored().len()), Relaxed);
-        let before = place.replace((key, document.clone()));
+        self.weight.fetch_add(kept.weight(), Relaxed);
+        *place = Some(kept);
         drop(shelf);
-        self.let_go(before);
+        self.let_go(replaced);
         while self.weight.load(Relaxed) > HEAVIEST {
             let hand = self.hand.fetch_add(1, Relaxed) % PLACES;
             let mut shelf = self.shelves[hand / SHELF].lock();
@@ -93,19 +147,19 @@ impl Documents {
             drop(shelf);
             self.let_go(kept);
         }
+        true
     }
 
-    fn let_go(&self, kept: Option<(Key, Document)>) {
-        if let Some((_, document)) = kept {
-            self.weight.fetch_sub(weight(document.stored().len()), Relaxed);
+    fn let_go(&self, kept: Option<Kept>) {
+        if let Some(kept) = kept {
+            self.weight.fetch_sub(kept.weight(), Relaxed);
         }
     }
 
-    fn find(&self, key: &Key, modified: Revision) -> Option<Document> {
+    fn find(&self, key: &Key, value: Option<&Bytes>, modified: Revision) -> Option<Document> {
         let (shelf, place) = Self::place(key);
-        let shelf = self.shelves[shelf].lock();
-        let (kept, document) = shelf.get(place)?.as_ref()?;
-        (kept == key && document.revision() == modified).then(|| document.clone())
+        let mut shelf = self.shelves[shelf].lock();
+        shelf.get_mut(place)?.as_mut()?.find(key, value, modified)
     }
 
     /// The shelf and the place on it where a key's document stands.
@@ -132,19 +186,19 @@ mod tests {
             );
             let document = Document::from_stored(json.into(), Revision::new(1)).unwrap();
             let key = Key::from(name);
-            documents.keep(key.clone(), &document);
-            documents.find(&key, Revision::new(1)).is_some()
+            documents.put(&key, &document, false);
+            documents.find(&key, None, Revision::new(1)).is_some()
         };
         assert!((0..10_000).all(|number| keep(number, 3_000)));
         let kept = || {
             let shelves = documents.shelves.iter();
-            shelves.flat_map(|shelf| shelf.lock().iter().flatten().cloned().collect::<Vec<_>>())
+            shelves.flat_map(|shelf| {
+                let shelf = shelf.lock();
+                let kept = shelf.iter().flatten();
+                kept.map(Kept::weight).collect::<Vec<_>>()
+            })
         };
-        let weighs = || {
-            kept()
-                .map(|(_, document)| weight(document.stored().len()))
-                .sum::<usize>()
-        };
+        let weighs = || kept().sum::<usize>();
         assert_eq!(weighs(), documents.weight.load(Relaxed));
         assert!(
             weighs() <= HEAVIEST && kept().count() > 1_000,
@@ -158,5 +212,46 @@ mod tests {
         );
         assert_eq!(weighs(), documents.weight.load(Relaxed));
         assert!(!keep(0, LONGEST));
+    }
+
+    #[test]
+    fn what_is_written_is_not_decoded_again_and_nothing_else_is_taken_for_it() {
+        let json = r#"{"apiVersion":"v1","kind":"Cat","metadata":{"name":"tom"}}"#;
+        let before = Document::from_stored(json.into(), Revision::new(1)).unwrap();
+        let (key, two) = (Key::from("tom".to_owned()), Revision::new(2));
+        let expect = || {
+            let documents = Documents::new();
+            documents.put(&key, &before, false);
+            let new = Document::from_stored(json.as_bytes().to_vec().into(), Revision::new(1)).unwrap();
+            assert!(documents.expect(&key, &new));
+            (documents, new.stored().clone(), new.meta() as *const _)
+        };
+
+        let (documents, bytes, meta) = expect();
+        assert_eq!(
+            documents.find(&key, None, Revision::new(1)).as_ref(),
+            Some(&before),
+            "the other is not written yet"
+        );
+        let written = documents.decode_value(&key, &bytes, two).unwrap();
+        assert_eq!(
+            (written.revision(), std::ptr::from_ref(written.meta())),
+            (two, meta)
+        );
+        assert_eq!(documents.find(&key, None, two), Some(written));
+        assert_eq!(
+            documents.find(&key, None, Revision::new(1)).as_ref(),
+            Some(&before)
+        );
+
+        let (documents, _, meta) = expect();
+        let alike = Bytes::copy_from_slice(json.as_bytes());
+        let other = documents.decode_value(&key, &alike, two).unwrap();
+        assert_ne!(
+            std::ptr::from_ref(other.meta()),
+            meta,
+            "who wrote these was another"
+        );
+        assert_eq!(documents.find(&key, None, two), Some(other));
     }
 }

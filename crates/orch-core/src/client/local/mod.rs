@@ -23,7 +23,7 @@ use super::{
 };
 use crate::object::{ApiResource, Document, DocumentError, ObjectKey, RawObject};
 use crate::random::Random;
-use crate::store::{CommitError, Committed, Entry, Key, Prefix, ReadError, Revision, Store, Txn, WatchError};
+use crate::store::{CommitError, Committed, Entry, Key, Prefix, ReadError, Store, Txn, WatchError};
 
 pub(crate) use documents::Documents;
 pub use fence::Fence;
@@ -163,11 +163,23 @@ impl LocalBackend {
         undecoded(resource, &entry.key, self.shared.documents.decode(entry))
     }
 
-    /// The document that was written at `revision`.
-    fn wrote(&self, key: Key, document: Document, revision: Revision) -> Document {
-        let document = document.at(revision);
-        self.shared.documents.keep(key, &document);
-        document
+    /// Makes `txn`, by which `key` comes to hold `document`; the document with its revision.
+    async fn commit_document(
+        &self,
+        target: &Target,
+        key: &Key,
+        document: Document,
+        txn: Txn,
+    ) -> Result<Document, Failure> {
+        let documents = &self.shared.documents;
+        let stored = document.stored().clone();
+        // Let go of where it is kept, for whoever holds it as it becomes the store's gives it its revision.
+        let own = (!documents.expect(key, &document)).then_some(document);
+        let revision = self.commit(target, txn).await?.revision;
+        match own {
+            Some(document) => Ok(document.at(revision)),
+            None => Ok(documents.decode_value(key, &stored, revision).map_err(raw::bad)?),
+        }
     }
 
     /// Reads an object and writes what comes of it, again with what is there then if another writer came between.

@@ -45,7 +45,8 @@ impl LocalBackend {
             };
             async move {
                 read.check(target, &old)?;
-                self.replace(kind, target, &old, new, params).await
+                let old_raw = old.to_raw().map_err(bad)?;
+                self.replace(kind, target, &old, old_raw, new, params).await
             }
         })
         .await
@@ -79,12 +80,13 @@ impl LocalBackend {
         }
         let kind = &*self.kind(&target.resource);
         self.rewrite(target, ATTEMPTS, |old| async move {
-            let mut new = patch.apply(old.to_raw().map_err(bad)?, || subject(target))?;
+            let old_raw = old.to_raw().map_err(bad)?;
+            let mut new = patch.apply(old_raw.clone(), || subject(target))?;
             // The patched object carries the version that was read unless the patch names one.
             Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, &old)?;
             identify(target, &mut new)?;
             match part {
-                Part::Whole => self.replace(kind, target, &old, new, params).await,
+                Part::Whole => self.replace(kind, target, &old, old_raw, new, params).await,
                 Part::Status => {
                     let status = field_to_json("status", new.get("status").unwrap_or(&Value::Null))?;
                     self.replace_status(target, &old, &status, params).await
@@ -104,10 +106,10 @@ impl LocalBackend {
         kind: &Kind,
         target: &Target,
         old: &Document,
+        mut old_raw: RawObject,
         mut new: RawObject,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
-        let mut old_raw = old.to_raw().map_err(bad)?;
         let old_meta = metadata(&mut old_raw)?;
         old_meta.remove("resourceVersion");
         let meta = metadata(&mut new)?;
@@ -183,8 +185,8 @@ impl LocalBackend {
         }
         let key = store_key(&target.resource, &target.key);
         let txn = Txn::new().update(key.clone(), old.revision(), document.stored().clone());
-        let committed = self.commit(target, txn).await?;
-        Ok(written(self.wrote(key, document, committed.revision), true))
+        let document = self.commit_document(target, &key, document, txn).await?;
+        Ok(written(document, true))
     }
 }
 

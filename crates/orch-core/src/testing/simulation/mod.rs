@@ -8,6 +8,7 @@
 //! [`Simulation::sweep`] tries a crash, a stale view and a missed change at each place where one could be, and
 //! [`Simulation::transitions`] goes to each [state](Setup::state) that users may ask for from every other.
 
+mod calls;
 mod component;
 mod fault;
 mod normal;
@@ -42,6 +43,7 @@ pub use state::{State, Written};
 pub use trace::{Trace, TraceEntry, What};
 pub use world::World;
 
+use calls::Calls;
 use component::Component;
 use plan::Plan;
 use sequence::Wish;
@@ -234,8 +236,8 @@ pub struct Run {
     pub end: Vec<String>,
     /// How long it lasted, in virtual time.
     pub lasted: Duration,
-    /// How many calls of each kind each component made until the scenario had ended.
-    calls: Vec<(Arc<str>, Call, u64)>,
+    /// The calls that components made until the scenario had ended.
+    calls: Calls,
 }
 
 impl Simulation {
@@ -359,7 +361,7 @@ impl Simulation {
         for disaster in setup.disasters {
             disasters.spawn(disaster.happen(world.clone(), storm));
         }
-        let mut calls = Vec::new();
+        let mut calls = Calls::default();
         let whole = async {
             if let Some(scenario) = &setup.scenario {
                 scenario(world.clone())

@@ -34,7 +34,16 @@ impl ComponentRuntime {
         what: &'static str,
         call: impl Future<Output = Result<T, RuntimeError>> + Send,
     ) -> Result<T, RuntimeError> {
-        self.make(what, call, None).await
+        self.make(what, call, false, None).await
+    }
+
+    /// Makes a call of which nobody can say whether it changes something.
+    async fn run<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, RuntimeError>> + Send,
+    ) -> Result<T, RuntimeError> {
+        self.make(what, call, true, None).await
     }
 
     /// Makes a call that changes something, of which the trace tells.
@@ -44,16 +53,17 @@ impl ComponentRuntime {
         whose: &(dyn Display + Sync),
         call: impl Future<Output = Result<T, RuntimeError>> + Send,
     ) -> Result<T, RuntimeError> {
-        self.make(what, call, Some(whose)).await
+        self.make(what, call, true, Some(whose)).await
     }
 
     async fn make<T>(
         &self,
         what: &'static str,
         call: impl Future<Output = Result<T, RuntimeError>> + Send,
+        may_change: bool,
         whose: Option<&(dyn Display + Sync)>,
     ) -> Result<T, RuntimeError> {
-        let (_, fault) = self.life.enter(Call::Runtime).await;
+        let (point, fault) = self.life.enter(Call::Runtime).await;
         let failed = || RuntimeError::Unavailable {
             runtime: self.inner.name(),
             reason: "the simulation makes it fail".to_owned(),
@@ -71,6 +81,7 @@ impl ComponentRuntime {
             _ => {}
         }
         let made = call.await;
+        self.life.world().done(point.as_ref(), may_change);
         if let Some(whose) = whose {
             let line = match &made {
                 Ok(_) => format!("{what} {whose}"),
@@ -172,16 +183,16 @@ impl Runtime for ComponentRuntime {
     }
 
     async fn exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<ExecOutput, RuntimeError> {
-        self.look("running a command", self.inner.exec(id, request)).await
+        self.run("running a command", self.inner.exec(id, request)).await
     }
 
     async fn open_exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<Session, RuntimeError> {
-        self.look("running a command", self.inner.open_exec(id, request))
+        self.run("running a command", self.inner.open_exec(id, request))
             .await
     }
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
-        self.look("attaching", self.inner.attach(id, options)).await
+        self.run("attaching", self.inner.attach(id, options)).await
     }
 
     async fn logs(

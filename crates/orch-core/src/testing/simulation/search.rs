@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::fault::{Call, Fault, Point, Strike};
+use super::fault::Strike;
 use super::report::{CALM, Failure, Passed};
 use super::sequence::Ends;
 use super::{CALM_SEED, Run, Simulation};
@@ -42,7 +42,8 @@ impl Simulation {
     /// Makes a run in which nothing goes wrong, and then one for each place at which that run touched the world until its scenario
     /// had ended: with a crash before and after each commit and a commit whose answer is lost, with a crash and a lost
     /// answer at each call of a runtime, with each change that a watch brings late or skipped, with each list stale.
-    /// Every run must satisfy the oracles and end as the first.
+    /// Every run must satisfy the oracles and end as the first. Of crashes between which a component has only looked at the
+    /// world, and no other has touched it, one is tried.
     ///
     /// Of [states](super::Setup::state) that users may ask for, each run asks for all, one after the other.
     ///
@@ -58,7 +59,7 @@ impl Simulation {
         if calm.failure.is_some() {
             return Err(self.failure(CALM_SEED, calm));
         }
-        let strikes: Vec<Strike> = calm.calls.iter().flat_map(places).collect();
+        let strikes: Vec<Strike> = calm.calls.places();
         self.search(strikes, &ends, |strike| {
             let strikes = calm.strikes.iter().chain([strike]).cloned();
             (CALM_SEED, self.run_with(CALM_SEED, strikes))
@@ -235,28 +236,4 @@ impl Simulation {
             Some(_) => Err(self.failure(seed, run)),
         }
     }
-}
-
-/// What a sweep tries with the calls of one kind that a component made.
-fn places((component, call, count): &(std::sync::Arc<str>, Call, u64)) -> Vec<Strike> {
-    let faults: &[Fault] = match call {
-        Call::Commit => &[Fault::CrashBefore, Fault::CrashAfter, Fault::Unanswered],
-        Call::Runtime => &[Fault::CrashAfter, Fault::Unanswered],
-        Call::Watch => &[Fault::Skips, Fault::Lags],
-        Call::View => &[Fault::Stale],
-        // A read that fails is tried again, or what needed it is.
-        Call::Read => &[],
-    };
-    let points = (1..=*count).map(|nth| Point {
-        component: component.clone(),
-        call: *call,
-        nth,
-    });
-    points
-        .flat_map(|point| {
-            faults
-                .iter()
-                .map(move |fault| Strike::Call(point.clone(), *fault))
-        })
-        .collect()
 }

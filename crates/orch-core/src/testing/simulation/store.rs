@@ -90,7 +90,7 @@ impl Store for ComponentStore {
     }
 
     async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
-        let (_, fault) = self.life.enter(Call::Commit).await;
+        let (point, fault) = self.life.enter(Call::Commit).await;
         if self.life.is_cut_off() {
             return Err(CommitError::Unavailable(Injected.into()));
         }
@@ -114,6 +114,8 @@ impl Store for ComponentStore {
             _ => {}
         }
         let committed = self.life.world().commit(self.life.shared_name(), txn).await;
+        let has_changed = committed.as_ref().is_ok_and(|committed| committed.changed);
+        self.life.world().done(point.as_ref(), has_changed);
         self.life.leave(fault).await;
         match fault {
             Some(Fault::Unanswered) if committed.is_ok() => Err(CommitError::Unknown(Injected.into())),

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Normal;
+use super::calls::Calls;
 use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
 use super::oracle::Oracle;
@@ -53,7 +54,7 @@ pub(super) struct Inner {
 
 struct Shared {
     trace: Trace,
-    counts: BTreeMap<(Arc<str>, Call), u64>,
+    calls: Calls,
     struck: Vec<Strike>,
     stormy: bool,
     state: State,
@@ -113,7 +114,7 @@ impl World {
             plan,
             state: Mutex::new(Shared {
                 trace: Trace::default(),
-                counts: BTreeMap::new(),
+                calls: Calls::default(),
                 struck: Vec::new(),
                 stormy: true,
                 state: State::default(),
@@ -175,13 +176,7 @@ impl World {
     pub(super) fn next(&self, component: &Arc<str>, call: Call) -> (Point, Option<Fault>) {
         let now = self.elapsed();
         let mut state = self.0.state.lock();
-        let nth = state.counts.entry((component.clone(), call)).or_default();
-        *nth += 1;
-        let point = Point {
-            component: component.clone(),
-            call,
-            nth: *nth,
-        };
+        let point = state.calls.begin(component, call, now);
         if state.touches.0 != now {
             state.touches = (now, 0);
         }
@@ -378,13 +373,17 @@ impl World {
         )
     }
 
-    /// How many calls of each kind each component has made.
-    pub(super) fn calls(&self) -> Vec<(Arc<str>, Call, u64)> {
-        let state = self.0.state.lock();
-        let counts = state.counts.iter();
-        counts
-            .map(|((component, call), count)| (component.clone(), *call, *count))
-            .collect()
+    /// A call that can be crashed after is done, and has perhaps changed something.
+    pub(super) fn done(&self, point: Option<&Point>, has_changed: bool) {
+        if let Some(point) = point {
+            let now = self.elapsed();
+            self.0.state.lock().calls.end(point, now, has_changed);
+        }
+    }
+
+    /// The calls that components have made.
+    pub(super) fn calls(&self) -> Calls {
+        self.0.state.lock().calls.clone()
     }
 
     /// Returns when nothing has changed for `quiet`, heartbeats apart.
