@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, apply, simulation};
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
-use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
+use orch_core::testing::simulation::{Fault, Rates, Setup, Simulation, State, World};
 use owners::chain;
 use pods::{bare, doubt, tight};
 use serde_json::json;
@@ -245,12 +245,39 @@ fn leaders() -> Simulation {
     .storm(Duration::from_secs(300))
 }
 
+/// A roll and a change of size where all machines are well, but writes fail and watches break off: all that must be done is
+/// to try again, and soon.
+fn errands() -> Simulation {
+    let rates = [
+        (Fault::Conflicts, 0.05),
+        (Fault::Ends, 0.02),
+        (Fault::Fails, 0.05),
+        (Fault::Skips, 0.02),
+        (Fault::Unanswered, 0.05),
+    ];
+    let simulation = scenario(
+        "errands",
+        || Machines::new(2),
+        |world| async move {
+            for (replicas, image) in [(3, "web:1"), (3, "web:2"), (1, "web:2"), (4, "web:2")] {
+                apply(&world, &web("default", replicas, image)).await?;
+                rolled_out(&world, replicas, image).await;
+            }
+            Ok(())
+        },
+    );
+    let rates = rates
+        .into_iter()
+        .fold(Rates::none(), |rates, (fault, rate)| rates.of(fault, rate));
+    promptly(simulation.rates(rates).storm(Duration::ZERO))
+}
+
 /// How long nothing may change for a run of a sweep to count as settled. One fault keeps nothing waiting for long: who died
 /// is back in a second, the latest of changes comes after twenty, and who failed once soon tries again.
 const CALM: Duration = Duration::from_secs(60);
 
-/// How much later than without it a run with one fault may be where it is to be: who waits for longer has forgotten what was to
-/// be done, and found it again by luck.
+/// How much later than without them a run whose machines are well may be where it is to be: who waits for longer has forgotten
+/// what was to be done, and found it again by luck.
 const LATE: Duration = Duration::from_secs(300);
 
 /// The simulation as it is swept: soon at rest, and not much later than when nothing goes wrong.
@@ -300,7 +327,7 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, chain
+    roll, scale, node_loss, namespace, garbage, drain, leaders, errands, bare, tight, doubt, chain
 );
 
 /// All its states one after the other have so many places that none would wait for them; `each_is_reached_from_every_other`
