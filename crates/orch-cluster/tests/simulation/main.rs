@@ -250,7 +250,7 @@ macro_rules! by_chance {
     ($name:ident) => {
         #[test]
         fn a_run_can_be_had_again_to_the_byte() {
-            for seed in 0..3 {
+            for seed in super::seeds().take(3) {
                 super::$name()
                     .repeats(seed)
                     .unwrap_or_else(|difference| panic!("{difference}"));
