@@ -13,6 +13,7 @@ mod fault;
 mod normal;
 mod oracle;
 mod plan;
+mod power;
 mod report;
 mod runtime;
 mod search;
@@ -37,6 +38,7 @@ pub use component::Life;
 pub use fault::{Call, Fault, HANG, LAG, Point, SLOW, Strike, UnreadableFault};
 pub use oracle::Oracle;
 pub use plan::Rates;
+pub use power::StoreOnDisk;
 pub use report::{Failure, Passed};
 pub use state::{State, Written};
 pub use trace::{Trace, TraceEntry, What};
@@ -44,6 +46,7 @@ pub use world::World;
 
 use component::Component;
 use plan::Plan;
+use power::Powered;
 use sequence::Wish;
 use world::MakeClient;
 
@@ -82,6 +85,7 @@ struct Disaster {
 /// belongs to one run alone.
 pub struct Setup {
     client: Arc<MakeClient>,
+    store: Box<dyn Fn(u64) -> Powered>,
     components: Vec<Component>,
     disasters: Vec<Disaster>,
     oracles: Vec<Box<dyn Oracle>>,
@@ -93,6 +97,7 @@ impl Setup {
     fn empty() -> Self {
         Self {
             client: Arc::new(ClientBuilder::build),
+            store: Box::new(|_| Powered::always(MemoryStore::new())),
             components: Vec::new(),
             disasters: Vec::new(),
             oracles: Vec::new(),
@@ -104,6 +109,12 @@ impl Setup {
     /// Kinds, rules and admission of the clients, the scenario's among them; by default a client that knows none.
     pub fn client(&mut self, build: impl Fn(ClientBuilder) -> Client + Send + Sync + 'static) {
         self.client = Arc::new(build);
+    }
+
+    /// The store of the run, on the disk that `disk` makes of a seed: one that keeps what it acknowledged when its
+    /// [power is cut](World::power_cut). By default a [`MemoryStore`], which has none to lose.
+    pub fn store<D: StoreOnDisk>(&mut self, disk: impl Fn(u64) -> D + 'static) {
+        self.store = Box::new(move |seed| Powered::by(Box::new(disk(seed))));
     }
 
     /// Adds a component: `start` makes it, and what it makes is polled until it dies. When that is, or when it returns,
@@ -342,16 +353,18 @@ impl Simulation {
         let _anchor = crate::time::anchor_thread(day_one);
         let mut setup = Setup::empty();
         (self.build)(&mut setup);
-        let store = Arc::new(MemoryStore::new());
         let world = World::new(
             seed,
-            store,
+            (setup.store)(seed),
             setup.client,
             plan,
             setup.oracles,
             self.normal.clone(),
             self.tells_beats,
         );
+        if let Err(why) = world.power_up(None).await {
+            world.fail(why);
+        }
         let (mut tasks, mut disasters) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
         for component in setup.components {
             tasks.spawn(component.keep(world.clone()));
@@ -373,7 +386,7 @@ impl Simulation {
             while disasters.join_next().await.is_some() {}
             world.relieved().await;
             world.settled(self.quiet).await;
-            Ok(())
+            world.check_what_is_kept().await
         };
         let ended = tokio::select! {
             biased;
