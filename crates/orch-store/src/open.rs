@@ -240,7 +240,10 @@ fn format_of(place: &Place, database: &Database) -> Result<Found, Fault> {
     let read = database.begin_read()?;
     let tables: Vec<String> = read.list_tables()?.map(|table| table.name().to_owned()).collect();
     if tables.is_empty() {
-        let write = database.begin_write()?;
+        let mut write = database.begin_write()?;
+        // After a commit in one phase redb trusts the next one's pages as soon as their checksums hold, synced or not: were
+        // this one, a failed sync of the first checkpoint could be taken for done.
+        write.set_two_phase_commit(true);
         {
             let mut meta = write.open_table(META)?;
             meta.insert(META_FORMAT, FORMAT.to_le_bytes().as_slice())?;

@@ -126,10 +126,15 @@ impl World {
         }
     }
 
+    pub(super) fn has_power(&self) -> bool {
+        let disk = self.0.powered.disk.as_ref();
+        disk.is_none_or(|disk| disk.has_power())
+    }
+
     /// Takes note of it if the power has gone.
     pub(super) fn look_at_power(&self) {
         let powered = &self.0.powered;
-        if powered.disk.as_ref().is_none_or(|disk| disk.has_power()) {
+        if self.has_power() {
             return;
         }
         if let Some(store) = powered.store.write().take() {

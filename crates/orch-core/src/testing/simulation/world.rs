@@ -264,7 +264,11 @@ impl World {
     ) -> (Result<Committed, CommitError>, Option<u64>) {
         let ops = txn.ops.clone();
         let mut unsure = None;
-        let committed = store.commit(txn).await;
+        let committed = match store.commit(txn).await {
+            // Who is told of it was far away, and knows no more than that the answer did not come.
+            Err(CommitError::Unavailable(why)) if !self.has_power() => Err(CommitError::Unknown(why)),
+            committed => committed,
+        };
         match &committed {
             Ok(committed) if committed.changed => self.committed(component, committed.revision, ops),
             Ok(_) => {}
