@@ -11,6 +11,7 @@ use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, app
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Rates, Setup, Simulation, State, World};
+use orch_store::{RedbStoreOptions, SimulatedDisk};
 use serde_json::json;
 use wishes::states;
 
@@ -80,17 +81,30 @@ where
 
 /// A Deployment is made, rolled to another image, and back.
 fn roll() -> Simulation {
-    scenario(
-        "roll",
-        || Machines::new(3),
-        |world| async move {
-            for image in ["web:1", "web:2", "web:1"] {
-                apply(&world, &web("default", 3, image)).await?;
-                rolled_out(&world, 3, image).await;
-            }
-            Ok(())
-        },
-    )
+    scenario("roll", || Machines::new(3), roll_forth_and_back)
+}
+
+async fn roll_forth_and_back(world: World) -> Result<(), String> {
+    for image in ["web:1", "web:2", "web:1"] {
+        apply(&world, &web("default", 3, image)).await?;
+        rolled_out(&world, 3, image).await;
+    }
+    Ok(())
+}
+
+/// The same on a redb store whose disk loses its power now and then: what it acknowledged it must have kept.
+fn power() -> Simulation {
+    simulation("power", |run| {
+        // A small journal, so that many power cuts come while its commits are brought into the file.
+        let options = RedbStoreOptions::new().journal_bytes(64 << 10);
+        run.store(move |seed| SimulatedDisk::new(seed).options(options.clone()));
+        run.disaster("power-cut", 40.0, |world, random| async move {
+            world.power_cut(&random).await;
+        });
+        add_cluster(run, &Machines::new(3));
+        run.scenario(roll_forth_and_back);
+    })
+    .storm(Duration::from_secs(300))
 }
 
 /// A Deployment is scaled up, down to nothing, and up.
@@ -267,4 +281,6 @@ macro_rules! scenarios {
     )*};
 }
 
-scenarios!(roll, scale, node_loss, namespace, garbage, drain, leaders, states);
+scenarios!(
+    roll, power, scale, node_loss, namespace, garbage, drain, leaders, states
+);

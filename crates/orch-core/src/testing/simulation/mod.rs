@@ -14,6 +14,8 @@ mod normal;
 mod oracle;
 mod plan;
 mod power;
+#[cfg(test)]
+mod power_tests;
 mod report;
 mod runtime;
 mod search;
