@@ -97,9 +97,12 @@ impl Journal {
             return Ok(false);
         };
         let file = &self.files[self.turn];
-        // Part of a record is none. The next one goes in its place.
-        file.write(self.used as u64, record)
-            .map_err(AppendError::NotWritten)?;
+        let end = self.used as u64;
+        if let Err(error) = file.write(end, record) {
+            // Part of it may be there, and what lay behind of an earlier round may be what makes it whole.
+            let cut = file.set_len(end).and_then(|()| file.sync_data());
+            return Err(cut.map_or_else(AppendError::Unknown, |()| AppendError::NotWritten(error)));
+        }
         file.sync_data().map_err(AppendError::Unknown)?;
         self.used += record.len();
         Ok(true)

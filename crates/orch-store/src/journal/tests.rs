@@ -4,6 +4,7 @@ use orch_core::store::Txn;
 use orch_core::store::changelog::{Record, Version};
 
 use super::*;
+use crate::SimulatedDisk;
 
 const IDENTITY: u64 = 77;
 const BOUND: usize = 1 << 20;
@@ -175,6 +176,39 @@ fn two_files_are_read_in_the_order_they_were_written_and_what_the_store_has_is_p
             assert_eq!(both.iter().map(|(.., txns)| txns).sum::<usize>(), 6);
         }
         journal.turn();
+    }
+}
+
+#[test]
+fn a_record_that_was_not_written_is_not_made_whole_by_what_lay_there_before() {
+    for seed in 0..50 {
+        let disk = SimulatedDisk::new(seed);
+        let place = disk.place(None);
+        let (mut journal, _) = open(&place, 0).unwrap();
+        append(&mut journal, 0, &[commit(1, &[("k", Some(500))])]);
+        journal.turn();
+        journal.turn();
+        // The next record differs from that in its first bytes alone.
+        disk.fails(|access| match access.syncs {
+            false if access.changes => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        });
+        let next = [commit(2, &[("k", Some(500))])];
+        let refused = journal.append(Revision::new(1), Revision::ZERO, &next);
+        // It cannot be cut away: nobody may rely on it.
+        assert!(matches!(refused, Err(AppendError::Unknown(_))), "{refused:?}");
+        let mut is_write = true;
+        disk.fails(
+            move |access| match access.changes && std::mem::take(&mut is_write) {
+                true => Err(io::ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            },
+        );
+        let refused = journal.append(Revision::new(1), Revision::ZERO, &next);
+        assert!(matches!(refused, Err(AppendError::NotWritten(_))), "{refused:?}");
+        assert_eq!(reopened_at(&place, 1), []);
+        assert!(append(&mut journal, 1, &next));
+        assert_eq!(reopened_at(&place, 1), [(1, 0, 1)]);
     }
 }
 

@@ -95,7 +95,7 @@ impl SimulatedDisk {
         RedbStore::open_with(&self.place(Some(drawn)), &self.options)
     }
 
-    fn place(&self, drawn: Option<Random>) -> Place {
+    pub(crate) fn place(&self, drawn: Option<Random>) -> Place {
         Place {
             path: NAME.into(),
             files: Arc::new(self.clone()),
