@@ -157,9 +157,12 @@ async fn live(seed: u64, met: &mut Met) -> SimulatedDisk {
     let options = options(live, [2_000, 40_000][usize::try_from(seed / 2 % 2).unwrap()]);
     let disk = SimulatedDisk::new(seed).options(options.history_commits(keeps));
     // On some disks things fail also while there is power.
-    if seed % 4 == 3 {
-        let chance = random.fork();
-        disk.fails(move |access: Access<'_>| match chance.below(150) {
+    if seed % 4 > 1 {
+        let (chance, one_of) = (
+            random.fork(),
+            [15, 40, 150][usize::try_from(seed / 4 % 3).unwrap()],
+        );
+        disk.fails(move |access: Access<'_>| match chance.below(one_of) {
             0 if access.changes => Err(std::io::ErrorKind::StorageFull.into()),
             _ => Ok(()),
         });
