@@ -341,6 +341,37 @@ async fn whichever_change_of_the_disk_the_power_fails_in_the_store_opens_and_has
 }
 
 #[tokio::test]
+async fn a_first_checkpoint_whose_sync_failed_is_not_taken_for_done() {
+    for seed in 0..60 {
+        let _seed = Seed(seed);
+        let live = LogBounds {
+            commits: 8,
+            bytes: 200_000,
+        };
+        let disk = SimulatedDisk::new(seed).options(options(live, 40_000));
+        let store = disk.open().unwrap();
+        let mut is_first = true;
+        disk.fails(move |access| {
+            let is_it = access.syncs && access.name == "state.redb" && std::mem::take(&mut is_first);
+            if is_it {
+                Err(std::io::ErrorKind::StorageFull.into())
+            } else {
+                Ok(())
+            }
+        });
+        let (mut model, random) = (Model::default(), Random::seeded(seed));
+        for n in 0..30 {
+            commit(&disk, &store, &mut model, vec![txn(&random, n)]).await;
+        }
+        disk.power_cut();
+        drop(store);
+        disk.power_on();
+        let store = disk.open().unwrap();
+        model.check(&store, 100_000, &random).await;
+    }
+}
+
+#[tokio::test]
 async fn a_store_is_open_once_and_what_was_open_before_a_power_cut_is_of_no_use() {
     let disk = SimulatedDisk::new(1);
     let store = disk.open().unwrap();
