@@ -47,6 +47,7 @@ impl Names {
         names.find_map(|(name, named)| (*named == file).then_some(&**name))
     }
 
+    #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&Path, u64)> {
         self.now.iter().map(|(name, file)| (&**name, *file))
     }

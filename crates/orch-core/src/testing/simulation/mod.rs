@@ -114,7 +114,8 @@ impl Setup {
     }
 
     /// The store of the run, on the disk that `disk` makes of a seed: one that keeps what it acknowledged when its
-    /// [power is cut](World::power_cut). By default a [`MemoryStore`], which has none to lose.
+    /// [power is cut](World::power_cut), as `orch_store::SimulatedDisk` is made for. By default a [`MemoryStore`], which has no
+    /// power to lose.
     pub fn store<D: StoreOnDisk>(&mut self, disk: impl Fn(u64) -> D + 'static) {
         self.store = Box::new(move |seed| Powered::by(Box::new(disk(seed))));
     }

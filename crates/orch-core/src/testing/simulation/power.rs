@@ -199,17 +199,13 @@ impl World {
                 disk.power_cut_after(after);
             }
             let opened = disk.open();
-            let store = match opened {
-                Ok(store) => store,
-                Err(_) if !disk.has_power() => continue,
-                Err(why) => return Err(format!("the store cannot be opened: {why}")),
-            };
-            self.catch_up(&*store).await?;
             if !disk.has_power() {
                 continue;
             }
+            let store = opened.map_err(|why| format!("the store cannot be opened: {why}"))?;
             // A cut that was to come while it was opened comes no more.
             disk.power_on();
+            self.catch_up(&*store).await?;
             let revision = self.look(State::revision);
             self.record(
                 "world",

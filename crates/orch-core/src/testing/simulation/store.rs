@@ -47,14 +47,17 @@ impl ComponentStore {
         loop {
             let store = self.inner().await?;
             let answer = ask(store.clone()).await;
-            let is_the_same = |now: &Arc<dyn Store>| Arc::ptr_eq(now, &store);
-            if answer.is_ok()
-                || self.life.is_tried()
-                || self.life.world().store().is_some_and(|now| is_the_same(&now))
-            {
+            self.life.world().look_at_power();
+            if answer.is_ok() || self.life.is_tried() || self.is_in_use(&store) {
                 return answer;
             }
         }
+    }
+
+    /// Whether there has been power since this store was opened.
+    fn is_in_use(&self, store: &Arc<dyn Store>) -> bool {
+        let now = self.life.world().store();
+        now.is_some_and(|now| Arc::ptr_eq(&now, store))
     }
 
     /// Commits for one who is not to suffer: until it is known what came of it.
@@ -63,7 +66,7 @@ impl ComponentStore {
         loop {
             let store = world.store_with_power().await;
             let (committed, unsure) = world.commit(self.life.shared_name(), &*store, txn.clone()).await;
-            if committed.is_ok() || world.store().is_some() {
+            if committed.is_ok() || self.is_in_use(&store) {
                 return committed;
             }
             world.store_with_power().await;
@@ -194,11 +197,8 @@ impl Store for ComponentStore {
 
     async fn compact(&self, through: Revision) -> Result<(), ReadError> {
         self.read(Call::Read).await?;
-        let compacted = self
-            .ask(|store| async move { store.compact(through).await })
-            .await;
-        self.life.world().look_at_power();
-        compacted
+        self.ask(|store| async move { store.compact(through).await })
+            .await
     }
 
     async fn revision(&self) -> Result<Revision, ReadError> {
