@@ -15,7 +15,10 @@ use orch_core::testing::simulation::{Life, Setup, Simulation, World};
 
 pub use machines::{Machine, Machines};
 pub use normal::{normal, normal_of_states};
-pub use oracles::{Availability, Bindings, Deployments, Generations, History, Leftovers, Peace, Replicas};
+pub use oracles::{
+    Availability, Bindings, Containers, Creations, Deletions, Deployments, Evictions, Generations, History,
+    Leftovers, Peace, Replicas,
+};
 
 use crate::agent::{Agent, AgentConfig};
 use crate::cluster::apply_manifest;
@@ -81,7 +84,11 @@ fn add_rest(run: &mut Setup, machines: &Machines) {
     disasters::add(run, machines);
     run.oracle(Availability);
     run.oracle(Bindings::default());
+    run.oracle(Containers::of(machines));
+    run.oracle(Creations::default());
+    run.oracle(Deletions);
     run.oracle(Deployments::default());
+    run.oracle(Evictions::default());
     run.oracle(Generations::default());
     run.oracle(History);
     run.oracle(Peace::default());

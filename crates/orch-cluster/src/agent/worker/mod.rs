@@ -58,6 +58,10 @@ pub(crate) struct Worker {
     last_change: u64,
     needs_list: bool,
     listing: bool,
+    /// Whether the runtime was asked for all that it has of the pod.
+    looked: bool,
+    /// Whether that must be done first, for an agent before this one worked on the pod.
+    unseen: bool,
     /// When a status that could wait no longer waits.
     report_at: Option<Timestamp>,
     write_retry_at: Option<Timestamp>,
@@ -98,6 +102,8 @@ impl Worker {
             last_change: 0,
             needs_list: false,
             listing: false,
+            looked: snapshot.begun > 0,
+            unseen: snapshot.begun == 0 && was_worked_on(&pod),
             report_at: None,
             write_retry_at: None,
             changed: true,
@@ -252,6 +258,9 @@ impl Worker {
         if revision <= self.revision {
             return;
         }
+        // Its status is no word of this worker's: the first version that was seen of the pod was of the past.
+        self.unseen |=
+            !self.looked && self.sent.is_none() && self.stored.start_time.is_none() && was_worked_on(&pod);
         self.changed = true;
         self.revision = revision;
         self.stored = pod.status.clone().unwrap_or_default();
@@ -270,6 +279,8 @@ impl Worker {
             || !same(&snapshot.sandboxes, &self.observed.sandboxes)
             || !same(&snapshot.containers, &self.observed.containers);
         self.changed |= news;
+        self.changed |= self.unseen;
+        (self.unseen, self.looked) = (false, true);
         self.needs_list = false;
         self.paused = None;
         self.observed.sandboxes = snapshot.sandboxes;
@@ -289,6 +300,10 @@ impl Worker {
     /// Decides and acts. Returns when to do so again if nothing happens before.
     fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut wake = Earliest(None);
+        if self.unseen {
+            self.needs_list = true;
+            return self.look(now);
+        }
         self.observed.note(&self.pod, now);
         let view = View {
             pod: &self.pod,
@@ -320,16 +335,23 @@ impl Worker {
                 }
             }
         }
-        if self.needs_list && self.changing == 0 && !self.listing && paused.is_none() {
-            self.listing = true;
-            let (shared, uid) = (self.shared.clone(), self.uid.clone());
-            self.push(async move { Done::Listed(shared.list_pod(&uid).await) });
-        }
+        self.look(now);
         self.announce_backoff(now);
         if !self.observed.gone {
             wake.at(self.report(computed, now));
         }
         wake.0
+    }
+
+    /// Lists what the runtime has of the pod, if that is to be done and nothing is under way. Returns until when that waits.
+    fn look(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let paused = self.paused.map(|(until, _)| until).filter(|until| *until > now);
+        if self.needs_list && self.changing == 0 && !self.listing && paused.is_none() {
+            self.listing = true;
+            let (shared, uid) = (self.shared.clone(), self.uid.clone());
+            self.push(async move { Done::Listed(shared.list_pod(&uid).await) });
+        }
+        paused
     }
 
     /// Makes the checks that are due. Returns when the next one is.
@@ -441,6 +463,12 @@ async fn sleep_until(at: Option<Timestamp>, now: Timestamp) {
         Some(at) => tokio::time::sleep(until(at, now)).await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether an agent has said of the pod that it saw it.
+fn was_worked_on(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| status.start_time.is_some())
 }
 
 fn revision(pod: &Pod) -> u64 {

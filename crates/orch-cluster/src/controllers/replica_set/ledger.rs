@@ -22,15 +22,15 @@ const LONGEST_REST: Duration = Duration::from_millis(50);
 /// Whether the view of pods shows all that was written for a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Our last reconcile came to its end, and waited for the view.
+    /// The last reconcile came to its end, and waited for the view to show what it wrote; or there was none in this life.
     Trusted,
-    /// There was none, or it was cut off: what it wrote is not known.
+    /// It failed, or was cut off: what it wrote is not known.
     InDoubt,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Page {
-    trusted: bool,
+    doubted: bool,
     backoff: Backoff,
     /// When it may be looked at again.
     rested: Option<Instant>,
@@ -43,19 +43,19 @@ pub(super) struct Ledger(Mutex<HashMap<ObjectKey, Page>>);
 impl Ledger {
     pub(super) fn standing(&self, set: &ObjectKey) -> Standing {
         match self.0.lock().get(set) {
-            Some(page) if page.trusted => Standing::Trusted,
-            _ => Standing::InDoubt,
+            Some(page) if page.doubted => Standing::InDoubt,
+            _ => Standing::Trusted,
         }
     }
 
     /// Writes are about to begin.
     pub(super) fn doubt(&self, set: &ObjectKey) {
-        self.0.lock().entry(set.clone()).or_default().trusted = false;
+        self.0.lock().entry(set.clone()).or_default().doubted = true;
     }
 
     /// The view shows all that was written.
     pub(super) fn trust(&self, set: &ObjectKey) {
-        self.0.lock().entry(set.clone()).or_default().trusted = true;
+        self.0.lock().entry(set.clone()).or_default().doubted = false;
     }
 
     /// The set has just been looked at, all `pods` of it.

@@ -9,10 +9,11 @@ use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
 use orch_core::client::{ApiError, Client, Collection, ListParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
-use orch_core::object::{ApiResource, Object, ObjectKey};
+use orch_core::object::{ApiResource, Document, Object, ObjectKey};
 use orch_core::random::Random;
 use orch_core::store::Revision;
 use orch_core::time;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::backoff::Wait;
@@ -27,12 +28,16 @@ use crate::events::{Recorder, reference};
 /// How many sets are reconciled at once.
 const CONCURRENCY: usize = 8;
 
+/// How many objects are read at a time.
+const PAGE: usize = 500;
+
 /// Keeps the pods of every ReplicaSet as many as `spec.replicas`.
 pub(super) struct ReplicaSetController {
     pub(super) sets: Cache<ReplicaSet>,
     pub(super) pods: Cache<PodView>,
     pub(super) pod_resource: Arc<ApiResource>,
     ledger: Ledger,
+    caught_up: OnceCell<()>,
     pub(super) recorder: Recorder,
 }
 
@@ -43,6 +48,7 @@ pub(crate) fn start(client: &Client, caches: &Caches, random: Random) -> Running
         pods: caches.pods.clone(),
         pod_resource: Arc::new(Pod::resource()),
         ledger: Ledger::default(),
+        caught_up: OnceCell::new(),
         recorder: Recorder::new(client.clone(), "replicaset-controller", ""),
     };
     let sets = caches.replica_sets.clone();
@@ -93,16 +99,20 @@ impl Controller for ReplicaSetController {
     type Object = ReplicaSet;
 
     async fn reconcile(&self, set: Arc<ReplicaSet>, cx: &Context) -> Result<Action, ReconcileError> {
-        self.pods.synced().await;
+        self.catch_up(cx.client()).await?;
         let key = set.key();
+        // As it is shown now.
+        let Some(set) = self.sets.get(&key) else {
+            return Ok(Action::done());
+        };
         if let Some(rest) = self.ledger.resting(&key, Instant::now()) {
             return Ok(Action::requeue_after(rest));
         }
         let selector = selector_of(&set.spec.selector)?;
         let standing = self.ledger.standing(&key);
         let mut plan = decide(&set, &selector, &self.seen(&set));
-        if standing == Standing::InDoubt && (plan.create > 0 || plan.delete > 0) && was_observed(&set) {
-            // Whoever worked on it last may have written what the view does not show yet.
+        if standing == Standing::InDoubt && (plan.create > 0 || plan.delete > 0) {
+            // The last reconcile may have written what the view does not show yet.
             plan = decide(&set, &selector, &self.live(&set, cx.client()).await?);
         }
         let mut wait = self.hold_back(&set, &mut plan);
@@ -122,7 +132,11 @@ impl Controller for ReplicaSetController {
             plan = decide(&set, &selector, &self.seen(&set));
             wait = self.hold_back(&set, &mut plan);
         }
-        self.ledger.trust(&key);
+        // What failed may have been done and not been answered: then the view does not show yet what it was, and nothing says
+        // how long to wait for it.
+        if managed.is_ok() {
+            self.ledger.trust(&key);
+        }
         self.ledger.rest(&key, plan.claimed.len(), Instant::now());
         let action = self
             .report(&set, &plan, managed.as_ref().copied(), wait, cx.client())
@@ -140,6 +154,19 @@ impl Controller for ReplicaSetController {
 }
 
 impl ReplicaSetController {
+    /// Waits until the views show all that was written before this life began, once: what they are filled with at first may
+    /// be of the past, and not show the pods that the life before made, nor that fewer are asked for since.
+    async fn catch_up(&self, client: &Client) -> Result<(), ApiError> {
+        let caught_up = async {
+            let sets = newest(client, ReplicaSet::resource()).await?;
+            let pods = newest(client, Pod::resource()).await?;
+            self.sets.wait_for(sets).await;
+            self.pods.wait_for(pods).await;
+            Ok(())
+        };
+        self.caught_up.get_or_try_init(|| caught_up).await.copied()
+    }
+
     /// The set's pods and its namespace's orphans, as the view has them.
     fn seen(&self, set: &ReplicaSet) -> Vec<Arc<PodView>> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -203,9 +230,21 @@ impl ReplicaSetController {
     }
 }
 
-/// Whether any reconcile of the set has come to its end before: until then it has no pods.
-fn was_observed(set: &ReplicaSet) -> bool {
-    set.status
-        .as_ref()
-        .is_some_and(|status| status.observed_generation.is_some())
+/// When an object of this kind was last written, of those that there are.
+async fn newest(client: &Client, resource: ApiResource) -> Result<Revision, ApiError> {
+    let collection = Collection {
+        resource: Arc::new(resource),
+        namespace: None,
+    };
+    let mut params = ListParams::default().limit(PAGE);
+    let mut newest = Revision::ZERO;
+    loop {
+        let page = client.backend().list(&collection, &params).await?;
+        let written = page.items.iter().map(Document::revision);
+        newest = written.fold(newest, Revision::max);
+        match page.continue_token {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(newest),
+        }
+    }
 }

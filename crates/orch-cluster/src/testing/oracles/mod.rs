@@ -2,10 +2,18 @@
 
 mod availability;
 mod bindings;
+mod containers;
+#[cfg(test)]
+mod containers_tests;
+mod creations;
+mod deletions;
 mod deployments;
 mod end;
+mod evictions;
 mod generations;
 mod history;
+#[cfg(test)]
+mod order_tests;
 mod peace;
 #[cfg(test)]
 mod tests;
@@ -16,8 +24,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 pub use availability::Availability;
 pub use bindings::Bindings;
+pub use containers::Containers;
+pub use creations::Creations;
+pub use deletions::Deletions;
 pub use deployments::Deployments;
 pub use end::{Leftovers, Replicas};
+pub use evictions::Evictions;
 pub use generations::Generations;
 pub use history::History;
 pub use peace::Peace;

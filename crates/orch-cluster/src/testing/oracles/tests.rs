@@ -13,7 +13,7 @@ use super::{Bindings, Peace};
 use crate::testing::{Machines, add_cluster, apply, simulation};
 
 /// How a run of `scenario` fails, without a cluster but for its kinds.
-fn failure<F>(
+pub(super) fn failure<F>(
     oracle: impl Fn() -> Box<dyn Oracle> + Send + Sync + 'static,
     add: impl Fn(&mut Setup) + Send + Sync + 'static,
     scenario: impl Fn(World) -> F + Copy + Send + Sync + 'static,
@@ -28,6 +28,9 @@ where
         }
         fn written(&mut self, written: &orch_core::testing::simulation::Written<'_>) -> Result<(), String> {
             self.0.written(written)
+        }
+        fn settled(&mut self, state: &State) -> Result<(), String> {
+            self.0.settled(state)
         }
     }
     let simulation = simulation("oracle", move |run| {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::runtime::Container;
+
 /// A method of [`Runtime`](crate::runtime::Runtime).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -56,6 +58,18 @@ pub struct CallRecord {
     pub call: Call,
     /// On what: an id, an image, `uid/attempt` of a sandbox to run, the name of a container to create.
     pub subject: String,
+}
+
+/// A container that ran until a call came that ends it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CutOff {
+    /// When it came.
+    pub at: Timestamp,
+    /// Which: `StopContainer`, `RemoveContainer`, `StopSandbox` or `RemoveSandbox`.
+    pub call: Call,
+    /// The container as it was.
+    pub container: Container,
 }
 
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-pub use calls::{Call, CallRecord, Fault};
+pub use calls::{Call, CallRecord, CutOff, Fault};
 pub use script::{Behavior, ExecCall, ImageBehavior, On, Predicate, Usage};
 
 use self::calls::Injected;
@@ -196,6 +196,13 @@ impl FakeRuntime {
     pub fn count(&self, call: Call) -> usize {
         let state = self.inner.state.lock();
         state.calls.iter().filter(|record| record.call == call).count()
+    }
+
+    /// The containers that calls have ended while they ran, in order, without the first `from`; of the last 10,000.
+    pub fn cut_off(&self, from: usize) -> Vec<CutOff> {
+        let state = self.inner.state.lock();
+        let skip = from.saturating_sub(state.forgotten);
+        state.cut_off.iter().skip(skip).cloned().collect()
     }
 
     /// The containers that run now, oldest first.

@@ -148,6 +148,7 @@ impl Runtime for FakeRuntime {
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let body = async {
             let mut state = self.inner.state.lock();
+            state.note_all_cut_off(Call::StopSandbox, id);
             let State {
                 sandboxes,
                 containers,
@@ -171,6 +172,7 @@ impl Runtime for FakeRuntime {
     async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let body = async {
             let mut state = self.inner.state.lock();
+            state.note_all_cut_off(Call::RemoveSandbox, id);
             let Some(record) = state.sandboxes.remove(id) else {
                 return Ok(());
             };
@@ -221,6 +223,7 @@ impl Runtime for FakeRuntime {
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         let body = async {
+            self.inner.state.lock().note_cut_off(Call::StopContainer, id);
             if grace.is_zero() {
                 self.inner.state.lock().container(id)?;
             } else {
@@ -237,6 +240,7 @@ impl Runtime for FakeRuntime {
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let body = async {
             let mut state = self.inner.state.lock();
+            state.note_cut_off(Call::RemoveContainer, id);
             self.inner.remove_container_from(&mut state, id);
             Ok(())
         };

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use super::calls::{CallRecord, Injected};
+use super::CALLS;
+use super::calls::{Call, CallRecord, CutOff, Injected};
 use super::machine::{End, Machine, Pause};
 use super::script::{Behavior, Usage};
 use crate::runtime::line::LogLine;
@@ -31,7 +32,34 @@ pub(super) struct State {
     pub(super) pulled: BTreeMap<String, u32>,
     pub(super) faults: Vec<Injected>,
     pub(super) calls: VecDeque<CallRecord>,
+    pub(super) cut_off: VecDeque<CutOff>,
+    /// How many of `cut_off` are no longer remembered.
+    pub(super) forgotten: usize,
     pub(super) unavailable: Option<String>,
+}
+
+impl State {
+    /// Takes note that a call ends a container, if it runs.
+    pub(super) fn note_cut_off(&mut self, call: Call, id: &ContainerId) {
+        let Some(record) = self.containers.get(id).filter(|record| record.is_running()) else {
+            return;
+        };
+        let container = record.container.clone();
+        if self.cut_off.len() == CALLS {
+            self.cut_off.pop_front();
+            self.forgotten += 1;
+        }
+        let at = time::now();
+        self.cut_off.push_back(CutOff { at, call, container });
+    }
+
+    /// The same for all that run in a sandbox.
+    pub(super) fn note_all_cut_off(&mut self, call: Call, id: &SandboxId) {
+        let inside = self.sandboxes.get(id).map(|record| record.containers.clone());
+        for id in inside.into_iter().flatten() {
+            self.note_cut_off(call, &id);
+        }
+    }
 }
 
 pub(super) struct SandboxRecord {

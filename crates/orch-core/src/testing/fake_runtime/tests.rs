@@ -261,3 +261,30 @@ async fn siblings_share_scripts_and_addresses_but_not_containers() {
         addresses[1].as_ref().unwrap().ip()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_calls_end_while_it_runs_is_told_of() {
+    let runtime = FakeRuntime::new();
+    let (ended, stopped, removed) = (
+        started(&runtime, 0).await,
+        started(&runtime, 1).await,
+        started(&runtime, 2).await,
+    );
+    runtime.kill(&ended, 1);
+    for id in [&ended, &stopped] {
+        runtime.stop_container(id, Duration::ZERO).await.unwrap();
+    }
+    let sandbox = runtime.container(&removed).await.unwrap().sandbox;
+    runtime.remove_sandbox(&sandbox).await.unwrap();
+    let told: Vec<_> = runtime
+        .cut_off(0)
+        .into_iter()
+        .map(|cut_off| (cut_off.call, cut_off.container.id))
+        .collect();
+    assert_eq!(
+        told,
+        [(Call::StopContainer, stopped), (Call::RemoveSandbox, removed)]
+    );
+    assert_eq!(runtime.cut_off(1).len(), 1);
+    assert!(runtime.cut_off(2).is_empty());
+}
