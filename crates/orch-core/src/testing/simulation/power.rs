@@ -1,6 +1,6 @@
 //! A store that outlives its power: what it must have kept, and how a run goes on with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -126,6 +126,12 @@ impl World {
         }
     }
 
+    /// Whether there has been power since this store was opened.
+    pub(super) fn is_in_use(&self, store: &Weak<dyn Store>) -> bool {
+        let now = self.store();
+        now.is_some_and(|now| std::ptr::addr_eq(Arc::as_ptr(&now), store.as_ptr()))
+    }
+
     pub(super) fn has_power(&self) -> bool {
         let disk = self.0.powered.disk.as_ref();
         disk.is_none_or(|disk| disk.has_power())
@@ -139,8 +145,8 @@ impl World {
         }
         if let Some(store) = powered.store.write().take() {
             self.record("world", What::Note("the power is off".to_owned()), &[]);
-            // Who watches it is told.
             drop(store);
+            self.0.troubled.notify_waiters();
             powered.turned.notify_waiters();
         }
     }

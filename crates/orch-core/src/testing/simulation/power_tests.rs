@@ -1,5 +1,6 @@
 //! Stores that lose their power, right ones and wrong ones.
 
+use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
@@ -7,6 +8,7 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::random::Random;
 use crate::store::{
     CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
     Watch, WatchError,
@@ -33,6 +35,8 @@ struct Disk(Arc<Held>);
 struct Held {
     mistake: Mistake,
     commits: Mutex<Vec<Txn>>,
+    /// Every store that was opened, as by calls that never end: it is not what ends its watches.
+    opened: Mutex<Vec<Arc<dyn Store>>>,
     has_power: AtomicBool,
     left: AtomicU64,
     cuts: AtomicU64,
@@ -43,6 +47,7 @@ impl Disk {
         Self(Arc::new(Held {
             mistake,
             commits: Mutex::default(),
+            opened: Mutex::default(),
             has_power: true.into(),
             left: u64::MAX.into(),
             cuts: 0.into(),
@@ -72,8 +77,10 @@ impl StoreOnDisk for Disk {
             let committed = tokio::task::unconstrained(held.commit(txn.clone())).now_or_never();
             assert!(matches!(committed, Some(Ok(_))), "memory answers at once");
         }
-        let disk = self.clone();
-        Ok(Arc::new(OnDisk { disk, held }))
+        let disk = Arc::downgrade(&self.0);
+        let opened: Arc<dyn Store> = Arc::new(OnDisk { disk, held });
+        self.0.opened.lock().push(opened.clone());
+        Ok(opened)
     }
 
     fn power_cut_after(&self, changes: u64) {
@@ -96,7 +103,7 @@ impl StoreOnDisk for Disk {
 }
 
 struct OnDisk {
-    disk: Disk,
+    disk: Weak<Held>,
     held: MemoryStore,
 }
 
@@ -112,15 +119,18 @@ impl Store for OnDisk {
 
     async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
         let committed = self.held.commit(txn.clone()).await?;
-        let left = self.disk.0.left.fetch_sub(1, Relaxed);
+        let Some(disk) = self.disk.upgrade().map(Disk) else {
+            return Err(CommitError::Unavailable("there is no disk".into()));
+        };
+        let left = disk.0.left.fetch_sub(1, Relaxed);
         // The power may fail before it is on disk, or thereafter.
         if left > 0 || committed.revision.get().is_multiple_of(2) {
-            self.disk.0.commits.lock().push(txn);
+            disk.0.commits.lock().push(txn);
         }
         if left > 0 {
             return Ok(committed);
         }
-        self.disk.power_cut();
+        disk.power_cut();
         Err(CommitError::Unavailable("the power is off".into()))
     }
 
@@ -191,6 +201,54 @@ fn the_power_of_a_right_store_fails_and_the_scenario_does_not_suffer() {
         simulation.repeats(seed).unwrap();
     }
     assert!(cuts > 40, "{cuts}");
+}
+
+#[test]
+fn who_watches_a_store_that_has_lost_its_power_is_told_even_if_somebody_holds_it() {
+    let simulation = Simulation::new("watching", |run| {
+        run.store(|_| Disk::new(Mistake::None));
+        let seen = Arc::new(AtomicU64::new(0));
+        let sees = seen.clone();
+        run.component("watcher", move |life| {
+            let sees = sees.clone();
+            async move {
+                let store = life.store();
+                loop {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let after = Revision::new(sees.load(Relaxed));
+                    let Ok(mut watch) = store.watch(&Prefix::default(), after).await else {
+                        continue;
+                    };
+                    while let Some(Ok(batch)) = watch.next().await {
+                        sees.store(batch.revision.get(), Relaxed);
+                    }
+                }
+            }
+        });
+        run.scenario(move |world| {
+            let seen = seen.clone();
+            async move {
+                let store = component::Life::of_the_scenario(&world).store();
+                let random = Random::seeded(world.seed());
+                for n in 0..4_u64 {
+                    world.power_cut(&random).await;
+                    let committed = store.commit(Txn::new().put("key", n.to_string())).await;
+                    let written = committed.map_err(|error| error.to_string())?.revision.get();
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    let seen = seen.load(Relaxed);
+                    if seen != written {
+                        return Err(format!("it has seen {seen}, and {written} was written"));
+                    }
+                }
+                Ok(())
+            }
+        });
+    })
+    .rates(Rates::none())
+    .quiet(Duration::from_secs(5));
+    for seed in 0..5 {
+        assert_eq!(simulation.run(seed).failure, None, "with seed {seed}");
+    }
 }
 
 #[test]

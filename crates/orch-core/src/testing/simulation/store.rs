@@ -1,7 +1,7 @@
 //! The store as a component sees it.
 
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::component::Life;
@@ -48,16 +48,11 @@ impl ComponentStore {
             let store = self.inner().await?;
             let answer = ask(store.clone()).await;
             self.life.world().look_at_power();
-            if answer.is_ok() || self.life.is_tried() || self.is_in_use(&store) {
+            if answer.is_ok() || self.life.is_tried() || self.life.world().is_in_use(&Arc::downgrade(&store))
+            {
                 return answer;
             }
         }
-    }
-
-    /// Whether there has been power since this store was opened.
-    fn is_in_use(&self, store: &Arc<dyn Store>) -> bool {
-        let now = self.life.world().store();
-        now.is_some_and(|now| Arc::ptr_eq(&now, store))
     }
 
     /// Commits for one who is not to suffer: until it is known what came of it.
@@ -66,7 +61,7 @@ impl ComponentStore {
         loop {
             let store = world.store_with_power().await;
             let (committed, unsure) = world.commit(self.life.shared_name(), &*store, txn.clone()).await;
-            if committed.is_ok() || self.is_in_use(&store) {
+            if committed.is_ok() || world.is_in_use(&Arc::downgrade(&store)) {
                 return committed;
             }
             world.store_with_power().await;
@@ -181,13 +176,17 @@ impl Store for ComponentStore {
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
         let (fault, _) = self.read(Call::Read).await?;
-        let watch = self
-            .ask(|store| async move { store.watch(prefix, after).await })
+        let (watch, store) = self
+            .ask(|store| async move {
+                let watch = store.watch(prefix, after).await?;
+                Ok::<_, WatchError>((watch, Arc::downgrade(&store)))
+            })
             .await?;
         self.life.leave(fault).await;
         let delivery = Delivery {
             life: self.life.clone(),
             watch,
+            store,
             after,
             again: None,
         };
@@ -213,6 +212,9 @@ impl Store for ComponentStore {
 struct Delivery {
     life: Life,
     watch: Watch,
+    /// The watch ends with its power: calls that were under way when their caller died hold it for ever, and keep it from
+    /// ending the watch.
+    store: Weak<dyn Store>,
     after: Revision,
     /// What was delivered last and is delivered once more.
     again: Option<Batch>,
@@ -226,7 +228,7 @@ impl Delivery {
         let batch = loop {
             let world = self.life.world().clone();
             let troubled = world.0.troubled.notified();
-            if self.life.is_cut_off() {
+            if self.life.is_cut_off() || !world.is_in_use(&self.store) {
                 return Some((Err(Injected.into()), None));
             }
             tokio::select! {

@@ -46,7 +46,7 @@ pub(super) struct Inner {
     /// Where each component is told to die.
     pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
     pub(super) troubles: Mutex<BTreeMap<Arc<str>, Trouble>>,
-    /// Rung when a component gets into trouble.
+    /// Rung when a component gets into trouble, or the power goes: watches may have to end.
     pub(super) troubled: Notify,
     failed: watch::Sender<bool>,
     /// The scenario's client; it holds this world, and so is let go of in the end.
