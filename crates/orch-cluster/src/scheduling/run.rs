@@ -10,7 +10,7 @@ use orch_core::scheduler::{Engine, Node, Placement, Queue, QueueOptions, Refusal
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::bind::{bind, refuse};
+use super::bind::{bind, is_bound, refuse};
 use super::node::node;
 use super::pod::{DEFAULT_SCHEDULER, PodEntry, Stage};
 use super::template::Templates;
@@ -207,6 +207,9 @@ impl Writer {
                 let node = &*placement.node;
                 match bind(&self.client, &self.resource, key, &pod.uid, node).await {
                     Ok(()) => tracing::debug!(kind = "Pod", namespace, name, node, "bound"),
+                    // Nobody knows whether it was written: were the place given to another, the node could have too many.
+                    Err(ApiError::Unknown(_))
+                        if is_bound(&self.client, &self.resource, key, &pod.uid).await => {}
                     Err(error) => self.give_up(key, node, &error),
                 }
             }
@@ -226,7 +229,7 @@ impl Writer {
         }
     }
 
-    /// The binding was not written, or not surely: the watch will tell if it was.
+    /// The binding was not written.
     fn give_up(&self, key: &ObjectKey, node: &str, error: &ApiError) {
         let (namespace, name) = (key.namespace(), key.name());
         tracing::warn!(kind = "Pod", namespace, name, node, %error, "binding failed");
