@@ -315,11 +315,16 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, power, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, chain
+    roll, scale, node_loss, namespace, garbage, drain, leaders, bare, tight, doubt, chain
 );
 
 /// All its states one after the other have so many places that none would wait for them; `each_is_reached_from_every_other`
 /// goes to all of them.
 mod states {
     by_chance!(states);
+}
+
+/// What it adds to the roll, power cuts, chance brings.
+mod power {
+    by_chance!(power);
 }
