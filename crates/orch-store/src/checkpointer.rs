@@ -1,4 +1,4 @@
-//! Runs checkpoints beside the writer, one at a time, each until it has succeeded.
+//! Runs checkpoints beside the writer, or in its place, one at a time, each until it has succeeded.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,8 +19,24 @@ pub(crate) struct Checkpointer {
     /// Locked by the checkpoint that is under way, if there is one.
     file: Arc<Mutex<File>>,
     shared: Arc<Shared>,
-    under_way: Option<(Arc<Progress>, JoinHandle<Result<Option<Made>, Fault>>)>,
+    under_way: Option<UnderWay>,
 }
+
+enum UnderWay {
+    /// On a thread of its own.
+    Beside(Arc<Progress>, JoinHandle<Ended>),
+    /// Whenever somebody looks.
+    Here {
+        run: Run,
+        /// How often one looks before it is made.
+        looks: u64,
+        /// How often it has failed.
+        failed: u32,
+    },
+}
+
+/// How a checkpoint has ended.
+type Ended = Result<Option<Made>, Fault>;
 
 /// What a checkpoint brings into the file.
 pub(crate) enum Job {
@@ -51,48 +67,85 @@ impl Checkpointer {
     }
 
     /// Takes note of a checkpoint that has ended, and tells how.
-    pub(crate) fn look(&mut self) -> Result<Option<Made>, Fault> {
-        match self.under_way.take_if(|(progress, _)| progress.0.lock().ended) {
-            Some((_, thread)) => thread.join().unwrap_or(Err(Fault::Panicked)),
+    pub(crate) fn look(&mut self) -> Ended {
+        match &mut self.under_way {
             None => Ok(None),
+            Some(UnderWay::Beside(progress, _)) if !progress.0.lock().ended => Ok(None),
+            Some(UnderWay::Beside(..)) => self.finish(),
+            Some(UnderWay::Here { looks: 0, .. }) => match self.wait() {
+                Err(Fault::Retried(..)) => Ok(None),
+                ended => ended,
+            },
+            Some(UnderWay::Here { looks, .. }) => {
+                *looks -= 1;
+                Ok(None)
+            }
         }
     }
 
     /// Waits for the checkpoint that is under way; but once it had to be tried again, no longer:
     /// that is [`Fault::Retried`].
-    pub(crate) fn wait(&mut self) -> Result<Option<Made>, Fault> {
-        if let Some((progress, _)) = &self.under_way {
-            progress.ended_or_retried()?;
+    pub(crate) fn wait(&mut self) -> Ended {
+        match &mut self.under_way {
+            None => Ok(None),
+            Some(UnderWay::Beside(progress, _)) => {
+                progress.ended_or_retried()?;
+                self.finish()
+            }
+            Some(UnderWay::Here { run, failed, .. }) => match run.attempt() {
+                Attempt::Ended(ended) => {
+                    self.under_way = None;
+                    ended
+                }
+                Attempt::Failed(fault) => {
+                    *failed += 1;
+                    Err(Fault::Retried(*failed, Arc::new(fault)))
+                }
+            },
         }
-        self.look()
     }
 
     /// Waits for the checkpoint that is under way, which is not tried again any more.
-    pub(crate) fn finish(&mut self) -> Result<Option<Made>, Fault> {
-        let Some((progress, thread)) = self.under_way.take() else {
-            return Ok(None);
-        };
-        progress.stop();
-        thread.join().unwrap_or(Err(Fault::Panicked))
+    pub(crate) fn finish(&mut self) -> Ended {
+        match self.under_way.take() {
+            None => Ok(None),
+            Some(UnderWay::Beside(progress, thread)) => {
+                progress.stop();
+                thread.join().unwrap_or(Err(Fault::Panicked))
+            }
+            Some(UnderWay::Here { run, .. }) => match run.attempt() {
+                Attempt::Ended(ended) => ended,
+                Attempt::Failed(fault) => Err(fault),
+            },
+        }
     }
 
-    /// Begins a checkpoint. None may be under way.
+    /// Begins a checkpoint, on a thread of its own or to be made when somebody has [looked](Self::look) so many times. None
+    /// may be under way.
     ///
     /// A thread each time: it costs nothing beside a checkpoint, and an idle store has none.
-    pub(crate) fn begin(&mut self, job: Job, compacted: Revision) -> Result<(), Fault> {
+    pub(crate) fn begin(&mut self, job: Job, compacted: Revision, looks: Option<u64>) -> Result<(), Fault> {
         debug_assert!(!self.is_under_way(), "one checkpoint at a time");
-        let progress = Arc::new(Progress::default());
         let run = Run {
             job,
             compacted,
             file: self.file.clone(),
             shared: self.shared.clone(),
-            progress: progress.clone(),
         };
-        let thread = std::thread::Builder::new().name("orch-store-file".to_owned());
-        let thread = thread.spawn(move || run.run());
-        let thread = thread.map_err(|error| Fault::System(Arc::new(error)))?;
-        self.under_way = Some((progress, thread));
+        self.under_way = Some(match looks {
+            Some(looks) => UnderWay::Here {
+                run,
+                looks,
+                failed: 0,
+            },
+            None => {
+                let progress = Arc::new(Progress::default());
+                let told = progress.clone();
+                let thread = std::thread::Builder::new().name("orch-store-file".to_owned());
+                let thread = thread.spawn(move || run.until_done(&told));
+                UnderWay::Beside(progress, thread.map_err(|error| Fault::System(Arc::new(error)))?)
+            }
+        });
         Ok(())
     }
 
@@ -157,13 +210,19 @@ impl Progress {
     }
 }
 
-/// A checkpoint on its thread.
+/// A checkpoint.
 struct Run {
     job: Job,
     compacted: Revision,
     file: Arc<Mutex<File>>,
     shared: Arc<Shared>,
-    progress: Arc<Progress>,
+}
+
+/// What has come of an attempt.
+enum Attempt {
+    Ended(Ended),
+    /// It is to be tried again.
+    Failed(Fault),
 }
 
 /// What an attempt that failed has left.
@@ -177,31 +236,40 @@ enum Left {
 }
 
 impl Run {
-    fn run(&self) -> Result<Option<Made>, Fault> {
+    /// Tries, with pauses, until it is done or told to stop.
+    fn until_done(&self, progress: &Arc<Progress>) -> Ended {
+        let _ending = Ending(progress.clone());
         let (mut pause, longest) = PAUSES;
         loop {
             let fault = match self.attempt() {
-                Ok(made) => return Ok(self.finish(made)),
-                Err(Left::Ruin(fault)) => return Err(fault),
-                Err(Left::Unknown(fault)) => fault,
-                Err(Left::Unchanged(base, fault)) => {
-                    // Those who read have the file back. What they do not find there is in the layers.
-                    self.shared.publish(Vec::new(), |snapshot| snapshot.base = base);
-                    if let Job::Through(_) = self.job {
-                        return Err(fault);
-                    }
-                    fault
-                }
+                Attempt::Ended(ended) => return ended,
+                Attempt::Failed(fault) => fault,
             };
             tracing::warn!(%fault, retry_after = ?pause, "store: writing into the file failed, it is tried again");
-            if !self.progress.pause(&fault, pause) {
+            if !progress.pause(&fault, pause) {
                 return Err(fault);
             }
             pause = (pause * 2).min(longest);
         }
     }
 
-    fn attempt(&self) -> Result<Made, Left> {
+    fn attempt(&self) -> Attempt {
+        match self.write() {
+            Ok(made) => Attempt::Ended(Ok(self.finish(made))),
+            Err(Left::Ruin(fault)) => Attempt::Ended(Err(fault)),
+            Err(Left::Unknown(fault)) => Attempt::Failed(fault),
+            Err(Left::Unchanged(base, fault)) => {
+                // Those who read have the file back. What they do not find there is in the layers.
+                self.shared.publish(Vec::new(), |snapshot| snapshot.base = base);
+                match self.job {
+                    Job::Through(_) => Attempt::Ended(Err(fault)),
+                    Job::Frozen(_) => Attempt::Failed(fault),
+                }
+            }
+        }
+    }
+
+    fn write(&self) -> Result<Made, Left> {
         let (Job::Frozen(pending) | Job::Through(pending)) = &self.job;
         let mut file = self.file.lock();
         let made = |file: &File, base| Made {
@@ -236,9 +304,11 @@ impl Run {
     }
 }
 
-impl Drop for Run {
-    /// Also when a panic ends the thread, so that nobody waits for it.
+/// Says that the thread has ended, also when a panic ends it, so that nobody waits for it.
+struct Ending(Arc<Progress>);
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        self.progress.end();
+        self.0.end();
     }
 }

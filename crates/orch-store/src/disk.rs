@@ -3,14 +3,14 @@
 //! redb refuses everything after an I/O error until its database is opened anew. The lock outlives the database
 //! here, so that the store can do that without letting another opener in between.
 
-use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::backends::FileBackend;
 use redb::{BackendError, Database, DatabaseError, StorageBackend};
+
+use crate::files::OpenFile;
 
 /// An open file. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -18,21 +18,17 @@ pub(crate) struct Disk(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    file: FileBackend,
+    file: OpenFile,
     /// Whether redb has taken its locks, which are kept until [`Disk::release`].
     locked: AtomicBool,
-    #[cfg(test)]
-    faults: Faults,
 }
 
 impl Disk {
-    pub(crate) fn new(file: File, #[cfg(test)] faults: Faults) -> Result<Self, DatabaseError> {
-        Ok(Self(Arc::new(Inner {
-            file: FileBackend::new(file)?,
+    pub(crate) fn new(file: OpenFile) -> Self {
+        Self(Arc::new(Inner {
+            file,
             locked: AtomicBool::new(false),
-            #[cfg(test)]
-            faults,
-        })))
+        }))
     }
 
     /// Opens the database in the file, which no other [`Database`] of this process may have open.
@@ -53,44 +49,37 @@ impl Disk {
         }
     }
 
-    /// The file, unless it is to fail now.
-    fn file(&self, _write: bool) -> io::Result<&FileBackend> {
-        #[cfg(test)]
-        self.0.faults.check(_write)?;
-        Ok(&self.0.file)
-    }
-
     fn lock<T>(
         &self,
         held: T,
-        take: impl FnOnce(&FileBackend) -> Result<T, BackendError>,
+        take: impl FnOnce(&dyn StorageBackend) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
         if self.0.locked.load(Ordering::Acquire) {
             return Ok(held);
         }
-        take(&self.0.file)
+        take(&*self.0.file)
     }
 }
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        self.file(false)?.len()
+        self.0.file.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file(false)?.read(offset, out)
+        self.0.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file(true)?.set_len(len)
+        self.0.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file(true)?.sync_data()
+        self.0.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file(true)?.write(offset, data)
+        self.0.file.write(offset, data)
     }
 
     /// The lock is kept; what redb took for an opening that failed goes with the file.
@@ -123,62 +112,5 @@ impl StorageBackend for Disk {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.lock(false, |file| file.query_lock_range(start, end))
-    }
-}
-
-/// What a test has fail; a sync of the file is a write here.
-#[cfg(test)]
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Faults(Arc<std::sync::Mutex<Fails>>);
-
-#[cfg(test)]
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Fails {
-    #[default]
-    Nothing,
-    /// All writes, as on a full disk.
-    Writes,
-    /// One write, after so many that do not.
-    OneWriteAfter(u32),
-    /// Nothing at all can be read or written.
-    Everything,
-    /// A sync of the journal, once; of the file nothing.
-    JournalSync,
-}
-
-#[cfg(test)]
-impl Faults {
-    pub(crate) fn set(&self, fails: Fails) {
-        *self.0.lock().unwrap() = fails;
-    }
-
-    pub(crate) fn get(&self) -> Fails {
-        *self.0.lock().unwrap()
-    }
-
-    pub(crate) fn check_journal_sync(&self) -> io::Result<()> {
-        let mut fails = self.0.lock().unwrap();
-        if *fails == Fails::JournalSync {
-            *fails = Fails::Nothing;
-            return Err(io::Error::other("the disk has lost it"));
-        }
-        Ok(())
-    }
-
-    fn check(&self, write: bool) -> io::Result<()> {
-        let mut fails = self.0.lock().unwrap();
-        match &mut *fails {
-            Fails::Writes if write => Err(io::ErrorKind::StorageFull.into()),
-            Fails::OneWriteAfter(0) if write => {
-                *fails = Fails::Nothing;
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            Fails::OneWriteAfter(left) if write => {
-                *left -= 1;
-                Ok(())
-            }
-            Fails::Everything => Err(io::Error::other("the disk is gone")),
-            _ => Ok(()),
-        }
     }
 }

@@ -1,10 +1,5 @@
 //! The tables of the file and the bytes of a current value. `docs/format.md` is the description.
 
-#[cfg(unix)]
-use std::fs::File;
-use std::io;
-use std::path::Path;
-
 use bytes::Bytes;
 use orch_core::store::Revision;
 use orch_core::store::changelog::Version;
@@ -66,18 +61,4 @@ pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a 
         .ok_or(Fault::Damaged("bytes are cut short"))?;
     *bytes = rest;
     Ok(taken)
-}
-
-/// Makes a new file's name durable: without this a crash could lose the file with all that was acknowledged.
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(parent) = path.parent() {
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ mod checkpoint;
 mod checkpointer;
 mod disk;
 mod error;
+mod files;
 mod format;
 mod group;
 mod history;
@@ -21,7 +22,10 @@ mod layer;
 mod list;
 mod open;
 mod options;
+mod pace;
 mod queue;
+#[cfg(any(test, feature = "testing"))]
+mod simulated;
 mod snapshot;
 mod store;
 #[cfg(test)]
@@ -32,4 +36,6 @@ mod writer;
 
 pub use error::OpenError;
 pub use options::RedbStoreOptions;
+#[cfg(any(test, feature = "testing"))]
+pub use simulated::{Access, SimulatedDisk};
 pub use store::RedbStore;

@@ -1,8 +1,7 @@
 //! Opens the file: makes it, recognises it, or says what it is instead.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use orch_core::random::Random;
@@ -11,7 +10,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableHandle}
 use crate::checkpoint::File as Store;
 use crate::disk::Disk;
 use crate::error::Fault;
-use crate::format::{CURRENT, FORMAT, HISTORY, META, META_FORMAT, META_IDENTITY, sync_parent};
+use crate::files::{OpenFile, Place};
+use crate::format::{CURRENT, FORMAT, HISTORY, META, META_FORMAT, META_IDENTITY};
 use crate::group::Group;
 use crate::holder::holder;
 use crate::journal::{Journal, Logged};
@@ -32,27 +32,22 @@ pub(crate) struct Opened {
     pub(crate) journal: Journal,
 }
 
-pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, OpenError> {
+pub(crate) fn open(place: &Place, options: &RedbStoreOptions) -> Result<Opened, OpenError> {
+    let path = &*place.path;
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
     };
-    let (disk, database) = wait_for_lock(path, || match open_file(path).map_err(io)? {
-        Some(file) => open_database(path, file, options),
-        None => create(path, options),
+    let (disk, database) = wait_for_lock(place, || match place.files.open(path).map_err(io)? {
+        Some(file) => open_database(place, file, options),
+        None => create(place, options),
     })?;
     // Also if it is there already: who made it may have been killed before its name was durable.
-    sync_parent(path).map_err(io)?;
+    place.files.sync_names(path).map_err(io)?;
     let damaged = |fault| failed(path, &fault);
     let mut file = Store::new(disk, database, options).map_err(damaged)?;
-    let (journal, logged) = Journal::open(
-        path,
-        file.identity(),
-        file.state.revision,
-        options.journal_bytes,
-        #[cfg(test)]
-        options.faults.clone(),
-    )?;
+    let (journal, logged) =
+        Journal::open(place, file.identity(), file.state.revision, options.journal_bytes)?;
     if !logged.is_empty() {
         replay(&mut file, logged).map_err(damaged)?;
     }
@@ -62,8 +57,18 @@ pub(crate) fn open(path: &Path, options: &RedbStoreOptions) -> Result<Opened, Op
 /// Tries until nobody else has the file open, for as long as there is patience.
 ///
 /// It looks again and again: a wait for the lock itself has no end, and would have to be left behind in a thread.
-fn wait_for_lock<T>(path: &Path, mut attempt: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    let until = Instant::now() + PATIENCE;
+///
+/// Where nothing happens by itself nobody closes it meanwhile, and it is tried once.
+fn wait_for_lock<T>(
+    place: &Place,
+    mut attempt: impl FnMut() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    let patience = if place.drawn.is_some() {
+        Duration::ZERO
+    } else {
+        PATIENCE
+    };
+    let until = Instant::now() + patience;
     let mut pause = Duration::from_millis(1);
     loop {
         match attempt() {
@@ -72,7 +77,7 @@ fn wait_for_lock<T>(path: &Path, mut attempt: impl FnMut() -> Result<T, OpenErro
                 pause = (pause * 2).min(PAUSE_MOST);
             }
             Err(OpenError::Locked { .. }) => {
-                let path = path.to_owned();
+                let path = place.path.clone();
                 let holder = holder(&path);
                 return Err(OpenError::Locked { path, holder });
             }
@@ -124,64 +129,42 @@ fn replay(file: &mut Store, logged: Vec<Logged>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The file, if there is one.
-fn open_file(path: &Path) -> io::Result<Option<File>> {
-    match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn open_database(path: &Path, file: File, options: &RedbStoreOptions) -> Result<(Disk, Database), OpenError> {
-    let io = |source| OpenError::Io {
+fn open_database(
+    place: &Place,
+    file: OpenFile,
+    options: &RedbStoreOptions,
+) -> Result<(Disk, Database), OpenError> {
+    let path = &*place.path;
+    let length = file.len().map_err(|source| OpenError::Io {
         path: path.to_owned(),
         source,
-    };
-    let length = file.metadata().map_err(io)?.len();
-    let disk = Disk::new(
-        file,
-        #[cfg(test)]
-        options.faults.clone(),
-    );
-    let refused = |error| refuse(path, length, error);
-    let disk = disk.map_err(refused)?;
-    let database = disk.open(options.cache_bytes).map_err(refused)?;
-    check_format(path, &database)?;
+    })?;
+    let disk = Disk::new(file);
+    let database = disk.open(options.cache_bytes);
+    let database = database.map_err(|error| refuse(path, length, error))?;
+    check_format(place, &database)?;
     Ok((disk, database))
 }
 
 /// Makes the file under another name, which it has until it is a whole store: who is killed meanwhile leaves nothing
 /// that could not be opened.
-fn create(path: &Path, options: &RedbStoreOptions) -> Result<(Disk, Database), OpenError> {
+fn create(place: &Place, options: &RedbStoreOptions) -> Result<(Disk, Database), OpenError> {
+    let (path, files) = (&*place.path, &place.files);
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
     };
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = PathBuf::from(unfinished);
-    let mut how = OpenOptions::new();
-    how.read(true).write(true).create(true).truncate(false);
-    // For its owner alone, since it holds secrets.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
-    let file = how.open(&unfinished).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(locked(path));
-        }
-        Err(TryLockError::Error(error)) => return Err(io(error)),
-    }
+    let unfinished = place.beside(".new");
+    let file = files.open_or_make_locked(&unfinished).map_err(io)?;
+    let file = file.ok_or_else(|| locked(path))?;
     // Another may have finished the file and given it its name between the opening and the lock.
-    if let Some(finished) = open_file(path).map_err(io)? {
+    if let Some(finished) = files.open(path).map_err(io)? {
         drop(file);
-        return open_database(path, finished, options);
+        return open_database(place, finished, options);
     }
     file.set_len(0).map_err(io)?;
-    let opened = open_database(path, file, options)?;
-    std::fs::rename(&unfinished, path).map_err(io)?;
+    let opened = open_database(place, file, options)?;
+    files.rename(&unfinished, path).map_err(io)?;
     Ok(opened)
 }
 
@@ -230,8 +213,9 @@ fn refuse(path: &Path, length: u64, error: DatabaseError) -> OpenError {
     }
 }
 
-fn check_format(path: &Path, database: &Database) -> Result<(), OpenError> {
-    let found = format_of(database).map_err(|fault| failed(path, &fault))?;
+fn check_format(place: &Place, database: &Database) -> Result<(), OpenError> {
+    let path = &*place.path;
+    let found = format_of(place, database).map_err(|fault| failed(path, &fault))?;
     match found {
         Found::Version(FORMAT) => Ok(()),
         Found::Version(found) => Err(OpenError::Format {
@@ -252,15 +236,19 @@ enum Found {
 }
 
 /// The format version that the file states; a file with nothing in it is made a store.
-fn format_of(database: &Database) -> Result<Found, Fault> {
+fn format_of(place: &Place, database: &Database) -> Result<Found, Fault> {
     let read = database.begin_read()?;
     let tables: Vec<String> = read.list_tables()?.map(|table| table.name().to_owned()).collect();
     if tables.is_empty() {
-        let write = database.begin_write()?;
+        let mut write = database.begin_write()?;
+        // After a commit in one phase redb trusts the next one's pages as soon as their checksums hold, synced or not: were
+        // this one, a failed sync of the first checkpoint could be taken for done.
+        write.set_two_phase_commit(true);
         {
             let mut meta = write.open_table(META)?;
             meta.insert(META_FORMAT, FORMAT.to_le_bytes().as_slice())?;
-            let identity = Random::from_os().below(u64::MAX);
+            let random = place.drawn.clone().unwrap_or_else(Random::from_os);
+            let identity = random.below(u64::MAX);
             meta.insert(META_IDENTITY, identity.to_le_bytes().as_slice())?;
         }
         write.open_table(CURRENT)?;

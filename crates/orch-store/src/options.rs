@@ -4,6 +4,7 @@ use std::path::Path;
 
 use orch_core::store::changelog::LogBounds;
 
+use crate::files::Place;
 use crate::layer::LIVE;
 use crate::{OpenError, RedbStore};
 
@@ -25,8 +26,6 @@ pub struct RedbStoreOptions {
     pub(crate) journal_bytes: usize,
     /// Only tests have another.
     pub(crate) live: LogBounds,
-    #[cfg(test)]
-    pub(crate) faults: crate::disk::Faults,
 }
 
 impl RedbStoreOptions {
@@ -38,8 +37,6 @@ impl RedbStoreOptions {
             cache_bytes: 256 << 20,
             journal_bytes: 32 << 20,
             live: LIVE,
-            #[cfg(test)]
-            faults: crate::disk::Faults::default(),
         }
     }
 
@@ -85,7 +82,7 @@ impl RedbStoreOptions {
     /// This reads the file, and after a crash replays the journal, before it returns; and it waits up to two
     /// seconds for another who has the file open to close it, or to be gone: call it where blocking is allowed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<RedbStore, OpenError> {
-        RedbStore::open_with(path.as_ref(), &self)
+        RedbStore::open_with(&Place::of_system(path.as_ref()), &self)
     }
 }
 

@@ -126,16 +126,27 @@ impl Queue {
                 }
             }
         }
+        Arrival::Group(line.take_group())
+    }
+
+    /// Takes those in line, as many as make one group, without waiting for any.
+    pub(crate) fn group_now(&self) -> Vec<(Request, OwnedSemaphorePermit)> {
+        self.line.lock().take_group()
+    }
+}
+
+impl Line {
+    fn take_group(&mut self) -> Vec<(Request, OwnedSemaphorePermit)> {
         let mut bytes = 0;
         let mut group = Vec::new();
         while group.len() < GROUP_REQUESTS && bytes < GROUP_BYTES {
-            let Some((request, permit)) = line.requests.pop_front() else {
+            let Some((request, permit)) = self.requests.pop_front() else {
                 break;
             };
             bytes += request.bytes();
             group.push((request, permit));
         }
-        Arrival::Group(group)
+        group
     }
 }
 

@@ -11,10 +11,13 @@ use orch_core::store::{
     CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
     Watch, WatchError,
 };
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
 use crate::error::Fault;
+use crate::files::Place;
+use crate::pace::Pace;
 use crate::queue::{Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
 use crate::writer::Writer;
@@ -63,31 +66,65 @@ use crate::{OpenError, RedbStoreOptions, list, open, watch};
 /// ```
 pub struct RedbStore {
     shared: Arc<Shared>,
-    queue: Arc<Queue>,
-    /// Resolves when the thread has ended.
-    ended: Option<oneshot::Receiver<()>>,
-    thread: Option<JoinHandle<()>>,
+    pub(crate) queue: Arc<Queue>,
+    work: Work,
+}
+
+/// Who serves those who wait.
+enum Work {
+    Thread {
+        /// Resolves when the thread has ended.
+        ended: Option<oneshot::Receiver<()>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    /// They do themselves. None once the store is closed.
+    Callers(Box<Mutex<Option<Writer>>>),
 }
 
 impl RedbStore {
     /// Opens the store at `path`, or makes one if there is no file, with the default
     /// [options](RedbStoreOptions), which say [what it may wait for](RedbStoreOptions::open).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::open_with(path.as_ref(), &RedbStoreOptions::new())
+        Self::open_with(&Place::of_system(path.as_ref()), &RedbStoreOptions::new())
     }
 
-    pub(crate) fn open_with(path: &Path, options: &RedbStoreOptions) -> Result<Self, OpenError> {
-        let opened = open::open(path, options)?;
+    pub(crate) fn open_with(place: &Place, options: &RedbStoreOptions) -> Result<Self, OpenError> {
+        let opened = open::open(place, options)?;
         let base = opened.file.base().map_err(|fault| OpenError::Damaged {
-            path: path.to_owned(),
+            path: place.path.clone(),
             reason: fault.to_string(),
         })?;
         let snapshot = Snapshot::of(base, opened.file.state.compacted);
         let revision = snapshot.revision;
         let shared = Arc::new(Shared::new(snapshot, ChangeLog::new(options.live, revision)));
         let queue = Arc::new(Queue::new());
-        tracing::info!(path = %path.display(), %revision, "store opened");
-        let writer = Writer::new(opened, shared.clone(), queue.clone(), options);
+        tracing::info!(path = %place.path.display(), %revision, "store opened");
+        let pace = Pace::new(place.drawn.clone());
+        let writer = Writer::new(opened, shared.clone(), queue.clone(), options, pace);
+        let work = if place.drawn.is_some() {
+            Work::Callers(Box::new(Mutex::new(Some(writer))))
+        } else {
+            Work::on_a_thread(writer).map_err(|source| OpenError::Io {
+                path: place.path.clone(),
+                source,
+            })?
+        };
+        Ok(Self { shared, queue, work })
+    }
+
+    /// Closes the store once the commits that wait are served; afterwards the file can be opened again.
+    pub async fn close(mut self) {
+        self.queue.close();
+        if let Work::Thread { ended, .. } = &mut self.work
+            && let Some(ended) = ended.take()
+        {
+            let _ = ended.await;
+        }
+    }
+}
+
+impl Work {
+    fn on_a_thread(writer: Writer) -> std::io::Result<Self> {
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("orch-store".to_owned())
@@ -95,22 +132,23 @@ impl RedbStore {
                 writer.run();
                 drop(end);
             });
-        Ok(Self {
-            shared,
-            queue,
+        Ok(Self::Thread {
             ended: Some(ended),
-            thread: Some(thread.map_err(|source| OpenError::Io {
-                path: path.to_owned(),
-                source,
-            })?),
+            thread: Some(thread?),
         })
     }
 
-    /// Closes the store once the commits that wait are served; afterwards the file can be opened again.
-    pub async fn close(mut self) {
-        self.queue.close();
-        if let Some(ended) = self.ended.take() {
-            let _ = ended.await;
+    /// What came of a request that is in line; none if the store was closed before it could be served.
+    async fn answer<T>(&self, mut answer: oneshot::Receiver<T>) -> Option<T> {
+        match self {
+            Self::Thread { .. } => answer.await.ok(),
+            Self::Callers(writer) => {
+                // Without an await: who is dropped has either not begun, or been answered.
+                if let Some(writer) = &mut *writer.lock() {
+                    writer.serve_waiting();
+                }
+                answer.try_recv().ok()
+            }
         }
     }
 }
@@ -118,9 +156,18 @@ impl RedbStore {
 impl Drop for RedbStore {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported when it happened.
-            let _ = thread.join();
+        match &mut self.work {
+            Work::Thread { thread, .. } => {
+                if let Some(thread) = thread.take() {
+                    // A panic of the thread was reported when it happened.
+                    let _ = thread.join();
+                }
+            }
+            Work::Callers(writer) => {
+                if let Some(writer) = writer.get_mut().take() {
+                    writer.end();
+                }
+            }
         }
     }
 }
@@ -157,9 +204,8 @@ impl Store for RedbStore {
             .push(request)
             .await
             .map_err(|fault| CommitError::Unavailable(Box::new(fault)))?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(CommitError::Unknown(Box::new(Fault::Closed))))
+        let answer = self.work.answer(answer).await;
+        answer.unwrap_or_else(|| Err(CommitError::Unknown(Box::new(Fault::Closed))))
     }
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
@@ -170,7 +216,7 @@ impl Store for RedbStore {
     async fn compact(&self, through: Revision) -> Result<(), ReadError> {
         let (reply, answer) = oneshot::channel();
         self.queue.push(Request::Compact { through, reply }).await?;
-        answer.await.map_err(|_| Fault::Closed)?
+        self.work.answer(answer).await.ok_or(Fault::Closed)?
     }
 
     async fn revision(&self) -> Result<Revision, ReadError> {

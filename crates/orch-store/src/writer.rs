@@ -1,10 +1,10 @@
-//! The thread that writes: takes who waits as one group, syncs the journal once, publishes, answers.
+//! Writes, on a thread of its own: takes who waits as one group, syncs the journal once, publishes, answers.
 //!
 //! What a group changed stays in memory, over what the file holds. When enough has come together, or nothing
 //! comes any more, a checkpoint brings it into the file, while the writer goes on in the other file of the journal.
+//! On a disk that is simulated there is no thread: who commits has the writer serve.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use orch_core::store::changelog::{Appended, Commit};
 use orch_core::store::{CommitError, ReadError, Revision};
@@ -19,14 +19,9 @@ use crate::journal::{AppendError, Journal};
 use crate::known::Known;
 use crate::layer::{Pending, Room};
 use crate::open::Opened;
+use crate::pace::{Pace, QUIET};
 use crate::queue::{Arrival, Queue, Request};
 use crate::snapshot::{Shared, Snapshot};
-
-/// A checkpoint is begun no sooner than this after the one before, unless there is a lot for it. Under load it is for many
-/// commits then: it writes a page once for all that change it, and each of its syncs holds up the journal's.
-const PACE: Duration = Duration::from_millis(250);
-/// After this long without a commit the file takes over what is in the journal.
-const QUIET: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer {
     journal: Journal,
@@ -41,8 +36,7 @@ pub(crate) struct Writer {
     /// that they are there there can be no others.
     through: Option<Vec<Arc<Commit>>>,
     room: Room,
-    /// When the last checkpoint was begun.
-    begun: Instant,
+    pace: Pace,
     keep_commits: u64,
     /// Whether there is nothing to do for a checkpoint.
     settled: bool,
@@ -78,6 +72,7 @@ impl Writer {
         shared: Arc<Shared>,
         queue: Arc<Queue>,
         options: &RedbStoreOptions,
+        pace: Pace,
     ) -> Self {
         Self {
             journal: opened.journal,
@@ -88,7 +83,7 @@ impl Writer {
             pending: Pending::default(),
             through: None,
             room: Room::new(options.live, options.history_bytes),
-            begun: Instant::now(),
+            pace,
             keep_commits: options.history_commits.max(1),
             settled: true,
             failed: None,
@@ -97,11 +92,7 @@ impl Writer {
 
     /// Serves until the queue is closed and empty, then closes the file.
     pub(crate) fn run(mut self) {
-        // Also when a panic ends the thread, so that nobody waits for it.
-        let _closing = Closing {
-            shared: self.shared.clone(),
-            queue: self.queue.clone(),
-        };
+        let _closing = self.closing();
         let mut before = 0;
         loop {
             match self.queue.next_group(before, (!self.settled).then_some(QUIET)) {
@@ -114,6 +105,35 @@ impl Writer {
             }
         }
         self.close();
+    }
+
+    /// Serves those who wait now.
+    pub(crate) fn serve_waiting(&mut self) {
+        loop {
+            let group = self.queue.group_now();
+            if group.is_empty() {
+                return;
+            }
+            self.serve(group);
+            if !self.settled && self.pace.is_quiet() {
+                self.settle();
+            }
+        }
+    }
+
+    /// Serves those who wait, then closes the file.
+    pub(crate) fn end(mut self) {
+        let _closing = self.closing();
+        self.serve_waiting();
+        self.close();
+    }
+
+    /// Ends the store for everybody when it is dropped: also when a panic ends the writer, so that nobody waits for it.
+    fn closing(&self) -> Closing {
+        Closing {
+            shared: self.shared.clone(),
+            queue: self.queue.clone(),
+        }
     }
 
     /// Leaves one file. Where that fails, the journal stays to be replayed.
@@ -185,7 +205,7 @@ impl Writer {
     /// Whether what is pending, in memory or in the journal, is worth a checkpoint.
     fn asks_for_checkpoint(&self) -> bool {
         let quarters = self.room.quarters(&self.pending).max(self.journal.quarters());
-        quarters >= 3 || quarters >= 1 && self.begun.elapsed() >= PACE
+        quarters >= 3 || quarters >= 1 && self.pace.is_due()
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -225,7 +245,10 @@ impl Writer {
     fn note(&mut self, ended: Result<Option<Made>, Fault>) -> Result<(), Fault> {
         match ended {
             Ok(None) => Ok(()),
-            Ok(Some(made)) => self.publish_through(made),
+            Ok(Some(made)) => {
+                self.publish_through(made);
+                Ok(())
+            }
             Err(fault @ Fault::Retried(..)) => Err(fault),
             Err(fault) => {
                 // They are not in the file.
@@ -289,7 +312,9 @@ impl Writer {
         self.wait()?;
         let mut all = self.pending.clone();
         all.extend(&outcome.commits);
-        self.checkpointer.begin(Job::Through(all), outcome.compacted)?;
+        let looks = self.pace.groups_meanwhile();
+        self.checkpointer
+            .begin(Job::Through(all), outcome.compacted, looks)?;
         self.through = Some(outcome.commits);
         match self.wait() {
             Ok(()) => Ok(()),
@@ -299,10 +324,10 @@ impl Writer {
         }
     }
 
-    fn publish_through(&mut self, made: Made) -> Result<(), Fault> {
+    fn publish_through(&mut self, made: Made) {
         self.pending = Pending::default();
         // The records there are, in either file, are of no use now.
-        self.turn_journal()?;
+        self.journal.turn();
         let commits = self.through.take().unwrap_or_default();
         let appended = self.shared.publish(commits, |snapshot| {
             *snapshot = Snapshot::of(made.base, snapshot.compacted.max(made.compacted));
@@ -310,30 +335,23 @@ impl Writer {
         for mut appended in appended {
             appended.wake();
         }
-        Ok(())
-    }
-
-    fn turn_journal(&mut self) -> Result<(), Fault> {
-        self.journal.turn().map_err(|error| {
-            let fault = Fault::System(Arc::new(error));
-            self.fail(fault.clone());
-            fault
-        })
     }
 
     /// Hands what is pending to a checkpoint, once the one before is done, and goes on in the other journal file.
     fn checkpoint(&mut self) -> Result<(), Fault> {
         self.wait()?;
-        self.begun = Instant::now();
+        self.pace.begin();
         // What the other file holds was brought into the store's own by the checkpoint before.
-        self.turn_journal()?;
+        self.journal.turn();
         let frozen = std::mem::take(&mut self.pending);
         let mut compacted = Revision::ZERO;
         self.shared.publish(Vec::new(), |snapshot| {
             snapshot.frozen = std::mem::take(&mut snapshot.fresh);
             compacted = snapshot.compacted;
         });
-        let begun = self.checkpointer.begin(Job::Frozen(frozen), compacted);
+        let begun = self
+            .checkpointer
+            .begin(Job::Frozen(frozen), compacted, self.pace.groups_meanwhile());
         begun.inspect_err(|fault| self.fail(fault.clone()))
     }
 
@@ -408,7 +426,7 @@ fn apply(
     })
 }
 
-/// Ends the store for everybody when the thread ends, however it ends.
+/// Ends the store for everybody when it is dropped.
 struct Closing {
     shared: Arc<Shared>,
     queue: Arc<Queue>,

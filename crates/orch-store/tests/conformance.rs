@@ -26,3 +26,21 @@ mod with_a_journal_of_2000_bytes {
 
     orch_core::store_conformance!(open);
 }
+
+/// Where all is done in the calls of those who ask, as simulations have it.
+#[cfg(feature = "testing")]
+mod on_a_simulated_disk {
+    use orch_store::SimulatedDisk;
+
+    use super::*;
+
+    async fn open() -> impl Store {
+        let options = RedbStoreOptions::new().journal_bytes(20_000);
+        SimulatedDisk::new(7)
+            .options(options)
+            .open()
+            .expect("a new store")
+    }
+
+    orch_core::store_conformance!(open);
+}

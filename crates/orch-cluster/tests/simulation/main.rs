@@ -13,6 +13,7 @@ use orch_cluster::testing::{Machines, add_cluster, add_cluster_with_leaders, app
 use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Fault, Rates, Setup, Simulation, State, World};
+use orch_store::{RedbStoreOptions, SimulatedDisk};
 use owners::chain;
 use pods::{bare, doubt, tight};
 use serde_json::json;
@@ -84,17 +85,30 @@ where
 
 /// A Deployment is made, rolled to another image, and back.
 fn roll() -> Simulation {
-    scenario(
-        "roll",
-        || Machines::new(3),
-        |world| async move {
-            for image in ["web:1", "web:2", "web:1"] {
-                apply(&world, &web("default", 3, image)).await?;
-                rolled_out(&world, 3, image).await;
-            }
-            Ok(())
-        },
-    )
+    scenario("roll", || Machines::new(3), roll_forth_and_back)
+}
+
+async fn roll_forth_and_back(world: World) -> Result<(), String> {
+    for image in ["web:1", "web:2", "web:1"] {
+        apply(&world, &web("default", 3, image)).await?;
+        rolled_out(&world, 3, image).await;
+    }
+    Ok(())
+}
+
+/// The same on a redb store whose disk loses its power now and then: what it acknowledged it must have kept.
+fn power() -> Simulation {
+    simulation("power", |run| {
+        // A small journal, so that many power cuts come while its commits are brought into the file.
+        let options = RedbStoreOptions::new().journal_bytes(64 << 10);
+        run.store(move |seed| SimulatedDisk::new(seed).options(options.clone()));
+        run.disaster("power-cut", 40.0, |world, random| async move {
+            world.power_cut(&random).await;
+        });
+        add_cluster(run, &Machines::new(3));
+        run.scenario(roll_forth_and_back);
+    })
+    .storm(Duration::from_secs(300))
 }
 
 /// A Deployment is scaled up, down to nothing, and up.
@@ -124,8 +138,9 @@ fn node_loss() -> Simulation {
                 rolled_out(&world, 4, "web:1").await;
                 let lost = machines.named("node-1").ok_or("there is no node-1")?;
                 lost.runtime.crash_machine();
-                world.take_down("node-1", Duration::from_secs(900));
-                tokio::time::sleep(Duration::from_secs(600)).await;
+                // Its pods are given up after forty seconds and five minutes.
+                world.take_down("node-1", Duration::from_secs(420));
+                tokio::time::sleep(Duration::from_secs(390)).await;
                 rolled_out(&world, 4, "web:1").await;
                 lost.runtime.restart_engine();
                 Ok(())
@@ -292,7 +307,7 @@ macro_rules! by_chance {
     ($name:ident) => {
         #[test]
         fn a_run_can_be_had_again_to_the_byte() {
-            for seed in 0..3 {
+            for seed in super::seeds().take(3) {
                 super::$name()
                     .repeats(seed)
                     .unwrap_or_else(|difference| panic!("{difference}"));
@@ -334,4 +349,9 @@ scenarios!(
 /// goes to all of them.
 mod states {
     by_chance!(states);
+}
+
+/// What it adds to the roll, power cuts, chance brings.
+mod power {
+    by_chance!(power);
 }

@@ -12,8 +12,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +23,8 @@ use self::record::Encoder;
 pub(crate) use self::record::Logged;
 use crate::OpenError;
 use crate::error::Fault;
-use crate::format::{FORMAT, sync_parent};
+use crate::files::{Files, OpenFile, Place};
+use crate::format::FORMAT;
 use crate::layer::quarters;
 
 /// What is added to the name of the store's own file.
@@ -32,20 +32,14 @@ const SUFFIXES: [&str; 2] = ["-journal", "-journal2"];
 
 /// The files beside a store's own.
 pub(crate) struct Journal {
-    files: [JournalFile; 2],
+    place: Place,
+    files: [OpenFile; 2],
     /// Which of them is appended to.
     turn: usize,
     /// How many bytes of that are of use, of how many at most.
     used: usize,
     bound: usize,
     encoder: Encoder,
-    #[cfg(test)]
-    faults: crate::disk::Faults,
-}
-
-struct JournalFile {
-    path: PathBuf,
-    file: File,
 }
 
 /// Why a group of commits did not become durable.
@@ -59,13 +53,9 @@ pub(crate) enum AppendError {
 }
 
 impl Journal {
-    /// Where the journal of the store at `path` lies.
-    pub(crate) fn paths_of(path: &Path) -> [PathBuf; 2] {
-        SUFFIXES.map(|suffix| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            name.into()
-        })
+    /// Where the journal of the store at `store` lies.
+    pub(crate) fn paths_of(store: &Place) -> [PathBuf; 2] {
+        SUFFIXES.map(|suffix| store.beside(suffix))
     }
 
     /// Opens the journal of the store with this identity, or makes one; gives what it holds that the
@@ -73,25 +63,23 @@ impl Journal {
     ///
     /// `bound` is for both files together. Only for who holds the lock of the store's own file.
     pub(crate) fn open(
-        store: &Path,
+        store: &Place,
         identity: u64,
         revision: Revision,
         bound: usize,
-        #[cfg(test)] faults: crate::disk::Faults,
     ) -> Result<(Self, Vec<Logged>), OpenError> {
         let [one, two] = Self::paths_of(store);
-        let (one, in_one) = JournalFile::open(one, identity)?;
-        let (two, in_two) = JournalFile::open(two, identity)?;
+        let (one, in_one) = open(&*store.files, &one, identity)?;
+        let (two, in_two) = open(&*store.files, &two, identity)?;
         let journal = Self {
+            place: store.clone(),
             files: [one, two],
             turn: 0,
             used: 0,
             bound: bound / 2,
             encoder: Encoder::new(identity),
-            #[cfg(test)]
-            faults,
         };
-        let logged = in_order(in_one, in_two, revision).map_err(|fault| refuse(store, &fault))?;
+        let logged = in_order(in_one, in_two, revision).map_err(|fault| refuse(&store.path, &fault))?;
         Ok((journal, logged))
     }
 
@@ -108,16 +96,13 @@ impl Journal {
         let Some(record) = self.encoder.record(after, compacted, commits, room) else {
             return Ok(false);
         };
-        let file = &mut self.files[self.turn].file;
-        if let Err(error) = file.write_all(record) {
-            // Part of a record is none. The next one goes in its place.
-            return Err(match file.seek(SeekFrom::Start(self.used as u64)) {
-                Ok(_) => AppendError::NotWritten(error),
-                Err(error) => AppendError::Unknown(error),
-            });
+        let file = &self.files[self.turn];
+        let end = self.used as u64;
+        if let Err(error) = file.write(end, record) {
+            // Part of it may be there, and what lay behind of an earlier round may be what makes it whole.
+            let cut = file.set_len(end).and_then(|()| file.sync_data());
+            return Err(cut.map_or_else(AppendError::Unknown, |()| AppendError::NotWritten(error)));
         }
-        #[cfg(test)]
-        self.faults.check_journal_sync().map_err(AppendError::Unknown)?;
         file.sync_data().map_err(AppendError::Unknown)?;
         self.used += record.len();
         Ok(true)
@@ -134,44 +119,38 @@ impl Journal {
     }
 
     /// Goes on in the other file, from its first byte. What was there must be durable in the store's own.
-    pub(crate) fn turn(&mut self) -> io::Result<()> {
+    pub(crate) fn turn(&mut self) {
         self.turn = 1 - self.turn;
         self.used = 0;
-        self.files[self.turn].file.seek(SeekFrom::Start(0)).map(|_| ())
     }
 
     /// Removes the files. What was there must be durable in the store's own.
     pub(crate) fn remove(self) -> io::Result<()> {
-        self.files
-            .iter()
-            .try_for_each(|file| std::fs::remove_file(&file.path))
+        let paths = Self::paths_of(&self.place);
+        drop(self.files);
+        paths.iter().try_for_each(|path| self.place.files.remove(path))
     }
 }
 
-impl JournalFile {
-    fn open(path: PathBuf, identity: u64) -> Result<(Self, Vec<Logged>), OpenError> {
-        let (file, held) = Self::read(&path).map_err(|source| OpenError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let logged = record::read(&held.into(), identity).map_err(|fault| refuse(&path, &fault))?;
-        Ok((Self { path, file }, logged))
-    }
+/// Opens one file, or makes it; what it holds.
+fn open(files: &dyn Files, path: &Path, identity: u64) -> Result<(OpenFile, Vec<Logged>), OpenError> {
+    let (file, held) = read(files, path).map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    // What is appended comes first again: behind a record that was cut short it would never be read.
+    let logged = record::read(&held.into(), identity).map_err(|fault| refuse(path, &fault))?;
+    Ok((file, logged))
+}
 
-    fn read(path: &Path) -> io::Result<(File, Vec<u8>)> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path)?;
-        let mut held = Vec::new();
-        file.read_to_end(&mut held)?;
-        // What is appended comes first again: behind a record that was cut short it would never be read.
-        file.seek(SeekFrom::Start(0))?;
-        // Also if it is there already: who made it may have been killed before its name was durable.
-        sync_parent(path)?;
-        Ok((file, held))
-    }
+fn read(files: &dyn Files, path: &Path) -> io::Result<(OpenFile, Vec<u8>)> {
+    let file = files.open_or_make(path)?;
+    let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut held = vec![0; length];
+    file.read(0, &mut held)?;
+    // Also if it is there already: who made it may have been killed before its name was durable.
+    files.sync_names(path)?;
+    Ok((file, held))
 }
 
 /// The records of both files, but for those that the store's own file, which is at `revision`, has for sure.

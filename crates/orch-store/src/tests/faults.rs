@@ -1,36 +1,86 @@
 //! The disk under the store's own file fails: what is acknowledged stays, and the store goes on when it can.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use orch_core::store::{CommitError, Watch};
+use parking_lot::Mutex;
 
 use super::*;
-use crate::disk::{Fails, Faults};
+use crate::{Access, SimulatedDisk};
 
 /// Longer than any pause between two attempts.
 const RECOVERS: Duration = Duration::from_secs(30);
 
+/// What fails; a sync of the file is a write here.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Fails {
+    #[default]
+    Nothing,
+    /// All writes of the store's own file, as on a full disk.
+    Writes,
+    /// One of them, after so many that do not.
+    OneWriteAfter(u32),
+    /// Nothing at all of that file can be read or written.
+    Everything,
+    /// A sync of the journal, once; of the file nothing.
+    JournalSync,
+}
+
+impl Fails {
+    fn judge(&mut self, access: Access<'_>) -> io::Result<()> {
+        let is_own = !access.name.contains("-journal");
+        match self {
+            Self::Writes if is_own && access.changes => Err(io::ErrorKind::StorageFull.into()),
+            Self::OneWriteAfter(0) if is_own && access.changes => {
+                *self = Self::Nothing;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Self::OneWriteAfter(left) if is_own && access.changes => {
+                *left -= 1;
+                Ok(())
+            }
+            Self::Everything if is_own => Err(io::Error::other("the disk is gone")),
+            Self::JournalSync if !is_own && access.syncs => {
+                *self = Self::Nothing;
+                Err(io::Error::other("the disk has lost it"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Faults(Arc<Mutex<Fails>>);
+
+impl Faults {
+    fn set(&self, fails: Fails) {
+        *self.0.lock() = fails;
+    }
+
+    fn get(&self) -> Fails {
+        *self.0.lock()
+    }
+}
+
 struct Scene {
-    _directory: tempfile::TempDir,
-    path: std::path::PathBuf,
-    options: RedbStoreOptions,
+    disk: SimulatedDisk,
     faults: Faults,
     /// What was acknowledged.
     written: Vec<(Revision, Vec<Op>)>,
 }
 
-/// A store with room for so many commits in memory, and how it was opened.
+/// A store with room for so many commits in memory.
 fn scene(commits: usize) -> (Scene, RedbStore) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("state.redb");
     let bytes = 1 << 20;
-    let options = options(LogBounds { commits, bytes }, 1 << 20);
-    let store = options.clone().open(&path).unwrap();
+    let disk = SimulatedDisk::new(7).options(options(LogBounds { commits, bytes }, 1 << 20));
+    let store = disk.open_with_threads();
+    let faults = Faults::default();
+    let judge = faults.clone();
+    disk.fails(move |access| judge.0.lock().judge(access));
     let scene = Scene {
-        _directory: directory,
-        path,
-        faults: options.faults.clone(),
-        options,
+        disk,
+        faults,
         written: Vec::new(),
     };
     (scene, store)
@@ -72,7 +122,7 @@ impl Scene {
     async fn check_closed(self, store: RedbStore) {
         self.check(&store).await;
         store.close().await;
-        let store = self.options.clone().open(&self.path).unwrap();
+        let store = self.disk.open_with_threads();
         self.check(&store).await;
     }
 }
@@ -108,7 +158,7 @@ async fn writes_go_on_while_the_file_has_no_room_and_when_memory_is_full_the_ref
     for said in ["no room for commits", "is tried again", "no storage space"] {
         assert!(refusal.contains(said), "{said} in: {refusal}");
     }
-    let (_copy, crashed) = after_a_crash(&scene.path, &RedbStoreOptions::new());
+    let crashed = scene.disk.copy().open_with_threads();
     scene.check(&crashed).await;
     scene.faults.set(Fails::Nothing);
     scene.put_at_last(&store).await;
@@ -218,9 +268,16 @@ async fn while_it_is_not_known_whether_the_file_has_a_commit_there_is_no_other()
 #[tokio::test]
 async fn a_store_whose_file_cannot_be_read_comes_back_when_it_can() {
     let (mut scene, store) = scene(8);
-    scene.options = scene.options.cache_bytes(0);
     store.close().await;
-    let store = scene.options.clone().open(&scene.path).unwrap();
+    let options = options(
+        LogBounds {
+            commits: 8,
+            bytes: 1 << 20,
+        },
+        1 << 20,
+    );
+    scene.disk = scene.disk.options(options.cache_bytes(0));
+    let store = scene.disk.open_with_threads();
     for _ in 0..100 {
         scene.put(&store).await.unwrap();
     }
@@ -258,7 +315,7 @@ async fn closing_while_the_file_has_no_room_loses_nothing_and_does_not_wait_for_
         started.elapsed()
     );
     scene.faults.set(Fails::Nothing);
-    let store = scene.options.clone().open(&scene.path).unwrap();
+    let store = scene.disk.open_with_threads();
     scene.check_closed(store).await;
 }
 
@@ -289,7 +346,7 @@ async fn after_a_failed_sync_of_the_journal_no_commit_is_taken_until_the_store_i
     }
     scene.check(&store).await;
     store.close().await;
-    let store = scene.options.clone().open(&scene.path).unwrap();
+    let store = scene.disk.open_with_threads();
     // The commit of which nothing was known is here, whole; on a disk that had really lost it it would not be.
     if store.revision().await.unwrap() > acknowledged {
         let n = scene.written.len();

@@ -3,6 +3,7 @@
 
 mod faults;
 mod past;
+mod power;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +17,7 @@ use orch_core::store::{
     Entry, Key, ListOptions, MemoryStore, Op, Page, Prefix, ReadError, Revision, Store, Txn, WatchError,
 };
 
-use crate::{RedbStore, RedbStoreOptions};
+use crate::{OpenError, RedbStore, RedbStoreOptions};
 
 const WRITERS: u64 = 4;
 const COMMITS: u64 = 120;

@@ -1,5 +1,6 @@
 //! Carries a ReplicaSet's plan out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,11 +110,13 @@ impl Controller for ReplicaSetController {
             return Ok(Action::requeue_after(rest));
         }
         let selector = selector_of(&set.spec.selector)?;
-        let standing = self.ledger.standing(&key);
         let mut plan = decide(&set, &selector, &self.seen(&set));
-        if standing == Standing::InDoubt && (plan.create > 0 || plan.delete > 0) {
+        let mut is_shown = true;
+        if self.ledger.standing(&key) == Standing::InDoubt {
             // The last reconcile may have written what the view does not show yet.
-            plan = decide(&set, &selector, &self.live(&set, cx.client()).await?);
+            let live = self.live(&set, cx.client()).await?;
+            is_shown = shows_the_same(&set, &self.seen(&set), &live);
+            plan = decide(&set, &selector, &live);
         }
         let mut wait = self.hold_back(&set, &mut plan);
         let work = Work {
@@ -129,12 +132,14 @@ impl Controller for ReplicaSetController {
             let mut newest = Revision::ZERO;
             managed = work.carry_out(&plan, &mut newest).await;
             self.pods.wait_for(newest).await;
+            // Whatever was written earlier comes before it.
+            is_shown |= newest > Revision::ZERO;
             plan = decide(&set, &selector, &self.seen(&set));
             wait = self.hold_back(&set, &mut plan);
         }
         // What failed may have been done and not been answered: then the view does not show yet what it was, and nothing says
-        // how long to wait for it.
-        if managed.is_ok() {
+        // how long to wait for it. The next change that it shows leads here again.
+        if managed.is_ok() && is_shown {
             self.ledger.trust(&key);
         }
         self.ledger.rest(&key, plan.claimed.len(), Instant::now());
@@ -228,6 +233,16 @@ impl ReplicaSetController {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether both have the same pods of the set, the same of them being deleted.
+fn shows_the_same(set: &ReplicaSet, view: &[Arc<PodView>], live: &[Arc<PodView>]) -> bool {
+    let uid = set.metadata.uid.as_deref();
+    let own = |pods: &[Arc<PodView>]| -> BTreeSet<(Box<str>, bool)> {
+        let own = pods.iter().filter(|pod| pod.controller_uid.as_deref() == uid);
+        own.map(|pod| (pod.uid.clone(), pod.deleting.is_some())).collect()
+    };
+    own(view) == own(live)
 }
 
 /// When an object of this kind was last written, of those that there are.

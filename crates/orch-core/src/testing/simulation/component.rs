@@ -158,6 +158,11 @@ impl Life {
         self.is_tried && self.world.is_cut_off(&self.name)
     }
 
+    /// Whether things can go wrong with it.
+    pub(super) fn is_tried(&self) -> bool {
+        self.is_tried
+    }
+
     pub(super) fn shared_name(&self) -> &Arc<str> {
         &self.name
     }

@@ -14,6 +14,9 @@ mod fault;
 mod normal;
 mod oracle;
 mod plan;
+mod power;
+#[cfg(test)]
+mod power_tests;
 mod report;
 mod runtime;
 mod search;
@@ -38,6 +41,7 @@ pub use component::Life;
 pub use fault::{Call, Fault, HANG, LAG, Point, SLOW, Strike, UnreadableFault};
 pub use oracle::Oracle;
 pub use plan::Rates;
+pub use power::StoreOnDisk;
 pub use report::{Failure, Passed};
 pub use state::{State, Written};
 pub use trace::{Trace, TraceEntry, What};
@@ -46,6 +50,7 @@ pub use world::World;
 use calls::Calls;
 use component::Component;
 use plan::Plan;
+use power::Powered;
 use sequence::Wish;
 use world::MakeClient;
 
@@ -84,6 +89,7 @@ struct Disaster {
 /// belongs to one run alone.
 pub struct Setup {
     client: Arc<MakeClient>,
+    store: Box<dyn Fn(u64) -> Powered>,
     components: Vec<Component>,
     disasters: Vec<Disaster>,
     oracles: Vec<Box<dyn Oracle>>,
@@ -95,6 +101,7 @@ impl Setup {
     fn empty() -> Self {
         Self {
             client: Arc::new(ClientBuilder::build),
+            store: Box::new(|_| Powered::always(MemoryStore::new())),
             components: Vec::new(),
             disasters: Vec::new(),
             oracles: Vec::new(),
@@ -106,6 +113,13 @@ impl Setup {
     /// Kinds, rules and admission of the clients, the scenario's among them; by default a client that knows none.
     pub fn client(&mut self, build: impl Fn(ClientBuilder) -> Client + Send + Sync + 'static) {
         self.client = Arc::new(build);
+    }
+
+    /// The store of the run, on the disk that `disk` makes of a seed: one that keeps what it acknowledged when its
+    /// [power is cut](World::power_cut), as `orch_store::SimulatedDisk` is made for. By default a [`MemoryStore`], which has no
+    /// power to lose.
+    pub fn store<D: StoreOnDisk>(&mut self, disk: impl Fn(u64) -> D + 'static) {
+        self.store = Box::new(move |seed| Powered::by(Box::new(disk(seed))));
     }
 
     /// Adds a component: `start` makes it, and what it makes is polled until it dies. When that is, or when it returns,
@@ -344,16 +358,18 @@ impl Simulation {
         let _anchor = crate::time::anchor_thread(day_one);
         let mut setup = Setup::empty();
         (self.build)(&mut setup);
-        let store = Arc::new(MemoryStore::new());
         let world = World::new(
             seed,
-            store,
+            (setup.store)(seed),
             setup.client,
             plan,
             setup.oracles,
             self.normal.clone(),
             self.tells_beats,
         );
+        if let Err(why) = world.power_up(None).await {
+            world.fail(why);
+        }
         let (mut tasks, mut disasters) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
         for component in setup.components {
             tasks.spawn(component.keep(world.clone()));
@@ -375,7 +391,7 @@ impl Simulation {
             while disasters.join_next().await.is_some() {}
             world.relieved().await;
             world.settled(self.quiet).await;
-            Ok(())
+            world.check_what_is_kept().await
         };
         let ended = tokio::select! {
             biased;

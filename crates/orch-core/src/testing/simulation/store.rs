@@ -1,6 +1,7 @@
 //! The store as a component sees it.
 
 use async_trait::async_trait;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::component::Life;
@@ -28,8 +29,46 @@ impl ComponentStore {
         Self { life }
     }
 
-    fn inner(&self) -> &dyn Store {
-        &*self.life.world().0.store
+    /// The store; who is not to suffer waits for it.
+    async fn inner(&self) -> Result<Arc<dyn Store>, Injected> {
+        let world = self.life.world();
+        match world.store() {
+            Some(store) => Ok(store),
+            None if self.life.is_tried() => Err(Injected),
+            None => Ok(world.store_with_power().await),
+        }
+    }
+
+    /// Asks the store; where who asks is not to suffer, until the power stays on meanwhile.
+    async fn ask<T, E: From<Injected>, F: Future<Output = Result<T, E>> + Send>(
+        &self,
+        ask: impl Fn(Arc<dyn Store>) -> F + Send + Sync,
+    ) -> Result<T, E> {
+        loop {
+            let store = self.inner().await?;
+            let answer = ask(store.clone()).await;
+            self.life.world().look_at_power();
+            if answer.is_ok() || self.life.is_tried() || self.life.world().is_in_use(&Arc::downgrade(&store))
+            {
+                return answer;
+            }
+        }
+    }
+
+    /// Commits for one who is not to suffer: until it is known what came of it.
+    async fn commit_at_last(&self, txn: Txn) -> Result<Committed, CommitError> {
+        let world = self.life.world();
+        loop {
+            let store = world.store_with_power().await;
+            let (committed, unsure) = world.commit(self.life.shared_name(), &*store, txn.clone()).await;
+            if committed.is_ok() || world.is_in_use(&Arc::downgrade(&store)) {
+                return committed;
+            }
+            world.store_with_power().await;
+            if let Some(landed) = unsure.and_then(|unsure| world.0.powered.landed(unsure)) {
+                return Ok(landed);
+            }
+        }
     }
 
     /// Begins a read of this kind; the fault, if it does not fail, and how many revisions a stale list lies back.
@@ -59,7 +98,7 @@ impl From<Injected> for WatchError {
 impl Store for ComponentStore {
     async fn get(&self, key: &Key) -> Result<Read<Option<Entry>>, ReadError> {
         let (fault, _) = self.read(Call::Read).await?;
-        let read = self.inner().get(key).await;
+        let read = self.ask(|store| async move { store.get(key).await }).await;
         self.life.leave(fault).await;
         read
     }
@@ -72,24 +111,31 @@ impl Store for ComponentStore {
         };
         let (fault, back) = self.read(call).await?;
         if fault == Some(Fault::Stale) {
-            let newest = self.inner().revision().await?;
+            let store = self.inner().await?;
+            let newest = store.revision().await?;
             let at = Revision::new(newest.get().saturating_sub(1 + back));
             let stale = ListOptions {
                 at: Some(at),
                 ..options.clone()
             };
-            if let Ok(page) = self.inner().list(prefix, stale).await {
+            if let Ok(page) = store.list(prefix, stale).await {
                 self.life.leave(fault).await;
                 return Ok(page);
             }
             options.at = None;
         }
-        let page = self.inner().list(prefix, options).await;
+        let options = &options;
+        let page = self
+            .ask(|store| async move { store.list(prefix, options.clone()).await })
+            .await;
         self.life.leave(fault).await;
         page
     }
 
     async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
+        if !self.life.is_tried() {
+            return self.commit_at_last(txn).await;
+        }
         let (point, fault) = self.life.enter(Call::Commit).await;
         if self.life.is_cut_off() {
             return Err(CommitError::Unavailable(Injected.into()));
@@ -113,9 +159,14 @@ impl Store for ComponentStore {
             }
             _ => {}
         }
-        let committed = self.life.world().commit(self.life.shared_name(), txn).await;
+        let store = self
+            .inner()
+            .await
+            .map_err(|cause| CommitError::Unavailable(cause.into()))?;
+        let world = self.life.world();
+        let (committed, _) = world.commit(self.life.shared_name(), &*store, txn).await;
         let has_changed = committed.as_ref().is_ok_and(|committed| committed.changed);
-        self.life.world().done(point.as_ref(), has_changed);
+        world.done(point.as_ref(), has_changed);
         self.life.leave(fault).await;
         match fault {
             Some(Fault::Unanswered) if committed.is_ok() => Err(CommitError::Unknown(Injected.into())),
@@ -125,11 +176,17 @@ impl Store for ComponentStore {
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
         let (fault, _) = self.read(Call::Read).await?;
-        let watch = self.inner().watch(prefix, after).await?;
+        let (watch, store) = self
+            .ask(|store| async move {
+                let watch = store.watch(prefix, after).await?;
+                Ok::<_, WatchError>((watch, Arc::downgrade(&store)))
+            })
+            .await?;
         self.life.leave(fault).await;
         let delivery = Delivery {
             life: self.life.clone(),
             watch,
+            store,
             after,
             again: None,
         };
@@ -141,12 +198,13 @@ impl Store for ComponentStore {
 
     async fn compact(&self, through: Revision) -> Result<(), ReadError> {
         self.read(Call::Read).await?;
-        self.inner().compact(through).await
+        self.ask(|store| async move { store.compact(through).await })
+            .await
     }
 
     async fn revision(&self) -> Result<Revision, ReadError> {
         self.read(Call::Read).await?;
-        self.inner().revision().await
+        self.ask(|store| async move { store.revision().await }).await
     }
 }
 
@@ -154,6 +212,9 @@ impl Store for ComponentStore {
 struct Delivery {
     life: Life,
     watch: Watch,
+    /// The watch ends with its power: calls that were under way when their caller died hold it for ever, and keep it from
+    /// ending the watch.
+    store: Weak<dyn Store>,
     after: Revision,
     /// What was delivered last and is delivered once more.
     again: Option<Batch>,
@@ -167,7 +228,7 @@ impl Delivery {
         let batch = loop {
             let world = self.life.world().clone();
             let troubled = world.0.troubled.notified();
-            if self.life.is_cut_off() {
+            if self.life.is_cut_off() || !world.is_in_use(&self.store) {
                 return Some((Err(Injected.into()), None));
             }
             tokio::select! {

@@ -14,6 +14,7 @@ use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
 use super::oracle::Oracle;
 use super::plan::{Plan, point_seed};
+use super::power::Powered;
 use super::sequence::Wish;
 use super::state::{Held, State, Written};
 use super::trace::{Trace, TraceEntry, What};
@@ -33,7 +34,7 @@ pub struct World(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) seed: u64,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) powered: Powered,
     pub(super) client: Arc<MakeClient>,
     /// What was decoded, which all clients share: it cannot differ.
     pub(super) documents: Arc<Documents>,
@@ -45,7 +46,7 @@ pub(super) struct Inner {
     /// Where each component is told to die.
     pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
     pub(super) troubles: Mutex<BTreeMap<Arc<str>, Trouble>>,
-    /// Rung when a component gets into trouble.
+    /// Rung when a component gets into trouble, or the power goes: watches may have to end.
     pub(super) troubled: Notify,
     failed: watch::Sender<bool>,
     /// The scenario's client; it holds this world, and so is let go of in the end.
@@ -97,7 +98,7 @@ impl Shared {
 impl World {
     pub(super) fn new(
         seed: u64,
-        store: Arc<dyn Store>,
+        powered: Powered,
         client: Arc<MakeClient>,
         plan: Plan,
         oracles: Vec<Box<dyn Oracle>>,
@@ -107,7 +108,7 @@ impl World {
         let now = Instant::now();
         Self(Arc::new(Inner {
             seed,
-            store,
+            powered,
             client,
             documents: Arc::new(Documents::new()),
             began: now,
@@ -249,19 +250,36 @@ impl World {
         self.0.state.lock().trace.add(entry, detail);
     }
 
-    pub(super) async fn commit(&self, component: &Arc<str>, txn: Txn) -> Result<Committed, CommitError> {
+    /// Commits; where it is not known what came of it, by which number it can be [asked for](Powered::landed).
+    pub(super) async fn commit(
+        &self,
+        component: &Arc<str>,
+        store: &dyn Store,
+        txn: Txn,
+    ) -> (Result<Committed, CommitError>, Option<u64>) {
         let ops = txn.ops.clone();
-        let committed = self.0.store.commit(txn).await;
+        let mut unsure = None;
+        let committed = match store.commit(txn).await {
+            // Who is told of it was far away, and knows no more than that the answer did not come.
+            Err(CommitError::Unavailable(why)) if !self.has_power() => Err(CommitError::Unknown(why)),
+            committed => committed,
+        };
         match &committed {
             Ok(committed) if committed.changed => self.committed(component, committed.revision, ops),
             Ok(_) => {}
-            Err(error) => self.record(component, What::Refused(error.to_string()), &[]),
+            Err(error) => {
+                self.record(component, What::Refused(error.to_string()), &[]);
+                if let CommitError::Unknown(_) = error {
+                    unsure = Some(self.0.powered.note(component, ops));
+                }
+            }
         }
-        committed
+        self.look_at_power();
+        (committed, unsure)
     }
 
     /// Takes note of a commit, shows it to the oracles, and wakes who waits for it.
-    fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
+    pub(super) fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
         let at = self.elapsed();
         let mut failure = None;
         {
