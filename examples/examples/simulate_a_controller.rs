@@ -180,7 +180,7 @@ mod tests {
     fn the_right_one_survives_each_fault_at_each_place_and_storms() {
         let simulation = simulation(Billing::Right);
         let swept = simulation.sweep().unwrap_or_else(|failure| panic!("{failure}"));
-        assert!(swept.runs > 50, "{swept}");
+        assert!(swept.runs > 30, "{swept}");
         let stormy = simulation
             .seeds(0..100)
             .unwrap_or_else(|failure| panic!("{failure}"));
