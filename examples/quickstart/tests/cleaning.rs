@@ -27,6 +27,14 @@ async fn applied(cluster: &Cluster, manifest: &Manifest) -> Views {
     views
 }
 
+/// A runtime whose containers do not end when they are asked to.
+fn stubborn() -> FakeRuntime {
+    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
+    let runtime = FakeRuntime::new();
+    runtime.on(On::Any, Behavior::new().run(stubborn));
+    runtime
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
     let (store, runtime) = (memory(), FakeRuntime::new());
@@ -58,10 +66,8 @@ async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_when_cleaning_is_over_even_of_pods_that_have_no_time_to_end() {
     // Their objects are gone at once; their containers have the kubelet's two seconds, and this one takes them.
-    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
     for quietly in [false, true] {
-        let runtime = FakeRuntime::new();
-        runtime.on(On::Any, Behavior::new().run(stubborn.clone()));
+        let runtime = stubborn();
         let cluster = start(&memory(), &runtime).await;
         let manifest = pod("web", "terminationGracePeriodSeconds: 0, ");
         let views = applied(&cluster, &manifest).await;
@@ -115,9 +121,7 @@ async fn an_engine_that_is_away_for_a_moment_does_not_end_cleaning() {
 
 #[tokio::test(start_paused = true)]
 async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
-    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
-    let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().run(stubborn));
+    let runtime = stubborn();
     let cluster = start(&memory(), &runtime).await;
     let (counted, late) = ("counted", "terminationGracePeriodSeconds: 0, ");
     let views = Views::open(&cluster, &pod(counted, "")).await;
@@ -136,9 +140,7 @@ async fn cleaning_waits_for_pods_that_were_made_after_it_had_counted_them() {
 
 #[tokio::test(start_paused = true)]
 async fn cleaning_waits_for_pods_whose_set_has_gone_before_them() {
-    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
-    let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().run(stubborn));
+    let runtime = stubborn();
     let cluster = start(&memory(), &runtime).await;
     let views = applied(&cluster, &pod("web-1", "terminationGracePeriodSeconds: 5, ")).await;
     let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "gone", "controller": true});
@@ -189,9 +191,7 @@ spec:
 
 #[tokio::test(start_paused = true)]
 async fn what_has_not_gone_when_its_time_is_over_is_named() {
-    let stubborn = Program::new().then(Step::Ignore("TERM".to_owned())).wait();
-    let runtime = FakeRuntime::new();
-    runtime.on(On::Any, Behavior::new().run(stubborn));
+    let runtime = stubborn();
     let cluster = start(&memory(), &runtime).await;
     let manifest = pod("web", "");
     let views = applied(&cluster, &manifest).await;

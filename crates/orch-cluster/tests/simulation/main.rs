@@ -263,13 +263,12 @@ fn leaders() -> Simulation {
 /// A roll and a change of size where all machines are well, but writes fail and watches break off: all that must be done is
 /// to try again, and soon.
 fn errands() -> Simulation {
-    let rates = [
-        (Fault::Conflicts, 0.05),
-        (Fault::Ends, 0.02),
-        (Fault::Fails, 0.05),
-        (Fault::Skips, 0.02),
-        (Fault::Unanswered, 0.05),
-    ];
+    let rates = Rates::none()
+        .of(Fault::Conflicts, 0.05)
+        .of(Fault::Ends, 0.02)
+        .of(Fault::Fails, 0.05)
+        .of(Fault::Skips, 0.02)
+        .of(Fault::Unanswered, 0.05);
     let simulation = scenario(
         "errands",
         || Machines::new(2),
@@ -281,9 +280,6 @@ fn errands() -> Simulation {
             Ok(())
         },
     );
-    let rates = rates
-        .into_iter()
-        .fold(Rates::none(), |rates, (fault, rate)| rates.of(fault, rate));
     promptly(simulation.rates(rates).storm(Duration::ZERO))
 }
 

@@ -85,12 +85,11 @@ pub(crate) fn doubt() -> Simulation {
         let mut statuses = sets.iter().filter_map(|set| set.status.as_ref());
         statuses.any(|status| status.ready_replicas.unwrap_or(0) == replicas && status.replicas == replicas)
     };
-    let rates = [
-        (Fault::CrashAfter, 0.02),
-        (Fault::Lags, 0.1),
-        (Fault::Stale, 0.5),
-        (Fault::Unanswered, 0.05),
-    ];
+    let rates = Rates::none()
+        .of(Fault::CrashAfter, 0.02)
+        .of(Fault::Lags, 0.1)
+        .of(Fault::Stale, 0.5)
+        .of(Fault::Unanswered, 0.05);
     scenario(
         "doubt",
         || Machines::new(1),
@@ -107,11 +106,7 @@ pub(crate) fn doubt() -> Simulation {
             Ok(())
         },
     )
-    .rates(
-        rates
-            .into_iter()
-            .fold(Rates::none(), |rates, (fault, rate)| rates.of(fault, rate)),
-    )
+    .rates(rates)
     .storm(Duration::from_secs(60))
 }
 

@@ -269,6 +269,11 @@ async fn check_all(store: &RedbStore, memory: &MemoryStore, newest: Revision) {
             "{revision}"
         );
     }
+    check_watched(store, memory, oldest, newest).await;
+}
+
+/// What a watch tells from `oldest` on, up to `newest`.
+async fn check_watched(store: &RedbStore, memory: &MemoryStore, oldest: Revision, newest: Revision) {
     let mut watch = store.watch(&Prefix::default(), oldest).await.unwrap();
     let (mut reached, mut changes) = (oldest, Vec::new());
     while reached < newest {

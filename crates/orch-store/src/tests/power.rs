@@ -94,14 +94,7 @@ impl Model {
                 "at {revision} of {newest}"
             );
         }
-        let mut watch = store.watch(&Prefix::default(), oldest).await.unwrap();
-        let (mut reached, mut changes) = (oldest, Vec::new());
-        while reached < newest {
-            let batch = watch.next().await.unwrap().unwrap();
-            reached = batch.revision;
-            changes.extend(batch.changes);
-        }
-        check(&self.memory, Told::Watched(oldest, changes)).await;
+        check_watched(store, &self.memory, oldest, newest).await;
     }
 }
 

@@ -106,9 +106,10 @@ async fn the_node_says_of_itself_only_what_it_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_was_taken_for_lost_soon_says_that_it_is_not() {
+async fn a_node_that_was_taken_for_lost_or_whose_runtime_goes_soon_says_how_it_is() {
     let world = World::new().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // It has looked twice by then, and had nothing to report.
+    tokio::time::sleep(Duration::from_secs(25)).await;
     let nodes = world.client.all::<Node>();
     let ready = async || {
         let conditions = nodes.get("n1").await.unwrap().status.unwrap().conditions.unwrap();
@@ -121,4 +122,16 @@ async fn a_node_that_was_taken_for_lost_soon_says_that_it_is_not() {
     assert_eq!(ready().await, "Unknown");
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(ready().await, "True");
+
+    // So it says that its runtime is away, and that it is back.
+    for (is_away, expected) in [(true, "False"), (false, "True")] {
+        if is_away {
+            world.runtime.crash_engine();
+        } else {
+            world.runtime.restart_engine();
+        }
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(ready().await, expected);
+        tokio::time::sleep(Duration::from_secs(25)).await;
+    }
 }

@@ -236,7 +236,7 @@ impl ReplicaSetController {
 }
 
 /// Whether both have the same pods of the set, the same of them being deleted.
-fn shows_the_same(set: &ReplicaSet, view: &[Arc<PodView>], live: &[Arc<PodView>]) -> bool {
+pub(super) fn shows_the_same(set: &ReplicaSet, view: &[Arc<PodView>], live: &[Arc<PodView>]) -> bool {
     let uid = set.metadata.uid.as_deref();
     let own = |pods: &[Arc<PodView>]| -> BTreeSet<(Box<str>, bool)> {
         let own = pods.iter().filter(|pod| pod.controller_uid.as_deref() == uid);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::decide::BURST;
+use super::reconcile::shows_the_same;
 use super::*;
 use crate::controllers::pod_view::{Phase, PodView};
 use orch_core::object::Selector;
@@ -260,6 +261,48 @@ fn a_failure_becomes_a_condition_that_keeps_its_time_and_goes() {
     assert_eq!(second, first, "nothing new, so nothing to write");
     let (healed, _) = status(&set, &[], Ok(()), later);
     assert_eq!(healed.conditions, None);
+}
+
+#[test]
+fn a_view_is_behind_as_long_as_it_lacks_a_pod_of_the_set_or_its_deletion_or_has_one_that_is_gone() {
+    let (own, other) = (pod("own"), pod("other"));
+    let going = PodView {
+        deleting: Some(now()),
+        ..own.clone()
+    };
+    let of_another = PodView {
+        controller_uid: Some("another".into()),
+        ..other.clone()
+    };
+    let starting = PodView {
+        ready: false,
+        ..own.clone()
+    };
+    let table: [(&str, &[&PodView], &[&PodView], bool); 7] = [
+        ("nothing", &[], &[], true),
+        (
+            "the same in another order",
+            &[&own, &other],
+            &[&other, &own],
+            true,
+        ),
+        ("one was made", &[&own], &[&own, &other], false),
+        ("one is gone", &[&own, &other], &[&own], false),
+        ("one is being deleted", &[&own], &[&going], false),
+        (
+            "what is another's does not count",
+            &[&own],
+            &[&own, &of_another],
+            true,
+        ),
+        ("nor does how they are", &[&starting], &[&own], true),
+    ];
+    for (case, view, live, expected) in table {
+        let shared =
+            |pods: &[&PodView]| -> Vec<_> { pods.iter().map(|pod| Arc::new((*pod).clone())).collect() };
+        let is_shown = shows_the_same(&set(3), &shared(view), &shared(live));
+        assert_eq!(is_shown, expected, "{case}");
+    }
 }
 
 fn any_pod() -> impl Strategy<Value = PodView> {
