@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for package in etcd-server protobuf-compiler; do
+for package in etcd-server protobuf-compiler libprotobuf-dev; do
     dpkg -s "$package" >/dev/null 2>&1 || apt-get install -y --no-install-recommends "$package"
 done
 cargo build --profile bench -p orch-benches --features etcd --bin store_vs_etcd
