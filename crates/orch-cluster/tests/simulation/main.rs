@@ -2,6 +2,7 @@
 
 mod owners;
 mod pods;
+mod rivals;
 mod wishes;
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Fault, Rates, Setup, Simulation, State, World};
 use orch_store::{RedbStoreOptions, SimulatedDisk};
-use owners::chain;
+use owners::{chain, reborn};
 use pods::{bare, doubt, tight};
+use rivals::{deposed, stalled, tally};
 use serde_json::json;
 use wishes::states;
 
@@ -338,13 +340,27 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, scale, node_loss, namespace, garbage, drain, leaders, errands, bare, tight, doubt, chain
+    roll, scale, node_loss, namespace, garbage, drain, leaders, errands, bare, tight, doubt, chain, reborn
 );
 
 /// All its states one after the other have so many places that none would wait for them; `each_is_reached_from_every_other`
 /// goes to all of them.
 mod states {
     by_chance!(states);
+}
+
+/// Where leaders' writes come late, chance says: a sweep has none that do.
+mod deposed {
+    by_chance!(deposed);
+}
+
+/// In a sweep no view is as far behind as here.
+mod stalled {
+    by_chance!(stalled);
+}
+
+mod tally {
+    by_chance!(tally);
 }
 
 /// What it adds to the roll, power cuts, chance brings.

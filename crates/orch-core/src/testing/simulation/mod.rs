@@ -38,7 +38,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use component::Life;
-pub use fault::{Call, Fault, HANG, LAG, Point, SLOW, Strike, UnreadableFault};
+pub use fault::{Call, Fault, HANG, LAG, LATE, Point, SLOW, Strike, UnreadableFault};
 pub use oracle::Oracle;
 pub use plan::Rates;
 pub use power::StoreOnDisk;
@@ -230,6 +230,7 @@ pub struct Simulation {
     storm: Duration,
     quiet: Duration,
     deadline: Duration,
+    lag: Duration,
     /// Whether traces tell heartbeats from other changes.
     tells_beats: bool,
 }
@@ -266,6 +267,7 @@ impl Simulation {
             storm: STORM,
             quiet: QUIET,
             deadline: DEADLINE,
+            lag: LAG,
             tells_beats: false,
         }
     }
@@ -289,6 +291,13 @@ impl Simulation {
     #[must_use]
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
+        self
+    }
+
+    /// How late a watch that [lags](Fault::Lags) delivers at most; [`LAG`] unless said otherwise.
+    #[must_use]
+    pub fn lag(mut self, longest: Duration) -> Self {
+        self.lag = longest;
         self
     }
 
@@ -358,15 +367,7 @@ impl Simulation {
         let _anchor = crate::time::anchor_thread(day_one);
         let mut setup = Setup::empty();
         (self.build)(&mut setup);
-        let world = World::new(
-            seed,
-            (setup.store)(seed),
-            setup.client,
-            plan,
-            setup.oracles,
-            self.normal.clone(),
-            self.tells_beats,
-        );
+        let world = World::new(seed, (setup.store)(seed), setup.client, plan, setup.oracles, self);
         if let Err(why) = world.power_up(None).await {
             world.fail(why);
         }

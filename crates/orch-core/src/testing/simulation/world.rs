@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::Normal;
 use super::calls::Calls;
 use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
@@ -19,6 +18,7 @@ use super::sequence::Wish;
 use super::state::{Held, State, Written};
 use super::trace::{Trace, TraceEntry, What};
 use super::trouble::Trouble;
+use super::{Normal, Simulation};
 use crate::client::{Client, ClientBuilder, Documents};
 use crate::store::{CommitError, Committed, Key, Op, Revision, Store, Txn};
 
@@ -39,6 +39,8 @@ pub(super) struct Inner {
     /// What was decoded, which all clients share: it cannot differ.
     pub(super) documents: Arc<Documents>,
     began: Instant,
+    /// The latest that a lagging watch delivers.
+    pub(super) lag: Duration,
     plan: Plan,
     state: Mutex<Shared>,
     /// Counts commits.
@@ -102,8 +104,7 @@ impl World {
         client: Arc<MakeClient>,
         plan: Plan,
         oracles: Vec<Box<dyn Oracle>>,
-        normal: Arc<Normal>,
-        tells_beats: bool,
+        simulation: &Simulation,
     ) -> Self {
         let now = Instant::now();
         Self(Arc::new(Inner {
@@ -112,6 +113,7 @@ impl World {
             client,
             documents: Arc::new(Documents::new()),
             began: now,
+            lag: simulation.lag,
             plan,
             state: Mutex::new(Shared {
                 trace: Trace::default(),
@@ -124,8 +126,8 @@ impl World {
                 failure: None,
                 changed: now,
                 settling: false,
-                tells_beats,
-                normal,
+                tells_beats: simulation.tells_beats,
+                normal: simulation.normal.clone(),
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
             }),
@@ -212,6 +214,12 @@ impl World {
     /// A number below `bound` that hangs on the seed and the point alone.
     pub(super) fn draw(&self, point: &Point, bound: u64) -> u64 {
         fastrand::Rng::with_seed(point_seed(!self.0.seed, point)).u64(..bound.max(1))
+    }
+
+    /// A time up to `longest`, in whole milliseconds, that hangs on the seed and the point alone.
+    pub(super) fn draw_time(&self, point: &Point, longest: Duration) -> Duration {
+        let most = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.draw(point, most))
     }
 
     pub(super) fn disasters(&self, name: &str, rate: f64, during: Duration) -> Vec<(u64, Duration)> {
