@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use orch_cluster::testing::{Machines, apply};
+use orch_cluster::testing::{Machines, apply, normal_of_states};
 use orch_core::client::{Api, DeleteParams, Propagation};
 use orch_core::object::Object;
-use orch_core::testing::simulation::{Fault, Rates, Simulation, State, World};
+use orch_core::testing::simulation::{Fault, LAG, Rates, Simulation, State, World};
 use serde_json::json;
 
 use super::{rolled_out, scenario, web};
@@ -71,6 +71,9 @@ pub(crate) fn chain() -> Simulation {
                 deleted(&maps, "the-configmap", way).await?;
                 if way == Propagation::Orphan {
                     left(&world, 2).await;
+                    // Who overlooked one because its view was behind would delete it once it sees it.
+                    tokio::time::sleep(LAG).await;
+                    left(&world, 2).await;
                     deleted(&secrets, "the-secret", Propagation::Foreground).await?;
                 }
                 left(&world, 0).await;
@@ -100,4 +103,6 @@ pub(crate) fn reborn() -> Simulation {
             Ok(())
         },
     )
+    // What a template is called hangs on whether its name was free.
+    .normal(normal_of_states)
 }

@@ -85,9 +85,9 @@ fn all_ready(state: &State, replicas: i32) -> bool {
     statuses.any(|status| status.ready_replicas.unwrap_or(0) == replicas && status.replicas == replicas)
 }
 
-/// Asks a ReplicaSet for more pods and for fewer.
+/// Asks a ReplicaSet for more pods and for fewer; also for one more, which no other that is made with it helps to see.
 pub(crate) async fn rescaled(world: World) -> Result<(), String> {
-    for replicas in [3, 5, 1, 4] {
+    for replicas in [1, 2, 5, 6, 2, 3] {
         let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
             "metadata": {"name": "web", "namespace": "default"}, "spec": {
             "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
@@ -103,9 +103,9 @@ pub(crate) async fn rescaled(world: World) -> Result<(), String> {
 pub(crate) fn doubt() -> Simulation {
     let rates = Rates::none()
         .of(Fault::CrashAfter, 0.02)
-        .of(Fault::Lags, 0.1)
+        .of(Fault::Lags, 0.2)
         .of(Fault::Stale, 0.5)
-        .of(Fault::Unanswered, 0.05);
+        .of(Fault::Unanswered, 0.1);
     scenario("doubt", || Machines::new(1), rescaled)
         .rates(rates)
         .storm(Duration::from_secs(60))
