@@ -1,4 +1,4 @@
-//! Pods that come under a name that was used before, and pods for which there is hardly room.
+//! Pods, and what makes them, in doubt and in tight room.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,8 @@
 //!
 //! A [`Simulation`] is made of components: whatever reads and writes the store, each started by a function that is
 //! given its [`Life`]. They can be the reader's own controllers on this crate's engine, or anything else that knows only
-//! a store, a client and a runtime. Beside them runs a scenario, which does what users do; [`Oracle`]s watch. A
+//! a store, a client and a runtime. Beside them runs a scenario, which does what users do; [`Oracle`]s watch. The store
+//! is one in memory, or one on a disk whose power fails in the midst of its writes ([`Setup::store`]). A
 //! [run](Simulation::run) with the same seed is the same to the byte; [`Simulation::seeds`] tries many seeds,
 //! [`Simulation::sweep`] tries a crash, a stale view and a missed change at each place where one could be, and
 //! [`Simulation::transitions`] goes to each [state](Setup::state) that users may ask for from every other.
@@ -116,8 +117,9 @@ impl Setup {
     }
 
     /// The store of the run, on the disk that `disk` makes of a seed: one that keeps what it acknowledged when its
-    /// [power is cut](World::power_cut), as `orch_store::SimulatedDisk` is made for. By default a [`MemoryStore`], which has no
-    /// power to lose.
+    /// [power is cut](World::power_cut), as `orch_store::SimulatedDisk` is made for. The disk must be a new and empty one for
+    /// each run: what it holds at first, nobody is known to have made. It fails by losing power alone, so not with what
+    /// `SimulatedDisk::fails` brings. By default a [`MemoryStore`], which has no power to lose.
     pub fn store<D: StoreOnDisk>(&mut self, disk: impl Fn(u64) -> D + 'static) {
         self.store = Box::new(move |seed| Powered::by(Box::new(disk(seed))));
     }

@@ -265,20 +265,16 @@ impl World {
         store: &dyn Store,
         txn: Txn,
     ) -> (Result<Committed, CommitError>, Option<u64>) {
-        let ops = txn.ops.clone();
         let mut unsure = None;
-        let committed = match store.commit(txn).await {
-            // Who is told of it was far away, and knows no more than that the answer did not come.
-            Err(CommitError::Unavailable(why)) if !self.has_power() => Err(CommitError::Unknown(why)),
-            committed => committed,
-        };
+        let committed = store.commit(txn.clone()).await;
         match &committed {
-            Ok(committed) if committed.changed => self.committed(component, committed.revision, ops),
+            Ok(committed) if committed.changed => self.committed(component, committed.revision, txn.ops),
             Ok(_) => {}
             Err(error) => {
                 self.record(component, What::Refused(error.to_string()), &[]);
                 if let CommitError::Unknown(_) = error {
-                    unsure = Some(self.0.powered.note(component, ops));
+                    unsure = Some(self.0.powered.note(component, txn));
+                    self.must_know_with_power();
                 }
             }
         }
@@ -397,6 +393,18 @@ impl World {
             std::mem::take(&mut state.struck),
             std::mem::take(&mut state.state),
         )
+    }
+
+    /// A call begins that may change something before it is done.
+    pub(super) fn touch(&self) {
+        self.0.state.lock().calls.touch();
+    }
+
+    /// This call has no way to tell that it has failed.
+    pub(super) fn cannot_fail(&self, point: Option<&Point>) {
+        if let Some(point) = point {
+            self.0.state.lock().calls.cannot_fail(point);
+        }
     }
 
     /// A call that can be crashed after is done, and has perhaps changed something.
