@@ -34,10 +34,11 @@ impl Far {
         self.near.api("default").create(&set).await.unwrap()
     }
 
-    /// Makes a pod that the set, or what has this uid, controls.
-    async fn pod(&self, name: &str, owner: Option<&str>) {
-        let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": owner, "controller": true}]);
-        let pod = json!({"metadata": {"name": name, "labels": {"app": "web"}, "ownerReferences": owner},
+    /// Makes a pod with this label `app`, which the set with this uid controls, if any does.
+    async fn pod(&self, name: &str, app: &str, set: Option<&str>) {
+        let owner = |uid| json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": uid, "controller": true});
+        let owners: Vec<_> = set.map(owner).into_iter().collect();
+        let pod = json!({"metadata": {"name": name, "labels": {"app": app}, "ownerReferences": owners},
             "spec": {"containers": [{"name": "c", "image": "web"}]}});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         self.near.api("default").create(&pod).await.unwrap();
@@ -86,7 +87,7 @@ async fn a_pod_that_the_life_before_deleted_is_not_deleted_from_those_that_are_l
     let set = far.set(2).await;
     let uid = set.metadata.uid.as_deref();
     for name in ["a", "b", "c"] {
-        far.pod(name, uid).await;
+        far.pod(name, "web", uid).await;
     }
     // Newer than all that is left in the end.
     let past = far
@@ -116,14 +117,14 @@ async fn an_orphan_that_is_gone_does_not_count_among_those_that_are_too_many() {
     seconds(1).await;
     let own = far.pods().await;
     assert_eq!(own.len(), 2);
-    far.pod("orphan", Some("another")).await;
+    far.pod("orphan", "another", None).await;
     seconds(1).await;
 
     far.store.set_lag(Duration::from_secs(10));
-    let free = Patch::Merge(json!({"metadata": {"ownerReferences": null}}));
+    let relabelled = Patch::Merge(json!({"metadata": {"labels": {"app": "web"}}}));
     far.near
         .api::<Pod>("default")
-        .patch("orphan", &free)
+        .patch("orphan", &relabelled)
         .await
         .unwrap();
     far.delete("orphan").await;
