@@ -118,15 +118,15 @@ async fn an_orphan_that_is_gone_does_not_count_among_those_that_are_too_many() {
     let own = far.pods().await;
     assert_eq!(own.len(), 2);
     far.pod("orphan", "another", None).await;
+    let pods = far.near.api::<Pod>("default");
+    // It is the last that one would do without.
+    let runs = Patch::Merge(json!({"status": {"phase": "Running"}}));
+    pods.patch_status("orphan", &runs).await.unwrap();
     seconds(1).await;
 
     far.store.set_lag(Duration::from_secs(10));
     let relabelled = Patch::Merge(json!({"metadata": {"labels": {"app": "web"}}}));
-    far.near
-        .api::<Pod>("default")
-        .patch("orphan", &relabelled)
-        .await
-        .unwrap();
+    pods.patch("orphan", &relabelled).await.unwrap();
     far.delete("orphan").await;
     for _ in 0..60 {
         seconds(1).await;
