@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub(crate) struct Distant {
     lag: Arc<Mutex<Duration>>,
     past: Mutex<Option<Revision>>,
     next: Mutex<VecDeque<Mishap>>,
+    reads: AtomicUsize,
 }
 
 /// What becomes of a commit.
@@ -40,6 +42,7 @@ impl Distant {
             lag: Arc::default(),
             past: Mutex::default(),
             next: Mutex::default(),
+            reads: AtomicUsize::new(0),
         })
     }
 
@@ -51,6 +54,11 @@ impl Distant {
     /// Views are filled from here with what was there then.
     pub(crate) fn set_past(&self, past: Revision) {
         *self.past.lock() = Some(past);
+    }
+
+    /// How often such objects were listed as they are now, and not for a view.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// What becomes of the next commits that write such objects.
@@ -68,6 +76,9 @@ impl Store for Distant {
     async fn list(&self, prefix: &Prefix, mut options: ListOptions) -> Result<Page, ReadError> {
         if options.may_be_stale && *prefix == self.kind {
             options.at = options.at.or(*self.past.lock());
+        }
+        if !options.may_be_stale && prefix.as_ref().starts_with(self.kind.as_ref()) {
+            self.reads.fetch_add(1, Ordering::Relaxed);
         }
         self.inner.list(prefix, options).await
     }

@@ -110,6 +110,27 @@ async fn a_pod_that_the_life_before_deleted_is_not_deleted_from_those_that_are_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_are_read_once_in_a_life_and_only_if_something_is_to_be_written() {
+    let far = Far::new().await;
+    let first = Controllers::new(&far.client).start();
+    far.set(2).await;
+    seconds(30).await;
+    drop(first);
+    let before = far.store.reads();
+
+    let _second = Controllers::new(&far.client).start();
+    seconds(30).await;
+    assert_eq!(far.store.reads() - before, 0, "all is as it is to be");
+    for replicas in [3, 1, 2] {
+        let scaled = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let sets = far.near.api::<ReplicaSet>("default");
+        sets.patch("web", &scaled).await.unwrap();
+        seconds(30).await;
+        assert_eq!((far.status().await, far.store.reads() - before), (replicas, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_orphan_that_is_gone_does_not_count_among_those_that_are_too_many() {
     let far = Far::new().await;
     let _controllers = Controllers::new(&far.client).start();
