@@ -148,6 +148,7 @@ async fn an_orphan_that_is_gone_does_not_count_among_those_that_are_too_many() {
     far.store.set_lag(Duration::from_secs(10));
     let relabelled = Patch::Merge(json!({"metadata": {"labels": {"app": "web"}}}));
     pods.patch("orphan", &relabelled).await.unwrap();
+    seconds(1).await;
     far.delete("orphan").await;
     for _ in 0..60 {
         seconds(1).await;
