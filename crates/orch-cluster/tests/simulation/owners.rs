@@ -103,6 +103,6 @@ pub(crate) fn reborn() -> Simulation {
             Ok(())
         },
     )
-    // What a template is called hangs on whether its name was free.
+    // What the first one owned may still have the name that the second one's is to have.
     .normal(normal_of_states)
 }
