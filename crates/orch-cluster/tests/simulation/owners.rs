@@ -103,4 +103,6 @@ pub(crate) fn reborn() -> Simulation {
             Ok(())
         },
     )
+    // What the first one owned may still have the name that the second one's is to have.
+    .normal(normal_of_states)
 }
