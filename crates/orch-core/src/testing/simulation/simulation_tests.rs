@@ -371,7 +371,7 @@ fn a_sweep_crashes_who_waits_for_a_runtime_and_does_not_look_twice() {
                 };
                 let (pulled, ()) = tokio::join!(runtime.pull_image(&image), looks);
                 assert!(pulled.is_ok(), "{pulled:?}");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         });
         run.scenario(|_| async {
@@ -402,7 +402,7 @@ fn a_late_commit_arrives_also_if_nobody_waits_for_it_but_not_if_its_component_ha
             if dies {
                 life.world().crash("it");
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         let late = "it/commit#1=late".parse().unwrap();
         let run = simulation.quiet(2 * LATE).run_with(3, [late]);
