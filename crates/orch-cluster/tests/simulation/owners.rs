@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use orch_cluster::testing::{Machines, apply};
+use orch_cluster::testing::{Machines, apply, normal_of_states};
 use orch_core::client::{Api, DeleteParams, Propagation};
 use orch_core::object::Object;
 use orch_core::testing::simulation::{Fault, LAG, Rates, Simulation, State, World};
