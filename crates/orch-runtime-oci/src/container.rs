@@ -7,6 +7,7 @@ use std::{fs, thread};
 
 use orch_core::runtime::{
     Container, ContainerFilter, ContainerId, ContainerState, ExitReason, Resources, RuntimeError,
+    RuntimeEvent,
 };
 use orch_core::time;
 use parking_lot::Mutex;
@@ -198,6 +199,14 @@ impl Cell {
         launch::holder(&self.dir)
     }
 
+    pub(crate) fn event(&self) -> RuntimeEvent {
+        RuntimeEvent::Container {
+            id: self.id.clone(),
+            sandbox: self.record.sandbox.clone(),
+            pod_uid: self.record.pod_uid.clone(),
+        }
+    }
+
     pub(crate) fn matches(&self, filter: &ContainerFilter) -> bool {
         filter.id.as_ref().is_none_or(|id| *id == self.id)
             && filter
@@ -215,6 +224,8 @@ impl Cell {
             Look::Is(state) => state,
             Look::Starting => ContainerState::Created,
         };
+        // If it is being removed, what was read may be of files that were there no more.
+        fs::metadata(self.dir.record())?;
         let (config, record) = (&self.record.config, &self.record);
         Ok(Container {
             id: self.id.clone(),

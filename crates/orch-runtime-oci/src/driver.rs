@@ -1,45 +1,34 @@
-//! What the runtime's calls are made of: the index of what the state directory holds, and what happens to it.
+//! What the runtime's calls work with: what is open, what there is, and who is told when that changes.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::future::join_all;
-use orch_core::runtime::{
-    Container, ContainerConfig, ContainerId, EventHub, RuntimeError, RuntimeEvent, Sandbox, SandboxConfig,
-    SandboxId,
-};
-use orch_core::time;
+use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, RuntimeEvent, SandboxId};
 use parking_lot::Mutex;
 
 use crate::cgroup::Hierarchies;
 use crate::container::{Cell, Ground};
 use crate::dir::StateDir;
+use crate::index::Index;
 use crate::launch::{self, Process, Program};
 use crate::options::OciOptions;
-use crate::record::{self, ContainerRecord, SandboxRecord};
-use crate::runtime::{HOST, blocking};
-use crate::sandbox::{self, Pod};
-use crate::spec::{self, Machine};
-use crate::{NAME, bundle, invalid};
+use crate::record;
+use crate::runtime::blocking;
+use crate::sandbox::Pod;
+use crate::spec::Machine;
+use crate::{NAME, invalid};
 
 pub(crate) struct Driver {
-    pub(crate) hub: EventHub,
+    pub(crate) hub: Arc<EventHub>,
     pub(crate) options: OciOptions,
     pub(crate) machine: Machine,
     pub(crate) ground: Arc<Ground>,
     pub(crate) dir: StateDir,
     pub(crate) program: Program,
-    index: Mutex<Index>,
+    pub(crate) index: Mutex<Index>,
     /// One sandbox or container is made at a time, so that five who ask for the same get one.
-    making: Mutex<()>,
-}
-
-#[derive(Default)]
-struct Index {
-    pods: BTreeMap<SandboxId, Arc<Pod>>,
-    cells: BTreeMap<ContainerId, Arc<Cell>>,
+    pub(crate) making: Mutex<()>,
 }
 
 pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> RuntimeError {
@@ -95,7 +84,7 @@ impl Driver {
             }
         }
         Ok(Self {
-            hub: EventHub::default(),
+            hub: Arc::default(),
             options,
             machine,
             ground,
@@ -148,21 +137,17 @@ impl Driver {
             let cell = cell.clone();
             move || cell.seen()
         });
-        let seen = seen.await?;
-        // Its files may have been half removed when they were read.
-        self.cell(&cell.id)?;
-        seen.map_err(|error| cell.failed("looking at", error))
+        match seen.await? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(not_found("container", &cell.id)),
+            seen => seen.map_err(|error| cell.failed("looking at", error)),
+        }
     }
 
     pub(crate) fn changed(&self, cell: &Cell) {
-        self.hub.send(&RuntimeEvent::Container {
-            id: cell.id.clone(),
-            sandbox: cell.record.sandbox.clone(),
-            pod_uid: cell.record.pod_uid.clone(),
-        });
+        self.hub.send(&cell.event());
     }
 
-    fn pod_changed(&self, pod: &Pod) {
+    pub(crate) fn pod_changed(&self, pod: &Pod) {
         let (id, pod_uid) = (pod.id.clone(), pod.record.config.uid.clone());
         self.hub.send(&RuntimeEvent::Sandbox { id, pod_uid });
     }
@@ -182,7 +167,8 @@ impl Driver {
 
     /// Tells everyone when a container's shim has ended, and with it the container.
     pub(crate) fn watch(self: &Arc<Self>, cell: &Arc<Cell>, shim: Process) {
-        let (driver, watched) = (Arc::downgrade(self), cell.clone());
+        // Not the runtime itself, which must be gone once its owner has let go of it.
+        let (hub, watched) = (Arc::downgrade(&self.hub), cell.clone());
         let task = tokio::spawn(async move {
             if let Err(error) = shim.ended().await {
                 tracing::error!(container = %watched.id, %error, "cannot wait for a container's end");
@@ -197,199 +183,12 @@ impl Driver {
                 tracing::warn!(container = %watched.id, %error, "cannot sweep what a shim left");
             }
             watched.ended.send_replace(true);
-            if let Some(driver) = Weak::upgrade(&driver) {
-                driver.changed(&watched);
+            if let Some(hub) = Weak::upgrade(&hub) {
+                hub.send(&watched.event());
             }
         });
         *cell.watcher.lock() = Some(task.abort_handle());
     }
-
-    pub(crate) async fn run_sandbox(
-        self: &Arc<Self>,
-        config: SandboxConfig,
-    ) -> Result<Sandbox, RuntimeError> {
-        let driver = self.clone();
-        blocking(move || {
-            let _one = driver.making.lock();
-            let same = |pod: &&Arc<Pod>| {
-                let other = &pod.record.config;
-                (&other.uid, other.attempt) == (&config.uid, config.attempt)
-            };
-            if let Some(pod) = driver.pods().iter().find(same) {
-                return Ok(pod.seen());
-            }
-            sandbox::check(&config)?;
-            let id = SandboxId(driver.dir.new_id());
-            let place = driver.dir.sandbox(&id.0);
-            let record = SandboxRecord {
-                config,
-                created_at: time::now(),
-            };
-            let made = driver.dir.make(&place, |draft| sandbox::fill(draft, &record));
-            made.map_err(|error| {
-                RuntimeError::failed(format!("making sandbox {}", record.config.name), error)
-            })?;
-            let pod = Arc::new(Pod::new(id, place, record));
-            driver.index.lock().pods.insert(pod.id.clone(), pod.clone());
-            driver.pod_changed(&pod);
-            Ok(pod.seen())
-        })
-        .await?
-    }
-
-    pub(crate) async fn stop_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
-        let pod = self.pod(id).ok_or_else(|| not_found("sandbox", id))?;
-        let driver = self.clone();
-        blocking(move || {
-            // Nothing is being made in it then, or later.
-            let _one = driver.making.lock();
-            let stopped = pod.stop();
-            stopped.map_err(|error| RuntimeError::failed(format!("stopping sandbox {}", pod.id), error))?;
-            driver.pod_changed(&pod);
-            Ok::<_, RuntimeError>(())
-        })
-        .await??;
-        let cells = self.cells(|cell| cell.record.sandbox == *id);
-        let stopping = cells.iter().map(|cell| self.stop_cell(cell, Duration::ZERO));
-        join_all(stopping).await.into_iter().collect()
-    }
-
-    pub(crate) async fn remove_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
-        let Some(pod) = self.pod(id) else { return Ok(()) };
-        match self.stop_sandbox(id).await {
-            // Removed by another meanwhile.
-            Err(RuntimeError::NotFound { .. }) => return Ok(()),
-            stopped => stopped?,
-        }
-        let cells = self.cells(|cell| cell.record.sandbox == *id);
-        let removing = cells.iter().map(|cell| self.remove_cell(cell));
-        join_all(removing).await.into_iter().collect::<Result<(), _>>()?;
-        let driver = self.clone();
-        blocking(move || {
-            let discarded = driver.dir.discard(&pod.dir);
-            discarded.map_err(|error| RuntimeError::failed(format!("removing sandbox {}", pod.id), error))?;
-            driver.index.lock().pods.remove(&pod.id);
-            driver.pod_changed(&pod);
-            Ok(())
-        })
-        .await?
-    }
-
-    pub(crate) async fn create_container(
-        self: &Arc<Self>,
-        sandbox: &SandboxId,
-        config: ContainerConfig,
-    ) -> Result<ContainerId, RuntimeError> {
-        let (driver, sandbox) = (self.clone(), sandbox.clone());
-        blocking(move || {
-            let _one = driver.making.lock();
-            let pod = driver
-                .pod(&sandbox)
-                .ok_or_else(|| not_found("sandbox", &sandbox))?;
-            let same = driver.cells(|cell| {
-                let other = &cell.record;
-                other.sandbox == sandbox
-                    && (&other.config.name, other.config.attempt) == (&config.name, config.attempt)
-            });
-            if let Some(cell) = same.first() {
-                return Ok(cell.id.clone());
-            }
-            if config.image != HOST {
-                return Err(RuntimeError::ImageNotFound { image: config.image });
-            }
-            spec::check(&config)?;
-            let failed = format!("creating container {}", config.name);
-            if pod.stopped() {
-                return Err(RuntimeError::failed(
-                    failed,
-                    format!("sandbox {sandbox} is not ready"),
-                ));
-            }
-            for mount in &config.mounts {
-                if let Err(error) = mount.source.metadata() {
-                    return Err(invalid("mounts", format!("{}: {error}", mount.source.display())));
-                }
-            }
-            let pod_uid = pod.record.config.uid.clone();
-            let record = ContainerRecord {
-                sandbox,
-                pod_uid,
-                config,
-                created_at: time::now(),
-            };
-            let id = ContainerId(driver.dir.new_id());
-            let dir = driver.dir.container(&id.0);
-            let made = driver
-                .dir
-                .make(&dir.0, |draft| bundle::fill(&driver, draft, &id, &record, &pod));
-            made.map_err(|error| RuntimeError::failed(failed, error))?;
-            let cell = Arc::new(Cell::new(id, dir, record, driver.ground.clone()));
-            driver.index.lock().cells.insert(cell.id.clone(), cell.clone());
-            driver.changed(&cell);
-            Ok(cell.id.clone())
-        })
-        .await?
-    }
-
-    pub(crate) async fn start_container(self: &Arc<Self>, id: &ContainerId) -> Result<(), RuntimeError> {
-        let (driver, cell) = (self.clone(), self.cell(id)?);
-        // Goes on if the caller gives up: a container half started would be nobody's.
-        let starting = tokio::spawn(async move { driver.start_cell(&cell).await });
-        match starting.await {
-            Ok(started) => started,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(RuntimeError::Unavailable {
-                    runtime: NAME,
-                    reason: "the program is ending".into(),
-                }),
-            },
-        }
-    }
-}
-
-impl Index {
-    fn read(dir: &StateDir, ground: &Arc<Ground>) -> io::Result<Self> {
-        let mut index = Self::default();
-        for name in dir.names("sandboxes")? {
-            let place = dir.sandbox(&name);
-            match record::read(&place.join("sandbox.json")) {
-                Ok(Some(record)) => {
-                    let id = SandboxId(name);
-                    index
-                        .pods
-                        .insert(id.clone(), Arc::new(Pod::new(id, place, record)));
-                }
-                unreadable => odd(dir, &place, unreadable)?,
-            }
-        }
-        for name in dir.names("containers")? {
-            let place = dir.container(&name);
-            match record::read::<ContainerRecord>(&place.record()) {
-                Ok(Some(record)) if index.pods.contains_key(&record.sandbox) => {
-                    let id = ContainerId(name);
-                    index
-                        .cells
-                        .insert(id.clone(), Arc::new(Cell::new(id, place, record, ground.clone())));
-                }
-                unreadable => {
-                    ground.hierarchies.sweep(&ground.group_of(&ContainerId(name)))?;
-                    odd(dir, &place.0, unreadable)?;
-                }
-            }
-        }
-        Ok(index)
-    }
-}
-
-/// Removes what the machine's sudden end has left without a record.
-fn odd<T>(dir: &StateDir, place: &std::path::Path, read: io::Result<Option<T>>) -> io::Result<()> {
-    let error = read
-        .err()
-        .map(|error| error.to_string())
-        .unwrap_or_else(|| "it belongs to nothing".into());
-    tracing::warn!(place = %place.display(), error, "removing what cannot be read");
-    dir.discard(place)
 }
 
 impl Drop for Driver {

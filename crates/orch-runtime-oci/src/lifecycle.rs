@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_core::runtime::{ContainerState, RuntimeError};
+use orch_core::runtime::{ContainerId, ContainerState, RuntimeError};
 use rustix::process::Signal;
 
-use crate::container::{Cell, KILL_TIMEOUT, outcome};
+use crate::NAME;
+use crate::container::{Cell, KILL_TIMEOUT, Look, outcome};
 use crate::driver::{Driver, not_found};
 use crate::runtime::blocking;
 
@@ -17,7 +18,31 @@ impl Driver {
         blocking(move || cell.look_settled(bound)).await?
     }
 
-    pub(crate) async fn start_cell(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
+    pub(crate) async fn start_container(self: &Arc<Self>, id: &ContainerId) -> Result<(), RuntimeError> {
+        let (driver, cell) = (self.clone(), self.cell(id)?);
+        // Goes on if the caller gives up: a container half started would be nobody's.
+        let starting = tokio::spawn(async move { driver.start_cell(&cell).await });
+        match starting.await {
+            Ok(started) => started,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(RuntimeError::Unavailable {
+                    runtime: NAME,
+                    reason: "the program is ending".into(),
+                }),
+            },
+        }
+    }
+
+    /// Whether its end is written down, and its log whole with it.
+    pub(crate) async fn has_ended(&self, cell: &Arc<Cell>) -> Result<bool, RuntimeError> {
+        let looked = cell.clone();
+        let looked = blocking(move || looked.look()).await?;
+        let looked = looked.map_err(|error| cell.failed("looking at", error))?;
+        Ok(matches!(looked, Look::Is(ContainerState::Exited { .. })))
+    }
+
+    async fn start_cell(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
         let _one = cell.gate.lock().await;
         // Removed while others had the gate.
         self.cell(&cell.id)?;
@@ -90,11 +115,9 @@ impl Driver {
     /// Ends what runs. Returns once its shim has ended too.
     async fn end(&self, cell: &Arc<Cell>, grace: Duration) -> Result<(), RuntimeError> {
         let failed = |error: io::Error| cell.failed("stopping", error);
-        if !grace.is_zero() {
-            let signal = cell.stop_signal();
-            if signal != Signal::KILL {
-                cell.signal(signal).map_err(failed)?;
-            }
+        let signal = cell.stop_signal();
+        if !grace.is_zero() && signal != Signal::KILL {
+            cell.signal(signal).map_err(failed)?;
             if cell.ended_within(grace).await {
                 return Ok(());
             }
@@ -124,11 +147,14 @@ impl Driver {
             }
             match driver.look(&cell).await? {
                 ContainerState::Running { .. } => driver.end(&cell, Duration::ZERO).await?,
-                // Its shim sweeps still.
+                // Its shim may sweep still.
                 ContainerState::Exited { .. } => {
-                    if let Some(shim) = cell.holder().map_err(|error| cell.failed("removing", error))? {
-                        let ended = shim.ended().await;
-                        ended.map_err(|error| cell.failed("removing", error))?;
+                    if !cell.ended_within(KILL_TIMEOUT).await {
+                        let what = format!("removing container {}", cell.record.config.name);
+                        return Err(RuntimeError::Timeout {
+                            what,
+                            after: KILL_TIMEOUT,
+                        });
                     }
                 }
                 _ => {}

@@ -15,14 +15,15 @@ use tokio::sync::watch;
 use crate::launch::readable;
 use crate::runtime::blocking;
 
-/// Reads a log. To follow it is to be told by the kernel when its files change, and by `ended` when it is whole.
+/// Reads a log, which is whole if it is `complete`. To follow it is to be told by the kernel when its files change, and by `ended` when it is whole.
 pub(crate) async fn read(
     dir: &Path,
     options: LogOptions,
+    complete: bool,
     ended: watch::Receiver<bool>,
 ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
-    let (sender, progress) = watch::channel(Progress::default());
-    if options.follow {
+    let (sender, progress) = watch::channel(Progress { version: 0, complete });
+    if options.follow && !complete {
         // Watched before anything is read.
         let changes = changes(dir).map_err(|error| RuntimeError::failed("following a log", error))?;
         tokio::spawn(follow(changes, ended, sender));

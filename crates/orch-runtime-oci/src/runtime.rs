@@ -204,7 +204,8 @@ impl Runtime for OciRuntime {
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
         let cell = self.driver.cell(id)?;
-        logs::read(&cell.dir.log(), options.clone(), cell.ended.subscribe()).await
+        let complete = self.driver.has_ended(&cell).await?;
+        logs::read(&cell.dir.log(), options.clone(), complete, cell.ended.subscribe()).await
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::invalid;
 
+use self::mounts::mounts;
+
 /// What is known of the machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
@@ -22,10 +24,12 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn find(unified: bool) -> std::io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status")?;
-        let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
-        let capabilities = bounding.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-        let capabilities =
-            capabilities.ok_or_else(|| std::io::Error::other("/proc/self/status lacks CapBnd"))?;
+        let set = |name: &str| {
+            let digits = status.lines().find_map(|line| line.strip_prefix(name));
+            let set = digits.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+            set.ok_or_else(|| std::io::Error::other(format!("/proc/self/status lacks {name}")))
+        };
+        let capabilities = set("CapBnd:")? & set("CapPrm:")?;
         Ok(Self {
             capabilities,
             unified,
@@ -84,9 +88,6 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sys",
     "/proc/sysrq-trigger",
 ];
-
-/// Directories of the machine that are not the container's: it has its own, empty.
-const FRESH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 
 /// Refuses what cannot be done here, ever.
 pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
@@ -248,58 +249,6 @@ fn capabilities(machine: &Machine) -> Vec<&'static str> {
         .collect()
 }
 
-fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value> {
-    let made = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
-    let mut mounts = vec![
-        made("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        made(
-            "/dev",
-            "tmpfs",
-            &["nosuid", "strictatime", "mode=755", "size=65536k"],
-        ),
-        made(
-            "/dev/pts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-                "gid=5",
-            ],
-        ),
-        made(
-            "/dev/shm",
-            "tmpfs",
-            &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
-        ),
-        made("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        made("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-    ];
-    for path in FRESH {
-        let mode = if path == "/run" { "mode=755" } else { "mode=1777" };
-        mounts.push(made(path, "tmpfs", &["nosuid", "nodev", mode]));
-    }
-    // What this runtime keeps, the logs and files of all other containers, is none of a container's business.
-    if !FRESH.iter().any(|path| places.state.starts_with(path)) {
-        let target = places.state.to_string_lossy();
-        mounts.push(made(
-            &target,
-            "tmpfs",
-            &["nosuid", "nodev", "noexec", "ro", "mode=700"],
-        ));
-    }
-    let bound = |source: &Path, target: &Path, read_only: bool| {
-        let options = ["rbind", "rprivate", if read_only { "ro" } else { "rw" }];
-        json!({"destination": target, "type": "bind", "source": source, "options": options})
-    };
-    mounts.push(bound(places.hosts, Path::new("/etc/hosts"), false));
-    mounts.push(bound(places.resolv_conf, Path::new("/etc/resolv.conf"), false));
-    let given = config.mounts.iter();
-    mounts.extend(given.map(|mount| bound(&mount.source, &mount.target, mount.read_only)));
-    mounts
-}
-
+mod mounts;
 #[cfg(test)]
 mod tests;

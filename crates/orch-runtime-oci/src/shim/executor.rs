@@ -49,7 +49,7 @@ impl Executor for Program {
 
 impl Program {
     fn execute(&self) -> Result<Infallible, Errno> {
-        sys::die_of_broken_pipes()?;
+        sys::default_signals()?;
         SigSet::empty().thread_set_mask()?;
         let strings = |words: &[String]| {
             let words = words.iter().map(|word| CString::new(word.as_bytes()));

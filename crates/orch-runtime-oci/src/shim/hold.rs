@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use orch_core::runtime::LogStream;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{WaitOptions, WaitStatus, waitpid};
+use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use super::log::Log;
 use super::start::Running;
@@ -96,7 +96,7 @@ fn complain(written: io::Result<()>, complained: &mut bool) {
 /// Waits for all children that have ended; the exit code if the container's program is among them.
 fn reap(running: &Running) -> Option<i32> {
     let mut code = None;
-    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         if pid == running.pid {
             code = Some(exit_code(status));
         }
@@ -106,7 +106,7 @@ fn reap(running: &Running) -> Option<i32> {
 
 /// Waits for all children that have ended.
 pub(super) fn reap_all() {
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
 fn exit_code(status: WaitStatus) -> i32 {

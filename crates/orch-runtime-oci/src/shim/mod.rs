@@ -51,6 +51,7 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
             "a shim must have one thread: call `init` first thing in a synchronous `main`",
         ));
     }
+    close_inherited()?;
     let answer = take_output()?;
     // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
     let lock = File::options()
@@ -87,6 +88,20 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
     let code = hold::hold(running, &hierarchies, &plan.cgroup)?;
     end(dir, Some(&started), Some(code), Why::Exited, None)?;
     hierarchies.sweep(&plan.cgroup)
+}
+
+/// Closes what whoever started this has left open by mistake: it would be held, a lock for instance, for as long as
+/// the container lives. Nothing of this process's own is open yet.
+fn close_inherited() -> io::Result<()> {
+    let entries = fs::read_dir("/proc/self/fd")?;
+    let numbers = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for number in numbers.filter(|number| *number > 2).collect::<Vec<i32>>() {
+        // The list's own is among them, and is closed by now.
+        let _ = nix::unistd::close(number);
+    }
+    Ok(())
 }
 
 /// Takes standard output away from what follows: whoever has its other end waits for it to be closed, by when the

@@ -3,9 +3,15 @@
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// Has the process that calls it die of a broken pipe again, as programs expect; Rust's start has it ignored.
-pub(crate) fn die_of_broken_pipes() -> nix::Result<()> {
-    // SAFETY: `signal` is unsafe for handlers, which must be safe to run at any moment. The default action is
-    // none of this program's code, and what was set before (by Rust's start: to ignore it) is no handler either.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+/// Gives every signal its default action again, as programs expect: Rust's start has broken pipes ignored, and who
+/// started this may have had more.
+pub(crate) fn default_signals() -> nix::Result<()> {
+    let fixed = [Signal::SIGKILL, Signal::SIGSTOP];
+    for each in Signal::iterator().filter(|each| !fixed.contains(each)) {
+        // SAFETY: `signal` is unsafe for handlers, which must be safe to run at any moment. The default action is
+        // none of this program's code. What is taken away is Rust's own handler for stack overflows, which nothing
+        // relies on in a process that is about to become another program.
+        unsafe { signal(each, SigHandler::SigDfl) }?;
+    }
+    Ok(())
 }
