@@ -148,14 +148,12 @@ impl Driver {
             match driver.look(&cell).await? {
                 ContainerState::Running { .. } => driver.end(&cell, Duration::ZERO).await?,
                 // Its shim may sweep still.
-                ContainerState::Exited { .. } => {
-                    if !cell.ended_within(KILL_TIMEOUT).await {
-                        let what = format!("removing container {}", cell.record.config.name);
-                        return Err(RuntimeError::Timeout {
-                            what,
-                            after: KILL_TIMEOUT,
-                        });
-                    }
+                ContainerState::Exited { .. } if !cell.ended_within(KILL_TIMEOUT).await => {
+                    let what = format!("removing container {}", cell.record.config.name);
+                    return Err(RuntimeError::Timeout {
+                        what,
+                        after: KILL_TIMEOUT,
+                    });
                 }
                 _ => {}
             }

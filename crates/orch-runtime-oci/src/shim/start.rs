@@ -117,7 +117,7 @@ fn mount_root(dir: &ContainerDir) -> io::Result<()> {
     let options = CString::new(options.concat())?;
     rustix::mount::mount(
         "overlay",
-        &dir.rootfs(),
+        dir.rootfs(),
         "overlay",
         MountFlags::empty(),
         Some(options.as_c_str()),

@@ -119,17 +119,18 @@ fn the_machines_name_and_processes_are_seen_where_that_was_asked_for() {
     ] {
         let spec = built(&ContainerConfig::default(), &sandbox, &machine(ALL, false));
         let namespaces = spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap();
-        let types: Vec<_> = namespaces.iter().map(|namespace| namespace.typ()).collect();
+        let types: Vec<_> = namespaces.iter().map(libcontainer::oci_spec::runtime::LinuxNamespace::typ).collect();
         assert_eq!((types, spec.hostname().as_deref()), (expected, name));
     }
 }
 
 #[test]
 fn a_later_variable_wins_and_there_is_always_a_path_and_a_home() {
-    let mut config = ContainerConfig::default();
-    config.env = [("A", "1"), ("PATH", "/bin"), ("A", "2=3")]
-        .map(|(name, value)| (name.into(), value.into()))
-        .into();
+    let env_of = [("A", "1"), ("PATH", "/bin"), ("A", "2=3")];
+    let config = ContainerConfig {
+        env: env_of.map(|(name, value)| (name.into(), value.into())).into(),
+        ..ContainerConfig::default()
+    };
     let sandbox = SandboxConfig {
         hostname: "web".into(),
         ..SandboxConfig::default()

@@ -1,5 +1,7 @@
 //! A runtime of its own for each test, and a look at what it leaves.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
+
+mod containers;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 use orch_core::runtime::Runtime;
 use orch_core::testing::runtime::Harness;
 use orch_runtime_oci::{OciOptions, OciRuntime};
+
+pub(crate) use containers::{clear, config, create, ended, open, start, text};
 
 /// The package's own shim.
 pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_orch-oci-shim");
