@@ -96,7 +96,7 @@ async fn what_cannot_be_executed_fails_to_start_and_says_why() {
         let id = create(&runtime, &with(program)).await;
         match runtime.start_container(&id).await {
             Err(RuntimeError::StartFailed { reason, .. }) => {
-                assert!(reason.contains(expected), "{program}: {reason}")
+                assert!(reason.contains(expected), "{program}: {reason}");
             }
             other => panic!("{program}: {other:?}"),
         }

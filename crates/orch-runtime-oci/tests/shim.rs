@@ -183,8 +183,11 @@ async fn a_shim_keeps_nothing_open_that_its_starter_has_open_by_mistake() {
     let (read, write) = rustix::pipe::pipe().unwrap();
     start(&runtime, &config("main", "sleep 3600")).await;
     drop(write);
-    let reading = tokio::task::spawn_blocking(move || std::io::Read::read(&mut fs::File::from(read), &mut [0]));
-    let end = tokio::time::timeout(PATIENCE, reading).await.expect("its other end is closed");
+    let reading =
+        tokio::task::spawn_blocking(move || std::io::Read::read(&mut fs::File::from(read), &mut [0]));
+    let end = tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("its other end is closed");
     assert_eq!(end.unwrap().unwrap(), 0);
     clear(&runtime).await;
 }
@@ -200,14 +203,35 @@ async fn what_a_program_leaves_running_ends_with_it_also_among_the_machines_proc
     };
     let sandbox = runtime.run_sandbox(&sandbox).await.unwrap();
     let script = "setsid sleep 3600 & echo $$ $!; exit 4";
-    let id = runtime.create_container(&sandbox.id, &config("main", script)).await.unwrap();
+    let id = runtime
+        .create_container(&sandbox.id, &config("main", script))
+        .await
+        .unwrap();
     runtime.start_container(&id).await.unwrap();
     let state = ended(&runtime, &id).await;
-    assert!(matches!(state, ContainerState::Exited { exit_code: Some(4), .. }), "{state:?}");
+    assert!(
+        matches!(
+            state,
+            ContainerState::Exited {
+                exit_code: Some(4),
+                ..
+            }
+        ),
+        "{state:?}"
+    );
     let text = text(&runtime, &id, false).await;
-    let pids: Vec<i32> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
-    assert!(pids.len() == 2 && pids[0] != 1, "it sees the machine's numbers: {text}");
+    let pids: Vec<i32> = text
+        .split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect();
+    assert!(
+        pids.len() == 2 && pids[0] != 1,
+        "it sees the machine's numbers: {text}"
+    );
     runtime.remove_container(&id).await.unwrap();
-    assert!(pids.iter().all(|pid| gone(Pid::from_raw(*pid).unwrap())), "nothing of it runs on: {text}");
+    assert!(
+        pids.iter().all(|pid| gone(Pid::from_raw(*pid).unwrap())),
+        "nothing of it runs on: {text}"
+    );
     clear(&runtime).await;
 }

@@ -119,7 +119,10 @@ fn the_machines_name_and_processes_are_seen_where_that_was_asked_for() {
     ] {
         let spec = built(&ContainerConfig::default(), &sandbox, &machine(ALL, false));
         let namespaces = spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap();
-        let types: Vec<_> = namespaces.iter().map(libcontainer::oci_spec::runtime::LinuxNamespace::typ).collect();
+        let types: Vec<_> = namespaces
+            .iter()
+            .map(libcontainer::oci_spec::runtime::LinuxNamespace::typ)
+            .collect();
         assert_eq!((types, spec.hostname().as_deref()), (expected, name));
     }
 }
