@@ -36,7 +36,7 @@ async fn a_busy_program_starts_all_of_many_containers(oci: &Oci) {
                 let kept: Vec<Vec<u8>> = sizes.map(|size| vec![1; size * 37 % 5000]).collect();
                 assert!(kept.iter().all(|bytes| bytes.iter().all(|byte| *byte == 1)));
                 // Two processors are to be had by others too.
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::sleep(std::time::Duration::from_millis(50));
             }
         })
     };
