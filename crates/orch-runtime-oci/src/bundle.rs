@@ -34,11 +34,14 @@ pub(crate) fn fill(
         args: spec::args(config),
         env: spec::env(config, sandbox),
         stdin: config.stdin,
+        stdin_once: config.stdin_once,
+        tty: config.tty,
         log_file_bytes: driver.options.log_file_bytes,
         log_files: driver.options.log_files,
         cgroup: cgroup.clone(),
     };
     fs::create_dir(now.log())?;
+    fs::create_dir(now.execs())?;
     fs::create_dir(now.bundle())?;
     record::write(&now.bundle().join("config.json"), &spec)?;
     record::write(&now.plan(), &plan)?;

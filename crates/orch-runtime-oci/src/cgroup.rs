@@ -1,6 +1,7 @@
 //! Control groups, in every hierarchy that the machine has: v1, v2 or both.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io, thread};
@@ -79,6 +80,49 @@ impl Hierarchies {
             fs::write(path.join("cgroup.procs"), "0")?;
         }
         Ok(())
+    }
+
+    /// Makes a group in one that exists, in a single hierarchy, to tell some of its processes from the others by. It
+    /// limits nothing. Returns the list of its processes, open for writing: also for those who could not open it.
+    pub(crate) fn mark(&self, group: &str) -> io::Result<File> {
+        let path = self.marked(group)?;
+        fs::create_dir(&path)?;
+        File::options().write(true).open(path.join("cgroup.procs"))
+    }
+
+    /// Removes such a group and leaves what is in it to the one above, which must exist.
+    pub(crate) fn unmark(&self, group: &str) -> io::Result<()> {
+        let path = self.marked(group)?;
+        let above = path.with_file_name("cgroup.procs");
+        for _ in 0..PATIENCE {
+            let left = fs::read_to_string(path.join("cgroup.procs"))?;
+            for pid in left.lines() {
+                match fs::write(&above, pid) {
+                    // It has ended.
+                    Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
+                    written => written?,
+                }
+            }
+            match fs::remove_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                removed => return removed,
+            }
+            thread::sleep(PAUSE);
+        }
+        Err(io::Error::other(format!("control group {group} stays busy")))
+    }
+
+    /// Where a group is that limits nothing.
+    fn marked(&self, group: &str) -> io::Result<PathBuf> {
+        let fit = |mount: &&PathBuf| {
+            let name = mount.file_name().and_then(|name| name.to_str());
+            self.unified || matches!(name, Some("freezer" | "pids" | "devices"))
+        };
+        let mount = self.mounts.iter().find(fit);
+        let mount = mount.ok_or_else(|| {
+            io::Error::other("none of the control groups freezer, pids and devices is mounted")
+        })?;
+        Ok(mount.join(group.trim_start_matches('/')))
     }
 
     /// The names of the groups in a group.

@@ -1,7 +1,7 @@
 //! One container: what it is, starting, stopping and removing it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -58,6 +58,8 @@ pub(crate) struct Cell {
     settling: Mutex<()>,
     /// Whether it has ended, or is gone, and its shim with it.
     pub(crate) ended: watch::Sender<bool>,
+    /// How it ended, for those who ask when its files may be gone.
+    pub(crate) end: Arc<OnceLock<ContainerState>>,
     pub(crate) watcher: Mutex<Option<AbortHandle>>,
 }
 
@@ -76,6 +78,7 @@ impl Cell {
             gate: tokio::sync::Mutex::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
+            end: Arc::default(),
             watcher: Mutex::default(),
         }
     }
@@ -105,10 +108,29 @@ impl Cell {
     /// What it is now; where its shim has died, after it was swept and that was written down. Reads files.
     pub(crate) fn look(&self) -> io::Result<Look> {
         let found = self.find()?;
-        match meaning(&found, &self.ground.boot) {
-            Meaning::Is(state) => Ok(Look::Is(state)),
-            Meaning::Starting => Ok(Look::Starting),
-            Meaning::Abandoned(..) => self.settle().map(Look::Is),
+        let state = match meaning(&found, &self.ground.boot) {
+            Meaning::Is(state) => state,
+            Meaning::Starting => return Ok(Look::Starting),
+            Meaning::Abandoned(..) => self.settle()?,
+        };
+        if state.is_exited() {
+            let _ = self.end.set(state.clone());
+        }
+        Ok(Look::Is(state))
+    }
+
+    /// An error unless it runs. Reads files.
+    pub(crate) fn must_run(&self) -> Result<(), RuntimeError> {
+        match self.look() {
+            Ok(Look::Is(ContainerState::Running { .. })) => Ok(()),
+            Ok(_) => Err(self.not_running()),
+            Err(error) => Err(self.failed("looking at", error)),
+        }
+    }
+
+    pub(crate) fn not_running(&self) -> RuntimeError {
+        RuntimeError::NotRunning {
+            container: self.id.0.clone(),
         }
     }
 

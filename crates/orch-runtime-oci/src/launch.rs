@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,7 +35,7 @@ static CHILDREN: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 /// Where this program was started to hold a container it does so, and does not return. Otherwise it returns at once.
 pub fn init() {
     match shim::asked() {
-        Some(dir) => shim::main(Path::new(&dir)),
+        Some(asked) => shim::main(&asked),
         // One that cannot be counted is as good as several: no shim would run.
         None => THREADS.store(shim::threads().unwrap_or(usize::MAX), Ordering::Relaxed),
     }
@@ -73,23 +74,37 @@ impl Program {
     /// Starts a shim for the container of this directory, which exists and has not begun.
     pub(crate) fn spawn(&self, dir: &ContainerDir) -> io::Result<Shim> {
         let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        let mut command = Command::new(&self.0);
-        command
-            .arg0(shim::NAME)
-            .arg(&dir.0)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::null());
-        command.stdout(write).stderr(File::create(dir.complaints())?);
-        let child = command.spawn()?;
-        // Not waited for yet: the number is its own.
-        let process = pidfd_open(pid(child.id()), PidfdFlags::NONBLOCK)?;
-        CHILDREN.lock().push(process.try_clone()?);
+        let mut command = self.command(dir, &dir.complaints())?;
+        command.stdin(Stdio::null()).stdout(write);
         Ok(Shim {
-            process: Process(process),
+            process: start(&mut command)?,
             answer,
         })
     }
+
+    /// Starts a shim for a command in a container that runs, whose directory exists; what it is to do is told over
+    /// the socket, and the command ends with that.
+    pub(crate) fn spawn_exec(&self, dir: &ContainerDir, id: &str) -> io::Result<(Process, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = self.command(dir, &dir.exec(id).complaints())?;
+        command.arg(id).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        Ok((start(&mut command)?, ours))
+    }
+
+    fn command(&self, dir: &ContainerDir, complaints: &Path) -> io::Result<Command> {
+        let mut command = Command::new(&self.0);
+        command.arg0(shim::NAME).arg(&dir.0).env_clear().current_dir("/");
+        command.stderr(File::create(complaints)?);
+        Ok(command)
+    }
+}
+
+fn start(command: &mut Command) -> io::Result<Process> {
+    let child = command.spawn()?;
+    // Not waited for yet: the number is its own.
+    let process = pidfd_open(pid(child.id()), PidfdFlags::NONBLOCK)?;
+    CHILDREN.lock().push(process.try_clone()?);
+    Ok(Process(process))
 }
 
 fn pid(number: u32) -> Pid {
@@ -148,6 +163,10 @@ impl Shim {
 pub(crate) struct Process(OwnedFd);
 
 impl Process {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
     pub(crate) async fn ended(&self) -> io::Result<()> {
         let process = readable(self.0.try_clone()?)?;
         process.readable().await.map(drop)

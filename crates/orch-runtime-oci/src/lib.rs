@@ -27,27 +27,33 @@
 //! it, and on the machine's network; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
 #![cfg(target_os = "linux")]
 
+mod attach;
 mod bundle;
 mod cgroup;
+mod client;
 mod container;
 mod dir;
 mod driver;
+mod exec;
 mod index;
 mod launch;
 mod lifecycle;
 mod logs;
 mod making;
 mod options;
+mod place;
 mod record;
 mod runtime;
 mod sandbox;
+mod session;
 mod shim;
 mod signal;
 mod spec;
 mod state;
+mod stream;
 mod sys;
-
-use std::path::Path;
+mod terminal;
+mod wire;
 
 use orch_core::runtime::RuntimeError;
 
@@ -58,10 +64,10 @@ pub use runtime::OciRuntime;
 /// What this runtime is called in container ids (`oci://…`) and logs.
 const NAME: &str = "oci";
 
-/// The whole of the program `orch-oci-shim`: holds the container of the directory that its argument names.
+/// The whole of the program `orch-oci-shim`: holds a container, or a command in one, as its arguments say.
 pub fn shim_main() -> ! {
     match (shim::asked(), std::env::args_os().nth(1)) {
-        (Some(dir), _) => shim::main(Path::new(&dir)),
+        (Some(asked), _) => shim::main(&asked),
         (None, Some(word)) if word == "--probe" => {
             say(shim::VERSION);
             std::process::exit(0)

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<String>,
     pub(crate) stdin: bool,
+    pub(crate) stdin_once: bool,
+    pub(crate) tty: bool,
     pub(crate) log_file_bytes: u64,
     pub(crate) log_files: usize,
 }
@@ -72,6 +74,9 @@ pub(crate) struct End {
     pub(crate) why: Why,
     pub(crate) message: Option<String>,
 }
+
+/// The shim's socket, in a container's directory.
+pub(crate) const SOCKET: &str = "sock";
 
 /// Where a container's files are.
 #[derive(Clone, Debug)]
@@ -116,6 +121,32 @@ impl ContainerDir {
         self.0.join("lc")
     }
     /// What the shim has to say if it cannot even write an end.
+    pub(crate) fn complaints(&self) -> PathBuf {
+        self.0.join("shim.err")
+    }
+    /// What its commands have, each while it runs.
+    pub(crate) fn execs(&self) -> PathBuf {
+        self.0.join("execs")
+    }
+    pub(crate) fn exec(&self, id: &str) -> ExecDir {
+        ExecDir(self.execs().join(id))
+    }
+}
+
+/// Where the files of a command in a container are.
+#[derive(Clone, Debug)]
+pub(crate) struct ExecDir(pub(crate) PathBuf);
+
+impl ExecDir {
+    /// The specification's `process`.
+    pub(crate) fn process(&self) -> PathBuf {
+        self.0.join("process.json")
+    }
+    /// Libcontainer's notes, for this command alone: it leaves a socket behind in them.
+    pub(crate) fn notes(&self) -> PathBuf {
+        self.0.join("lc")
+    }
+    /// What its shim has to say if it cannot even answer.
     pub(crate) fn complaints(&self) -> PathBuf {
         self.0.join("shim.err")
     }

@@ -81,8 +81,11 @@ impl Runtime for OciRuntime {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
+        capabilities.attach = true;
+        capabilities.exec = true;
         capabilities.mounts = true;
         capabilities.survives_restart = true;
+        capabilities.tty = true;
         capabilities
     }
 
@@ -183,19 +186,16 @@ impl Runtime for OciRuntime {
         self.driver.seen(self.driver.cell(id)?).await
     }
 
-    async fn exec(&self, id: &ContainerId, _: &ExecRequest) -> Result<ExecOutput, RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("running commands in containers"))
+    async fn exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<ExecOutput, RuntimeError> {
+        self.driver.exec(id, request).await
     }
 
-    async fn open_exec(&self, id: &ContainerId, _: &ExecRequest) -> Result<Session, RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("running commands in containers"))
+    async fn open_exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<Session, RuntimeError> {
+        self.driver.open_exec(id, request).await
     }
 
-    async fn attach(&self, id: &ContainerId, _: &AttachOptions) -> Result<Session, RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("attaching to containers"))
+    async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
+        self.driver.attach(id, options).await
     }
 
     async fn logs(

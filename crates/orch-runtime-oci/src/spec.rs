@@ -49,6 +49,9 @@ pub(crate) struct Places<'a> {
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What programs with a terminal are told of it, as Docker does.
+pub(crate) const TERM: &str = "TERM=xterm";
+
 /// Docker's default capabilities, by their numbers.
 const CAPABILITIES: [(u32, &str); 14] = [
     (0, "CAP_CHOWN"),
@@ -96,9 +99,6 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
             "command",
             "the image `host` has no command of its own; name a program",
         ));
-    }
-    if config.tty {
-        return Err(invalid("tty", "the oci runtime has no terminals yet"));
     }
     let signal = config.stop_signal.as_deref();
     if let Some(name) = signal.filter(|name| crate::signal::parse(name).is_none()) {
@@ -171,6 +171,9 @@ pub(crate) fn args(config: &ContainerConfig) -> Vec<String> {
 pub(crate) fn env(config: &ContainerConfig, sandbox: &SandboxConfig) -> Vec<String> {
     // A home directory always: without one, libcontainer looks for it with the C library's help, inside the root.
     let mut env = vec![PATH.to_owned(), "HOME=/root".into()];
+    if config.tty {
+        env.push(TERM.into());
+    }
     if let Some(name) = hostname(sandbox) {
         env.push(format!("HOSTNAME={name}"));
     }
@@ -208,7 +211,7 @@ pub(crate) fn build(
     let mut spec = json!({
         "ociVersion": "1.0.2",
         "process": {
-            "terminal": false,
+            "terminal": config.tty,
             // The primary group is named again: an empty list would keep the groups of whoever starts it.
             "user": {"uid": 0, "gid": 0, "additionalGids": [0]},
             "args": args(config),

@@ -7,25 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Oci, PATIENCE, clear, config, ended, open, start, text};
-use orch_core::runtime::{ContainerId, ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
+use common::{Oci, PATIENCE, clear, config, ended, open, processes, start, text};
+use orch_core::runtime::{ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
 use rustix::process::{Pid, Signal, kill_process};
-
-/// The shim that holds a container, and the container's first process, by its state directory.
-fn processes(oci: &Oci, id: &ContainerId) -> (Pid, Pid) {
-    let dir = oci.root().join("containers").join(&id.0);
-    let started: serde_json::Value =
-        serde_json::from_slice(&fs::read(dir.join("started.json")).expect("it has started")).expect("JSON");
-    let init = i32::try_from(started["pid"].as_i64().expect("a number")).expect("a process number");
-    let parent = fs::read_to_string(format!("/proc/{init}/status")).expect("it runs");
-    let parent = parent
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .expect("it has a parent");
-    let pid = |number| Pid::from_raw(number).expect("a process");
-    (pid(parent.trim().parse().expect("a number")), pid(init))
-}
 
 /// Whether a process runs no more; whoever has inherited it may not have waited for it yet.
 fn gone(pid: Pid) -> bool {

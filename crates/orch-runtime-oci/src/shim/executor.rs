@@ -1,16 +1,19 @@
-//! Becomes the container's program, in the last moment of the process that libcontainer made for it.
+//! Becomes the container's program, or a command beside it, in the last moment of the process that libcontainer made for it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::sys;
 
@@ -22,28 +25,89 @@ pub(super) struct Program {
     pub(super) env: Vec<String>,
     /// Closed by executing; if that fails, why is written to it.
     pub(super) status: Rc<File>,
+    /// For a command in a container that runs already.
+    pub(super) joining: Option<Rc<Joining>>,
+}
+
+/// What a command shares with a container.
+pub(super) struct Joining {
+    /// The list of a control group, open for writing: that of the command and all that it starts.
+    pub(super) group: File,
+    /// The container's first process, held fast before anything was looked up by its number.
+    pub(super) init: OwnedFd,
+}
+
+/// Why a program could not be executed.
+pub(super) struct Refusal {
+    pub(super) error: Errno,
+    /// A sentence, with the program's name.
+    pub(super) text: String,
+}
+
+impl Refusal {
+    fn write(&self, mut to: impl Write) -> io::Result<()> {
+        to.write_all(&[&(self.error as i32).to_le_bytes()[..], self.text.as_bytes()].concat())
+    }
+
+    /// What was written to the other end of a status pipe, which all have closed: nothing if the program runs.
+    pub(super) fn read(status: OwnedFd) -> io::Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        File::from(status).read_to_end(&mut bytes)?;
+        Ok(bytes.split_first_chunk().map(|(error, text)| Self {
+            error: Errno::from_raw(i32::from_le_bytes(*error)),
+            text: String::from_utf8_lossy(text).into_owned(),
+        }))
+    }
 }
 
 impl Executor for Program {
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        if let Some(joining) = &self.joining {
+            joining
+                .check()
+                .map_err(|text| ExecutorError::Other(text.into()))?;
+        }
         let Err(error) = self.execute();
         let text = match self.args.first() {
             Some(name) => format!("{name}: {}", error.desc()),
             None => "there is no program".into(),
         };
+        let refusal = Refusal { error, text };
         // Who reads it may be gone; then nobody asks.
-        let _ = (&*self.status).write_all(text.as_bytes());
-        Err(ExecutorError::Other(text))
+        let _ = refusal.write(&*self.status);
+        Err(ExecutorError::Other(refusal.text))
     }
 
-    /// The kernel knows best what can be executed.
+    /// The kernel knows best what can be executed. This is the first that is called, before it is waited for.
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        Ok(())
+        let Some(joining) = &self.joining else {
+            return Ok(());
+        };
+        joining
+            .join()
+            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
     }
 
     /// Handed to `execve` instead.
     fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
         Ok(())
+    }
+}
+
+impl Joining {
+    /// From here on it ends with its shim, and can be told from all else in the container.
+    fn join(&self) -> io::Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        (&self.group).write_all(b"0")
+    }
+
+    /// While its first process lives, what was found by its number is the container's and no other's.
+    fn check(&self) -> Result<(), &'static str> {
+        let mut fds = [PollFd::new(&self.init, PollFlags::IN)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(0) => Ok(()),
+            _ => Err("the container has ended"),
+        }
     }
 }
 

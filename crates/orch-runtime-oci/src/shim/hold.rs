@@ -1,83 +1,129 @@
-//! Keeps a running container's log until its program ends.
+//! Keeps a running container's log, and serves those attached to it, until its program ends.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 
 use orch_core::runtime::LogStream;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use super::log::Log;
+use super::serve::Server;
 use super::start::Running;
 use crate::cgroup::Hierarchies;
 
 /// How much is read at once.
 const CHUNK: usize = 16 << 10;
 
+const BOTH: [LogStream; 2] = [LogStream::Stdout, LogStream::Stderr];
+
+/// Where something has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Child,
+    Knock,
+    Output(LogStream),
+    /// The program has read some of its input.
+    Room,
+    Client(usize),
+}
+
 /// Returns the exit code once the program has ended and its log is whole.
-pub(super) fn hold(mut running: Running, hierarchies: &Hierarchies, cgroup: &str) -> io::Result<i32> {
+pub(super) fn hold(
+    mut running: Running,
+    server: &mut Server,
+    hierarchies: &Hierarchies,
+    cgroup: &str,
+) -> io::Result<i32> {
     let mut chunk = vec![0; CHUNK];
     let mut complained = false;
     let code = loop {
-        let mut fds = vec![PollFd::new(&running.children, PollFlags::IN)];
-        fds.extend(
-            running
-                .output
-                .iter()
-                .flatten()
-                .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
-        );
-        match poll(&mut fds, None) {
-            Err(rustix::io::Errno::INTR) => continue,
-            polled => drop(polled?),
+        let events = wait_for(&running, server)?;
+        for event in &events {
+            match *event {
+                // One turn each, so that a flood on one does not keep the other, or the end, waiting.
+                Event::Output(stream) => {
+                    turn(&mut running, server, stream, &mut chunk, &mut complained);
+                }
+                Event::Room => running.input.flush(),
+                Event::Client(number) => server.read(number),
+                Event::Knock | Event::Child => {}
+            }
         }
-        let ended = fds[0].revents().contains(PollFlags::IN);
-        drop(fds);
-        for stream in [LogStream::Stdout, LogStream::Stderr] {
-            // One turn each, so that a flood on one does not keep the other, or the end, waiting.
-            turn(
-                &mut running.output[stream as usize],
-                stream,
-                &mut running.log,
-                &mut chunk,
-                &mut complained,
-            );
+        server.work(&mut running.input);
+        if events.contains(&Event::Knock) {
+            server.accept();
         }
-        if ended {
+        if events.contains(&Event::Child) {
             while let Ok(Some(_)) = running.children.read_signal() {}
-            if let Some(code) = reap(&running) {
+            if let Some(code) = reap(running.pid) {
                 break code;
             }
         }
     };
-    drop(running.input.take());
     // Without a process namespace of its own, others may be left, and must not keep the log open.
     hierarchies.kill(cgroup)?;
-    for stream in [LogStream::Stdout, LogStream::Stderr] {
-        let output = &mut running.output[stream as usize];
-        while turn(output, stream, &mut running.log, &mut chunk, &mut complained) {}
+    for stream in BOTH {
+        while turn(&mut running, server, stream, &mut chunk, &mut complained) {}
     }
     complain(running.log.finish(), &mut complained);
     Ok(code)
 }
 
-/// Moves some output into the log; says whether there may be more. Nothing comes after an end, or an error.
+fn wait_for(running: &Running, server: &Server) -> io::Result<Vec<Event>> {
+    let mut events = vec![Event::Child, Event::Knock];
+    let listener = server.listener();
+    let mut fds = vec![
+        PollFd::new(&running.children, PollFlags::IN),
+        PollFd::from_borrowed_fd(listener, PollFlags::IN),
+    ];
+    for stream in BOTH {
+        if let Some(output) = &running.output[stream as usize] {
+            events.push(Event::Output(stream));
+            fds.push(PollFd::new(output, PollFlags::IN));
+        }
+    }
+    if let Some(input) = running.input.waiting() {
+        events.push(Event::Room);
+        fds.push(PollFd::from_borrowed_fd(input, PollFlags::OUT));
+    }
+    for (number, client) in server.readers(&running.input) {
+        events.push(Event::Client(number));
+        fds.push(PollFd::from_borrowed_fd(client, PollFlags::IN));
+    }
+    match poll(&mut fds, None) {
+        Err(rustix::io::Errno::INTR) => return Ok(Vec::new()),
+        polled => drop(polled?),
+    }
+    let happened = events.into_iter().zip(&fds);
+    Ok(happened
+        .filter(|(_, fd)| !fd.revents().is_empty())
+        .map(|(event, _)| event)
+        .collect())
+}
+
+/// Moves some output into the log, and to those attached; says whether there may be more. Nothing comes after an
+/// end, or an error.
 fn turn(
-    output: &mut Option<File>,
+    running: &mut Running,
+    server: &mut Server,
     stream: LogStream,
-    log: &mut Log,
     chunk: &mut [u8],
     complained: &mut bool,
 ) -> bool {
+    let output: &mut Option<File> = &mut running.output[stream as usize];
     let Some(pipe) = output else { return false };
     match pipe.read(chunk) {
         Ok(count) if count > 0 => {
+            let log: &mut Log = &mut running.log;
             // The program must not wait for a disk that is full: what cannot be written is lost.
             complain(log.write(stream, &chunk[..count]), complained);
+            server.show(stream, &chunk[..count]);
             true
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
         Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+        // Of a terminal, an error says that nobody has it open any more.
         _ => {
             *output = None;
             false
@@ -93,11 +139,11 @@ fn complain(written: io::Result<()>, complained: &mut bool) {
     }
 }
 
-/// Waits for all children that have ended; the exit code if the container's program is among them.
-fn reap(running: &Running) -> Option<i32> {
+/// Waits for all children that have ended; the exit code if this one is among them.
+pub(super) fn reap(of: Pid) -> Option<i32> {
     let mut code = None;
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-        if pid == running.pid {
+        if pid == of {
             code = Some(exit_code(status));
         }
     }

@@ -4,20 +4,26 @@
 //! after which a program with more threads can hang for ever. The program that asked for the container may die at
 //! any time; the shim goes on.
 
+mod console;
+mod exec;
 mod executor;
 mod hold;
+mod input;
 mod log;
+mod serve;
 mod start;
+mod streams;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use orch_core::time;
 use rustix::fs::FlockOperation;
 
+use self::serve::Server;
 use crate::cgroup::Hierarchies;
 use crate::record::{self, Begun, ContainerDir, End, Plan, Started, Why};
 
@@ -27,9 +33,29 @@ pub(crate) const NAME: &str = "orch-oci-shim";
 /// What a shim program says of itself when asked with `--probe`.
 pub(crate) const VERSION: &str = "orch-oci-shim 1";
 
-/// Holds the container of this directory until it ends, and exits.
-pub(crate) fn main(dir: &Path) -> ! {
-    let code = match run(&ContainerDir(dir.to_owned())) {
+/// What a shim is started for.
+pub(crate) struct Asked {
+    dir: PathBuf,
+    /// To run a command beside the container's program, by this name, rather than to hold the container.
+    exec: Option<String>,
+}
+
+/// Holds a container, or a command in one, until it ends, and exits.
+pub(crate) fn main(asked: &Asked) -> ! {
+    let dir = ContainerDir(asked.dir.clone());
+    let run = || {
+        if threads()? != 1 {
+            return Err(io::Error::other(
+                "a shim must have one thread: call `init` first thing in a synchronous `main`",
+            ));
+        }
+        close_inherited()?;
+        match &asked.exec {
+            None => run(&dir),
+            Some(id) => exec::run(&dir, id),
+        }
+    };
+    let code = match run() {
         Ok(()) => 0,
         Err(error) => {
             // The last resort: a file beside the container's others.
@@ -46,12 +72,6 @@ pub(crate) fn threads() -> io::Result<usize> {
 }
 
 fn run(dir: &ContainerDir) -> io::Result<()> {
-    if threads()? != 1 {
-        return Err(io::Error::other(
-            "a shim must have one thread: call `init` first thing in a synchronous `main`",
-        ));
-    }
-    close_inherited()?;
     let answer = take_output()?;
     // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
     let lock = File::options()
@@ -66,8 +86,14 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
     let hierarchies = Hierarchies::find()?;
     let started =
         leave(&hierarchies, &plan).map_err(|error| format!("leaving the caller's control groups: {error}"));
-    let running = match started.and_then(|()| start::start(dir, &plan)) {
-        Ok(running) => running,
+    let start = || -> Result<_, String> {
+        started?;
+        let server = Server::listen(&dir.0, plan.stdin_once);
+        let server = server.map_err(|error| format!("opening its socket: {error}"))?;
+        Ok((server, start::start(dir, &plan)?))
+    };
+    let (mut server, running) = match start() {
+        Ok(started) => started,
         Err(why) => {
             // What there is of it is in its control group, or waited for.
             hierarchies.sweep(&plan.cgroup)?;
@@ -85,8 +111,9 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
     };
     record::write(&dir.started(), &started)?;
     drop(answer);
-    let code = hold::hold(running, &hierarchies, &plan.cgroup)?;
+    let code = hold::hold(running, &mut server, &hierarchies, &plan.cgroup)?;
     end(dir, Some(&started), Some(code), Why::Exited, None)?;
+    server.finish(code);
     hierarchies.sweep(&plan.cgroup)
 }
 
@@ -156,10 +183,14 @@ fn end(
     )
 }
 
-/// Whether the arguments of this process say that it is a shim, and of which directory.
-pub(crate) fn asked() -> Option<std::ffi::OsString> {
+/// Whether the arguments of this process say that it is a shim, and for what.
+pub(crate) fn asked() -> Option<Asked> {
     let mut arguments = std::env::args_os();
     let is = arguments.next()?.as_bytes() == NAME.as_bytes();
-    let dir = arguments.next()?;
-    (is && arguments.next().is_none()).then_some(dir)
+    let dir = arguments.next()?.into();
+    let exec = match arguments.next() {
+        None => None,
+        Some(id) => Some(id.into_string().ok()?),
+    };
+    (is && arguments.next().is_none()).then_some(Asked { dir, exec })
 }

@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -15,19 +14,22 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::mount::{MountFlags, MountPropagationFlags};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-use super::executor::Program;
+use super::executor::{Program, Refusal};
+use super::input::Input;
 use super::log::Log;
+use super::streams::{Streams, pipe};
 use crate::record::{ContainerDir, Plan};
+
+/// What libcontainer knows it by, each in a directory of its own.
+pub(super) const CONTAINER: &str = "c";
 
 /// A container whose program runs, or has ended and is not waited for.
 pub(super) struct Running {
     pub(super) pid: Pid,
     pub(super) output: [Option<File>; 2],
-    /// The other end of its standard input, which must stay open.
-    pub(super) input: Option<OwnedFd>,
+    pub(super) input: Input,
     pub(super) log: Log,
     pub(super) children: SignalFd,
 }
@@ -39,59 +41,43 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
     mount_root(dir).map_err(|error| failed("mounting its root file system", &error))?;
-    let pipes = || -> io::Result<_> {
-        let (stdout, stderr, status) = (pipe()?, pipe()?, pipe()?);
-        for (read, _) in [&stdout, &stderr] {
-            rustix::io::ioctl_fionbio(read, true)?;
-        }
-        let (stdin, input) = if plan.stdin {
-            let (read, write) = pipe()?;
-            (read, Some(write))
-        } else {
-            (File::open("/dev/null")?.into(), None)
-        };
-        Ok((stdin, input, stdout, stderr, status))
-    };
-    let (stdin, input, stdout, stderr, status) = pipes().map_err(|error| failed("making pipes", &error))?;
+    let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
+    let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let program = Program {
         args: plan.args.clone(),
         env: plan.env.clone(),
         status: Rc::new(status.1.into()),
+        joining: None,
     };
-    let built = ContainerBuilder::new("c".into(), SyscallType::default())
+    let builder = ContainerBuilder::new(CONTAINER.into(), SyscallType::default())
         .with_root_path(dir.notes())
-        .map(|builder| builder.with_executor(program).with_stdin(stdin))
-        .map(|builder| builder.with_stdout(stdout.1).with_stderr(stderr.1))
-        .and_then(|builder| builder.as_init(dir.bundle()).with_systemd(false).build());
+        .map_err(|error| told(&error))?;
+    let (builder, streams) = streams.give(builder.with_executor(program));
+    let built = builder.as_init(dir.bundle()).with_systemd(false).build();
     let mut container = built.map_err(|error| told(&error))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
     deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
     container.start().map_err(|error| told(&error))?;
     drop(container);
-    let mut why = String::new();
-    let mut status = File::from(status.0);
-    status
-        .read_to_string(&mut why)
-        .map_err(|error| failed("executing its program", &error))?;
-    if !why.is_empty() {
-        return Err(why);
+    let refusal = Refusal::read(status.0).map_err(|error| failed("executing its program", &error))?;
+    if let Some(refusal) = refusal {
+        return Err(refusal.text);
     }
+    let (output, input) = streams
+        .take()
+        .map_err(|error| failed("taking its standard streams", &error))?;
     Ok(Running {
         pid,
-        output: [Some(stdout.0.into()), Some(stderr.0.into())],
+        output,
         input,
         log,
         children,
     })
 }
 
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(pipe_with(PipeFlags::CLOEXEC)?)
-}
-
 /// Becomes readable when a child has ended.
-fn children() -> nix::Result<SignalFd> {
+pub(super) fn children() -> nix::Result<SignalFd> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
@@ -141,7 +127,7 @@ fn deny_tunnels(cgroup: &str) -> io::Result<()> {
 }
 
 /// An error with what is behind it.
-fn told(error: &dyn Error) -> String {
+pub(super) fn told(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

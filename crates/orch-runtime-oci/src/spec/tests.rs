@@ -165,13 +165,6 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
         (ContainerConfig::default(), "command"),
         (
             ContainerConfig {
-                tty: true,
-                ..fine.clone()
-            },
-            "tty",
-        ),
-        (
-            ContainerConfig {
                 stop_signal: Some("SIGNONE".into()),
                 ..fine.clone()
             },
@@ -206,5 +199,32 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
             Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, expected),
             other => panic!("{expected}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_terminal_is_named_unless_its_name_is_given() {
+    for (tty, given, expected) in [
+        (false, None, None),
+        (true, None, Some("TERM=xterm")),
+        (true, Some("dumb"), Some("TERM=dumb")),
+    ] {
+        let config = ContainerConfig {
+            tty,
+            env: given
+                .map(|name| ("TERM".into(), name.into()))
+                .into_iter()
+                .collect(),
+            ..ContainerConfig::default()
+        };
+        let spec = built(&config, &SandboxConfig::default(), &machine(ALL, false));
+        let process = spec.process().as_ref().unwrap();
+        assert_eq!(process.terminal(), Some(tty));
+        let env = process.env().as_ref().unwrap();
+        let found: Vec<_> = env
+            .iter()
+            .filter(|variable| variable.starts_with("TERM="))
+            .collect();
+        assert_eq!(found, Vec::from_iter(&expected.map(String::from)));
     }
 }

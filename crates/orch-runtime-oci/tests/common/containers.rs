@@ -1,10 +1,12 @@
 //! Containers of the pod that most tests have one of.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use orch_core::runtime::{ContainerConfig, ContainerId, ContainerState, LogOptions, Runtime, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
+use rustix::process::Pid;
 
 use super::{Oci, PATIENCE};
 
@@ -74,4 +76,19 @@ pub(crate) async fn clear(runtime: &OciRuntime) {
             .await
             .expect("removing a sandbox");
     }
+}
+
+/// The shim that holds a container, and the container's first process, by its state directory.
+pub(crate) fn processes(oci: &Oci, id: &ContainerId) -> (Pid, Pid) {
+    let dir = oci.root().join("containers").join(&id.0);
+    let started: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("started.json")).expect("it has started")).expect("JSON");
+    let init = i32::try_from(started["pid"].as_i64().expect("a number")).expect("a process number");
+    let parent = fs::read_to_string(format!("/proc/{init}/status")).expect("it runs");
+    let parent = parent
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .expect("it has a parent");
+    let pid = |number| Pid::from_raw(number).expect("a process");
+    (pid(parent.trim().parse().expect("a number")), pid(init))
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
 mod containers;
+mod sessions;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,8 @@ use orch_core::runtime::Runtime;
 use orch_core::testing::runtime::Harness;
 use orch_runtime_oci::{OciOptions, OciRuntime};
 
-pub(crate) use containers::{clear, config, create, ended, open, start, text};
+pub(crate) use containers::{clear, config, create, ended, open, processes, start, text};
+pub(crate) use sessions::{code, command, exec, hears, rest, says, sleep_runs, sleepers, tell};
 
 /// The package's own shim.
 pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_orch-oci-shim");

@@ -1,0 +1,309 @@
+//! Runs one command in a container that runs already, through libcontainer, and tells how it ended.
+//!
+//! A process of its own for each: what libcontainer leaves behind when it fails goes with it. The command's streams
+//! are the caller's own; nothing that is written goes through here. The end of the caller's connection, by which it
+//! says that it wants no more of this, or has died, is the command's.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::syscall::syscall::SyscallType;
+use nix::errno::Errno;
+use nix::sys::signalfd::SignalFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Gid, Uid};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::Deserialize;
+
+use super::console::Console;
+use super::executor::{Joining, Program, Refusal};
+use super::start::{CONTAINER, children, told};
+use super::streams::pipe;
+use super::{hold, leave};
+use crate::cgroup::Hierarchies;
+use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
+use crate::wire::{Inbox, Reply, Request, Stage, send};
+
+/// How long what a failed start has left may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The specification's `process`, as far as it is of interest here.
+#[derive(Deserialize)]
+struct Process {
+    args: Vec<String>,
+    env: Vec<String>,
+    terminal: bool,
+    user: User,
+}
+
+#[derive(Deserialize)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+/// A command that runs, or has ended and is not waited for.
+struct Running {
+    pid: Pid,
+    terminal: Option<OwnedFd>,
+}
+
+/// Why it does not run, a sentence for whoever asked.
+struct Fault {
+    stage: Stage,
+    text: String,
+}
+
+impl Fault {
+    fn other(what: &str, error: &dyn std::error::Error) -> Self {
+        Self {
+            stage: Stage::Other,
+            text: format!("{what}: {}", told(error)),
+        }
+    }
+}
+
+pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
+    let control = take_input()?;
+    let plan: Plan = record::read(&dir.plan())?.ok_or(io::ErrorKind::NotFound)?;
+    let hierarchies = Hierarchies::find()?;
+    leave(&hierarchies, &plan)?;
+    let mut inbox = Inbox::default();
+    let Some(streams) = asked(&control, &mut inbox)? else {
+        return gone(fs::remove_dir_all(dir.exec(id).0));
+    };
+    let group = format!("{}/exec-{id}", plan.cgroup);
+    let children = children()?;
+    let answer = match start(dir, &dir.exec(id), &hierarchies, &group, streams) {
+        Ok(running) => {
+            let fd = running.terminal.as_ref().map(AsFd::as_fd);
+            // Whoever asked may be gone; that shows again below.
+            let _ = send(&control, &Reply::Started.encode(), fd.as_slice());
+            drop(running.terminal);
+            if ended(dir) {
+                // It came too late to be ended with the container.
+                hierarchies.kill(&group)?;
+            }
+            let code = hold_until_end(running.pid, &children, &control, &mut inbox, || {
+                hierarchies.kill(&group)
+            })?;
+            Reply::Exited(code)
+        }
+        Err(fault) => {
+            hierarchies.kill(&group)?;
+            reap_failed(&children)?;
+            let why = fault.stage == Stage::Other && !alive(dir);
+            Reply::Failed(if why { Stage::Ended } else { fault.stage }, fault.text)
+        }
+    };
+    // What the command has left running goes on as a part of the container, as under other runtimes. If that fails, or
+    // there is none, it ends with the container, at the latest.
+    let _ = hierarchies.unmark(&group);
+    if ended(dir) {
+        // Whoever swept may have done so before all was here.
+        hierarchies.sweep(&plan.cgroup)?;
+    }
+    gone(fs::remove_dir_all(dir.exec(id).0))?;
+    let _ = send(&control, &answer.encode(), &[]);
+    Ok(())
+}
+
+/// Takes standard input, the socket of whoever started this, away from what follows.
+fn take_input() -> io::Result<UnixStream> {
+    let control = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(control.into())
+}
+
+/// The streams to be the command's, once it is asked for; none if it is not.
+fn asked(control: &UnixStream, inbox: &mut Inbox) -> io::Result<Option<Vec<OwnedFd>>> {
+    loop {
+        if let Some(Request::Run) = inbox.request()? {
+            return Ok(Some(inbox.fds()));
+        }
+        let mut fds = [PollFd::new(control, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => {
+                polled?;
+                if !inbox.fill(control)? {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the container has ended, or is gone.
+fn ended(dir: &ContainerDir) -> bool {
+    dir.end().exists() || !dir.started().exists()
+}
+
+fn start(
+    dir: &ContainerDir,
+    exec: &ExecDir,
+    hierarchies: &Hierarchies,
+    group: &str,
+    streams: Vec<OwnedFd>,
+) -> Result<Running, Fault> {
+    let failed = |error: io::Error| Fault::other("preparing a command", &error);
+    let init = first(dir).map_err(failed)?;
+    let process: Option<Process> = record::read(&exec.process()).map_err(failed)?;
+    let process = process.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let notes = exec.notes().join(CONTAINER);
+    let copied = fs::create_dir_all(&notes).and_then(|()| {
+        fs::copy(
+            dir.notes().join(CONTAINER).join("state.json"),
+            notes.join("state.json"),
+        )
+    });
+    copied.map_err(failed)?;
+    for stream in &streams {
+        own(stream, &process.user).map_err(failed)?;
+    }
+    let status = pipe().map_err(failed)?;
+    let program = Program {
+        args: process.args,
+        env: process.env,
+        status: Rc::new(status.1.into()),
+        joining: Some(Rc::new(Joining {
+            group: hierarchies.mark(group).map_err(failed)?,
+            init,
+        })),
+    };
+    let mut builder = ContainerBuilder::new(CONTAINER.into(), SyscallType::default())
+        .with_root_path(exec.notes())
+        .map_err(|error| Fault::other("preparing a command", &error))?
+        .with_executor(program);
+    let mut console = None;
+    if process.terminal {
+        let listening = Console::listen(&exec.0).map_err(failed)?;
+        builder = builder.with_console_socket(Some(listening.socket()));
+        console = Some(listening);
+    } else {
+        let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(streams)
+            .map_err(|_| failed(io::Error::other("three streams are needed")))?;
+        builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
+    }
+    let built = builder
+        .as_tenant()
+        .with_process(Some(exec.process()))
+        .with_detach(true)
+        .build();
+    match built {
+        Ok(pid) => Ok(Running {
+            pid: Pid::from_raw(pid.as_raw())
+                .ok_or_else(|| failed(io::Error::other("no process was made")))?,
+            terminal: console.map(Console::take).transpose().map_err(failed)?,
+        }),
+        Err(error) => match Refusal::read(status.0).map_err(failed)? {
+            Some(refusal) => Err(Fault {
+                stage: match refusal.error {
+                    Errno::ENOENT | Errno::ENOTDIR => Stage::NotFound,
+                    _ => Stage::NotExecutable,
+                },
+                text: refusal.text,
+            }),
+            None => Err(Fault::other("joining the container", &error)),
+        },
+    }
+}
+
+/// So that who is not root can open `/dev/stdout` and the like: pipes are made for the command alone.
+fn own(stream: &OwnedFd, user: &User) -> io::Result<()> {
+    if FileType::from_raw_mode(rustix::fs::fstat(stream)?.st_mode) != FileType::Fifo {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    Ok(rustix::fs::fchown(stream, Some(uid), Some(gid))?)
+}
+
+/// The container's first process, held fast.
+fn first(dir: &ContainerDir) -> io::Result<OwnedFd> {
+    let ended = || io::Error::other("the container has ended");
+    let started: Started = record::read(&dir.started())?.ok_or_else(ended)?;
+    let pid = Pid::from_raw(started.pid).ok_or_else(ended)?;
+    let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| ended())?;
+    // Looked at once it is held fast: the number may have become another's.
+    (record::ticks(started.pid) == Some(started.ticks))
+        .then_some(held)
+        .ok_or_else(ended)
+}
+
+/// Whether the container's first process neither has ended nor is about to: then nothing can join it any more.
+fn alive(dir: &ContainerDir) -> bool {
+    /// The kernel's `PF_EXITING`.
+    const EXITING: u64 = 4;
+    let Ok(Some(started)) = record::read::<Started>(&dir.started()) else {
+        return false;
+    };
+    let stat = fs::read_to_string(format!("/proc/{}/stat", started.pid)).unwrap_or_default();
+    // The name before it may have any characters, and ends with the last bracket.
+    let fields: Vec<_> = match stat.rsplit_once(')') {
+        Some((_, fields)) => fields.split_whitespace().collect(),
+        None => return false,
+    };
+    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+    number(19) == Some(started.ticks) && number(6).is_some_and(|flags| flags & EXITING == 0)
+}
+
+/// Returns the exit code once the command has ended, which the end of the connection brings about.
+fn hold_until_end(
+    pid: Pid,
+    children: &SignalFd,
+    control: &UnixStream,
+    inbox: &mut Inbox,
+    kill: impl Fn() -> io::Result<()>,
+) -> io::Result<i32> {
+    let mut wanted = true;
+    loop {
+        if let Some(code) = hold::reap(pid) {
+            return Ok(code);
+        }
+        let mut fds = vec![PollFd::new(children, PollFlags::IN)];
+        if wanted {
+            fds.push(PollFd::new(control, PollFlags::IN));
+        }
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            polled => drop(polled?),
+        }
+        let spoken = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        drop(fds);
+        while let Ok(Some(_)) = children.read_signal() {}
+        // Nothing that is said now means anything to this version.
+        if spoken && !matches!(inbox.fill(control), Ok(true)) {
+            wanted = false;
+            kill()?;
+        }
+    }
+}
+
+/// Waits for what libcontainer leaves of a command that did not come to run.
+fn reap_failed(children: &SignalFd) -> io::Result<()> {
+    let begin = Instant::now();
+    loop {
+        match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            // None is left.
+            Err(_) => return Ok(()),
+        }
+        let Some(left) = PATIENCE.checked_sub(begin.elapsed()) else {
+            return Ok(());
+        };
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut fds = [PollFd::new(children, PollFlags::IN)];
+        match poll(&mut fds, Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => drop(polled?),
+        }
+        while let Ok(Some(_)) = children.read_signal() {}
+    }
+}
