@@ -8,6 +8,7 @@ use futures::FutureExt;
 use orch_core::runtime::{AttachOptions, ContainerId, ContainerState, RuntimeError, Session, SessionInput};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::NAME;
 use crate::client;
@@ -21,6 +22,9 @@ use crate::wire::{Inbox, MAX, Reply, Request};
 
 /// How long a shim may take to take one in.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one that nobody has any more stays connected for what the program has not read yet.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How long a shim may take from the end of its connections to its own.
 const ENDING: Duration = Duration::from_secs(5);
@@ -46,8 +50,13 @@ impl Driver {
         let greeting = async {
             socket.set_nonblocking(true)?;
             let socket = UnixStream::from_std(socket)?;
-            client::request(&socket, &Request::Attach { stdin }.encode()).await?;
-            Ok::<_, io::Error>((client::reply(&socket, &mut inbox).await?, socket))
+            let asked = client::request(&socket, &Request::Attach { stdin }.encode()).await;
+            let reply = client::reply(&socket, &mut inbox).await?;
+            // It may have answered before it was asked, and be done with it.
+            if reply.is_none() {
+                asked?;
+            }
+            Ok::<_, io::Error>((reply, socket))
         };
         let socket = match tokio::time::timeout(PATIENCE, greeting).await {
             Ok(Ok((Some(Reply::Hello), socket))) => socket,
@@ -72,7 +81,6 @@ impl Driver {
         session.exit = exit(&cell).boxed();
         let socket = Arc::new(socket);
         let feeding = tokio::spawn(feed(socket.clone(), stdin, ends.input));
-        let feeding = AbortOnDrop(feeding.abort_handle());
         let name = cell.record.config.name.clone();
         tokio::spawn(talk(socket, inbox, ends.output, ends.hold, feeding, name));
         Ok(session)
@@ -132,10 +140,10 @@ async fn talk(
     mut inbox: Inbox,
     output: Output,
     mut hold: Hold,
-    feeding: AbortOnDrop,
+    mut feeding: JoinHandle<()>,
     name: String,
 ) {
-    let _feeding = feeding;
+    let _feeding = AbortOnDrop(feeding.abort_handle());
     let reading = async {
         loop {
             match client::reply(&socket, &mut inbox).await {
@@ -152,6 +160,9 @@ async fn talk(
     };
     tokio::select! {
         () = reading => {}
-        () = hold.disconnected() => {}
+        () = hold.disconnected() => {
+            // What was taken from the caller is delivered, if the program reads.
+            let _ = tokio::time::timeout(LINGER, &mut feeding).await;
+        }
     }
 }

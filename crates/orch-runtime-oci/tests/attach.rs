@@ -181,10 +181,10 @@ async fn what_a_program_does_not_read_holds_up_none_of_its_output() {
     let id = start(&runtime, &deaf).await;
     let writer = attach(&runtime, &id, true).await;
     let mut reader = attach(&runtime, &id, false).await;
-    // More than a pipe and the sockets hold.
+    // More than a pipe, the sockets and the channels hold.
     let input = writer.input.clone();
     let sending = tokio::spawn(async move {
-        for _ in 0..64 {
+        for _ in 0..200 {
             let piece = SessionInput::Stdin(vec![b'x'; 100_000].into());
             input.send(piece).await.expect("it is taken in time");
         }
@@ -197,7 +197,7 @@ async fn what_a_program_does_not_read_holds_up_none_of_its_output() {
     sending.await.unwrap();
     let Session { input, output, exit } = writer;
     drop((input, output));
-    hears(&mut reader, "6400000\n").await;
+    hears(&mut reader, "20000000\n").await;
     let end = tokio::time::timeout(PATIENCE, exit).await.expect("it ends");
     assert_eq!(end.unwrap(), 8);
     clear(&runtime).await;
