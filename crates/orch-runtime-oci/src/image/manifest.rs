@@ -92,6 +92,7 @@ struct SaidPlatform {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Descriptor {
     pub(crate) digest: Digest,
+    #[cfg(feature = "pull")]
     #[serde(default)]
     pub(crate) size: u64,
     platform: Option<SaidPlatform>,
@@ -320,6 +321,7 @@ mod tests {
                 let mut parts = text.split('/').map(str::to_owned);
                 Descriptor {
                     digest: Digest::of(text.as_bytes()),
+                    #[cfg(feature = "pull")]
                     size: 0,
                     platform: (!text.is_empty()).then(|| SaidPlatform {
                         os: parts.next().unwrap(),

@@ -27,13 +27,19 @@
 mod assemble;
 mod copy;
 mod digest;
+#[cfg(feature = "pull")]
+mod download;
 mod fault;
 mod gc;
 mod import;
 mod limits;
 mod manifest;
 mod names;
+#[cfg(feature = "pull")]
+mod pull;
 mod reference;
+#[cfg(feature = "pull")]
+mod registry;
 mod store;
 mod tarball;
 #[cfg(test)]
@@ -57,6 +63,8 @@ use manifest::Config;
 pub use manifest::{ImageDefaults, Platform};
 use names::NameFault;
 pub use names::{Base, Rootfs};
+#[cfg(feature = "pull")]
+pub use pull::PullEvent;
 use reference::{Asked, Name};
 use store::{Named, OpenFault, Store};
 
@@ -68,6 +76,13 @@ pub struct ImageOptions {
     pub platform: Platform,
     /// How much an image may be.
     pub limits: Limits,
+    /// Registries, and hosts that are asked before them.
+    #[cfg(feature = "pull")]
+    mirrors: Vec<(String, String)>,
+    #[cfg(feature = "pull")]
+    plain_http: Vec<String>,
+    #[cfg(feature = "pull")]
+    docker_config: Option<PathBuf>,
 }
 
 impl Default for ImageOptions {
@@ -75,6 +90,12 @@ impl Default for ImageOptions {
         Self {
             platform: Platform::host(),
             limits: Limits::default(),
+            #[cfg(feature = "pull")]
+            mirrors: Vec::new(),
+            #[cfg(feature = "pull")]
+            plain_http: Vec::new(),
+            #[cfg(feature = "pull")]
+            docker_config: None,
         }
     }
 }
@@ -103,6 +124,8 @@ impl ImageOptions {
 pub struct Images {
     store: Arc<Store>,
     flights: Arc<Flights>,
+    #[cfg(feature = "pull")]
+    downloads: Arc<Flights>,
     options: Arc<ImageOptions>,
 }
 
@@ -137,6 +160,8 @@ impl Images {
         Ok(Self {
             store,
             flights: Arc::default(),
+            #[cfg(feature = "pull")]
+            downloads: Arc::default(),
             options: Arc::new(options),
         })
     }

@@ -181,15 +181,20 @@ pub(crate) fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
     Ok(found)
 }
 
-/// Removes a file or a directory with all in it; symlinks are not followed.
+/// Removes a file or a directory with all in it; symlinks are not followed. Another may be removing it too.
 pub(crate) fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR) => {}
-        Err(error) => return Err(error.into()),
+    let remove = || {
+        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => {}
+            done => return done.map_err(io::Error::from),
+        }
+        clear(rustix::fs::openat(parent, name, READ_DIRECTORY, Mode::empty())?.as_fd())?;
+        Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+    };
+    match remove() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
-    clear(rustix::fs::openat(parent, name, READ_DIRECTORY, Mode::empty())?.as_fd())?;
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
 }
 
 /// Removes all that is in a directory.

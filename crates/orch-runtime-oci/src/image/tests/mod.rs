@@ -3,6 +3,10 @@
 mod hostile;
 mod importing;
 mod layers;
+#[cfg(feature = "pull")]
+mod pulling;
+#[cfg(feature = "pull")]
+mod registry;
 mod surviving;
 mod tar;
 
@@ -123,6 +127,15 @@ impl Place {
         let path = self.0.path().join(name);
         std::fs::write(&path, bytes).expect("writing");
         path
+    }
+
+    /// What was made on the way goes, on a thread of its own.
+    pub(super) async fn is_swept(&self) {
+        let begun = std::time::Instant::now();
+        while !self.names("trash").is_empty() {
+            assert!(begun.elapsed().as_secs() < 60, "{:?}", self.names("trash"));
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     /// The names in a directory of the store.
