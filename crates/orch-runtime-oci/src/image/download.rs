@@ -3,10 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use oci_client::client::BlobResponse;
+use tokio::sync::OwnedMutexGuard;
 
 use super::assemble::blocking;
 use super::digest::{Digest, Digester};
@@ -20,8 +22,12 @@ const PIECE: usize = 1 << 20;
 const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
+/// Says that nobody else downloads the same. Held by whatever still writes when a pull is dropped.
+pub(crate) type Flight = Arc<OwnedMutexGuard<()>>;
+
 /// A file and the digest of what is in it.
 struct Partial {
+    _flight: Flight,
     path: PathBuf,
     file: File,
     digester: Digester,
@@ -29,10 +35,11 @@ struct Partial {
 }
 
 impl Partial {
-    fn open(path: &Path) -> Result<Self, Fault> {
+    fn open(path: &Path, flight: Flight) -> Result<Self, Fault> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut partial = Self {
+            _flight: flight,
             path: path.to_owned(),
             file: options.open(path).at("opening", path)?,
             digester: Digester::default(),
@@ -65,18 +72,19 @@ impl Partial {
     }
 }
 
-/// Downloads a blob to `path` and checks its digest; `report` is told how many bytes are there. One at a time.
+/// Downloads a blob to `path` and checks its digest; `report` is told how many bytes are there.
 pub(crate) async fn download(
     registry: &Registry,
     blob: &Descriptor,
     path: &Path,
+    flight: &Flight,
     report: impl Fn(u64),
 ) -> Result<(), PullFault> {
     let mut attempts = 0;
     let mut anew = false;
     loop {
-        let before = path.to_owned();
-        let mut partial = blocking(move || Partial::open(&before)).await?;
+        let (file, held) = (path.to_owned(), flight.clone());
+        let mut partial = blocking(move || Partial::open(&file, held)).await?;
         if partial.length > blob.size {
             partial = blocking(move || partial.empty()).await?;
         }
@@ -96,11 +104,11 @@ pub(crate) async fn download(
             if fault.is_wrong {
                 remove(path).await?;
             }
-            return Err(fault.fault);
+            return Err(fault);
         }
         attempts = if reached > begun { 1 } else { attempts + 1 };
         if attempts >= ATTEMPTS {
-            return Err(fault.fault);
+            return Err(fault);
         }
         tracing::debug!(digest = %blob.digest, reached, reason = fault.reason, "a download broke off and goes on");
         tokio::time::sleep(FIRST_DELAY * 2_u32.pow(attempts - 1)).await;
@@ -113,40 +121,12 @@ async fn remove(path: &Path) -> Result<(), PullFault> {
     Ok(())
 }
 
-/// What ended an attempt.
-struct Ended {
-    fault: PullFault,
-    /// The contents are not those asked for.
-    is_wrong: bool,
-}
-
-impl std::ops::Deref for Ended {
-    type Target = PullFault;
-
-    fn deref(&self) -> &PullFault {
-        &self.fault
-    }
-}
-
-impl<T: Into<PullFault>> From<T> for Ended {
-    fn from(fault: T) -> Self {
-        Self {
-            fault: fault.into(),
-            is_wrong: false,
-        }
-    }
-}
-
 async fn attempt(
     registry: &Registry,
     blob: &Descriptor,
     mut partial: Partial,
     report: &impl Fn(u64),
-) -> Result<(), Ended> {
-    let wrong = |why: String| Ended {
-        fault: PullFault::refused(why),
-        is_wrong: true,
-    };
+) -> Result<(), PullFault> {
     if partial.length < blob.size {
         let digest = blob.digest.to_string();
         let answer = registry
@@ -172,7 +152,7 @@ async fn attempt(
                 None => {}
             }
             if partial.length + piece.len() as u64 > blob.size {
-                return Err(wrong(format!(
+                return Err(PullFault::wrong(format!(
                     "the blob {digest} is longer than its manifest says: {}",
                     blob.size
                 )));
@@ -196,13 +176,13 @@ async fn attempt(
                     partial.length, blob.size
                 ),
                 retryable: true,
-            }
-            .into());
+                is_wrong: false,
+            });
         }
     }
     let actual = partial.digester.finish();
     if actual != blob.digest {
-        return Err(wrong(format!(
+        return Err(PullFault::wrong(format!(
             "its manifest promises the blob {}, and the blob is {actual}",
             blob.digest
         )));

@@ -10,7 +10,7 @@ use orch_core::runtime::{Image, PullRequest, RuntimeError};
 
 use super::assemble::{assemble, blocking, ready};
 use super::digest::Digest;
-use super::download::{download, small};
+use super::download::{Flight, download, small};
 use super::fault::{Doing, Fault};
 use super::limits::{Budget, StopOnDrop};
 use super::manifest::{Config, Descriptor, Document, LARGEST_DOCUMENT, Manifest, choose};
@@ -196,13 +196,14 @@ impl Images {
             let (given_up, budget) = (&given_up, &budget);
             async move {
                 // Two images may have one blob over different layers.
-                let _flight = self.downloads.take(layer.digest).await;
-                let path = self.fetch(registry, layer, report).await?;
+                let flight: Flight = Arc::new(self.downloads.take(layer.digest).await);
+                let path = self.fetch(registry, layer, &flight, report).await?;
                 report(&PullEvent::Unpacking {
                     digest: layer.digest.to_string(),
                 });
                 let (store, budget, stop) = (self.store.clone(), budget.clone(), given_up.0.clone());
                 blocking(move || {
+                    let _held = flight;
                     let archive = File::open(&path).at("opening", &path)?;
                     let unpacked = ready(&store, archive, diff, &budget, &stop);
                     // A layer that is refused would be refused again.
@@ -272,10 +273,11 @@ impl Images {
         &self,
         registry: &Registry,
         layer: &Descriptor,
+        flight: &Flight,
         report: &(impl Fn(&PullEvent) + Send + Sync),
     ) -> Result<PathBuf, PullFault> {
         let path = self.store.partial_path(layer.digest);
-        download(registry, layer, &path, |done| {
+        download(registry, layer, &path, flight, |done| {
             report(&PullEvent::Downloading {
                 digest: layer.digest.to_string(),
                 done,

@@ -27,6 +27,8 @@ pub(crate) struct PullFault {
     pub(crate) reason: String,
     /// Whether the same may succeed later.
     pub(crate) retryable: bool,
+    /// What was got is not what was asked for.
+    pub(crate) is_wrong: bool,
 }
 
 impl PullFault {
@@ -34,6 +36,14 @@ impl PullFault {
         Self {
             reason: reason.into(),
             retryable: false,
+            is_wrong: false,
+        }
+    }
+
+    pub(crate) fn wrong(reason: impl Into<String>) -> Self {
+        Self {
+            is_wrong: true,
+            ..Self::refused(reason)
         }
     }
 
@@ -52,6 +62,7 @@ impl From<Fault> for PullFault {
             reason: fault.to_string(),
             // A full disk may have room later.
             retryable: !matches!(fault, Fault::Refused(_)),
+            is_wrong: false,
         }
     }
 }
@@ -73,6 +84,7 @@ impl From<OciDistributionError> for PullFault {
         Self {
             reason: whole(&error),
             retryable,
+            is_wrong: false,
         }
     }
 }
@@ -86,6 +98,7 @@ impl From<std::io::Error> for PullFault {
         Self {
             reason: whole(&error),
             retryable: !is_digest,
+            is_wrong: is_digest,
         }
     }
 }

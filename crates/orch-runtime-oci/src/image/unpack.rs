@@ -210,8 +210,11 @@ impl Layer {
                 return Ok(());
             }
         }
-        if before.is_some() {
+        if let Some(before) = before {
             tree::remove(parent, name).doing(making)?;
+            if tree::is_directory(&before) {
+                self.forget(path);
+            }
         }
         match entry.kind {
             Kind::File => {
@@ -252,6 +255,19 @@ impl Layer {
         )
         .doing(|| tree::owner(&meta, path))?;
         rustix::fs::utimensat(parent, name, &meta.times(), AtFlags::SYMLINK_NOFOLLOW).doing(making)
+    }
+
+    /// Forgets the directories at and below a path: they are gone.
+    fn forget(&mut self, path: &[u8]) {
+        // `0` comes after `/`.
+        let below = [path, b"/"].concat()..[path, b"0"].concat();
+        let implied = self.implied.range(below.clone()).map(|(key, _)| key.clone());
+        let described = self.directories.range(below).map(|(key, _)| key.clone());
+        let gone: Vec<Vec<u8>> = implied.chain(described).chain([path.to_vec()]).collect();
+        for key in gone {
+            self.implied.remove(&key);
+            self.directories.remove(&key);
+        }
     }
 
     fn fill(&mut self, file: &mut File, body: &mut impl Read, path: &[u8]) -> Result<(), Fault> {

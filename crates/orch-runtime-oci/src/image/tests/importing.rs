@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 
 use orch_core::runtime::RuntimeError;
 
-use super::super::{Base, Digest, ImageDefaults, ImageOptions, Images, Platform};
-use super::{Item, Made, Place, gzip, is_root, layer, tar};
+use super::super::{Base, ImageDefaults, ImageOptions, Images, Platform};
+use super::{Digest, Item, Made, Place, gzip, is_root, layer, tar};
 
 fn two_layers() -> Made {
     Made::new(vec![

@@ -5,9 +5,9 @@ use std::fs;
 use orch_core::runtime::{Credentials, PullRequest, RuntimeError};
 use parking_lot::Mutex;
 
-use super::super::{Base, Digest, ImageOptions, Images, Platform, PullEvent};
+use super::super::{Base, ImageOptions, Images, Platform, PullEvent};
 use super::registry::{Registry, Way};
-use super::{Item, Made, Place, gzip, is_root, layer, tar};
+use super::{Digest, Item, Made, Place, gzip, is_root, layer, tar};
 
 fn request(image: &str) -> PullRequest {
     PullRequest {
@@ -362,9 +362,9 @@ async fn a_failed_pull_says_whether_to_try_again() {
     let up = registry.push("up:1", &hostile).await;
     for (image, again, words) in [
         ("127.0.0.1:1/none/such:1", true, ""),
-        (&format!("{}/none/such:1", registry.host), false, ""),
-        (&lie, false, "its configuration promises the layer"),
-        (&up, false, "entry ../up: its path has .. in it"),
+        (format!("{}/none/such:1", registry.host).as_str(), false, ""),
+        (lie.as_str(), false, "its configuration promises the layer"),
+        (up.as_str(), false, "entry ../up: its path has .. in it"),
     ] {
         let (reason, retryable) = failure(&images, &request(image)).await;
         assert_eq!(retryable, again, "{image}: {reason}");

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
-use oci_client::manifest::OciManifest;
+use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use parking_lot::Mutex;
 
-use super::Made;
+use super::{Digest, Made};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -98,34 +97,36 @@ impl Registry {
     /// The image's name there; `path` has a tag.
     pub(crate) async fn push(&self, path: &str, image: &Made) -> String {
         let name = format!("{}/{path}", self.host);
-        let kind = "application/vnd.oci.image.layer.v1.tar";
-        let layers: Vec<ImageLayer> = image
-            .layers
-            .iter()
-            .map(|layer| ImageLayer::new(layer.clone(), kind.into(), None))
-            .collect();
-        let config = Config::new(
-            image.config.clone(),
-            "application/vnd.oci.image.config.v1+json".into(),
-            None,
-        );
-        let manifest = serde_json::from_slice(&image.manifest()).expect("a manifest");
         let reference: Reference = name.parse().expect("a name");
-        self.client()
-            .push(&reference, &layers, config, &self.auth, Some(manifest))
+        let client = self.client();
+        client.store_auth_if_needed(&self.host, &self.auth).await;
+        for blob in image.layers.iter().chain([&image.config]) {
+            let digest = Digest::of(blob).to_string();
+            client
+                .push_blob(&reference, blob.clone(), &digest)
+                .await
+                .expect("pushing a blob");
+        }
+        let kind = "application/vnd.oci.image.manifest.v1+json"
+            .parse()
+            .expect("a type");
+        client
+            .push_manifest_raw(&reference, image.manifest(), kind)
             .await
-            .expect("pushing");
+            .expect("pushing a manifest");
         name
     }
 
     pub(crate) async fn push_index(&self, path: &str, index: serde_json::Value) -> String {
         let name = format!("{}/{path}", self.host);
         let reference: Reference = name.parse().expect("a name");
-        let index: OciManifest = serde_json::from_value(index).expect("an index");
-        self.client()
-            .push_manifest(&reference, &index)
+        let client = self.client();
+        client.store_auth_if_needed(&self.host, &self.auth).await;
+        let kind = "application/vnd.oci.image.index.v1+json".parse().expect("a type");
+        client
+            .push_manifest_raw(&reference, index.to_string().into_bytes(), kind)
             .await
-            .expect("pushing");
+            .expect("pushing an index");
         name
     }
 }

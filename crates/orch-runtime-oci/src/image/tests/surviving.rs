@@ -1,8 +1,9 @@
 //! What is left after a crash, a dropped call, a collection: whole images, and nothing else.
 
-use futures::future::poll_immediate;
 use std::fs;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use orch_core::random::Random;
@@ -185,20 +186,20 @@ async fn a_dropped_import_leaves_nothing_half_done() {
         return;
     }
     let made = app(1);
-    let mut finished = false;
-    for steps in 0..200 {
+    for steps in 0.. {
         let place = Place::new();
         let images = place.open().await;
         let archive = place.file("a", &made.oci_archive("a.b/app:1"));
         let mut importing = Box::pin(images.import(&archive, None));
-        for _ in 0..steps {
-            if poll_immediate(&mut importing).await.is_some() {
-                finished = true;
-                break;
+        let mut left = steps;
+        let done = poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(None);
             }
-            // Work on other threads gets on meanwhile, or does not: every case is right.
-            tokio::task::yield_now().await;
-        }
+            left -= 1;
+            importing.as_mut().poll(context).map(Some)
+        });
+        let finished = done.await.is_some();
         drop(importing);
         match images.get("a.b/app:1").await.unwrap() {
             Some(_) => {
@@ -240,7 +241,7 @@ async fn what_a_kill_leaves_is_swept_when_the_store_is_opened() {
     let store = place.store();
     drop(images);
 
-    // Unpacking was under way, with a directory that a whole path no longer reaches.
+    // Unpacking was under way, far down.
     fs::create_dir_all(store.join("trash/0/fs").join(vec!["d".repeat(200); 12].join("/"))).unwrap();
     fs::write(store.join("trash/7"), "half a name").unwrap();
     // None of ours.
