@@ -94,16 +94,15 @@ pub(crate) async fn download(
             Err(fault) => fault,
         };
         let reached = tokio::fs::metadata(path).await.map_or(0, |found| found.len());
-        if !fault.retryable {
+        if fault.is_wrong {
+            remove(path).await?;
             // What was there before may be at fault: once it is tried without.
             if begun > 0 && !anew {
                 anew = true;
-                remove(path).await?;
                 continue;
             }
-            if fault.is_wrong {
-                remove(path).await?;
-            }
+        }
+        if !fault.retryable {
             return Err(fault);
         }
         attempts = if reached > begun { 1 } else { attempts + 1 };

@@ -46,7 +46,7 @@ fn table() -> Vec<(&'static str, Vec<u8>, Vec<&'static str>)> {
     let whole = gzip(&tar(&[Item::file("a", &[7; 4096])]));
     let many: Vec<Item> = (0..500).map(|number| file(&format!("f{number}"))).collect();
     let zeros = Item::file("zeros", &vec![0; 2 << 20]);
-    let noise: Vec<u8> = (0..5 << 20_u32)
+    let noise: Vec<u8> = (0..5_u32 << 20)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
     vec![
