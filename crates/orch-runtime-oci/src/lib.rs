@@ -1,3 +1,89 @@
-//! Runs pods on the kernel itself, with no daemon. So far: its [`image`] store.
-#[cfg(target_os = "linux")]
+//! Runs orch pods straight on the kernel, with no engine beside the program that embeds this crate.
+//!
+//! [`OciRuntime`] is a [`Runtime`](orch_core::runtime::Runtime) over youki's `libcontainer`. Each container is held
+//! by a small process of its own, the shim, which makes it, keeps its log and writes down how it ended; the
+//! program may end, crash or be replaced meanwhile, and finds everything again. It needs Linux 5.12 and root.
+//!
+//! The shim is this program's own file, started again, for which one line must come first in `main`, before any
+//! thread:
+//!
+//! ```no_run
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     orch_runtime_oci::init();
+//!     let tokio = tokio::runtime::Runtime::new()?;
+//!     tokio.block_on(async {
+//!         let runtime = orch_runtime_oci::OciRuntime::open(Default::default()).await?;
+//!         // …
+//!         # drop(runtime);
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! Or it is the package's program `orch-oci-shim`, named with [`OciOptions::shim`]. If it is neither,
+//! [`OciRuntime::open`] says so.
+//!
+//! So far containers run on the image `host`, which is the machine's own root with a layer of the container's above
+//! it, and on the machine's network; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
+//!
+//! [`image`] keeps images on disk, imports and pulls them; containers do not run on them yet.
+#![cfg(target_os = "linux")]
+
+mod bundle;
+mod cgroup;
+mod container;
+mod dir;
+mod driver;
 pub mod image;
+mod index;
+mod launch;
+mod lifecycle;
+mod logs;
+mod making;
+mod options;
+mod record;
+mod runtime;
+mod sandbox;
+mod shim;
+mod signal;
+mod spec;
+mod state;
+mod sys;
+
+use std::path::Path;
+
+use orch_core::runtime::RuntimeError;
+
+pub use launch::init;
+pub use options::OciOptions;
+pub use runtime::OciRuntime;
+
+/// What this runtime is called in container ids (`oci://…`) and logs.
+const NAME: &str = "oci";
+
+/// The whole of the program `orch-oci-shim`: holds the container of the directory that its argument names.
+pub fn shim_main() -> ! {
+    match (shim::asked(), std::env::args_os().nth(1)) {
+        (Some(dir), _) => shim::main(Path::new(&dir)),
+        (None, Some(word)) if word == "--probe" => {
+            say(shim::VERSION);
+            std::process::exit(0)
+        }
+        _ => {
+            say("This program holds containers for orch and is started by it; see OciOptions::shim.");
+            std::process::exit(2)
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "it is a program's output")]
+fn say(words: &str) {
+    println!("{words}");
+}
+
+fn invalid(field: &str, reason: impl Into<String>) -> RuntimeError {
+    RuntimeError::InvalidConfig {
+        field: field.into(),
+        reason: reason.into(),
+    }
+}

@@ -81,8 +81,8 @@ impl File {
         if identity != self.identity {
             return Err(Fault::Damaged("it has become the file of another store"));
         }
-        // A commit in two phases that follows another such (the one that made the file is one too) names new pages only after their own sync: if that
-        // failed, the file still names the old ones, and the groups are written again. If the sync of the header
+        // All commits are in two phases, the one that made the file too: a commit names new pages only after their own sync.
+        // If that failed, the file still names the old ones, and the groups are written again. If the sync of the header
         // failed, opening has just written and synced the header anew.
         self.state = state;
         self.database = Some(database);

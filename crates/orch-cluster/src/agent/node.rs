@@ -116,8 +116,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 struct Keeper {
     shared: Arc<Shared>,
     capacity: BTreeMap<String, Quantity>,
-    /// The Node's resource version and what the runtime said, when there was nothing to report of them: but for a
-    /// new name of the machine, which can wait, there is nothing as long as they are the same.
+    /// The Node's resource version and what the runtime said, when there was nothing to report of them. There is nothing as
+    /// long as they are the same, but for a new name of the machine: that can wait until the status is written anyway, which it
+    /// is once in each `node_report_interval`.
     looked_at: Mutex<Option<(Option<String>, RuntimeStatus)>>,
 }
 

@@ -5,6 +5,8 @@
 mod caches;
 mod claim;
 mod deployment;
+#[cfg(test)]
+pub(crate) mod distant;
 mod garbage;
 mod manager;
 mod namespace;

@@ -37,9 +37,51 @@ pub(super) async fn bind(
     Ok(())
 }
 
-/// Whether the store has the pod as bound, however long it takes to answer. A view may be behind, and show a binding that was
-/// written only after its place was given to another pod.
-pub(super) async fn is_bound(client: &Client, pods: &Arc<ApiResource>, pod: &ObjectKey, uid: &str) -> bool {
+/// [Binds](bind), and does not return before it is known whether the pod is bound, however long the store takes to say it:
+/// a binding that was not answered may still be under way, and be written only after its place was given to another pod.
+///
+/// To bind again settles it. If that is written, or anything else has been since, the pod has another revision than what is
+/// under way compares it with.
+pub(super) async fn bind_for_sure(
+    client: &Client,
+    pods: &Arc<ApiResource>,
+    pod: &ObjectKey,
+    uid: &str,
+    node: &str,
+) -> Result<(), ApiError> {
+    let (namespace, name) = (pod.namespace(), pod.name());
+    let mut retry = RETRY;
+    let mut is_in_doubt = false;
+    loop {
+        match bind(client, pods, pod, uid, node).await {
+            Err(error) if is_unanswered(&error, is_in_doubt) => {
+                is_in_doubt = true;
+                tracing::warn!(kind = "Pod", namespace, name, node, %error, "cannot tell whether it is bound, binding again");
+                retry.wait().await;
+            }
+            // It may have met what was under way.
+            Err(error @ ApiError::Conflict { .. }) if is_in_doubt => {
+                let is_bound = is_bound(client, pods, pod, uid).await?;
+                return if is_bound { Ok(()) } else { Err(error) };
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether this leaves open what was written: a store that cannot be reached has not written what it was asked for now, but may
+/// have what it was asked for before.
+fn is_unanswered(error: &ApiError, is_in_doubt: bool) -> bool {
+    matches!(error, ApiError::Unknown(_)) || is_in_doubt && matches!(error, ApiError::Unavailable(_))
+}
+
+/// Whether the store has the pod as bound. Not the view, which may be behind.
+async fn is_bound(
+    client: &Client,
+    pods: &Arc<ApiResource>,
+    pod: &ObjectKey,
+    uid: &str,
+) -> Result<bool, ApiError> {
     let target = Target {
         resource: Arc::clone(pods),
         key: pod.clone(),
@@ -47,13 +89,10 @@ pub(super) async fn is_bound(client: &Client, pods: &Arc<ApiResource>, pod: &Obj
     let mut retry = RETRY;
     loop {
         match client.backend().get(&target).await {
-            Ok(found) => return found.meta().uid == uid && has_node(&found),
-            Err(ApiError::NotFound(_)) => return false,
-            Err(error) => {
-                let (namespace, name) = (pod.namespace(), pod.name());
-                tracing::warn!(kind = "Pod", namespace, name, %error, "cannot tell whether it was bound, asking again");
-                retry.wait().await;
-            }
+            Ok(found) => return Ok(found.meta().uid == uid && has_node(&found)),
+            Err(ApiError::NotFound(_)) => return Ok(false),
+            Err(error) if is_unanswered(&error, true) => retry.wait().await,
+            Err(error) => return Err(error),
         }
     }
 }

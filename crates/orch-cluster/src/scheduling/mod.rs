@@ -2,6 +2,8 @@
 
 mod amounts;
 mod bind;
+#[cfg(test)]
+mod bind_tests;
 mod node;
 mod pod;
 mod requirements;

@@ -10,7 +10,7 @@ use orch_core::scheduler::{Engine, Node, Placement, Queue, QueueOptions, Refusal
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::bind::{bind, is_bound, refuse};
+use super::bind::{bind_for_sure, refuse};
 use super::node::node;
 use super::pod::{DEFAULT_SCHEDULER, PodEntry, Stage};
 use super::template::Templates;
@@ -205,11 +205,8 @@ impl Writer {
         match outcome {
             Ok(placement) => {
                 let node = &*placement.node;
-                match bind(&self.client, &self.resource, key, &pod.uid, node).await {
+                match bind_for_sure(&self.client, &self.resource, key, &pod.uid, node).await {
                     Ok(()) => tracing::debug!(kind = "Pod", namespace, name, node, "bound"),
-                    // Nobody knows whether it was written: were the place given to another, the node could have too many.
-                    Err(ApiError::Unknown(_))
-                        if is_bound(&self.client, &self.resource, key, &pod.uid).await => {}
                     Err(error) => self.give_up(key, node, &error),
                 }
             }

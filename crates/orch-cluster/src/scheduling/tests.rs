@@ -148,13 +148,13 @@ fn a_node_offers_what_is_allocatable() {
     );
 }
 
-fn kube_node(name: &str, pods: u32) -> KubeNode {
+pub(super) fn kube_node(name: &str, pods: u32) -> KubeNode {
     serde_json::from_value(json!({"metadata": {"name": name},
         "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": pods.to_string()}}}))
     .unwrap()
 }
 
-fn kube_pod(name: &str, spec: Value) -> Pod {
+pub(super) fn kube_pod(name: &str, spec: Value) -> Pod {
     let mut value =
         json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     for (key, field) in spec.as_object().unwrap() {
@@ -163,7 +163,7 @@ fn kube_pod(name: &str, spec: Value) -> Pod {
     serde_json::from_value(value).unwrap()
 }
 
-async fn add_node(client: &Client, node: &KubeNode) {
+pub(super) async fn add_node(client: &Client, node: &KubeNode) {
     let made = client.all::<KubeNode>().create(node).await.unwrap();
     let name = made.metadata.name.unwrap();
     client
@@ -173,11 +173,11 @@ async fn add_node(client: &Client, node: &KubeNode) {
         .unwrap();
 }
 
-async fn pod(client: &Client, name: &str) -> Pod {
+pub(super) async fn pod(client: &Client, name: &str) -> Pod {
     client.api::<Pod>("default").get(name).await.unwrap()
 }
 
-fn bound_to(pod: &Pod) -> Option<&str> {
+pub(super) fn bound_to(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 

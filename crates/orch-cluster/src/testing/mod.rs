@@ -17,7 +17,7 @@ pub use machines::{Machine, Machines};
 pub use normal::{normal, normal_of_states};
 pub use oracles::{
     Availability, Bindings, Containers, Creations, Deletions, Deployments, Evictions, Generations, History,
-    Leftovers, Peace, Replicas,
+    Leftovers, Peace, Removals, Replicas,
 };
 
 use crate::agent::{Agent, AgentConfig};
@@ -86,12 +86,13 @@ fn add_rest(run: &mut Setup, machines: &Machines) {
     run.oracle(Bindings::default());
     run.oracle(Containers::of(machines));
     run.oracle(Creations::default());
-    run.oracle(Deletions);
+    run.oracle(Deletions::default());
     run.oracle(Deployments::default());
     run.oracle(Evictions::default());
     run.oracle(Generations::default());
     run.oracle(History);
     run.oracle(Peace::default());
+    run.oracle(Removals::default());
     run.oracle(Replicas);
     run.oracle(Leftovers::of(machines));
 }

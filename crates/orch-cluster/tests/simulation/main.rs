@@ -2,6 +2,7 @@
 
 mod owners;
 mod pods;
+mod rivals;
 mod wishes;
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use orch_core::client::{DeleteParams, Patch, Propagation};
 use orch_core::testing::fake_runtime::ImageBehavior;
 use orch_core::testing::simulation::{Fault, Rates, Setup, Simulation, State, World};
 use orch_store::{RedbStoreOptions, SimulatedDisk};
-use owners::chain;
+use owners::{chain, reborn};
 use pods::{bare, doubt, tight};
+use rivals::{deposed, stalled, tally};
 use serde_json::json;
 use wishes::states;
 
@@ -285,13 +287,18 @@ fn errands() -> Simulation {
 
 /// How long nothing may change for a run of a sweep to count as settled. One fault keeps nothing waiting for long: who died
 /// is back in a second, the latest of changes comes after twenty, and who failed once soon tries again.
+///
+/// What comes only when nothing has changed for longer, a sweep does not see: the eviction, five minutes later, of pods whose node
+/// somebody wrongly took for lost, say, or what happens when an agent writes a status that it had long not looked at. Runs by
+/// chance rest for seven minutes, and see it.
 const CALM: Duration = Duration::from_secs(60);
 
 /// How much later than without them a run whose machines are well may be where it is to be: who waits for longer has forgotten
 /// what was to be done, and found it again by luck.
 const LATE: Duration = Duration::from_secs(300);
 
-/// The simulation as it is swept: soon at rest, and not much later than when nothing goes wrong.
+/// The simulation as it is swept: soon at rest, and not much later than when nothing goes wrong. What fails for that reason
+/// fails so only here: the test of the sweep is the one to run it again.
 fn promptly(simulation: Simulation) -> Simulation {
     let simulation = simulation.quiet(CALM);
     let calm = simulation.run_calm(0).lasted;
@@ -338,13 +345,27 @@ macro_rules! scenarios {
 }
 
 scenarios!(
-    roll, scale, node_loss, namespace, garbage, drain, leaders, errands, bare, tight, doubt, chain
+    roll, scale, node_loss, namespace, garbage, drain, leaders, errands, bare, tight, doubt, chain, reborn
 );
 
 /// All its states one after the other have so many places that none would wait for them; `each_is_reached_from_every_other`
 /// goes to all of them.
 mod states {
     by_chance!(states);
+}
+
+/// Where leaders' writes come late, chance says: a sweep has none that do.
+mod deposed {
+    by_chance!(deposed);
+}
+
+/// In a sweep no view is as far behind as here.
+mod stalled {
+    by_chance!(stalled);
+}
+
+mod tally {
+    by_chance!(tally);
 }
 
 /// What it adds to the roll, power cuts, chance brings.

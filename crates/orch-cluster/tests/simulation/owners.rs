@@ -1,13 +1,14 @@
 //! Objects that own others, and that nothing but garbage collection looks at: no change of their own hides what it forgets.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use orch_cluster::testing::{Machines, apply};
+use orch_cluster::testing::{Machines, apply, normal_of_states};
 use orch_core::client::{Api, DeleteParams, Propagation};
 use orch_core::object::Object;
-use orch_core::testing::simulation::{Fault, Rates, Simulation, State, World};
+use orch_core::testing::simulation::{Fault, LAG, Rates, Simulation, State, World};
 use serde_json::json;
 
-use super::scenario;
+use super::{rolled_out, scenario, web};
 
 /// Makes an object without content that blocks the deletion of the one that owns it.
 async fn owned(
@@ -70,6 +71,9 @@ pub(crate) fn chain() -> Simulation {
                 deleted(&maps, "the-configmap", way).await?;
                 if way == Propagation::Orphan {
                     left(&world, 2).await;
+                    // Who overlooked one because its view was behind would delete it once it sees it.
+                    tokio::time::sleep(LAG).await;
+                    left(&world, 2).await;
                     deleted(&secrets, "the-secret", Propagation::Foreground).await?;
                 }
                 left(&world, 0).await;
@@ -78,4 +82,27 @@ pub(crate) fn chain() -> Simulation {
         },
     )
     .rates(Rates::storm().of(Fault::Lags, 0.1))
+}
+
+/// A Deployment is deleted and made again at once: what the first one owned goes, whatever the second one is called.
+pub(crate) fn reborn() -> Simulation {
+    scenario(
+        "reborn",
+        || Machines::new(2),
+        |world| async move {
+            let deployments = world.client().api::<Deployment>("default");
+            apply(&world, &web("default", 2, "web:1")).await?;
+            for replicas in [3, 1] {
+                rolled_out(&world, 2, "web:1").await;
+                deleted(&deployments, "web", Propagation::Background).await?;
+                apply(&world, &web("default", replicas, "web:1")).await?;
+                rolled_out(&world, replicas, "web:1").await;
+                apply(&world, &web("default", 2, "web:1")).await?;
+            }
+            rolled_out(&world, 2, "web:1").await;
+            Ok(())
+        },
+    )
+    // What the first one owned may still have the name that the second one's is to have.
+    .normal(normal_of_states)
 }

@@ -1,4 +1,4 @@
-//! Pods that come under a name that was used before, and pods for which there is hardly room.
+//! Pods, and what makes them, in doubt and in tight room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,36 +78,37 @@ pub(crate) fn bare() -> Simulation {
     )
 }
 
+/// Whether some ReplicaSet has so many pods, all of them ready.
+fn all_ready(state: &State, replicas: i32) -> bool {
+    let sets = state.all::<ReplicaSet>();
+    let mut statuses = sets.iter().filter_map(|set| set.status.as_ref());
+    statuses.any(|status| status.ready_replicas.unwrap_or(0) == replicas && status.replicas == replicas)
+}
+
+/// Asks a ReplicaSet for more pods and for fewer; also for one more, which no other that is made with it helps to see.
+pub(crate) async fn rescaled(world: World) -> Result<(), String> {
+    for replicas in [1, 2, 5, 6, 2, 3] {
+        let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"name": "web", "namespace": "default"}, "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [
+                {"name": "web", "image": "web:1"}]}}}});
+        apply(&world, &set.to_string()).await?;
+        world.until(|state| all_ready(state, replicas)).await;
+    }
+    Ok(())
+}
+
 /// A ReplicaSet is scaled while what was written is often not known to have been, and views are old.
 pub(crate) fn doubt() -> Simulation {
-    let all_ready = |state: &State, replicas: i32| {
-        let sets = state.all::<ReplicaSet>();
-        let mut statuses = sets.iter().filter_map(|set| set.status.as_ref());
-        statuses.any(|status| status.ready_replicas.unwrap_or(0) == replicas && status.replicas == replicas)
-    };
     let rates = Rates::none()
         .of(Fault::CrashAfter, 0.02)
-        .of(Fault::Lags, 0.1)
+        .of(Fault::Lags, 0.2)
         .of(Fault::Stale, 0.5)
-        .of(Fault::Unanswered, 0.05);
-    scenario(
-        "doubt",
-        || Machines::new(1),
-        move |world| async move {
-            for replicas in [3, 5, 1, 4] {
-                let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
-                    "metadata": {"name": "web", "namespace": "default"}, "spec": {
-                    "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
-                    "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [
-                        {"name": "web", "image": "web:1"}]}}}});
-                apply(&world, &set.to_string()).await?;
-                world.until(|state| all_ready(state, replicas)).await;
-            }
-            Ok(())
-        },
-    )
-    .rates(rates)
-    .storm(Duration::from_secs(60))
+        .of(Fault::Unanswered, 0.1);
+    scenario("doubt", || Machines::new(1), rescaled)
+        .rates(rates)
+        .storm(Duration::from_secs(60))
 }
 
 /// A Deployment whose pods take some time to start and leave no room is rolled: what is new must wait until what is old has

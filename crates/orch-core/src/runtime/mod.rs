@@ -4,10 +4,10 @@
 //! desired state: the node agent decides, the runtime does.
 
 mod container;
+pub mod cri;
 mod error;
 mod hub;
 mod image;
-#[cfg(any(test, feature = "testing", all(unix, feature = "process")))]
 pub(crate) mod line;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;

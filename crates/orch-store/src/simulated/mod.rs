@@ -29,7 +29,16 @@ const NAME: &str = "state.redb";
 ///
 /// A store on it needs no thread and no clock: a commit is written by who asks for it, a checkpoint is made in a later
 /// commit, and when is drawn from the seed too. So the same calls do the same, to the byte, and a simulation can run on
-/// it (`orch_core::testing::simulation`: `run.store(|seed| SimulatedDisk::new(seed))`).
+/// it (`orch_core::testing::simulation`: `run.store(|seed| SimulatedDisk::new(seed))`). Each run must be given a disk of its
+/// own, which is empty: clones are the same disk. In a simulation a disk must not be told to [fail](Self::fails): what came of a
+/// commit may be unknown there only when the power has failed.
+///
+/// A commit that it says was refused ([`Unavailable`], [`Conflict`]) is on the disk neither now nor later, also if it was
+/// refused because the power failed; of one that is [`Unknown`] that can be seen when the store is opened anew.
+///
+/// [`Unavailable`]: orch_core::store::CommitError::Unavailable
+/// [`Conflict`]: orch_core::store::CommitError::Conflict
+/// [`Unknown`]: orch_core::store::CommitError::Unknown
 ///
 /// ```
 /// use orch_core::store::{Store, Txn};
@@ -58,6 +67,10 @@ pub struct SimulatedDisk {
 }
 
 /// A call to a [`SimulatedDisk`], which may be made to [fail](SimulatedDisk::fails).
+///
+/// What is done to names is told by the name of a file, and changes something without syncing the file: a file is made (after
+/// it was looked for, which is a call that changes nothing), removed, renamed (by the name that it has until then), and, once
+/// more by the name of the file, the directory that it is in is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access<'a> {
@@ -136,6 +149,8 @@ impl SimulatedDisk {
     ///
     /// Of a write that fails, some of the first bytes may be written. A sync that fails may lose what was written before
     /// it: no sync that succeeds later brings that to the disk, though it can be read until the power fails.
+    ///
+    /// This is for tests of the store alone, not for simulations.
     pub fn fails(&self, judge: impl FnMut(Access<'_>) -> io::Result<()> + Send + 'static) {
         self.state.lock().judge = Some(Box::new(judge));
     }

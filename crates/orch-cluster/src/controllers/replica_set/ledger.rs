@@ -22,7 +22,8 @@ const LONGEST_REST: Duration = Duration::from_millis(50);
 /// Whether the view of pods shows all that was written for a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The last reconcile came to its end, and waited for the view to show what it wrote; or there was none in this life.
+    /// The last reconcile came to its end, and waited for the view to show what it wrote; or none in this life has written
+    /// anything: what the lives before wrote it waits for before it does ([`CatchUp`](super::catch_up::CatchUp)).
     Trusted,
     /// It failed, or was cut off: what it wrote is not known.
     InDoubt,

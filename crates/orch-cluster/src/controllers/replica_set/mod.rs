@@ -1,6 +1,7 @@
 //! Keeps as many pods of a ReplicaSet as it asks for.
 
 mod backoff;
+mod catch_up;
 mod decide;
 mod ledger;
 mod pods;

@@ -10,14 +10,14 @@ use k8s_openapi::api::core::v1::Pod;
 use orch_core::cache::{Cache, Change};
 use orch_core::client::{ApiError, Client, Collection, ListParams};
 use orch_core::controller::{Action, Context, Controller, Engine, ReconcileError, Running};
-use orch_core::object::{ApiResource, Document, Object, ObjectKey};
+use orch_core::object::{ApiResource, Object, ObjectKey};
 use orch_core::random::Random;
 use orch_core::store::Revision;
 use orch_core::time;
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::backoff::Wait;
+use super::catch_up::CatchUp;
 use super::ledger::{Ledger, Standing};
 use super::writes::Work;
 use super::{Failure, Plan, decide, status};
@@ -29,16 +29,13 @@ use crate::events::{Recorder, reference};
 /// How many sets are reconciled at once.
 const CONCURRENCY: usize = 8;
 
-/// How many objects are read at a time.
-const PAGE: usize = 500;
-
 /// Keeps the pods of every ReplicaSet as many as `spec.replicas`.
 pub(super) struct ReplicaSetController {
     pub(super) sets: Cache<ReplicaSet>,
     pub(super) pods: Cache<PodView>,
     pub(super) pod_resource: Arc<ApiResource>,
     ledger: Ledger,
-    caught_up: OnceCell<()>,
+    catch_up: CatchUp,
     pub(super) recorder: Recorder,
 }
 
@@ -49,7 +46,7 @@ pub(crate) fn start(client: &Client, caches: &Caches, random: Random) -> Running
         pods: caches.pods.clone(),
         pod_resource: Arc::new(Pod::resource()),
         ledger: Ledger::default(),
-        caught_up: OnceCell::new(),
+        catch_up: CatchUp::new(caches),
         recorder: Recorder::new(client.clone(), "replicaset-controller", ""),
     };
     let sets = caches.replica_sets.clone();
@@ -100,8 +97,8 @@ impl Controller for ReplicaSetController {
     type Object = ReplicaSet;
 
     async fn reconcile(&self, set: Arc<ReplicaSet>, cx: &Context) -> Result<Action, ReconcileError> {
-        self.catch_up(cx.client()).await?;
         let key = set.key();
+        let namespace = key.namespace().unwrap_or_default();
         // As it is shown now.
         let Some(set) = self.sets.get(&key) else {
             return Ok(Action::done());
@@ -111,6 +108,10 @@ impl Controller for ReplicaSetController {
         }
         let selector = selector_of(&set.spec.selector)?;
         let mut plan = decide(&set, &selector, &self.seen(&set));
+        if !self.catch_up.is_done(namespace) && is_to_write(&set, &plan) {
+            self.catch_up.wait(namespace, cx.client()).await?;
+            return Ok(Action::requeue_after(Duration::ZERO));
+        }
         let mut is_shown = true;
         if self.ledger.standing(&key) == Standing::InDoubt {
             // The last reconcile may have written what the view does not show yet.
@@ -123,14 +124,15 @@ impl Controller for ReplicaSetController {
             controller: self,
             client: cx.client(),
             set: &set,
-            namespace: key.namespace().unwrap_or_default(),
+            namespace,
         };
-        let mut managed = Ok(());
+        let (mut managed, mut is_as_planned) = (Ok(()), true);
         if plan.has_writes() {
             // Cut off from here on, the next reconcile must not trust the view.
             self.ledger.doubt(&key);
             let mut newest = Revision::ZERO;
-            managed = work.carry_out(&plan, &mut newest).await;
+            let done = work.carry_out(&plan, &mut newest).await;
+            managed = done.map(|as_planned| is_as_planned = as_planned);
             self.pods.wait_for(newest).await;
             // Whatever was written earlier comes before it.
             is_shown |= newest > Revision::ZERO;
@@ -139,7 +141,7 @@ impl Controller for ReplicaSetController {
         }
         // What failed may have been done and not been answered: then the view does not show yet what it was, and nothing says
         // how long to wait for it. The next change that it shows leads here again.
-        if managed.is_ok() && is_shown {
+        if managed.is_ok() && is_shown && is_as_planned {
             self.ledger.trust(&key);
         }
         self.ledger.rest(&key, plan.claimed.len(), Instant::now());
@@ -147,7 +149,9 @@ impl Controller for ReplicaSetController {
             .report(&set, &plan, managed.as_ref().copied(), wait, cx.client())
             .await?;
         match managed {
-            Ok(()) if plan.create > 0 || plan.delete > 0 => Ok(Action::requeue_after(Duration::ZERO)),
+            Ok(()) if !is_as_planned || plan.create > 0 || plan.delete > 0 => {
+                Ok(Action::requeue_after(Duration::ZERO))
+            }
             Ok(()) => Ok(action),
             Err(failure) => Err(failure.message.into()),
         }
@@ -155,23 +159,11 @@ impl Controller for ReplicaSetController {
 
     async fn gone(&self, key: &ObjectKey, _: &Context) {
         self.ledger.forget(key);
+        self.catch_up.forget(key.namespace().unwrap_or_default());
     }
 }
 
 impl ReplicaSetController {
-    /// Waits until the views show all that was written before this life began, once: what they are filled with at first may
-    /// be of the past, and not show the pods that the life before made, nor that fewer are asked for since.
-    async fn catch_up(&self, client: &Client) -> Result<(), ApiError> {
-        let caught_up = async {
-            let sets = newest(client, ReplicaSet::resource()).await?;
-            let pods = newest(client, Pod::resource()).await?;
-            self.sets.wait_for(sets).await;
-            self.pods.wait_for(pods).await;
-            Ok(())
-        };
-        self.caught_up.get_or_try_init(|| caught_up).await.copied()
-    }
-
     /// The set's pods and its namespace's orphans, as the view has them.
     fn seen(&self, set: &ReplicaSet) -> Vec<Arc<PodView>> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -235,6 +227,12 @@ impl ReplicaSetController {
     }
 }
 
+/// Whether anything is to be written for the set, its status included.
+fn is_to_write(set: &ReplicaSet, plan: &Plan) -> bool {
+    let (status, _) = status(set, &plan.claimed, Ok(()), time::now());
+    plan.has_writes() || set.status.as_ref() != Some(&status)
+}
+
 /// Whether both have the same pods of the set, the same of them being deleted.
 pub(super) fn shows_the_same(set: &ReplicaSet, view: &[Arc<PodView>], live: &[Arc<PodView>]) -> bool {
     let uid = set.metadata.uid.as_deref();
@@ -243,23 +241,4 @@ pub(super) fn shows_the_same(set: &ReplicaSet, view: &[Arc<PodView>], live: &[Ar
         own.map(|pod| (pod.uid.clone(), pod.deleting.is_some())).collect()
     };
     own(view) == own(live)
-}
-
-/// When an object of this kind was last written, of those that there are.
-async fn newest(client: &Client, resource: ApiResource) -> Result<Revision, ApiError> {
-    let collection = Collection {
-        resource: Arc::new(resource),
-        namespace: None,
-    };
-    let mut params = ListParams::default().limit(PAGE);
-    let mut newest = Revision::ZERO;
-    loop {
-        let page = client.backend().list(&collection, &params).await?;
-        let written = page.items.iter().map(Document::revision);
-        newest = written.fold(newest, Revision::max);
-        match page.continue_token {
-            Some(token) => params.continue_token = Some(token),
-            None => return Ok(newest),
-        }
-    }
 }

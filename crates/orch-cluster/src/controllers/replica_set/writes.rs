@@ -33,8 +33,9 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Does what the plan says; `newest` becomes the revision of the last write, failed or not.
-    pub(super) async fn carry_out(&self, plan: &Plan, newest: &mut Revision) -> Result<(), Failure> {
+    /// Does what the plan says; `newest` becomes the revision of the last write, failed or not. False: it was not as the plan
+    /// has it, which counts pods that are no longer to be had, so that neither more nor fewer were made.
+    pub(super) async fn carry_out(&self, plan: &Plan, newest: &mut Revision) -> Result<bool, Failure> {
         if !plan.adopt.is_empty() {
             let may = may_adopt(self.client, self.set).await;
             if !may.map_err(failed(FAILED_CREATE))? {
@@ -45,13 +46,19 @@ impl Work<'_> {
             }
         }
         let owner = owner_reference(self.set);
+        let mut has_all = true;
         for pod in &plan.adopt {
             let adopted = self.owned(pod).adopt(&owner).await;
-            *newest = (*newest).max(adopted.map_err(failed(FAILED_CREATE))?.unwrap_or_default());
+            let adopted = adopted.map_err(failed(FAILED_CREATE))?;
+            has_all &= adopted.is_some();
+            *newest = (*newest).max(adopted.unwrap_or_default());
         }
         for pod in &plan.release {
             let released = self.owned(pod).release(std::slice::from_ref(&owner.uid)).await;
             *newest = (*newest).max(released.map_err(failed(FAILED_CREATE))?.unwrap_or_default());
+        }
+        if !has_all {
+            return Ok(false);
         }
         if plan.create > 0 {
             self.create(plan.create, newest)
@@ -65,7 +72,7 @@ impl Work<'_> {
                 .await
                 .map_err(failed("FailedDelete"))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn owned<'p>(&'p self, pod: &'p PodView) -> Owned<'p> {

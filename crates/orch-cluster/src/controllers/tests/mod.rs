@@ -1,6 +1,7 @@
 //! The whole control plane under virtual time: controllers, scheduling, and nodes that obey.
 
 mod deletion;
+mod doubt;
 mod failing;
 mod killed;
 mod nodes;

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use orch_core::testing::simulation::{Oracle, Written};
 
-use super::is_over;
+use super::{is_over, set_of};
 
 /// No ReplicaSet has more pods made than it asks for, or asked for last before its controller saw it ask for fewer; pods that
 /// are over, or being deleted, do not count.
@@ -52,11 +52,4 @@ impl Oracle for Creations {
             )),
         }
     }
-}
-
-/// The uid of the ReplicaSet that a pod belongs to.
-fn set_of(pod: &Pod) -> Option<&str> {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    let set = owners.find(|owner| owner.controller == Some(true) && owner.kind == "ReplicaSet")?;
-    Some(&set.uid)
 }

@@ -1,14 +1,31 @@
 //! In which order things go.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Namespace;
-use orch_core::object::Document;
+use orch_core::object::{Document, ObjectMeta, OwnerReference};
 use orch_core::testing::simulation::{Oracle, State, Written};
 
 /// What is to go last goes last: an owner that is deleted in the foreground after those that block its deletion, one that is to
 /// orphan what it owns after it was let go, a namespace after all that is in it.
 ///
-/// Those count that were there before the deletion was asked for.
-pub struct Deletions;
+/// What was there, with the owner in question, when the deletion was asked for counts; what came later does not.
+#[derive(Default)]
+pub struct Deletions {
+    /// How much was written so far: what tells before from after, for dates are cut to the second, and clocks are set.
+    writes: u64,
+    /// What there is, by uid.
+    known: BTreeMap<String, Known>,
+}
+
+/// Since which write an object has been so.
+#[derive(Default)]
+struct Known {
+    there: u64,
+    /// By the owner's uid.
+    owned: BTreeMap<String, u64>,
+    deleting: Option<u64>,
+}
 
 /// The finalizers that garbage collection takes off.
 const FOREGROUND: &str = "foregroundDeletion";
@@ -20,24 +37,62 @@ impl Oracle for Deletions {
     }
 
     fn written(&mut self, written: &Written<'_>) -> Result<(), String> {
-        let Some(was) = written.before().filter(|was| was.meta().is_deleting()) else {
+        self.writes += 1;
+        if let Some(is) = written.after() {
+            self.note(is.meta());
+        }
+        let Some(was) = written.before() else {
             return Ok(());
         };
         // Users may choose otherwise while it lasts.
-        if written.by == "scenario" {
-            return Ok(());
+        let judged = if was.meta().is_deleting() && written.by != "scenario" {
+            self.judge(was, written)
+        } else {
+            Ok(())
+        };
+        if written.after().is_none_or(|is| is.meta().uid != was.meta().uid) {
+            self.known.remove(&was.meta().uid);
         }
+        judged
+    }
+}
+
+impl Deletions {
+    fn note(&mut self, is: &ObjectMeta) {
+        let now = self.writes;
+        let known = self.known.entry(is.uid.clone()).or_insert_with(|| Known {
+            there: now,
+            ..Known::default()
+        });
+        let had = std::mem::take(&mut known.owned);
+        let owners = is.owner_references.iter();
+        let since = |owner: &OwnerReference| had.get(&owner.uid).copied().unwrap_or(now);
+        known.owned = owners.map(|owner| (owner.uid.clone(), since(owner))).collect();
+        if is.is_deleting() {
+            known.deleting.get_or_insert(now);
+        }
+    }
+
+    /// Judges what became of an object that was being deleted.
+    fn judge(&self, was: &Document, written: &Written<'_>) -> Result<(), String> {
+        let Some(deleted) = self.known.get(&was.meta().uid).and_then(|known| known.deleting) else {
+            return Ok(());
+        };
         if written.after().is_none() && written.was::<Namespace>().is_some() {
-            return is_empty(written.state, was);
+            return self.is_empty(written.state, &was.meta().name, deleted);
         }
         let had = |finalizer| has(was, finalizer) && !written.after().is_some_and(|is| has(is, finalizer));
         let (waits, orphans) = (had(FOREGROUND), had(ORPHAN));
         if !waits && !orphans {
             return Ok(());
         }
-        let held_up = older(written.state, was).find(|document| {
+        let uid = &was.meta().uid;
+        let held_up = written.state.documents().find(|document| {
+            let known = self.known.get(&document.meta().uid);
+            let since = known.and_then(|known| known.owned.get(uid));
             let mut owners = document.meta().owner_references.iter();
-            owners.any(|owner| owner.uid == was.meta().uid && (orphans || owner.block_owner_deletion))
+            since.is_some_and(|since| *since < deleted)
+                && owners.any(|owner| owner.uid == *uid && (orphans || owner.block_owner_deletion))
         });
         match held_up {
             Some(document) => Err(format!(
@@ -49,28 +104,26 @@ impl Oracle for Deletions {
             None => Ok(()),
         }
     }
+
+    /// Whether nothing is left in a namespace that was there when its deletion was asked for.
+    fn is_empty(&self, state: &State, name: &str, deleted: u64) -> Result<(), String> {
+        let is_left = |document: &&Document| {
+            let known = self.known.get(&document.meta().uid);
+            document.kind() != "Event"
+                && document.meta().namespace.as_deref() == Some(name)
+                && known.is_some_and(|known| known.there < deleted)
+        };
+        match state.documents().find(is_left) {
+            Some(document) => Err(format!(
+                "namespace {name} goes before {} {}",
+                document.kind(),
+                document.key()
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 fn has(document: &Document, finalizer: &str) -> bool {
     document.meta().finalizers.iter().any(|own| own == finalizer)
-}
-
-/// What is there and was before the deletion of `of`.
-fn older<'s>(state: &'s State, of: &'s Document) -> impl Iterator<Item = &'s Document> {
-    let deleted = of.meta().deletion_timestamp;
-    let is_older = move |document: &&Document| document.meta().creation_timestamp < deleted;
-    state.documents().filter(is_older)
-}
-
-fn is_empty(state: &State, namespace: &Document) -> Result<(), String> {
-    let name = &namespace.meta().name;
-    let mut inside = older(state, namespace).filter(|document| document.kind() != "Event");
-    match inside.find(|document| document.meta().namespace.as_ref() == Some(name)) {
-        Some(document) => Err(format!(
-            "namespace {name} goes before {} {}",
-            document.kind(),
-            document.key()
-        )),
-        None => Ok(()),
-    }
 }

@@ -10,7 +10,7 @@ use orch_core::testing::simulation::{Oracle, State};
 use super::{is_over, node_of};
 use crate::testing::Machines;
 
-/// In the end every ReplicaSet has as many pods as it asks for, and no pod's owner is gone.
+/// In the end every ReplicaSet has as many pods as it asks for, and nothing is left whose owners are all gone.
 pub struct Replicas;
 
 impl Oracle for Replicas {
@@ -19,20 +19,8 @@ impl Oracle for Replicas {
     }
 
     fn settled(&mut self, state: &State) -> Result<(), String> {
+        no_orphan(state)?;
         let pods = state.all::<Pod>();
-        let uids: BTreeSet<String> = state
-            .documents()
-            .map(|document| document.meta().uid.clone())
-            .collect();
-        for pod in &pods {
-            let owners = pod.metadata.owner_references.iter().flatten();
-            if let Some(owner) = owners.into_iter().find(|owner| !uids.contains(&owner.uid)) {
-                return Err(format!(
-                    "pod {:?}: its owner {} is gone",
-                    pod.metadata.name, owner.name
-                ));
-            }
-        }
         for set in state.all::<ReplicaSet>() {
             let uid = set.metadata.uid.as_deref().unwrap_or_default();
             let wanted = set.spec.replicas.unwrap_or(1);
@@ -50,6 +38,24 @@ impl Oracle for Replicas {
         }
         Ok(())
     }
+}
+
+fn no_orphan(state: &State) -> Result<(), String> {
+    let uids: BTreeSet<&str> = state.documents().map(|document| &*document.meta().uid).collect();
+    for document in state.documents() {
+        let owners = &document.meta().owner_references;
+        if let Some(owner) = owners.first()
+            && owners.iter().all(|owner| !uids.contains(&*owner.uid))
+        {
+            return Err(format!(
+                "{} {}: its owner {} is gone",
+                document.kind(),
+                document.key(),
+                owner.name
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// In the end nothing is still being deleted, and machines hold nothing but the pods bound to them.

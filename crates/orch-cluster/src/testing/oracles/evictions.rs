@@ -12,7 +12,8 @@ use crate::scheduling::tolerates;
 
 /// No pod is evicted from a tainted node before the time that it tolerates the taint is over (`tolerationSeconds`).
 ///
-/// That time is the wall clock's: once the clock has been set nothing is judged any more.
+/// That time is the wall clock's: once the clock has been set nothing is judged any more. As long as nothing goes wrong no pod is
+/// evicted from a node without such a taint, either; later a taint may go while the news of it is on its way.
 #[derive(Default)]
 pub struct Evictions {
     /// When the run began, by the clock as it was seen last.
@@ -51,6 +52,10 @@ impl Oracle for Evictions {
         };
         match left(&pod, node, now) {
             Some(left) if left > SLACK => Err(format!("{} is evicted {left:#} before its time", written.key)),
+            None if written.is_calm => Err(format!(
+                "{} is evicted, and nothing drives it from its node",
+                written.key
+            )),
             _ => Ok(()),
         }
     }
@@ -67,7 +72,7 @@ impl Evictions {
 }
 
 /// Whether its eviction was told, and it was not being deleted yet.
-fn is_evicted(pod: &Pod) -> bool {
+pub(super) fn is_evicted(pod: &Pod) -> bool {
     let mut conditions = pod
         .status
         .iter()

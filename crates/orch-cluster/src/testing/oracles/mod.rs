@@ -15,6 +15,9 @@ mod history;
 #[cfg(test)]
 mod order_tests;
 mod peace;
+mod removals;
+#[cfg(test)]
+mod removals_tests;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +36,7 @@ pub use evictions::Evictions;
 pub use generations::Generations;
 pub use history::History;
 pub use peace::Peace;
+pub use removals::Removals;
 
 fn node_of(pod: &Pod) -> Option<&str> {
     let node = pod.spec.as_ref()?.node_name.as_deref()?;
@@ -42,6 +46,13 @@ fn node_of(pod: &Pod) -> Option<&str> {
 fn is_over(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// The uid of the ReplicaSet that a pod belongs to.
+fn set_of(pod: &Pod) -> Option<&str> {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let set = owners.find(|owner| owner.controller == Some(true) && owner.kind == "ReplicaSet")?;
+    Some(&set.uid)
 }
 
 /// The uid of the Deployment that a set belongs to.

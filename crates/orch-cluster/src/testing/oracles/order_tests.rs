@@ -10,7 +10,7 @@ use orch_core::testing::simulation::{Life, Oracle, World};
 use serde_json::{Value, json};
 
 use super::tests::failure;
-use super::{Creations, Deletions, Evictions};
+use super::{Creations, Deletions, Evictions, Replicas};
 use crate::testing::apply;
 
 async fn idle(_: World) -> Result<(), String> {
@@ -83,7 +83,6 @@ fn an_owner_that_goes_before_what_it_waits_for_is_told_of() {
         let of = ("v1".to_owned(), "ConfigMap".to_owned(), of.metadata.uid.unwrap());
         let owned = json!({"metadata": {"name": "owned", "ownerReferences": owner(&of, blocks)}});
         put::<ConfigMap>(&life, "default", owned).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
         let api = life.client().api::<ConfigMap>("default");
         api.delete("owner", &DeleteParams::default().propagation(way))
             .await
@@ -91,7 +90,7 @@ fn an_owner_that_goes_before_what_it_waits_for_is_told_of() {
         let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         drop(api.patch("owner", &free).await);
     }
-    let oracle = || -> Box<dyn Oracle> { Box::new(Deletions) };
+    let oracle = || -> Box<dyn Oracle> { Box::new(Deletions::default()) };
     assert_eq!(
         told(oracle, |life| deletes(life, Propagation::Background, true)),
         None
@@ -112,12 +111,15 @@ fn a_namespace_that_goes_before_what_is_in_it_is_told_of() {
         let namespaces = life.client().all::<Namespace>();
         let shop = serde_json::from_value(json!({"metadata": {"name": "shop"}})).unwrap();
         namespaces.create(&shop).await.unwrap();
-        put::<ConfigMap>(&life, "shop", json!({"metadata": {"name": "inside"}})).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        let inside = json!({"metadata": {"name": "inside"}});
+        put::<ConfigMap>(&life, "shop", inside.clone()).await;
+        // What is older counts, whatever the clock says.
+        life.world().jump_clock(jiff::SignedDuration::from_secs(-3600));
         namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
         if emptied {
             let maps = life.client().api::<ConfigMap>("shop");
             maps.delete("inside", &DeleteParams::default()).await.unwrap();
+            put::<ConfigMap>(&life, "shop", inside).await;
         }
         let target = orch_core::client::Target {
             resource: std::sync::Arc::new(Namespace::resource()),
@@ -132,7 +134,7 @@ fn a_namespace_that_goes_before_what_is_in_it_is_told_of() {
             .await
             .unwrap();
     }
-    let oracle = || -> Box<dyn Oracle> { Box::new(Deletions) };
+    let oracle = || -> Box<dyn Oracle> { Box::new(Deletions::default()) };
     assert_eq!(told(oracle, |life| deletes(life, true)), None);
     let why = told(oracle, |life| deletes(life, false)).expect("too early");
     assert!(
@@ -143,9 +145,8 @@ fn a_namespace_that_goes_before_what_is_in_it_is_told_of() {
 
 #[test]
 fn an_eviction_before_its_time_is_told_of() {
-    async fn evicts(life: Life, after: u64, jump: i64) {
-        let taints =
-            json!([{"key": "k", "effect": "NoExecute", "timeAdded": orch_core::time::now().to_string()}]);
+    async fn evicts(life: Life, effect: &str, after: u64, jump: i64) {
+        let taints = json!([{"key": "k", "effect": effect, "timeAdded": orch_core::time::now().to_string()}]);
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"taints": taints}});
         apply(life.world(), &node.to_string()).await.unwrap();
         let mut web = pod("web", json!([]));
@@ -164,15 +165,47 @@ fn an_eviction_before_its_time_is_told_of() {
         pods.delete("web", &DeleteParams::default()).await.unwrap();
     }
     let oracle = || -> Box<dyn Oracle> { Box::new(Evictions::default()) };
-    assert_eq!(told(oracle, |life| evicts(life, 60, 0)), None);
+    let evicted = |effect, after, jump| told(oracle, move |life| evicts(life, effect, after, jump));
+    assert_eq!(evicted("NoExecute", 60, 0), None);
     assert_eq!(
-        told(oracle, |life| evicts(life, 20, -3600)),
+        evicted("NoExecute", 20, -3600),
         None,
         "nobody knows what time it is"
     );
-    let why = told(oracle, |life| evicts(life, 20, 0)).expect("too early");
+    let why = evicted("NoExecute", 20, 0).expect("too early");
     assert!(
         why.contains("default/web is evicted 40s before its time"),
+        "{why}"
+    );
+    let why = evicted("NoSchedule", 60, 0).expect("for no reason");
+    assert!(
+        why.contains("default/web is evicted, and nothing drives it from its node"),
+        "{why}"
+    );
+}
+
+#[test]
+fn what_has_lost_all_its_owners_is_told_of() {
+    async fn leaves(life: Life, both: bool) {
+        let mut owners = Vec::new();
+        for name in ["owner", "another"] {
+            let of: ConfigMap = put(&life, "default", json!({"metadata": {"name": name}})).await;
+            owners
+                .push(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": of.metadata.uid}));
+        }
+        let owned = json!({"metadata": {"name": "owned", "ownerReferences": owners}});
+        put::<ConfigMap>(&life, "default", owned).await;
+        let api = life.client().api::<ConfigMap>("default");
+        api.delete("owner", &DeleteParams::default()).await.unwrap();
+        if both {
+            api.delete("another", &DeleteParams::default()).await.unwrap();
+        }
+    }
+    let oracle = || -> Box<dyn Oracle> { Box::new(Replicas) };
+    assert_eq!(told(oracle, |life| leaves(life, false)), None);
+    let why = told(oracle, |life| leaves(life, true)).expect("an orphan");
+    assert!(
+        why.contains("ConfigMap default/owned: its owner owner is gone"),
         "{why}"
     );
 }

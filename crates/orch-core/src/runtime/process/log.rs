@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::lines::{PIECE, format_lines, parse_line, write_line};
 use super::{dir, os};
+use crate::runtime::cri::{PIECE, Progress, format_lines, parse_line, write_line};
 use crate::runtime::{LogChunk, LogStream};
 use crate::time;
 
@@ -39,16 +39,7 @@ impl Default for LogLimits {
     }
 }
 
-pub(super) const STREAMS: [LogStream; 2] = [LogStream::Stdout, LogStream::Stderr];
-
-/// How far a log is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// Counts its changes.
-    pub(super) version: u64,
-    /// Nothing more will come.
-    pub(super) complete: bool,
-}
+const STREAMS: [LogStream; 2] = [LogStream::Stdout, LogStream::Stderr];
 
 /// The log of one container.
 pub(super) struct Log {

@@ -52,10 +52,8 @@ mod container;
 mod dir;
 mod exec;
 mod follow;
-mod lines;
 mod log;
 mod os;
-mod reader;
 mod runtime;
 mod stats;
 #[cfg(test)]

@@ -9,7 +9,8 @@ use futures::stream::BoxStream;
 
 use super::container::Cell;
 use super::dir::{ContainerRecord, SandboxRecord, remove_tree};
-use super::{Inner, NAME, ProcessRuntime, State, exec, not_found, os, reader, stats};
+use super::{Inner, NAME, ProcessRuntime, State, exec, not_found, os, stats};
+use crate::runtime::cri;
 use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
     ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
@@ -427,7 +428,7 @@ impl Runtime for ProcessRuntime {
             if let Err(error) = cell.log.catch_up() {
                 tracing::warn!(container = %cell.id, %error, "reading a log that is not up to date");
             }
-            reader::read(cell.dir.clone(), options, cell.log.progress())
+            cri::read(cell.dir.clone(), options, cell.log.progress())
         });
         reading.await?
     }

@@ -25,6 +25,7 @@ struct Made {
 /// When a component would crash that crashed before or after a call.
 #[derive(Clone, Debug)]
 struct Moments {
+    can_fail: bool,
     before: Moment,
     /// None for calls that are not over, or after which none crashes.
     after: Option<Moment>,
@@ -45,6 +46,7 @@ impl Calls {
         let calls = made.calls.entry(call).or_default();
         let touches = self.touches - made.looks;
         calls.push(Moments {
+            can_fail: true,
             before: Moment { at, touches },
             after: None,
         });
@@ -57,20 +59,33 @@ impl Calls {
         }
     }
 
+    /// Somebody is about to change something, and it may be changed long before the call is done: a program that is told to
+    /// stop does at once what it does then, and its grace passes.
+    pub(super) fn touch(&mut self) {
+        self.touches += 1;
+    }
+
+    /// The answer to this call, if there is one, is never that it has failed.
+    pub(super) fn cannot_fail(&mut self, point: &Point) {
+        if let Some(call) = self.moments(point) {
+            call.can_fail = false;
+        }
+    }
+
     /// The call is done, and has perhaps changed something.
     pub(super) fn end(&mut self, point: &Point, at: Duration, has_changed: bool) {
-        let Some(made) = self.by.get_mut(&point.component) else {
-            return;
-        };
-        if has_changed {
-            self.touches += 1;
-        }
-        let touches = self.touches - made.looks;
-        let nth = usize::try_from(point.nth).unwrap_or(usize::MAX);
-        let calls = made.calls.get_mut(&point.call);
-        if let Some(call) = calls.and_then(|calls| calls.get_mut(nth.saturating_sub(1))) {
+        self.touches += u64::from(has_changed);
+        let looks = self.by.get(&point.component).map_or(0, |made| made.looks);
+        let touches = self.touches - looks;
+        if let Some(call) = self.moments(point) {
             call.after = Some(Moment { at, touches });
         }
+    }
+
+    fn moments(&mut self, point: &Point) -> Option<&mut Moments> {
+        let calls = self.by.get_mut(&point.component)?.calls.get_mut(&point.call)?;
+        let nth = usize::try_from(point.nth).unwrap_or(usize::MAX);
+        calls.get_mut(nth.saturating_sub(1))
     }
 
     /// What a sweep tries: each fault at each call that it can befall, crashes that come to the same only once.
@@ -88,6 +103,7 @@ impl Calls {
                     let is_new = |fault: &&Fault| match fault {
                         Fault::CrashBefore => crashed.insert(moments.before),
                         Fault::CrashAfter => moments.after.is_none_or(|after| crashed.insert(after)),
+                        Fault::Unanswered => moments.can_fail,
                         _ => true,
                     };
                     let faults = swept(*call).iter().filter(is_new);
@@ -146,16 +162,42 @@ mod tests {
 
     #[test]
     fn what_runtimes_are_asked_is_a_place_only_if_something_came_between() {
-        let agent: Arc<str> = "agent".into();
-        let mut calls = Calls::default();
-        for has_changed in [false, false, true, false] {
-            let point = calls.begin(&agent, Call::Runtime, Duration::ZERO);
-            calls.end(&point, Duration::ZERO, has_changed);
+        let (look, change) = (|_: &mut Calls| false, |_: &mut Calls| true);
+        // It has told a container to stop, and waits: that call is not done yet, but the container is not what it was.
+        let look_while_one_stops = |calls: &mut Calls| {
+            calls.touch();
+            false
+        };
+        let cases: [(&[fn(&mut Calls) -> bool], &[u64]); 4] = [
+            (&[look, look], &[1]),
+            (&[look, look, change, look], &[1, 3]),
+            (&[look, look_while_one_stops, look], &[1, 2]),
+            (&[change, change], &[1, 2]),
+        ];
+        for (made, expected) in cases {
+            let (agent, mut calls): (Arc<str>, _) = ("agent".into(), Calls::default());
+            for make in made {
+                let point = calls.begin(&agent, Call::Runtime, Duration::ZERO);
+                let has_changed = make(&mut calls);
+                calls.end(&point, Duration::ZERO, has_changed);
+            }
+            let crashes = places(&calls).into_iter().filter(|place| place.contains("crash"));
+            let expected = expected
+                .iter()
+                .map(|nth| format!("agent/runtime#{nth}=crash-after"));
+            assert!(
+                crashes.clone().eq(expected.clone()),
+                "{crashes:?} instead of {expected:?}"
+            );
         }
-        let crashes = places(&calls).into_iter().filter(|place| place.contains("crash"));
-        assert_eq!(
-            crashes.collect::<Vec<_>>(),
-            ["agent/runtime#1=crash-after", "agent/runtime#3=crash-after"]
-        );
+    }
+
+    #[test]
+    fn what_cannot_fail_is_not_left_unanswered() {
+        let (agent, mut calls): (Arc<str>, _) = ("agent".into(), Calls::default());
+        let point = calls.begin(&agent, Call::Runtime, Duration::ZERO);
+        calls.cannot_fail(&point);
+        calls.end(&point, Duration::ZERO, false);
+        assert_eq!(places(&calls), ["agent/runtime#1=crash-after"]);
     }
 }

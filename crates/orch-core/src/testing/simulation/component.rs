@@ -110,7 +110,7 @@ impl Life {
     }
 
     /// Returns if it is alive, and its machine goes.
-    async fn live(&self) {
+    pub(super) async fn live(&self) {
         if !self.is_tried {
             return;
         }
@@ -130,9 +130,7 @@ impl Life {
         match fault {
             Some(Fault::CrashBefore) => self.die().await,
             Some(Fault::Slow) => {
-                let most = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
-                let slow = Duration::from_millis(self.world.draw(&point, most));
-                tokio::time::sleep(slow).await;
+                tokio::time::sleep(self.world.draw_time(&point, SLOW)).await;
                 self.live().await;
             }
             _ => {}

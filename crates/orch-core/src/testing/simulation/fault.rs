@@ -88,6 +88,9 @@ pub enum Fault {
     Unanswered,
     /// A commit is told that another was first.
     Conflicts,
+    /// A commit reaches the store late, by up to [`LATE`], also if its caller no longer waits for it; what dies takes with it
+    /// what it has under way.
+    Late,
     /// The list is answered as of some revisions ago: the component's view goes back in time.
     Stale,
     /// The watch ends; it can be resumed.
@@ -110,7 +113,10 @@ const THEN: &str = "then#";
 /// The longest that a slow call takes.
 pub const SLOW: Duration = Duration::from_millis(500);
 
-/// The latest that a lagging watch delivers.
+/// The latest that a late commit reaches the store: longer than a lease lasts.
+pub const LATE: Duration = Duration::from_secs(40);
+
+/// The latest that a lagging watch delivers, unless the simulation [says otherwise](super::Simulation::lag).
 pub const LAG: Duration = Duration::from_secs(20);
 
 /// How long a runtime call hangs.
@@ -118,7 +124,7 @@ pub const HANG: Duration = Duration::from_secs(120);
 
 impl Fault {
     /// All there are.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Slow,
         Self::CrashBefore,
         Self::CrashAfter,
@@ -126,6 +132,7 @@ impl Fault {
         Self::Lost,
         Self::Unanswered,
         Self::Conflicts,
+        Self::Late,
         Self::Stale,
         Self::Ends,
         Self::Skips,
@@ -141,7 +148,7 @@ impl Fault {
             Self::CrashBefore => true,
             Self::Slow | Self::Fails => call != Watch,
             Self::CrashAfter | Self::Unanswered => matches!(call, Commit | Runtime),
-            Self::Lost | Self::Conflicts => call == Commit,
+            Self::Lost | Self::Conflicts | Self::Late => call == Commit,
             Self::Stale => call == View,
             Self::Ends | Self::Skips | Self::Lags | Self::Repeats => call == Watch,
             Self::Hangs => call == Runtime,
@@ -157,6 +164,7 @@ impl Fault {
             Self::Lost => "lost",
             Self::Unanswered => "unanswered",
             Self::Conflicts => "conflicts",
+            Self::Late => "late",
             Self::Stale => "stale",
             Self::Ends => "ends",
             Self::Skips => "skips",

@@ -3,7 +3,8 @@
 //!
 //! A [`Simulation`] is made of components: whatever reads and writes the store, each started by a function that is
 //! given its [`Life`]. They can be the reader's own controllers on this crate's engine, or anything else that knows only
-//! a store, a client and a runtime. Beside them runs a scenario, which does what users do; [`Oracle`]s watch. A
+//! a store, a client and a runtime. Beside them runs a scenario, which does what users do; [`Oracle`]s watch. The store
+//! is one in memory, or one on a disk whose power fails in the midst of its writes ([`Setup::store`]). A
 //! [run](Simulation::run) with the same seed is the same to the byte; [`Simulation::seeds`] tries many seeds,
 //! [`Simulation::sweep`] tries a crash, a stale view and a missed change at each place where one could be, and
 //! [`Simulation::transitions`] goes to each [state](Setup::state) that users may ask for from every other.
@@ -38,7 +39,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use component::Life;
-pub use fault::{Call, Fault, HANG, LAG, Point, SLOW, Strike, UnreadableFault};
+pub use fault::{Call, Fault, HANG, LAG, LATE, Point, SLOW, Strike, UnreadableFault};
 pub use oracle::Oracle;
 pub use plan::Rates;
 pub use power::StoreOnDisk;
@@ -116,8 +117,9 @@ impl Setup {
     }
 
     /// The store of the run, on the disk that `disk` makes of a seed: one that keeps what it acknowledged when its
-    /// [power is cut](World::power_cut), as `orch_store::SimulatedDisk` is made for. By default a [`MemoryStore`], which has no
-    /// power to lose.
+    /// [power is cut](World::power_cut), as `orch_store::SimulatedDisk` is made for. The disk must be a new and empty one for
+    /// each run: what it holds at first, nobody is known to have made. It fails by losing power alone, so not with what
+    /// `SimulatedDisk::fails` brings. By default a [`MemoryStore`], which has no power to lose.
     pub fn store<D: StoreOnDisk>(&mut self, disk: impl Fn(u64) -> D + 'static) {
         self.store = Box::new(move |seed| Powered::by(Box::new(disk(seed))));
     }
@@ -230,6 +232,7 @@ pub struct Simulation {
     storm: Duration,
     quiet: Duration,
     deadline: Duration,
+    lag: Duration,
     /// Whether traces tell heartbeats from other changes.
     tells_beats: bool,
 }
@@ -266,6 +269,7 @@ impl Simulation {
             storm: STORM,
             quiet: QUIET,
             deadline: DEADLINE,
+            lag: LAG,
             tells_beats: false,
         }
     }
@@ -289,6 +293,13 @@ impl Simulation {
     #[must_use]
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
+        self
+    }
+
+    /// How late a watch that [lags](Fault::Lags) delivers at most; [`LAG`] unless said otherwise.
+    #[must_use]
+    pub fn lag(mut self, longest: Duration) -> Self {
+        self.lag = longest;
         self
     }
 
@@ -358,15 +369,7 @@ impl Simulation {
         let _anchor = crate::time::anchor_thread(day_one);
         let mut setup = Setup::empty();
         (self.build)(&mut setup);
-        let world = World::new(
-            seed,
-            (setup.store)(seed),
-            setup.client,
-            plan,
-            setup.oracles,
-            self.normal.clone(),
-            self.tells_beats,
-        );
+        let world = World::new(seed, (setup.store)(seed), setup.client, plan, setup.oracles, self);
         if let Err(why) = world.power_up(None).await {
             world.fail(why);
         }

@@ -10,7 +10,7 @@ use super::state::State;
 use super::trace::What;
 use super::world::World;
 use crate::random::Random;
-use crate::store::{Change, Committed, ListOptions, Op, Prefix, Revision, Store};
+use crate::store::{Change, Committed, Compare, Key, ListOptions, Op, Prefix, Revision, Store, Txn};
 
 /// How long a power cut waits for the change in whose midst it is to come.
 const WAIT: Duration = Duration::from_secs(10);
@@ -25,6 +25,10 @@ const AWAY: u64 = 30;
 ///
 /// For runs to be the same each time, the store must do all that it does in the calls that are made to it, and neither it
 /// nor the disk may ask for the time or for chance that does not come from a seed.
+///
+/// What came of a commit may be [unknown](crate::store::CommitError::Unknown) when the power has failed, and only then:
+/// otherwise the run fails, since it could not know any more what the store holds. So a disk that also fails in other ways
+/// is not for a simulation.
 pub trait StoreOnDisk: Send + Sync + 'static {
     /// Opens the store that is on the disk, or makes one. The one that was opened before is of no use any more.
     ///
@@ -63,7 +67,7 @@ struct Unsure {
     /// How many there have been.
     count: u64,
     /// Since the power was there last.
-    commits: Vec<(u64, Arc<str>, Vec<Op>)>,
+    commits: Vec<(u64, Arc<str>, Txn)>,
     /// Those that were found when it was back.
     landed: Vec<(u64, Revision)>,
     /// Whether a power cut is under way.
@@ -90,11 +94,11 @@ impl Powered {
     }
 
     /// Takes note of a commit whose outcome is unknown; by what it can be asked for.
-    pub(super) fn note(&self, by: &Arc<str>, ops: Vec<Op>) -> u64 {
+    pub(super) fn note(&self, by: &Arc<str>, txn: Txn) -> u64 {
         let mut unsure = self.unsure.lock();
         unsure.count += 1;
         let number = unsure.count;
-        unsure.commits.push((number, by.clone(), ops));
+        unsure.commits.push((number, by.clone(), txn));
         number
     }
 
@@ -137,6 +141,16 @@ impl World {
         disk.is_none_or(|disk| disk.has_power())
     }
 
+    /// A store does not know what came of a commit: on a disk that is for power cuts to bring, after which it can be known.
+    pub(super) fn must_know_with_power(&self) {
+        if self.0.powered.disk.is_some() && self.has_power() {
+            self.fail(
+                "the store does not know what came of a commit, and its disk has power: in a simulation a disk must fail in no other way than by \
+                 losing it",
+            );
+        }
+    }
+
     /// Takes note of it if the power has gone.
     pub(super) fn look_at_power(&self) {
         let powered = &self.0.powered;
@@ -151,15 +165,17 @@ impl World {
         }
     }
 
-    /// The power of the store's disk fails: in the midst of one of the next changes of the disk or, if there are none, ten
-    /// seconds later. It is back within half a minute; this returns then.
+    /// The power of the store's disk fails: in the midst of one of the next sixty changes of the disk or, if fewer come
+    /// within ten seconds, then. It is back within half a minute; this returns then.
     ///
-    /// Meanwhile all calls to the store fail, those of the scenario apart, which wait. What is drawn from `random`: when it
+    /// Meanwhile all calls to the store fail, those of the scenario apart, which wait; all watches end, the scenario's too.
+    /// What is drawn from `random`: when it
     /// happens, for how long, whether all components die with it, as on one machine, and whether the power fails again while
     /// the store is opened.
     ///
     /// The run fails if the store cannot be opened any more, if a commit that was acknowledged is not there or is another,
-    /// or if one is there that nobody made, or of which its maker was told that it would not be.
+    /// or if one is there that nobody made, or of which its maker was told that it would not be, in whatever words but
+    /// [`Unknown`](crate::store::CommitError::Unknown).
     ///
     /// A store that is not [on a disk](super::Setup::store) has no power to lose: nothing happens. So it is while another power
     /// cut is under way.
@@ -253,17 +269,17 @@ impl World {
     fn land(&self, commit: &[(Revision, Change)]) -> Result<(), String> {
         let revision = commit[0].0;
         let mut unsure = self.0.powered.unsure.lock();
-        let is_it = |ops: &[Op]| self.look(|state| is_what_came_of(ops, commit, state));
-        let Some(at) = unsure.commits.iter().position(|(_, _, ops)| is_it(ops)) else {
+        let is_it = |txn: &Txn| self.look(|state| is_what_came_of(txn, commit, state));
+        let Some(at) = unsure.commits.iter().position(|(_, _, txn)| is_it(txn)) else {
             let key = &commit[0].1.key;
             return Err(format!(
                 "the store, opened anew, has a commit of {key} at {revision} that nobody made, or that was refused"
             ));
         };
-        let (number, by, ops) = unsure.commits.remove(at);
+        let (number, by, txn) = unsure.commits.remove(at);
         unsure.landed.push((number, revision));
         drop(unsure);
-        self.committed(&by, revision, ops);
+        self.committed(&by, revision, txn.ops);
         Ok(())
     }
 
@@ -310,14 +326,17 @@ impl World {
     }
 }
 
-/// Whether a transaction with these operations makes this commit of what the store held.
-fn is_what_came_of(ops: &[Op], commit: &[(Revision, Change)], state: &State) -> bool {
-    let changes = ops.iter().filter_map(|op| match op {
+/// Whether this transaction makes this commit of what the store held.
+fn is_what_came_of(txn: &Txn, commit: &[(Revision, Change)], state: &State) -> bool {
+    let written = |key: &Key| state.held(key).map(|held| held.revision);
+    let holds = |compare: &Compare| compare.expect.holds(written(&compare.key));
+    let changes = txn.ops.iter().filter_map(|op| match op {
         Op::Put { key, value } => Some((key, Some(value))),
         Op::Delete { key } => state.held(key).map(|_| (key, None)),
     });
-    changes.eq(commit.iter().map(|(_, change)| {
-        let current = change.current.as_ref();
-        (&change.key, current.map(|entry| &entry.value))
-    }))
+    txn.compares.iter().all(holds)
+        && changes.eq(commit.iter().map(|(_, change)| {
+            let current = change.current.as_ref();
+            (&change.key, current.map(|entry| &entry.value))
+        }))
 }

@@ -26,6 +26,12 @@ enum Mistake {
     MakesOneUp,
     /// It cannot be opened.
     Breaks,
+    /// It says of its last commit that nothing was written.
+    RefusesWhatItKeeps,
+    /// Its last commit is there whatever it asked for.
+    ForgetsCompares,
+    /// It loses track of a commit while there is power.
+    LosesTrack,
 }
 
 /// A disk that holds the commits of its store.
@@ -62,7 +68,10 @@ impl StoreOnDisk for Disk {
         // The first time it has nothing to do wrong.
         if self.0.cuts.load(Relaxed) > 0 && !commits.is_empty() {
             match self.0.mistake {
-                Mistake::None => {}
+                Mistake::None
+                | Mistake::RefusesWhatItKeeps
+                | Mistake::ForgetsCompares
+                | Mistake::LosesTrack => {}
                 Mistake::LosesOne => drop(commits.pop()),
                 Mistake::KeepsAnother => {
                     let key = commits.last().map(|txn| txn.ops[0].key().clone());
@@ -118,20 +127,32 @@ impl Store for OnDisk {
     }
 
     async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
-        let committed = self.held.commit(txn.clone()).await?;
         let Some(disk) = self.disk.upgrade().map(Disk) else {
             return Err(CommitError::Unavailable("there is no disk".into()));
         };
+        let mistake = disk.0.mistake;
+        let mut txn = txn;
+        if mistake == Mistake::ForgetsCompares && disk.0.left.load(Relaxed) == 0 {
+            txn.compares.clear();
+        }
+        let committed = self.held.commit(txn.clone()).await?;
         let left = disk.0.left.fetch_sub(1, Relaxed);
         // The power may fail before it is on disk, or thereafter.
         if left > 0 || committed.revision.get().is_multiple_of(2) {
             disk.0.commits.lock().push(txn);
         }
+        if mistake == Mistake::LosesTrack && committed.revision.get() == 20 {
+            return Err(CommitError::Unknown("a cable is loose".into()));
+        }
         if left > 0 {
             return Ok(committed);
         }
         disk.power_cut();
-        Err(CommitError::Unavailable("the power is off".into()))
+        let off = "the power is off".into();
+        Err(match mistake {
+            Mistake::RefusesWhatItKeeps => CommitError::Unavailable(off),
+            _ => CommitError::Unknown(off),
+        })
     }
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, WatchError> {
@@ -163,7 +184,10 @@ fn counting(mistake: Mistake) -> Simulation {
                 if read.revision.get() > 500 {
                     return std::future::pending().await;
                 }
-                drop(store.commit(Txn::new().put(key.clone(), "x")).await);
+                let counted = Txn::new().put(key.clone(), "x");
+                drop(store.commit(counted).await);
+                // In vain: it is there.
+                drop(store.commit(Txn::new().create(key.clone(), "y")).await);
             }
         });
         run.scenario(|world| async move {
@@ -258,9 +282,13 @@ fn what_a_store_does_wrong_when_its_power_fails_fails_the_run() {
         (Mistake::KeepsAnother, "was acknowledged"),
         (Mistake::MakesOneUp, "that nobody made"),
         (Mistake::Breaks, "cannot be opened: it is broken"),
+        (Mistake::RefusesWhatItKeeps, "that was refused"),
+        (Mistake::ForgetsCompares, "that nobody made"),
+        (Mistake::LosesTrack, "and its disk has power"),
     ];
     for (mistake, said) in mistakes {
-        let failure = counting(mistake).run(1).failure.expect("it is wrong");
+        let mut failures = (1..10).filter_map(|seed| counting(mistake).run(seed).failure);
+        let failure = failures.next().expect("it is wrong");
         assert!(failure.contains(said), "{mistake:?}: {failure}");
     }
 }

@@ -115,13 +115,52 @@ impl fmt::Display for Failure {
                 "to see it again, with the whole trace: with ORCH_SIM='{replay}' in the environment"
             );
         };
-        let package =
-            std::env::var("CARGO_PKG_NAME").map_or_else(|_| String::new(), |name| format!(" -p {name}"));
+        let package = std::env::var("CARGO_PKG_NAME").ok();
+        let command = command(test, package.as_deref());
         write!(
             f,
-            "to see it again, with the whole trace:\n  ORCH_SIM='{replay}' cargo test{package} {test} -- --nocapture"
+            "to see it again, with the whole trace:\n  ORCH_SIM='{replay}' {command}"
         )
     }
 }
 
+/// Runs this test and no other: one of another name may give a simulation of the same name less time. It may be ignored
+/// as a rule, or be part of what some feature adds.
+fn command(test: &str, package: Option<&str>) -> String {
+    let package = package.map_or_else(String::new, |name| format!(" -p {name}"));
+    format!("cargo test{package} --all-features {test} -- --exact --include-ignored --nocapture")
+}
+
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_ends_with_the_command_that_runs_its_test_and_no_other_again() {
+        let failure = Failure {
+            simulation: "roll".into(),
+            seed: 0,
+            why: "it is wrong".to_owned(),
+            strikes: vec!["agent/commit#3=lost".parse().unwrap()],
+            trace: Trace::default(),
+        };
+        let told = std::thread::Builder::new()
+            .name("roll::survives_each_fault_at_each_place".to_owned())
+            .spawn(move || failure.to_string())
+            .unwrap()
+            .join()
+            .unwrap();
+        let command = told.lines().last().unwrap().trim();
+        assert_eq!(
+            command.replace(" -p orch-core", ""),
+            "ORCH_SIM='roll 0 agent/commit#3=lost' cargo test --all-features \
+             roll::survives_each_fault_at_each_place -- --exact --include-ignored --nocapture"
+        );
+        assert_eq!(
+            super::command("a::b", Some("billing")),
+            "cargo test -p billing --all-features a::b -- --exact --include-ignored --nocapture"
+        );
+    }
+}

@@ -80,6 +80,9 @@ impl ComponentRuntime {
             }
             _ => {}
         }
+        if may_change {
+            self.life.world().touch();
+        }
         let made = call.await;
         self.life.world().done(point.as_ref(), may_change);
         if let Some(whose) = whose {
@@ -110,8 +113,12 @@ impl Runtime for ComponentRuntime {
     }
 
     async fn status(&self) -> RuntimeStatus {
-        let _ = self.life.enter(Call::Runtime).await;
-        self.inner.status().await
+        let (point, fault) = self.life.enter(Call::Runtime).await;
+        self.life.world().cannot_fail(point.as_ref());
+        let status = self.inner.status().await;
+        self.life.world().done(point.as_ref(), false);
+        self.life.leave(fault).await;
+        status
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, RuntimeError> {

@@ -9,7 +9,9 @@ use crate::cache::Cache;
 use crate::client::{ApiError, DeleteParams, ListParams, Patch};
 use crate::controller::{Action, Context, Controller, Engine, ReconcileError};
 use crate::object::{Object, ObjectMeta, OwnerReference};
+use crate::runtime::PullRequest;
 use crate::store::Txn;
+use crate::testing::fake_runtime::{FakeRuntime, ImageBehavior};
 
 /// Wants to have so many kittens.
 #[derive(Clone, Debug, Serialize, Deserialize, Object)]
@@ -346,6 +348,71 @@ fn a_scenario_fails_a_run_and_so_does_one_without_end() {
     });
     let failure = endless.deadline(Duration::from_secs(5)).run_calm(1).failure;
     assert_eq!(failure.as_deref(), Some("the scenario had not ended after 5s"));
+}
+
+#[test]
+fn a_sweep_crashes_who_waits_for_a_runtime_and_does_not_look_twice() {
+    let simulation = Simulation::new("asks", |run| {
+        let machine = FakeRuntime::new();
+        machine.on_image("web", ImageBehavior::absent().pull_delay(Duration::from_secs(1)));
+        let machine = Arc::new(machine);
+        run.component("it", move |life| {
+            let runtime = life.runtime(machine.clone());
+            async move {
+                runtime.status().await;
+                runtime.status().await;
+                let image = PullRequest {
+                    image: "web".to_owned(),
+                    ..PullRequest::default()
+                };
+                let looks = async {
+                    runtime.status().await;
+                    runtime.status().await;
+                };
+                let (pulled, ()) = tokio::join!(runtime.pull_image(&image), looks);
+                assert!(pulled.is_ok(), "{pulled:?}");
+                std::future::pending::<()>().await;
+            }
+        });
+        run.scenario(|_| async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(())
+        });
+    });
+    let run = simulation.run_calm(1);
+    assert_eq!(run.failure, None);
+    let places: Vec<_> = run.calls.places().iter().map(ToString::to_string).collect();
+    // Of what it asks for twice one is enough; while the image is pulled another world is left than before.
+    let expected =
+        "it/runtime#1=crash-after it/runtime#3=crash-after it/runtime#3=unanswered it/runtime#4=crash-after";
+    assert_eq!(places, expected.split_whitespace().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_late_commit_arrives_also_if_nobody_waits_for_it_but_not_if_its_component_has_died() {
+    let arrived = |dies: bool| {
+        let simulation = alone(move |life| async move {
+            if life.number() > 1 {
+                return std::future::pending().await;
+            }
+            let store = life.store();
+            let commit = store.commit(Txn::new().put("a", "b"));
+            let answer = tokio::time::timeout(Duration::from_millis(1), commit).await;
+            assert!(answer.is_err(), "it is not late");
+            if dies {
+                life.world().crash("it");
+            }
+            std::future::pending::<()>().await;
+        });
+        let late = "it/commit#1=late".parse().unwrap();
+        let run = simulation.quiet(2 * LATE).run_with(3, [late]);
+        assert_eq!(run.failure, None);
+        let is_write = |entry: &&TraceEntry| matches!(entry.what, What::Wrote { .. });
+        run.trace.entries().find(is_write).map(|entry| entry.at)
+    };
+    let at = arrived(false).expect("it arrives");
+    assert!(Duration::from_millis(1) < at && at <= LATE, "{at:?}");
+    assert_eq!(arrived(true), None);
 }
 
 /// Writes the seconds of its life, once a second, under its own name.

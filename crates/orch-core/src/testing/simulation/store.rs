@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::component::Life;
-use super::fault::{Call, Fault, LAG};
+use super::fault::{Call, Fault, LATE, Point};
 use crate::store::{
     Batch, CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store,
     Txn, Watch, WatchError,
@@ -69,6 +69,19 @@ impl ComponentStore {
                 return Ok(landed);
             }
         }
+    }
+
+    /// Commits for one who may suffer.
+    async fn deliver(&self, txn: Txn, point: Option<&Point>) -> Result<Committed, CommitError> {
+        let store = self
+            .inner()
+            .await
+            .map_err(|cause| CommitError::Unavailable(cause.into()))?;
+        let world = self.life.world();
+        let (committed, _) = world.commit(self.life.shared_name(), &*store, txn).await;
+        let has_changed = committed.as_ref().is_ok_and(|committed| committed.changed);
+        world.done(point, has_changed);
+        committed
     }
 
     /// Begins a read of this kind; the fault, if it does not fail, and how many revisions a stale list lies back.
@@ -159,14 +172,22 @@ impl Store for ComponentStore {
             }
             _ => {}
         }
-        let store = self
-            .inner()
-            .await
-            .map_err(|cause| CommitError::Unavailable(cause.into()))?;
-        let world = self.life.world();
-        let (committed, _) = world.commit(self.life.shared_name(), &*store, txn).await;
-        let has_changed = committed.as_ref().is_ok_and(|committed| committed.changed);
-        world.done(point.as_ref(), has_changed);
+        if fault == Some(Fault::Late) {
+            let (arriving, point) = (Self::new(self.life.clone()), point.clone());
+            let under_way = tokio::spawn(async move {
+                if let Some(point) = &point {
+                    let late = arriving.life.world().draw_time(point, LATE);
+                    tokio::time::sleep(late).await;
+                }
+                arriving.life.live().await;
+                arriving.deliver(txn, point.as_ref()).await
+            });
+            return match under_way.await {
+                Ok(committed) => committed,
+                Err(gone) => Err(CommitError::Unknown(Box::new(gone))),
+            };
+        }
+        let committed = self.deliver(txn, point.as_ref()).await;
         self.life.leave(fault).await;
         match fault {
             Some(Fault::Unanswered) if committed.is_ok() => Err(CommitError::Unknown(Injected.into())),
@@ -252,9 +273,9 @@ impl Delivery {
                 return Some((Err(error), None));
             }
             Some(Fault::Lags) => {
-                let most = u64::try_from(LAG.as_millis()).unwrap_or(u64::MAX);
-                let lag = point.map_or(0, |point| self.life.world().draw(&point, most));
-                tokio::time::sleep(Duration::from_millis(lag)).await;
+                let world = self.life.world();
+                let lag = point.map_or(Duration::ZERO, |point| world.draw_time(&point, world.0.lag));
+                tokio::time::sleep(lag).await;
             }
             Some(Fault::Repeats) => self.again = Some(batch.clone()),
             _ => {}

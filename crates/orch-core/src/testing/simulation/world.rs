@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::Normal;
 use super::calls::Calls;
 use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
@@ -19,6 +18,7 @@ use super::sequence::Wish;
 use super::state::{Held, State, Written};
 use super::trace::{Trace, TraceEntry, What};
 use super::trouble::Trouble;
+use super::{Normal, Simulation};
 use crate::client::{Client, ClientBuilder, Documents};
 use crate::store::{CommitError, Committed, Key, Op, Revision, Store, Txn};
 
@@ -39,6 +39,8 @@ pub(super) struct Inner {
     /// What was decoded, which all clients share: it cannot differ.
     pub(super) documents: Arc<Documents>,
     began: Instant,
+    /// The latest that a lagging watch delivers.
+    pub(super) lag: Duration,
     plan: Plan,
     state: Mutex<Shared>,
     /// Counts commits.
@@ -102,8 +104,7 @@ impl World {
         client: Arc<MakeClient>,
         plan: Plan,
         oracles: Vec<Box<dyn Oracle>>,
-        normal: Arc<Normal>,
-        tells_beats: bool,
+        simulation: &Simulation,
     ) -> Self {
         let now = Instant::now();
         Self(Arc::new(Inner {
@@ -112,6 +113,7 @@ impl World {
             client,
             documents: Arc::new(Documents::new()),
             began: now,
+            lag: simulation.lag,
             plan,
             state: Mutex::new(Shared {
                 trace: Trace::default(),
@@ -124,8 +126,8 @@ impl World {
                 failure: None,
                 changed: now,
                 settling: false,
-                tells_beats,
-                normal,
+                tells_beats: simulation.tells_beats,
+                normal: simulation.normal.clone(),
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
             }),
@@ -214,6 +216,12 @@ impl World {
         fastrand::Rng::with_seed(point_seed(!self.0.seed, point)).u64(..bound.max(1))
     }
 
+    /// A time up to `longest`, in whole milliseconds, that hangs on the seed and the point alone.
+    pub(super) fn draw_time(&self, point: &Point, longest: Duration) -> Duration {
+        let most = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.draw(point, most))
+    }
+
     pub(super) fn disasters(&self, name: &str, rate: f64, during: Duration) -> Vec<(u64, Duration)> {
         self.0.plan.disasters(name, rate, during)
     }
@@ -257,20 +265,16 @@ impl World {
         store: &dyn Store,
         txn: Txn,
     ) -> (Result<Committed, CommitError>, Option<u64>) {
-        let ops = txn.ops.clone();
         let mut unsure = None;
-        let committed = match store.commit(txn).await {
-            // Who is told of it was far away, and knows no more than that the answer did not come.
-            Err(CommitError::Unavailable(why)) if !self.has_power() => Err(CommitError::Unknown(why)),
-            committed => committed,
-        };
+        let committed = store.commit(txn.clone()).await;
         match &committed {
-            Ok(committed) if committed.changed => self.committed(component, committed.revision, ops),
+            Ok(committed) if committed.changed => self.committed(component, committed.revision, txn.ops),
             Ok(_) => {}
             Err(error) => {
                 self.record(component, What::Refused(error.to_string()), &[]);
                 if let CommitError::Unknown(_) = error {
-                    unsure = Some(self.0.powered.note(component, ops));
+                    unsure = Some(self.0.powered.note(component, txn));
+                    self.must_know_with_power();
                 }
             }
         }
@@ -389,6 +393,18 @@ impl World {
             std::mem::take(&mut state.struck),
             std::mem::take(&mut state.state),
         )
+    }
+
+    /// A call begins that may change something before it is done.
+    pub(super) fn touch(&self) {
+        self.0.state.lock().calls.touch();
+    }
+
+    /// This call has no way to tell that it has failed.
+    pub(super) fn cannot_fail(&self, point: Option<&Point>) {
+        if let Some(point) = point {
+            self.0.state.lock().calls.cannot_fail(point);
+        }
     }
 
     /// A call that can be crashed after is done, and has perhaps changed something.

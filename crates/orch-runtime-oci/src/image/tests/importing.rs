@@ -62,7 +62,7 @@ async fn an_oci_archive_becomes_an_image() {
     assert_eq!(image.id, made.id());
     assert_eq!(image.tags, ["example.com/app:1"]);
     let by_digest = format!("example.com/app@{}", Digest::of(&made.manifest()));
-    assert_eq!(image.digests, [by_digest.clone()]);
+    assert_eq!(image.digests, std::slice::from_ref(&by_digest));
     assert_eq!(image.user, "7:8");
     assert_eq!(
         image.size_bytes,

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use crate::runtime::LogStream;
 
 /// A line longer than this is written in pieces (CRI's `P`).
-pub(super) const PIECE: usize = 16 << 10;
+pub const PIECE: usize = 16 << 10;
 
 /// Log lines for some output, and the rest that has no line end yet.
-pub(super) fn format_lines(mut data: &[u8], stream: LogStream, at: Timestamp) -> (Vec<u8>, &[u8]) {
+pub fn format_lines(mut data: &[u8], stream: LogStream, at: Timestamp) -> (Vec<u8>, &[u8]) {
     let mut lines = Vec::with_capacity(data.len() + data.len() / 4);
     loop {
         let end = data.iter().take(PIECE + 1).position(|byte| *byte == b'\n');
@@ -28,7 +28,8 @@ pub(super) fn format_lines(mut data: &[u8], stream: LogStream, at: Timestamp) ->
     }
 }
 
-pub(super) fn write_line(lines: &mut Vec<u8>, at: Timestamp, stream: LogStream, tag: u8, data: &[u8]) {
+/// Appends one log line, whose bytes hold no line end. The tag is `F` if the line ends with it, `P` if not.
+pub fn write_line(lines: &mut Vec<u8>, at: Timestamp, stream: LogStream, tag: u8, data: &[u8]) {
     let stream = match stream {
         LogStream::Stdout => "stdout",
         LogStream::Stderr => "stderr",
@@ -39,7 +40,7 @@ pub(super) fn write_line(lines: &mut Vec<u8>, at: Timestamp, stream: LogStream, 
 }
 
 /// A log line taken apart: when, where, whether the line ends with it, and its bytes.
-pub(super) fn parse_line(line: &[u8]) -> Option<(Timestamp, LogStream, bool, &[u8])> {
+pub fn parse_line(line: &[u8]) -> Option<(Timestamp, LogStream, bool, &[u8])> {
     let mut fields = line.splitn(4, |byte| *byte == b' ');
     let at = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
     let stream = match fields.next()? {

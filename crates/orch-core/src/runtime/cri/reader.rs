@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::lines::parse_line;
-use super::log::{self, Progress, STREAMS};
-use super::os;
+use super::{Progress, files};
 use crate::runtime::line::LogLine;
 use crate::runtime::{LogChunk, LogOptions, LogStream, RuntimeError};
 
@@ -75,10 +74,10 @@ impl Reader {
                 return Ok(Some(std::mem::take(&mut self.cut)));
             }
             let number = self.file.as_ref().map(|(number, _)| *number);
-            let next = log::files(&self.dir)?
+            let next = files(&self.dir)?
                 .into_iter()
-                .find(|(name, _)| Some(name.number) > number);
-            let Some((name, path)) = next else {
+                .find(|(next, _)| Some(*next) > number);
+            let Some((next, path)) = next else {
                 return Ok(None);
             };
             // Once there is a next file, nothing is written to this one: what was written before is all.
@@ -86,7 +85,7 @@ impl Reader {
                 return Ok(Some(std::mem::take(&mut self.cut)));
             }
             match File::open(path) {
-                Ok(file) => self.file = Some((name.number, BufReader::new(file))),
+                Ok(file) => self.file = Some((next, BufReader::new(file))),
                 // Rotated away meanwhile: so is all that is older.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -118,7 +117,7 @@ impl Reader {
             })
         };
         let pieces = std::mem::take(&mut self.pieces);
-        STREAMS
+        [LogStream::Stdout, LogStream::Stderr]
             .into_iter()
             .zip(pieces)
             .filter_map(move |(stream, piece)| line(stream, piece))
@@ -181,12 +180,18 @@ impl Lines {
             if self.done {
                 return None;
             }
-            let reading = os::blocking(move || {
+            let reading = tokio::task::spawn_blocking(move || {
                 let read = self.read();
                 (self, read)
             });
-            // The program is ending, and its streams with it.
-            let (lines, read) = reading.await.ok()?;
+            let (lines, read) = match reading.await {
+                Ok(done) => done,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The program is ending, and its streams with it.
+                    Err(_) => return None,
+                },
+            };
             self = lines;
             match read {
                 Err(error) => {
@@ -205,8 +210,11 @@ impl Lines {
     }
 }
 
-/// The log in a directory, as its caller asked for.
-pub(super) fn read(
+/// The log in a directory, as its caller asked for. Reads files before it returns, so not for an async task.
+///
+/// With [`LogOptions::follow`], more is looked for at each change of `progress`, until that says that the log is
+/// complete or its sender is gone.
+pub fn read(
     dir: PathBuf,
     options: LogOptions,
     progress: watch::Receiver<Progress>,

@@ -1,0 +1,218 @@
+//! Control groups, in every hierarchy that the machine has: v1, v2 or both.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::record::gone;
+
+/// How often to look again at a group whose processes were killed and have not gone yet.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Given up after about this long: a process in the midst of a call to a dead disk cannot be killed.
+const PATIENCE: u32 = 5_000;
+
+/// Where the hierarchies are mounted.
+#[derive(Clone, Debug)]
+pub(crate) struct Hierarchies {
+    mounts: Vec<PathBuf>,
+    /// There is no other than version 2, as libcontainer sees it.
+    pub(crate) unified: bool,
+}
+
+impl Hierarchies {
+    pub(crate) fn find() -> io::Result<Self> {
+        Ok(Self::parse(&fs::read_to_string("/proc/self/mountinfo")?))
+    }
+
+    fn parse(mountinfo: &str) -> Self {
+        let (mut mounts, mut unified) = (Vec::new(), false);
+        for line in mountinfo.lines() {
+            let Some((before, after)) = line.split_once(" - ") else {
+                continue;
+            };
+            let (Some(target), Some(kind)) = (before.split(' ').nth(4), after.split(' ').next()) else {
+                continue;
+            };
+            // A part of a hierarchy mounted elsewhere is no place for groups of ours.
+            let whole = before.split(' ').nth(3) == Some("/");
+            if whole && matches!(kind, "cgroup" | "cgroup2") && target.starts_with("/sys/fs/cgroup") {
+                unified |= kind == "cgroup2" && target == "/sys/fs/cgroup";
+                mounts.push(PathBuf::from(target));
+            }
+        }
+        Self { mounts, unified }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mounts.is_empty()
+    }
+
+    fn at(&self, group: &str) -> impl Iterator<Item = PathBuf> {
+        let group = group.trim_start_matches('/').to_owned();
+        self.mounts.iter().map(move |mount| mount.join(&group))
+    }
+
+    /// Moves the calling process into a group, which is made.
+    pub(crate) fn enter(&self, group: &str) -> io::Result<()> {
+        for mount in &self.mounts {
+            let mut path = mount.clone();
+            for part in Path::new(group.trim_start_matches('/')) {
+                let above = path.clone();
+                path.push(part);
+                match fs::create_dir(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
+                // A new group of the v1 cpuset has no processor, and takes no process until it has.
+                for file in ["cpuset.cpus", "cpuset.mems"] {
+                    if fs::read_to_string(path.join(file)).is_ok_and(|own| own.trim().is_empty())
+                        && !path.join("cgroup.controllers").exists()
+                    {
+                        fs::write(path.join(file), fs::read_to_string(above.join(file))?)?;
+                    }
+                }
+            }
+            fs::write(path.join("cgroup.procs"), "0")?;
+        }
+        Ok(())
+    }
+
+    /// The names of the groups in a group.
+    pub(crate) fn children(&self, group: &str) -> BTreeSet<String> {
+        let entries = self.at(group).filter_map(|path| fs::read_dir(path).ok());
+        let dirs = entries
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        dirs.filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
+    }
+
+    /// Kills all that is in a group and the groups in it, and removes them. One that is not there is as good.
+    pub(crate) fn sweep(&self, group: &str) -> io::Result<()> {
+        self.kill(group)?;
+        for path in self.at(group) {
+            self.remove(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Kills all that is in a group and the groups in it; returns once it has gone.
+    pub(crate) fn kill(&self, group: &str) -> io::Result<()> {
+        for _ in 0..PATIENCE {
+            let mut left = false;
+            for path in self.at(group) {
+                left |= kill_in(&path)?;
+            }
+            if !left {
+                return Ok(());
+            }
+            thread::sleep(PAUSE);
+        }
+        Err(io::Error::other(format!(
+            "processes of control group {group} cannot be killed"
+        )))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        for inner in subgroups(path)? {
+            self.remove(&inner)?;
+        }
+        // The kernel lets go of the last process a moment after it is gone from the list.
+        for _ in 0..PATIENCE {
+            match gone(fs::remove_dir(path)) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => thread::sleep(PAUSE),
+                other => return other,
+            }
+        }
+        Err(io::Error::other(format!(
+            "control group {} stays busy",
+            path.display()
+        )))
+    }
+
+    /// Removes a group if nothing is in it.
+    pub(crate) fn remove_empty(&self, group: &str) {
+        for path in self.at(group) {
+            // Others may be in it, and that is as good.
+            let _ = fs::remove_dir(path);
+        }
+    }
+}
+
+fn subgroups(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Kills what is in a group now; says whether there was anything.
+fn kill_in(path: &Path) -> io::Result<bool> {
+    let mut any = false;
+    for inner in subgroups(path)? {
+        any |= kill_in(&inner)?;
+    }
+    let list = path.join("cgroup.procs");
+    let read = || match fs::read_to_string(&list) {
+        Ok(text) => Ok(text),
+        // Removed meanwhile: ENOENT when opening, ENODEV when reading.
+        Err(error) if matches!(error.raw_os_error(), Some(2 | 19)) => Ok(String::new()),
+        Err(error) => Err(error),
+    };
+    for line in read()?.lines() {
+        any = true;
+        let Some(pid) = line.parse().ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
+            continue;
+        };
+        // Looked at again once it is held fast: the number may have become another's.
+        if read()?.lines().any(|again| again == line) {
+            let _ = pidfd_send_signal(held, Signal::KILL);
+        }
+    }
+    Ok(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hierarchies_are_found_on_machines_of_each_kind() {
+        let v2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+        let hybrid = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+            32 30 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+            33 30 0:27 /docker/x /mnt/memory rw - cgroup cgroup rw,memory\n\
+            34 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        let paths = |found: Hierarchies| {
+            found
+                .mounts
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert!(Hierarchies::parse(v2).unified);
+        assert_eq!(paths(Hierarchies::parse(v2)), ["/sys/fs/cgroup"]);
+        assert!(!Hierarchies::parse(hybrid).unified);
+        assert_eq!(
+            paths(Hierarchies::parse(hybrid)),
+            ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"]
+        );
+        assert!(Hierarchies::parse("").is_empty());
+    }
+}

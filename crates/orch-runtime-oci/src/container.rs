@@ -1,0 +1,279 @@
+//! One container: what it is, starting, stopping and removing it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, thread};
+
+use orch_core::runtime::{
+    Container, ContainerFilter, ContainerId, ContainerState, ExitReason, Resources, RuntimeError,
+    RuntimeEvent,
+};
+use orch_core::time;
+use parking_lot::Mutex;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::cgroup::Hierarchies;
+use crate::launch::{self, Process};
+use crate::record::{self, ContainerDir, ContainerRecord, End};
+use crate::signal;
+use crate::state::{Found, Meaning, exited, meaning};
+
+/// How often a start is looked at that another program has begun, of which nobody tells.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long what was killed may take to end.
+pub(crate) const KILL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What all containers of a runtime live on.
+pub(crate) struct Ground {
+    pub(crate) hierarchies: Hierarchies,
+    pub(crate) boot: String,
+    /// The control group of all that is this state directory's.
+    pub(crate) group: String,
+}
+
+impl Ground {
+    pub(crate) fn group_of(&self, id: &ContainerId) -> String {
+        format!("{}/{id}", self.group)
+    }
+
+    /// The control group of the shims. No container's: those have ids of 32 digits.
+    pub(crate) fn shims(&self) -> String {
+        format!("{}/shims", self.group)
+    }
+}
+
+/// A container of ours.
+pub(crate) struct Cell {
+    pub(crate) id: ContainerId,
+    pub(crate) dir: ContainerDir,
+    pub(crate) record: ContainerRecord,
+    pub(crate) ground: Arc<Ground>,
+    /// One start, or removal, at a time.
+    pub(crate) gate: tokio::sync::Mutex<()>,
+    /// One sweep of what a shim has left at a time.
+    settling: Mutex<()>,
+    /// Whether it has ended, or is gone, and its shim with it.
+    pub(crate) ended: watch::Sender<bool>,
+    pub(crate) watcher: Mutex<Option<AbortHandle>>,
+}
+
+impl Cell {
+    pub(crate) fn new(
+        id: ContainerId,
+        dir: ContainerDir,
+        record: ContainerRecord,
+        ground: Arc<Ground>,
+    ) -> Self {
+        Self {
+            id,
+            dir,
+            record,
+            ground,
+            gate: tokio::sync::Mutex::default(),
+            settling: Mutex::default(),
+            ended: watch::Sender::new(false),
+            watcher: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn group(&self) -> String {
+        self.ground.group_of(&self.id)
+    }
+
+    pub(crate) fn failed(
+        &self,
+        what: &str,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> RuntimeError {
+        RuntimeError::failed(format!("{what} container {}", self.record.config.name), error)
+    }
+
+    fn find(&self) -> io::Result<Found> {
+        // In this order; see `Found`.
+        Ok(Found {
+            shim: launch::locked_by(&self.dir)?.is_some(),
+            end: record::read(&self.dir.end())?,
+            started: record::read(&self.dir.started())?,
+            begun: record::read(&self.dir.begun())?,
+        })
+    }
+
+    /// What it is now; where its shim has died, after it was swept and that was written down. Reads files.
+    pub(crate) fn look(&self) -> io::Result<Look> {
+        let found = self.find()?;
+        match meaning(&found, &self.ground.boot) {
+            Meaning::Is(state) => Ok(Look::Is(state)),
+            Meaning::Starting => Ok(Look::Starting),
+            Meaning::Abandoned(..) => self.settle().map(Look::Is),
+        }
+    }
+
+    fn settle(&self) -> io::Result<ContainerState> {
+        let _one = self.settling.lock();
+        let found = self.find()?;
+        let (why, message) = match meaning(&found, &self.ground.boot) {
+            Meaning::Abandoned(why, message) => (why, message),
+            Meaning::Is(state) => return Ok(state),
+            Meaning::Starting => return Ok(ContainerState::Created),
+        };
+        self.ground.hierarchies.sweep(&self.group())?;
+        let complaint = fs::read_to_string(self.dir.complaints()).unwrap_or_default();
+        let message = match complaint.trim() {
+            "" => message.to_owned(),
+            complaint => format!("{message}: {complaint}"),
+        };
+        let end = End {
+            started_at: found.started.map(|started| started.at),
+            at: time::now(),
+            code: None,
+            why,
+            message: Some(message),
+        };
+        record::write(&self.dir.end(), &end)?;
+        Ok(exited(&end))
+    }
+
+    /// Looks again while a start is under way of which this program is not told.
+    pub(crate) fn look_settled(&self, bound: Duration) -> Result<ContainerState, RuntimeError> {
+        let begin = std::time::Instant::now();
+        loop {
+            match self.look().map_err(|error| self.failed("looking at", error))? {
+                Look::Is(state) => return Ok(state),
+                Look::Starting if begin.elapsed() > bound => {
+                    let what = format!("starting container {}", self.record.config.name);
+                    return Err(RuntimeError::Timeout { what, after: bound });
+                }
+                Look::Starting => thread::sleep(LOOK),
+            }
+        }
+    }
+
+    /// Sends a signal to its program, if that runs; it can reach no other process.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let Some(started) = record::read::<record::Started>(&self.dir.started())? else {
+            return Ok(());
+        };
+        let Some(pid) = Pid::from_raw(started.pid) else {
+            return Ok(());
+        };
+        let held = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            held => held?,
+        };
+        // Looked at once it is held fast: the number may have become another's.
+        if record::ticks(started.pid) != Some(started.ticks) {
+            return Ok(());
+        }
+        match pidfd_send_signal(held, signal) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// The signal that asks it to end.
+    pub(crate) fn stop_signal(&self) -> Signal {
+        let name = self.record.config.stop_signal.as_deref();
+        name.and_then(signal::parse).unwrap_or(Signal::TERM)
+    }
+
+    /// Kills all of it, at once. Its shim then writes down the end.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)?;
+        self.ground.hierarchies.kill(&self.group())
+    }
+
+    /// Returns once it has ended and nothing of it is left but its files; false if that took longer.
+    pub(crate) async fn ended_within(&self, bound: Duration) -> bool {
+        let mut ended = self.ended.subscribe();
+        tokio::time::timeout(bound, ended.wait_for(|ended| *ended))
+            .await
+            .is_ok()
+    }
+
+    /// Its shim, if it has one.
+    pub(crate) fn holder(&self) -> io::Result<Option<Process>> {
+        launch::holder(&self.dir)
+    }
+
+    pub(crate) fn event(&self) -> RuntimeEvent {
+        RuntimeEvent::Container {
+            id: self.id.clone(),
+            sandbox: self.record.sandbox.clone(),
+            pod_uid: self.record.pod_uid.clone(),
+        }
+    }
+
+    pub(crate) fn matches(&self, filter: &ContainerFilter) -> bool {
+        filter.id.as_ref().is_none_or(|id| *id == self.id)
+            && filter
+                .sandbox
+                .as_ref()
+                .is_none_or(|sandbox| *sandbox == self.record.sandbox)
+            && filter
+                .pod_uid
+                .as_ref()
+                .is_none_or(|uid| *uid == self.record.pod_uid)
+    }
+
+    pub(crate) fn seen(&self) -> io::Result<Container> {
+        let state = match self.look()? {
+            Look::Is(state) => state,
+            Look::Starting => ContainerState::Created,
+        };
+        // If it is being removed, what was read may be of files that were there no more.
+        fs::metadata(self.dir.record())?;
+        let (config, record) = (&self.record.config, &self.record);
+        Ok(Container {
+            id: self.id.clone(),
+            sandbox: record.sandbox.clone(),
+            pod_uid: record.pod_uid.clone(),
+            name: config.name.clone(),
+            attempt: config.attempt,
+            image: config.image.clone(),
+            image_id: crate::runtime::HOST.into(),
+            state,
+            created_at: record.created_at,
+            resources: Resources::default(),
+            labels: config.labels.clone(),
+            annotations: config.annotations.clone(),
+        })
+    }
+}
+
+/// What a look at a container shows.
+#[derive(Debug)]
+pub(crate) enum Look {
+    Is(ContainerState),
+    /// A start is under way.
+    Starting,
+}
+
+/// What a start has come to, by what the container is then.
+pub(crate) fn outcome(cell: &Cell, state: ContainerState) -> Result<(), RuntimeError> {
+    match state {
+        ContainerState::Running { .. } => Ok(()),
+        ContainerState::Exited {
+            reason: ExitReason::StartError,
+            message,
+            ..
+        } => Err(RuntimeError::StartFailed {
+            container: cell.record.config.name.clone(),
+            reason: message.unwrap_or_else(|| "it is not known why".into()),
+        }),
+        // It has run, and that was all.
+        ContainerState::Exited { .. } => Ok(()),
+        _ => {
+            let said = fs::read_to_string(cell.dir.complaints()).unwrap_or_default();
+            let said = if said.trim().is_empty() {
+                "its shim ended and said nothing"
+            } else {
+                said.trim()
+            };
+            Err(cell.failed("starting", said.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The state directory: where everything is, and who has it open.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use orch_core::random::Random;
+use orch_core::runtime::RuntimeError;
+use rustix::fs::FlockOperation;
+
+use crate::record::{self, ContainerDir, gone};
+use crate::{NAME, invalid};
+
+/// The layout that this version writes.
+const FORMAT: u32 = 1;
+
+/// `format.json`.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Format {
+    version: u32,
+    /// Sets this directory's control groups apart from those of others.
+    name: String,
+}
+
+pub(crate) struct StateDir {
+    root: PathBuf,
+    name: String,
+    random: Random,
+    /// Held for as long as this is open.
+    _lock: File,
+}
+
+impl StateDir {
+    pub(crate) fn open(root: &Path) -> Result<Self, RuntimeError> {
+        let text = root
+            .to_str()
+            .filter(|text| root.is_absolute() && !text.contains([',', ':', '\\', '"', '\n']));
+        if text.is_none() {
+            let reason = format!(
+                "{}: must be an absolute path without , : \\ or quotes",
+                root.display()
+            );
+            return Err(invalid("root", reason));
+        }
+        let failed = |error: io::Error| RuntimeError::failed(format!("opening {}", root.display()), error);
+        Self::open_checked(root)
+            .map_err(failed)?
+            .ok_or_else(|| RuntimeError::Unavailable {
+                runtime: NAME,
+                reason: format!(
+                    "another program, or runtime of this one, has {} open",
+                    root.display()
+                ),
+            })
+    }
+
+    fn open_checked(root: &Path) -> io::Result<Option<Self>> {
+        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        let root = root.canonicalize()?;
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(root.join("lock"))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        let random = Random::from_os();
+        let format = root.join("format.json");
+        let Format { version, name } = match record::read(&format)? {
+            Some(found) => found,
+            None => {
+                let made = Format {
+                    version: FORMAT,
+                    name: random.name_suffix(8),
+                };
+                record::write(&format, &made)?;
+                made
+            }
+        };
+        if version != FORMAT {
+            return Err(io::Error::other(format!(
+                "its layout is {version}, and this version knows {FORMAT} alone"
+            )));
+        }
+        for part in ["containers", "sandboxes", "trash"] {
+            fs::create_dir_all(root.join(part))?;
+        }
+        Ok(Some(Self {
+            root,
+            name,
+            random,
+            _lock: lock,
+        }))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn new_id(&self) -> String {
+        self.random.uuid().replace('-', "")
+    }
+
+    pub(crate) fn container(&self, id: &str) -> ContainerDir {
+        ContainerDir(self.root.join("containers").join(id))
+    }
+
+    pub(crate) fn sandbox(&self, id: &str) -> PathBuf {
+        self.root.join("sandboxes").join(id)
+    }
+
+    /// The names in `containers` or `sandboxes`.
+    pub(crate) fn names(&self, part: &str) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(self.root.join(part))?;
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    /// Makes a directory with all that is in it appear at once.
+    pub(crate) fn make(&self, place: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+        let draft = self.root.join("trash").join(self.new_id());
+        fs::create_dir(&draft)?;
+        let made = fill(&draft).and_then(|()| fs::rename(&draft, place));
+        if made.is_err() {
+            gone(fs::remove_dir_all(draft))?;
+        }
+        made
+    }
+
+    /// Makes a directory disappear at once, and then removes it; one that is gone is as good.
+    pub(crate) fn discard(&self, place: &Path) -> io::Result<()> {
+        let trash = self.root.join("trash").join(self.new_id());
+        match fs::rename(place, &trash) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.and_then(|()| gone(fs::remove_dir_all(trash))),
+        }
+    }
+
+    /// Removes what was being made or removed when an earlier program died.
+    pub(crate) fn empty_trash(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.root.join("trash"))? {
+            gone(fs::remove_dir_all(entry?.path()))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_has_it_open_at_a_time_and_what_was_half_made_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("state");
+        let first = StateDir::open(&root).unwrap();
+        assert!(matches!(
+            StateDir::open(&root),
+            Err(RuntimeError::Unavailable { .. })
+        ));
+        let place = first.sandbox("s");
+        let failed = first.make(&place, |draft| {
+            fs::write(draft.join("file"), "")?;
+            Err(io::Error::other("no"))
+        });
+        assert!(failed.is_err() && !place.exists());
+        first
+            .make(&place, |draft| fs::write(draft.join("file"), ""))
+            .unwrap();
+        assert!(place.join("file").exists());
+        fs::create_dir(root.join("trash/left")).unwrap();
+        let name = first.name().to_owned();
+        drop(first);
+        let second = StateDir::open(&root).unwrap();
+        assert_eq!(second.name(), name, "its control groups are found again");
+        second.empty_trash().unwrap();
+        second.discard(&place).unwrap();
+        second.discard(&place).unwrap();
+        assert!(!place.exists());
+        assert_eq!(fs::read_dir(root.join("trash")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_path_that_mount_options_could_not_carry_is_refused() {
+        for root in ["state", "/tmp/a,b", "/tmp/a:b"] {
+            let opened = StateDir::open(Path::new(root));
+            assert!(
+                matches!(opened, Err(RuntimeError::InvalidConfig { .. })),
+                "{root}"
+            );
+        }
+    }
+}

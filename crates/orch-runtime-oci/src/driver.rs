@@ -1,0 +1,208 @@
+//! What the runtime's calls work with: what is open, what there is, and who is told when that changes.
+
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, RuntimeEvent, SandboxId};
+use parking_lot::Mutex;
+
+use crate::cgroup::Hierarchies;
+use crate::container::{Cell, Ground};
+use crate::dir::StateDir;
+use crate::index::Index;
+use crate::launch::{self, Process, Program};
+use crate::options::OciOptions;
+use crate::record;
+use crate::runtime::blocking;
+use crate::sandbox::Pod;
+use crate::spec::Machine;
+use crate::{NAME, invalid};
+
+pub(crate) struct Driver {
+    pub(crate) hub: Arc<EventHub>,
+    pub(crate) options: OciOptions,
+    pub(crate) machine: Machine,
+    pub(crate) ground: Arc<Ground>,
+    pub(crate) dir: StateDir,
+    pub(crate) program: Program,
+    pub(crate) index: Mutex<Index>,
+    /// One sandbox or container is made at a time, so that five who ask for the same get one.
+    pub(crate) making: Mutex<()>,
+}
+
+pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> RuntimeError {
+    RuntimeError::NotFound {
+        what: format!("{what} {id}"),
+    }
+}
+
+impl Driver {
+    pub(crate) async fn open(options: OciOptions) -> Result<Arc<Self>, RuntimeError> {
+        if !rustix::process::geteuid().is_root() {
+            let reason = "it runs as root only; run the program as root, or use another runtime".into();
+            return Err(RuntimeError::Unavailable {
+                runtime: NAME,
+                reason,
+            });
+        }
+        let parent = &options.cgroup_parent;
+        if parent.is_empty() || parent.starts_with('.') || parent.contains(['/', '\0', '\n']) {
+            return Err(invalid("cgroup_parent", format!("{parent:?} is no plain name")));
+        }
+        let program = Program::find(options.shim.as_deref()).await?;
+        let driver = blocking(move || Self::read(options, program)).await??;
+        let driver = Arc::new(driver);
+        for cell in driver.cells(|_| true) {
+            driver.adopt(&cell)?;
+        }
+        Ok(driver)
+    }
+
+    /// Opens the directory and removes what belongs to nothing.
+    fn read(options: OciOptions, program: Program) -> Result<Self, RuntimeError> {
+        let dir = StateDir::open(&options.root)?;
+        let failed =
+            |error: io::Error| RuntimeError::failed(format!("opening {}", dir.root().display()), error);
+        launch::reap();
+        dir.empty_trash().map_err(failed)?;
+        let hierarchies = Hierarchies::find().map_err(failed)?;
+        let machine = Machine::find(hierarchies.unified).map_err(failed)?;
+        let group = format!("/{}/{}", options.cgroup_parent, dir.name());
+        let boot = record::boot().map_err(failed)?;
+        let ground = Arc::new(Ground {
+            hierarchies,
+            boot,
+            group,
+        });
+        let index = Index::read(&dir, &ground).map_err(failed)?;
+        for name in ground.hierarchies.children(&ground.group) {
+            let id = ContainerId(name);
+            if ground.group_of(&id) != ground.shims() && !index.cells.contains_key(&id) {
+                tracing::warn!(container = %id, "sweeping the control group of a container that is gone");
+                ground.hierarchies.sweep(&ground.group_of(&id)).map_err(failed)?;
+            }
+        }
+        Ok(Self {
+            hub: Arc::default(),
+            options,
+            machine,
+            ground,
+            dir,
+            program,
+            index: Mutex::new(index),
+            making: Mutex::default(),
+        })
+    }
+
+    /// Why containers cannot be run now, if so.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let empty = self.ground.hierarchies.is_empty();
+        empty.then(|| "no control groups are mounted below /sys/fs/cgroup; mount them as systemd does".into())
+    }
+
+    pub(crate) fn cell(&self, id: &ContainerId) -> Result<Arc<Cell>, RuntimeError> {
+        self.index
+            .lock()
+            .cells
+            .get(id)
+            .cloned()
+            .ok_or_else(|| not_found("container", id))
+    }
+
+    pub(crate) fn cells(&self, wanted: impl Fn(&Cell) -> bool) -> Vec<Arc<Cell>> {
+        self.index
+            .lock()
+            .cells
+            .values()
+            .filter(|cell| wanted(cell))
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn pods(&self) -> Vec<Arc<Pod>> {
+        self.index.lock().pods.values().cloned().collect()
+    }
+
+    pub(crate) fn pod(&self, id: &SandboxId) -> Option<Arc<Pod>> {
+        self.index.lock().pods.get(id).cloned()
+    }
+
+    pub(crate) fn forget(&self, id: &ContainerId) {
+        self.index.lock().cells.remove(id);
+    }
+
+    pub(crate) async fn seen(&self, cell: Arc<Cell>) -> Result<Container, RuntimeError> {
+        let seen = blocking({
+            let cell = cell.clone();
+            move || cell.seen()
+        });
+        match seen.await? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(not_found("container", &cell.id)),
+            seen => seen.map_err(|error| cell.failed("looking at", error)),
+        }
+    }
+
+    pub(crate) fn changed(&self, cell: &Cell) {
+        self.hub.send(&cell.event());
+    }
+
+    pub(crate) fn pod_changed(&self, pod: &Pod) {
+        let (id, pod_uid) = (pod.id.clone(), pod.record.config.uid.clone());
+        self.hub.send(&RuntimeEvent::Sandbox { id, pod_uid });
+    }
+
+    /// Finds out about a container that was there before.
+    fn adopt(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
+        let failed = |error| cell.failed("adopting", error);
+        match cell.holder().map_err(failed)? {
+            Some(shim) => self.watch(cell, shim),
+            None => {
+                let state = cell.look_settled(Duration::ZERO)?;
+                cell.ended.send_replace(state.is_exited());
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everyone when a container's shim has ended, and with it the container.
+    pub(crate) fn watch(self: &Arc<Self>, cell: &Arc<Cell>, shim: Process) {
+        // Not the runtime itself, which must be gone once its owner has let go of it.
+        let (hub, watched) = (Arc::downgrade(&self.hub), cell.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = shim.ended().await {
+                tracing::error!(container = %watched.id, %error, "cannot wait for a container's end");
+                return;
+            }
+            let looked = watched.clone();
+            let looking = blocking(move || {
+                launch::reap();
+                looked.look().err()
+            });
+            if let Ok(Some(error)) = looking.await {
+                tracing::warn!(container = %watched.id, %error, "cannot sweep what a shim left");
+            }
+            watched.ended.send_replace(true);
+            if let Some(hub) = Weak::upgrade(&hub) {
+                hub.send(&watched.event());
+            }
+        });
+        *cell.watcher.lock() = Some(task.abort_handle());
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for cell in self.cells(|_| true) {
+            if let Some(watcher) = cell.watcher.lock().take() {
+                watcher.abort();
+            }
+        }
+        launch::reap();
+        self.ground.hierarchies.remove_empty(&self.ground.shims());
+        self.ground.hierarchies.remove_empty(&self.ground.group);
+        self.ground
+            .hierarchies
+            .remove_empty(&format!("/{}", self.options.cgroup_parent));
+    }
+}

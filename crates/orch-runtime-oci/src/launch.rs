@@ -1,0 +1,205 @@
+//! Finds the shim's program and starts it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use orch_core::runtime::RuntimeError;
+use parking_lot::Mutex;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::record::ContainerDir;
+use crate::{invalid, shim};
+
+/// How long a program may take to say that it is a shim.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// How many threads there were when [`init`] was called; none if it was not.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// The shims this process has started, to be waited for when they have ended.
+static CHILDREN: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+/// Lets this program be the shim that holds containers. Must be called first thing in a synchronous `main`.
+///
+/// Where this program was started to hold a container it does so, and does not return. Otherwise it returns at once.
+pub fn init() {
+    match shim::asked() {
+        Some(dir) => shim::main(Path::new(&dir)),
+        // One that cannot be counted is as good as several: no shim would run.
+        None => THREADS.store(shim::threads().unwrap_or(usize::MAX), Ordering::Relaxed),
+    }
+}
+
+/// The program that holds containers.
+pub(crate) struct Program(PathBuf);
+
+impl Program {
+    /// A named one, which must say what it is; else this program itself, if it has called [`init`].
+    pub(crate) async fn find(named: Option<&Path>) -> Result<Self, RuntimeError> {
+        let Some(path) = named else {
+            return match THREADS.load(Ordering::Relaxed) {
+                1 => Ok(Self("/proc/self/exe".into())),
+                0 => Err(invalid(
+                    "shim",
+                    "call orch_runtime_oci::init() first thing in main, or name the program orch-oci-shim with OciOptions::shim",
+                )),
+                _ => Err(invalid(
+                    "shim",
+                    "orch_runtime_oci::init() was called when there were threads already; call it first thing in a main that is not async, and start tokio after it",
+                )),
+            };
+        };
+        match probe(path).await {
+            Ok(said) if said.trim() == shim::VERSION => Ok(Self(path.to_owned())),
+            Ok(said) => {
+                let said: String = said.trim().chars().take(80).collect();
+                let reason = format!("{} says {said:?} and not {:?}", path.display(), shim::VERSION);
+                Err(invalid("shim", reason))
+            }
+            Err(error) => Err(invalid("shim", format!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// Starts a shim for the container of this directory, which exists and has not begun.
+    pub(crate) fn spawn(&self, dir: &ContainerDir) -> io::Result<Shim> {
+        let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        let mut command = Command::new(&self.0);
+        command
+            .arg0(shim::NAME)
+            .arg(&dir.0)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null());
+        command.stdout(write).stderr(File::create(dir.complaints())?);
+        let child = command.spawn()?;
+        // Not waited for yet: the number is its own.
+        let process = pidfd_open(pid(child.id()), PidfdFlags::NONBLOCK)?;
+        CHILDREN.lock().push(process.try_clone()?);
+        Ok(Shim {
+            process: Process(process),
+            answer,
+        })
+    }
+}
+
+fn pid(number: u32) -> Pid {
+    i32::try_from(number)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("process numbers are positive")
+}
+
+/// Asks a program what it is, for no longer than [`PROBE`].
+async fn probe(path: &Path) -> io::Result<String> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    let mut command = Command::new(path);
+    command
+        .arg("--probe")
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(write)
+        .stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    drop(command);
+    let process = Process(pidfd_open(pid(child.id()), PidfdFlags::NONBLOCK)?);
+    let ended = tokio::time::timeout(PROBE, process.ended()).await;
+    if ended.is_err() {
+        process.kill();
+        process.ended().await?;
+    }
+    child.wait()?;
+    ended.map_err(|_| io::Error::other(format!("did not answer --probe within {PROBE:?}")))??;
+    // What it has written is there; whoever else has the pipe may keep it.
+    rustix::io::ioctl_fionbio(&read, true)?;
+    let mut said = vec![0; 1024];
+    let count = match File::from(read).read(&mut said) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        count => count?,
+    };
+    Ok(String::from_utf8_lossy(&said[..count]).into_owned())
+}
+
+/// A shim that was just started.
+pub(crate) struct Shim {
+    pub(crate) process: Process,
+    answer: OwnedFd,
+}
+
+impl Shim {
+    /// Returns once the container has started or ended, or the shim has.
+    pub(crate) async fn answered(&self) -> io::Result<()> {
+        let answer = readable(self.answer.try_clone()?)?;
+        // Nothing is ever written: it becomes readable by its end.
+        answer.readable().await.map(drop)
+    }
+}
+
+/// A process held fast, whosever child it is.
+pub(crate) struct Process(OwnedFd);
+
+impl Process {
+    pub(crate) async fn ended(&self) -> io::Result<()> {
+        let process = readable(self.0.try_clone()?)?;
+        process.readable().await.map(drop)
+    }
+
+    pub(crate) fn kill(&self) {
+        // It may have ended, and that is as good.
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+}
+
+/// The shim that holds the container of this directory, none if there is none.
+pub(crate) fn holder(dir: &ContainerDir) -> io::Result<Option<Process>> {
+    let Some(first) = locked_by(dir)? else {
+        return Ok(None);
+    };
+    let process = match pidfd_open(first, PidfdFlags::NONBLOCK) {
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        process => process?,
+    };
+    // Asked again once it is held fast: the number may have become another's.
+    Ok((locked_by(dir)? == Some(first)).then_some(Process(process)))
+}
+
+/// Which process has the lock that a shim holds for life.
+pub(crate) fn locked_by(dir: &ContainerDir) -> io::Result<Option<Pid>> {
+    let file = match File::options().write(true).open(dir.lock()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let wanted = Flock::from(FlockType::WriteLock);
+    let found = fcntl_getlk(file.as_fd(), &wanted)?;
+    Ok(found.and_then(|lock| lock.pid))
+}
+
+/// Waits for those of this process's shims that have ended.
+pub(crate) fn reap() {
+    CHILDREN.lock().retain(|child| {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        // An error: someone else has waited for it.
+        matches!(
+            rustix::process::waitid(WaitId::PidFd(child.as_fd()), options),
+            Ok(None)
+        )
+    });
+}
+
+/// A descriptor whose readability can be awaited.
+#[allow(
+    deprecated,
+    reason = "unsound only for types that lie about their descriptor; the successor is unsafe"
+)]
+pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
+}

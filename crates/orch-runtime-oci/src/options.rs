@@ -1,0 +1,70 @@
+//! The runtime's settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where an [`OciRuntime`](crate::OciRuntime) keeps its state, and how it runs containers.
+///
+/// ```
+/// use orch_runtime_oci::OciOptions;
+///
+/// let options = OciOptions::new("/var/lib/edge/containers").cgroup_parent("edge");
+/// ```
+#[derive(Clone, Debug)]
+pub struct OciOptions {
+    pub(crate) root: PathBuf,
+    pub(crate) shim: Option<PathBuf>,
+    pub(crate) cgroup_parent: String,
+    pub(crate) log_file_bytes: u64,
+    pub(crate) log_files: usize,
+    pub(crate) start_timeout: Duration,
+}
+
+impl OciOptions {
+    /// State in this directory, which is made if it is missing. One runtime has it open at a time.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            shim: None,
+            cgroup_parent: "orch".into(),
+            log_file_bytes: 10 << 20,
+            log_files: 5,
+            start_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Starts containers through this program, the package's `orch-oci-shim`, instead of running the embedding
+    /// program's own file again, for which that must call [`init`](crate::init).
+    #[must_use]
+    pub fn shim(mut self, program: impl Into<PathBuf>) -> Self {
+        self.shim = Some(program.into());
+        self
+    }
+
+    /// The control group in which all others are made, `orch` by default. A plain name.
+    #[must_use]
+    pub fn cgroup_parent(mut self, name: impl Into<String>) -> Self {
+        self.cgroup_parent = name.into();
+        self
+    }
+
+    /// How long a container's log file may become and how many of them are kept: 5 of 10 MiB by default.
+    #[must_use]
+    pub fn log_limits(mut self, file_bytes: u64, files: usize) -> Self {
+        (self.log_file_bytes, self.log_files) = (file_bytes.max(1), files.max(1));
+        self
+    }
+
+    /// How long a container may take until its program runs, a minute by default; then it is given up.
+    #[must_use]
+    pub fn start_timeout(mut self, bound: Duration) -> Self {
+        self.start_timeout = bound;
+        self
+    }
+}
+
+impl Default for OciOptions {
+    fn default() -> Self {
+        Self::new("/var/lib/orch-oci")
+    }
+}

@@ -1,0 +1,166 @@
+//! What is written down about sandboxes and containers. The files are the record; memory only knows where they are.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use orch_core::runtime::{ContainerConfig, SandboxConfig, SandboxId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// `sandbox.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SandboxRecord {
+    pub(crate) config: SandboxConfig,
+    pub(crate) created_at: Timestamp,
+}
+
+/// `container.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ContainerRecord {
+    pub(crate) sandbox: SandboxId,
+    pub(crate) pod_uid: String,
+    pub(crate) config: ContainerConfig,
+    pub(crate) created_at: Timestamp,
+}
+
+/// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// The container's control group, from the root of each hierarchy.
+    pub(crate) cgroup: String,
+    /// The control group of the shims.
+    pub(crate) shims: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<String>,
+    pub(crate) stdin: bool,
+    pub(crate) log_file_bytes: u64,
+    pub(crate) log_files: usize,
+}
+
+/// `begun`: written by the shim before anything else, once in a container's life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    /// Which start of the machine this was in.
+    pub(crate) boot: String,
+}
+
+/// `started.json`: the program runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Started {
+    pub(crate) pid: i32,
+    /// When the process started, as the kernel counts it: together with the number, it is no other process.
+    pub(crate) ticks: u64,
+    pub(crate) at: Timestamp,
+}
+
+/// Why a container ended, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Why {
+    Exited,
+    StartError,
+    Unknown,
+}
+
+/// `end.json`: written last, once the log is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) at: Timestamp,
+    pub(crate) code: Option<i32>,
+    pub(crate) why: Why,
+    pub(crate) message: Option<String>,
+}
+
+/// Where a container's files are.
+#[derive(Clone, Debug)]
+pub(crate) struct ContainerDir(pub(crate) PathBuf);
+
+impl ContainerDir {
+    pub(crate) fn record(&self) -> PathBuf {
+        self.0.join("container.json")
+    }
+    pub(crate) fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+    pub(crate) fn begun(&self) -> PathBuf {
+        self.0.join("begun")
+    }
+    pub(crate) fn started(&self) -> PathBuf {
+        self.0.join("started.json")
+    }
+    pub(crate) fn end(&self) -> PathBuf {
+        self.0.join("end.json")
+    }
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+    pub(crate) fn bundle(&self) -> PathBuf {
+        self.0.join("bundle")
+    }
+    pub(crate) fn rootfs(&self) -> PathBuf {
+        self.0.join("bundle/rootfs")
+    }
+    pub(crate) fn upper(&self) -> PathBuf {
+        self.0.join("upper")
+    }
+    pub(crate) fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+    /// libcontainer's own notes, which nothing of ours reads.
+    pub(crate) fn notes(&self) -> PathBuf {
+        self.0.join("lc")
+    }
+    /// What the shim has to say if it cannot even write an end.
+    pub(crate) fn complaints(&self) -> PathBuf {
+        self.0.join("shim.err")
+    }
+}
+
+/// What a file says, none if it is not there.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file whole or not at all: whoever reads it meanwhile sees the one before, or none.
+///
+/// It is not forced to the disk: it must outlive this program, and what it tells of does not outlive the machine.
+pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    fs::rename(&beside, path)
+}
+
+/// Which start of the machine this is.
+pub(crate) fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// When a process started, in ticks since the machine did; none if there is no such process.
+pub(crate) fn ticks(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may have any characters, and ends with the last bracket.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Removes what may be gone already.
+pub(crate) fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,224 @@
+//! The runtime as the rest of the world sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use futures::stream::BoxStream;
+use orch_core::runtime::{
+    AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
+    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
+};
+
+use crate::driver::Driver;
+use crate::options::OciOptions;
+use crate::{NAME, logs};
+
+/// The image that is what it says: this machine.
+pub(crate) const HOST: &str = "host";
+
+/// Runs containers on this machine's kernel, with no engine.
+///
+/// The state directory is the record: what was acknowledged is found again by whoever opens it next, containers
+/// that go on running included. One runtime has a directory open at a time.
+pub struct OciRuntime {
+    driver: Arc<Driver>,
+}
+
+impl OciRuntime {
+    /// Opens a state directory, finds what runs, and removes what is left of what does not. Must be called within
+    /// a tokio runtime, as all of its methods.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::InvalidConfig`] if there is no shim: neither was [`init`](crate::init) called as it must be
+    /// nor is the program of [`OciOptions::shim`] one. [`RuntimeError::Unavailable`] without root, or if another
+    /// has the directory open.
+    pub async fn open(options: OciOptions) -> Result<Self, RuntimeError> {
+        let driver = Driver::open(options).await?;
+        Ok(Self { driver })
+    }
+}
+
+/// Does on a thread of its own what may keep a thread for longer than other tasks should wait. Goes on to its end if
+/// the caller gives up.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RuntimeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(RuntimeError::Unavailable {
+                runtime: NAME,
+                reason: "the program is ending".into(),
+            }),
+        },
+    }
+}
+
+fn unsupported(what: &'static str) -> RuntimeError {
+    RuntimeError::Unsupported { runtime: NAME, what }
+}
+
+fn host() -> Image {
+    Image {
+        id: HOST.into(),
+        tags: vec![HOST.into()],
+        digests: Vec::new(),
+        size_bytes: 0,
+        user: String::new(),
+    }
+}
+
+#[async_trait]
+impl Runtime for OciRuntime {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.mounts = true;
+        capabilities.survives_restart = true;
+        capabilities
+    }
+
+    async fn status(&self) -> RuntimeStatus {
+        let message = self.driver.trouble();
+        RuntimeStatus {
+            version: "libcontainer 0.7.0".into(),
+            ready: message.is_none(),
+            message,
+        }
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, RuntimeError> {
+        Ok((reference == HOST).then(host))
+    }
+
+    async fn pull_image(&self, request: &PullRequest) -> Result<Image, RuntimeError> {
+        if request.image == HOST {
+            return Ok(host());
+        }
+        Err(RuntimeError::PullFailed {
+            image: request.image.clone(),
+            reason: "the oci runtime has the image `host` only, so far: the machine's own root".into(),
+            retryable: false,
+        })
+    }
+
+    async fn images(&self) -> Result<Vec<Image>, RuntimeError> {
+        Ok(vec![host()])
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError> {
+        if reference != HOST {
+            return Ok(());
+        }
+        Err(RuntimeError::InUse {
+            what: format!("image {HOST}"),
+            by: "the machine itself".into(),
+        })
+    }
+
+    async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        self.driver.run_sandbox(config.clone()).await
+    }
+
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        self.driver.stop_sandbox(id).await
+    }
+
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        self.driver.remove_sandbox(id).await
+    }
+
+    async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError> {
+        let pods = self.driver.pods();
+        let pods = pods.iter().filter(|pod| pod.matches(filter));
+        Ok(pods.map(|pod| pod.seen()).collect())
+    }
+
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        config: &ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError> {
+        self.driver.create_container(sandbox, config.clone()).await
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.driver.start_container(id).await
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
+        self.driver.stop_cell(&self.driver.cell(id)?, grace).await
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        match self.driver.cell(id) {
+            Ok(cell) => self.driver.remove_cell(&cell).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<Container>, RuntimeError> {
+        let cells = self.driver.cells(|cell| cell.matches(filter));
+        let seen = cells.into_iter().map(|cell| self.driver.seen(cell));
+        let mut found = Vec::new();
+        for seen in join_all(seen).await {
+            match seen {
+                // Removed since it was listed.
+                Err(RuntimeError::NotFound { .. }) => {}
+                seen => found.push(seen?),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn container(&self, id: &ContainerId) -> Result<Container, RuntimeError> {
+        self.driver.seen(self.driver.cell(id)?).await
+    }
+
+    async fn exec(&self, id: &ContainerId, _: &ExecRequest) -> Result<ExecOutput, RuntimeError> {
+        self.driver.cell(id)?;
+        Err(unsupported("running commands in containers"))
+    }
+
+    async fn open_exec(&self, id: &ContainerId, _: &ExecRequest) -> Result<Session, RuntimeError> {
+        self.driver.cell(id)?;
+        Err(unsupported("running commands in containers"))
+    }
+
+    async fn attach(&self, id: &ContainerId, _: &AttachOptions) -> Result<Session, RuntimeError> {
+        self.driver.cell(id)?;
+        Err(unsupported("attaching to containers"))
+    }
+
+    async fn logs(
+        &self,
+        id: &ContainerId,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
+        let cell = self.driver.cell(id)?;
+        let complete = self.driver.has_ended(&cell).await?;
+        logs::read(&cell.dir.log(), options.clone(), complete, cell.ended.subscribe()).await
+    }
+
+    async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {
+        self.driver.cell(id)?;
+        Err(unsupported("telling what containers use"))
+    }
+
+    async fn update_resources(&self, id: &ContainerId, _: &Resources) -> Result<(), RuntimeError> {
+        self.driver.cell(id)?;
+        Err(unsupported("changing the limits of a running container"))
+    }
+
+    async fn events(&self) -> BoxStream<'static, RuntimeEvent> {
+        self.driver.hub.subscribe()
+    }
+}

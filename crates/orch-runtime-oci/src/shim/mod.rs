@@ -1,0 +1,165 @@
+//! The process that holds a container: it makes it through libcontainer, keeps its log and writes down its end.
+//!
+//! One of its own for each container, with a single thread: libcontainer clones without the C library's knowledge,
+//! after which a program with more threads can hang for ever. The program that asked for the container may die at
+//! any time; the shim goes on.
+
+mod executor;
+mod hold;
+mod log;
+mod start;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use orch_core::time;
+use rustix::fs::FlockOperation;
+
+use crate::cgroup::Hierarchies;
+use crate::record::{self, Begun, ContainerDir, End, Plan, Started, Why};
+
+/// What a process calls itself (its first argument) to be a shim.
+pub(crate) const NAME: &str = "orch-oci-shim";
+
+/// What a shim program says of itself when asked with `--probe`.
+pub(crate) const VERSION: &str = "orch-oci-shim 1";
+
+/// Holds the container of this directory until it ends, and exits.
+pub(crate) fn main(dir: &Path) -> ! {
+    let code = match run(&ContainerDir(dir.to_owned())) {
+        Ok(()) => 0,
+        Err(error) => {
+            // The last resort: a file beside the container's others.
+            let _ = writeln!(io::stderr(), "{error}");
+            125
+        }
+    };
+    std::process::exit(code)
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/task")?.count())
+}
+
+fn run(dir: &ContainerDir) -> io::Result<()> {
+    if threads()? != 1 {
+        return Err(io::Error::other(
+            "a shim must have one thread: call `init` first thing in a synchronous `main`",
+        ));
+    }
+    close_inherited()?;
+    let answer = take_output()?;
+    // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.lock())?;
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    begin(dir)?;
+    let plan: Plan = record::read(&dir.plan())?.ok_or(io::ErrorKind::NotFound)?;
+    let hierarchies = Hierarchies::find()?;
+    let started =
+        leave(&hierarchies, &plan).map_err(|error| format!("leaving the caller's control groups: {error}"));
+    let running = match started.and_then(|()| start::start(dir, &plan)) {
+        Ok(running) => running,
+        Err(why) => {
+            // What there is of it is in its control group, or waited for.
+            hierarchies.sweep(&plan.cgroup)?;
+            hold::reap_all();
+            return end(dir, None, None, Why::StartError, Some(why));
+        }
+    };
+    let pid = running.pid.as_raw_nonzero().get();
+    // It is not waited for yet: the number is its own.
+    let ticks = record::ticks(pid).ok_or(io::ErrorKind::NotFound)?;
+    let started = Started {
+        pid,
+        ticks,
+        at: time::now(),
+    };
+    record::write(&dir.started(), &started)?;
+    drop(answer);
+    let code = hold::hold(running, &hierarchies, &plan.cgroup)?;
+    end(dir, Some(&started), Some(code), Why::Exited, None)?;
+    hierarchies.sweep(&plan.cgroup)
+}
+
+/// Closes what whoever started this has left open by mistake: it would be held, a lock for instance, for as long as
+/// the container lives. Nothing of this process's own is open yet.
+fn close_inherited() -> io::Result<()> {
+    let entries = fs::read_dir("/proc/self/fd")?;
+    let numbers = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for number in numbers.filter(|number| *number > 2).collect::<Vec<i32>>() {
+        // The list's own is among them, and is closed by now.
+        let _ = nix::unistd::close(number);
+    }
+    Ok(())
+}
+
+/// Takes standard output away from what follows: whoever has its other end waits for it to be closed, by when the
+/// container has started or ended.
+fn take_output() -> io::Result<OwnedFd> {
+    let answer = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(answer)
+}
+
+/// Writes down, once and whole, that the container's only start has begun.
+fn begin(dir: &ContainerDir) -> io::Result<()> {
+    let draft = dir.0.join("begun.draft");
+    record::write(
+        &draft,
+        &Begun {
+            boot: record::boot()?,
+        },
+    )?;
+    fs::hard_link(&draft, dir.begun())?;
+    fs::remove_file(draft)
+}
+
+/// Leaves what would end it together with the caller: session, and control groups, which a service manager empties.
+fn leave(hierarchies: &Hierarchies, plan: &Plan) -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // An empty list in the specification would have the container keep the caller's.
+    nix::unistd::setgroups(&[])?;
+    hierarchies.enter(&plan.shims)
+}
+
+fn end(
+    dir: &ContainerDir,
+    started: Option<&Started>,
+    code: Option<i32>,
+    why: Why,
+    message: Option<String>,
+) -> io::Result<()> {
+    let started_at = started.map(|started| started.at);
+    record::write(
+        &dir.end(),
+        &End {
+            started_at,
+            at: time::now(),
+            code,
+            why,
+            message,
+        },
+    )
+}
+
+/// Whether the arguments of this process say that it is a shim, and of which directory.
+pub(crate) fn asked() -> Option<std::ffi::OsString> {
+    let mut arguments = std::env::args_os();
+    let is = arguments.next()?.as_bytes() == NAME.as_bytes();
+    let dir = arguments.next()?;
+    (is && arguments.next().is_none()).then_some(dir)
+}

@@ -1,0 +1,64 @@
+//! What is mounted in a container above its root.
+
+use std::path::Path;
+
+use orch_core::runtime::ContainerConfig;
+use serde_json::{Value, json};
+
+use super::Places;
+
+/// Directories of the machine that are not the container's: it has its own, empty.
+const FRESH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
+
+pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value> {
+    let made = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
+    let mut mounts = vec![
+        made("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        made(
+            "/dev",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        made(
+            "/dev/pts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
+        made(
+            "/dev/shm",
+            "tmpfs",
+            &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+        ),
+        made("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        made("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+    ];
+    for path in FRESH {
+        let mode = if path == "/run" { "mode=755" } else { "mode=1777" };
+        mounts.push(made(path, "tmpfs", &["nosuid", "nodev", mode]));
+    }
+    // What this runtime keeps, the logs and files of all other containers, is none of a container's business.
+    if !FRESH.iter().any(|path| places.state.starts_with(path)) {
+        let target = places.state.to_string_lossy();
+        mounts.push(made(
+            &target,
+            "tmpfs",
+            &["nosuid", "nodev", "noexec", "ro", "mode=700"],
+        ));
+    }
+    let bound = |source: &Path, target: &Path, read_only: bool| {
+        let options = ["rbind", "rprivate", if read_only { "ro" } else { "rw" }];
+        json!({"destination": target, "type": "bind", "source": source, "options": options})
+    };
+    mounts.push(bound(places.hosts, Path::new("/etc/hosts"), false));
+    mounts.push(bound(places.resolv_conf, Path::new("/etc/resolv.conf"), false));
+    let given = config.mounts.iter();
+    mounts.extend(given.map(|mount| bound(&mount.source, &mount.target, mount.read_only)));
+    mounts
+}

@@ -1,0 +1,210 @@
+use libcontainer::oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
+use orch_core::runtime::Mount;
+
+use super::*;
+
+const ALL: u64 = (1 << 41) - 1;
+
+fn machine(capabilities: u64, unified: bool) -> Machine {
+    Machine {
+        capabilities,
+        unified,
+    }
+}
+
+fn places() -> Places<'static> {
+    Places {
+        rootfs: Path::new("/var/lib/orch-oci/containers/c/bundle/rootfs"),
+        cgroup: "/orch/x/c",
+        state: Path::new("/var/lib/orch-oci"),
+        hosts: Path::new("/var/lib/orch-oci/sandboxes/s/hosts"),
+        resolv_conf: Path::new("/var/lib/orch-oci/sandboxes/s/resolv.conf"),
+    }
+}
+
+fn built(config: &ContainerConfig, sandbox: &SandboxConfig, machine: &Machine) -> Spec {
+    serde_json::from_value(build(config, sandbox, machine, places())).expect("what the library reads")
+}
+
+#[test]
+fn nothing_is_left_to_the_librarys_defaults_that_would_weaken_a_container() {
+    let spec = built(
+        &ContainerConfig::default(),
+        &SandboxConfig::default(),
+        &machine(ALL, false),
+    );
+    let process = spec.process().as_ref().unwrap();
+    assert_eq!(
+        process.no_new_privileges(),
+        None,
+        "Some(false) means something else to the library"
+    );
+    assert_eq!(process.user().additional_gids().as_deref(), Some(&[0][..]));
+    let capabilities = process.capabilities().as_ref().unwrap();
+    assert_eq!(capabilities.bounding().as_ref().unwrap().len(), 14);
+    assert_eq!(capabilities.bounding(), capabilities.permitted());
+    assert_eq!(
+        (capabilities.inheritable(), capabilities.ambient()),
+        (&None, &None)
+    );
+    assert_eq!(spec.hostname(), &None);
+    let linux = spec.linux().as_ref().unwrap();
+    let devices = linux.resources().as_ref().unwrap().devices().as_ref().unwrap();
+    assert!(
+        devices.len() == 1 && !devices[0].allow(),
+        "first of all none: {devices:?}"
+    );
+    assert_eq!(linux.cgroups_path().as_deref(), Some(Path::new("/orch/x/c")));
+    assert!(
+        spec.mounts()
+            .as_ref()
+            .unwrap()
+            .iter()
+            .any(|mount| mount.destination() == places().state)
+    );
+}
+
+#[test]
+fn a_capability_that_cannot_be_handed_on_is_not_asked_for() {
+    let names = |machine: &Machine| {
+        let spec = built(&ContainerConfig::default(), &SandboxConfig::default(), machine);
+        spec.process()
+            .as_ref()
+            .unwrap()
+            .capabilities()
+            .as_ref()
+            .unwrap()
+            .bounding()
+            .clone()
+            .unwrap()
+    };
+    assert!(names(&machine(ALL, false)).contains(&Capability::Mknod));
+    assert!(
+        !names(&machine(ALL, true)).contains(&Capability::Mknod),
+        "no rule about devices applies there"
+    );
+    assert_eq!(
+        names(&machine(1 << 5 | 1 << 24, false))
+            .into_iter()
+            .collect::<Vec<_>>(),
+        [Capability::Kill]
+    );
+}
+
+#[test]
+fn the_machines_name_and_processes_are_seen_where_that_was_asked_for() {
+    use LinuxNamespaceType::{Ipc, Mount, Pid, Uts};
+    let named = SandboxConfig {
+        hostname: "web".into(),
+        ..SandboxConfig::default()
+    };
+    for (sandbox, expected, name) in [
+        (named.clone(), vec![Mount, Ipc, Pid, Uts], Some("web")),
+        (
+            SandboxConfig {
+                host_network: true,
+                ..named.clone()
+            },
+            vec![Mount, Ipc, Pid],
+            None,
+        ),
+        (
+            SandboxConfig {
+                host_pid: true,
+                ..named
+            },
+            vec![Mount, Ipc, Uts],
+            Some("web"),
+        ),
+    ] {
+        let spec = built(&ContainerConfig::default(), &sandbox, &machine(ALL, false));
+        let namespaces = spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap();
+        let types: Vec<_> = namespaces
+            .iter()
+            .map(libcontainer::oci_spec::runtime::LinuxNamespace::typ)
+            .collect();
+        assert_eq!((types, spec.hostname().as_deref()), (expected, name));
+    }
+}
+
+#[test]
+fn a_later_variable_wins_and_there_is_always_a_path_and_a_home() {
+    let env_of = [("A", "1"), ("PATH", "/bin"), ("A", "2=3")];
+    let config = ContainerConfig {
+        env: env_of.map(|(name, value)| (name.into(), value.into())).into(),
+        ..ContainerConfig::default()
+    };
+    let sandbox = SandboxConfig {
+        hostname: "web".into(),
+        ..SandboxConfig::default()
+    };
+    assert_eq!(
+        env(&config, &sandbox),
+        ["HOME=/root", "HOSTNAME=web", "PATH=/bin", "A=2=3"]
+    );
+}
+
+#[test]
+fn what_can_never_work_is_refused_by_the_name_of_its_field() {
+    let fine = ContainerConfig {
+        command: vec!["true".into()],
+        ..ContainerConfig::default()
+    };
+    assert!(check(&fine).is_ok());
+    let mount = |source: &str, target: &str| ContainerConfig {
+        mounts: vec![Mount {
+            source: source.into(),
+            target: target.into(),
+            read_only: false,
+        }],
+        ..fine.clone()
+    };
+    let mut privileged = fine.clone();
+    privileged.security.privileged = true;
+    for (config, expected) in [
+        (ContainerConfig::default(), "command"),
+        (
+            ContainerConfig {
+                tty: true,
+                ..fine.clone()
+            },
+            "tty",
+        ),
+        (
+            ContainerConfig {
+                stop_signal: Some("SIGNONE".into()),
+                ..fine.clone()
+            },
+            "stop_signal",
+        ),
+        (
+            ContainerConfig {
+                working_dir: Some("tmp".into()),
+                ..fine.clone()
+            },
+            "working_dir",
+        ),
+        (
+            ContainerConfig {
+                env: vec![("A=B".into(), String::new())],
+                ..fine.clone()
+            },
+            "env",
+        ),
+        (
+            ContainerConfig {
+                args: vec!["a\0".into()],
+                ..fine.clone()
+            },
+            "command, args, working_dir, env",
+        ),
+        (mount("data", "/data"), "mounts"),
+        (mount("/data", "/../data"), "mounts"),
+        (privileged, "security"),
+    ] {
+        match check(&config) {
+            Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+}

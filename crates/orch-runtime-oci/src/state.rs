@@ -1,0 +1,143 @@
+//! What a container is, from what is on disk and whether its shim lives. Pure.
+
+use orch_core::runtime::{ContainerState, ExitReason};
+
+use crate::record::{Begun, End, Started, Why};
+
+/// What was found of a container. Whether the shim lives is asked first, for one that ends in between has then
+/// left its end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) shim: bool,
+    pub(crate) end: Option<End>,
+    pub(crate) started: Option<Started>,
+    pub(crate) begun: Option<Begun>,
+}
+
+/// What that means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// So it is.
+    Is(ContainerState),
+    /// A start is under way.
+    Starting,
+    /// Its shim died and left it: it is to be swept, and its end written down, with this message.
+    Abandoned(Why, &'static str),
+}
+
+pub(crate) fn meaning(found: &Found, boot: &str) -> Meaning {
+    match found {
+        Found { end: Some(end), .. } => Meaning::Is(exited(end)),
+        Found {
+            shim: true,
+            started: Some(started),
+            ..
+        } => Meaning::Is(ContainerState::Running {
+            started_at: started.at,
+        }),
+        Found { shim: true, .. } => Meaning::Starting,
+        Found { begun: None, .. } => Meaning::Is(ContainerState::Created),
+        Found {
+            begun: Some(begun), ..
+        } if begun.boot != boot => Meaning::Abandoned(Why::Unknown, "the machine was restarted while it ran"),
+        Found { started: Some(_), .. } => Meaning::Abandoned(
+            Why::Unknown,
+            "the shim that held it was killed, and it was killed for that",
+        ),
+        Found { .. } => Meaning::Abandoned(Why::StartError, "its shim ended while it was being started"),
+    }
+}
+
+pub(crate) fn exited(end: &End) -> ContainerState {
+    ContainerState::Exited {
+        started_at: end.started_at,
+        finished_at: end.at,
+        exit_code: end.code,
+        reason: match (end.why, end.code) {
+            (Why::Exited, Some(0)) => ExitReason::Completed,
+            (Why::Exited, _) => ExitReason::Error,
+            (Why::StartError, _) => ExitReason::StartError,
+            (Why::Unknown, _) => ExitReason::Unknown,
+        },
+        message: end.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn each_combination_of_traces_means_one_thing() {
+        let at: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+        let begun = |boot: &str| Some(Begun { boot: boot.into() });
+        let started = Some(Started { pid: 7, ticks: 1, at });
+        let end = End {
+            started_at: Some(at),
+            at,
+            code: Some(3),
+            why: Why::Exited,
+            message: None,
+        };
+        let running = Meaning::Is(ContainerState::Running { started_at: at });
+        let ended = Meaning::Is(exited(&end));
+        let found = |shim, end, started, begun| Found {
+            shim,
+            end,
+            started,
+            begun,
+        };
+        for (found, expected) in [
+            (
+                found(false, None, None, None),
+                Meaning::Is(ContainerState::Created),
+            ),
+            (found(true, None, None, None), Meaning::Starting),
+            (found(true, None, None, begun("now")), Meaning::Starting),
+            (found(true, None, started.clone(), begun("now")), running),
+            (
+                found(true, Some(end.clone()), started.clone(), begun("now")),
+                ended.clone(),
+            ),
+            (found(false, Some(end), started.clone(), begun("before")), ended),
+        ] {
+            assert_eq!(meaning(&found, "now"), expected, "{found:?}");
+        }
+        for (found, why) in [
+            (found(false, None, started.clone(), begun("now")), Why::Unknown),
+            (found(false, None, started, begun("before")), Why::Unknown),
+            (found(false, None, None, begun("now")), Why::StartError),
+        ] {
+            let meaning = meaning(&found, "now");
+            assert!(
+                matches!(meaning, Meaning::Abandoned(so, _) if so == why),
+                "{found:?}: {meaning:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_code_of_zero_is_completed() {
+        let at = Timestamp::UNIX_EPOCH;
+        for (why, code, expected) in [
+            (Why::Exited, Some(0), ExitReason::Completed),
+            (Why::Exited, Some(137), ExitReason::Error),
+            (Why::StartError, None, ExitReason::StartError),
+            (Why::Unknown, None, ExitReason::Unknown),
+        ] {
+            let end = End {
+                started_at: None,
+                at,
+                code,
+                why,
+                message: None,
+            };
+            let ContainerState::Exited { reason, .. } = exited(&end) else {
+                panic!("it ended")
+            };
+            assert_eq!(reason, expected);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the safe crates have no safe call for. All of this crate's `unsafe` is in this folder.
+#![allow(unsafe_code)]
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+/// Gives every signal its default action again, as programs expect: Rust's start has broken pipes ignored, and who
+/// started this may have had more.
+pub(crate) fn default_signals() -> nix::Result<()> {
+    let fixed = [Signal::SIGKILL, Signal::SIGSTOP];
+    for each in Signal::iterator().filter(|each| !fixed.contains(each)) {
+        // SAFETY: `signal` is unsafe for handlers, which must be safe to run at any moment. The default action is
+        // none of this program's code. What is taken away is Rust's own handler for stack overflows, which nothing
+        // relies on in a process that is about to become another program.
+        unsafe { signal(each, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Containers of the pod that most tests have one of.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use orch_core::runtime::{ContainerConfig, ContainerId, ContainerState, LogOptions, Runtime, SandboxConfig};
+use orch_runtime_oci::OciRuntime;
+
+use super::{Oci, PATIENCE};
+
+pub(crate) fn config(name: &str, script: &str) -> ContainerConfig {
+    ContainerConfig {
+        name: name.into(),
+        image: "host".into(),
+        command: vec!["/bin/sh".into(), "-c".into(), script.into()],
+        ..ContainerConfig::default()
+    }
+}
+
+pub(crate) async fn open(oci: &Oci) -> OciRuntime {
+    OciRuntime::open(oci.options())
+        .await
+        .expect("opening the runtime")
+}
+
+pub(crate) async fn create(runtime: &OciRuntime, config: &ContainerConfig) -> ContainerId {
+    let sandbox = SandboxConfig {
+        uid: "pod".into(),
+        ..SandboxConfig::default()
+    };
+    let sandbox = runtime.run_sandbox(&sandbox).await.expect("running a sandbox");
+    runtime
+        .create_container(&sandbox.id, config)
+        .await
+        .expect("creating a container")
+}
+
+pub(crate) async fn start(runtime: &OciRuntime, config: &ContainerConfig) -> ContainerId {
+    let id = create(runtime, config).await;
+    runtime.start_container(&id).await.expect("starting a container");
+    id
+}
+
+pub(crate) async fn ended(runtime: &OciRuntime, id: &ContainerId) -> ContainerState {
+    let begin = Instant::now();
+    let mut events = runtime.events().await;
+    loop {
+        let state = runtime.container(id).await.expect("looking at a container").state;
+        if state.is_exited() {
+            return state;
+        }
+        assert!(begin.elapsed() < PATIENCE, "it does not end: {state:?}");
+        let _ = tokio::time::timeout(Duration::from_millis(100), events.next()).await;
+    }
+}
+
+pub(crate) async fn text(runtime: &OciRuntime, id: &ContainerId, follow: bool) -> String {
+    let options = LogOptions {
+        follow,
+        ..LogOptions::default()
+    };
+    let chunks = runtime.logs(id, &options).await.expect("reading a log");
+    let chunks: Vec<_> = chunks
+        .map(|chunk| chunk.expect("reading a log").data)
+        .collect()
+        .await;
+    String::from_utf8_lossy(&chunks.concat()).into_owned()
+}
+
+pub(crate) async fn clear(runtime: &OciRuntime) {
+    for sandbox in runtime.sandboxes(&Default::default()).await.expect("listing") {
+        runtime
+            .remove_sandbox(&sandbox.id)
+            .await
+            .expect("removing a sandbox");
+    }
+}

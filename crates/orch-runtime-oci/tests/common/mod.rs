@@ -1,0 +1,160 @@
+//! A runtime of its own for each test, and a look at what it leaves.
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
+
+mod containers;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use orch_core::runtime::Runtime;
+use orch_core::testing::runtime::Harness;
+use orch_runtime_oci::{OciOptions, OciRuntime};
+
+pub(crate) use containers::{clear, config, create, ended, open, start, text};
+
+/// The package's own shim.
+pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_orch-oci-shim");
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether containers can be run here; says so if not.
+pub(crate) fn possible() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        // Not by a macro, whose output the test harness keeps to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: needs root");
+    }
+    root
+}
+
+/// A place for containers, which must be left clean.
+pub(crate) struct Oci {
+    dir: tempfile::TempDir,
+    /// The control group of this test alone.
+    group: String,
+}
+
+impl Oci {
+    /// None where containers cannot be run.
+    pub(crate) fn new() -> Option<Self> {
+        possible().then(|| {
+            let dir = tempfile::tempdir().expect("a directory for a test");
+            let name = dir.path().file_name().expect("it has a name").to_string_lossy();
+            let group = format!("orch-test{}", name.replace('.', "-"));
+            Self { dir, group }
+        })
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
+    pub(crate) fn options(&self) -> OciOptions {
+        OciOptions::new(self.root()).shim(SHIM).cgroup_parent(&self.group)
+    }
+
+    /// What is left: processes that know the directory, control groups, and mounts that name it.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let place = self.dir.path().to_string_lossy().into_owned();
+        let mut left = groups(&self.group);
+        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+            let process = entry.path();
+            if process
+                .file_name()
+                .and_then(|name| name.to_str()?.parse::<i32>().ok())
+                .is_none()
+            {
+                continue;
+            }
+            let has = |file: &str| fs::read(process.join(file)).is_ok_and(|text| find(&text, &place));
+            if has("cmdline") || has("mountinfo") {
+                left.push(process.display().to_string());
+            }
+        }
+        if let Ok(found) = fs::read_dir(self.root().join("containers")) {
+            left.extend(found.flatten().map(|entry| entry.path().display().to_string()));
+        }
+        left
+    }
+}
+
+impl Drop for Oci {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let begin = Instant::now();
+        // A runtime that was just dropped has tasks that end a moment later.
+        while !self.left().is_empty() && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let left = self.left();
+        assert!(left.is_empty(), "a test has left {left:#?}");
+    }
+}
+
+fn find(text: &[u8], part: &str) -> bool {
+    text.windows(part.len()).any(|window| window == part.as_bytes())
+}
+
+/// The control groups of this name, in any hierarchy.
+fn groups(name: &str) -> Vec<String> {
+    let mut places: BTreeSet<PathBuf> = [Path::new("/sys/fs/cgroup").to_owned()].into();
+    places.extend(
+        fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path()),
+    );
+    let found = places
+        .into_iter()
+        .map(|place| place.join(name))
+        .filter(|place| place.exists());
+    found.map(|place| place.display().to_string()).collect()
+}
+
+/// Children of this process that nobody has waited for. Of all its tests, so for a program with one.
+pub(crate) fn zombies() -> Vec<String> {
+    let ended = rustix::process::waitid(
+        rustix::process::WaitId::All,
+        rustix::process::WaitIdOptions::EXITED
+            | rustix::process::WaitIdOptions::NOHANG
+            | rustix::process::WaitIdOptions::NOWAIT,
+    );
+    match ended {
+        Ok(Some(_)) => vec!["a child that has ended and was not waited for".into()],
+        _ => Vec::new(),
+    }
+}
+
+#[async_trait::async_trait]
+impl Harness for Oci {
+    async fn open(&self) -> Arc<dyn Runtime> {
+        Arc::new(
+            OciRuntime::open(self.options())
+                .await
+                .expect("opening the runtime"),
+        )
+    }
+
+    fn image(&self) -> String {
+        "host".into()
+    }
+
+    fn missing_image(&self) -> Option<String> {
+        Some("registry.invalid/missing:1".into())
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+}

@@ -1,0 +1,237 @@
+//! What the shim is for: containers are as they should be whoever dies.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Oci, PATIENCE, clear, config, ended, open, start, text};
+use orch_core::runtime::{ContainerId, ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
+use orch_runtime_oci::OciRuntime;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The shim that holds a container, and the container's first process, by its state directory.
+fn processes(oci: &Oci, id: &ContainerId) -> (Pid, Pid) {
+    let dir = oci.root().join("containers").join(&id.0);
+    let started: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("started.json")).expect("it has started")).expect("JSON");
+    let init = i32::try_from(started["pid"].as_i64().expect("a number")).expect("a process number");
+    let parent = fs::read_to_string(format!("/proc/{init}/status")).expect("it runs");
+    let parent = parent
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .expect("it has a parent");
+    let pid = |number| Pid::from_raw(number).expect("a process");
+    (pid(parent.trim().parse().expect("a number")), pid(init))
+}
+
+/// Whether a process runs no more; whoever has inherited it may not have waited for it yet.
+fn gone(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_none_or(|(_, rest)| rest.starts_with(" Z"))
+}
+
+#[tokio::test]
+async fn a_container_whose_shim_is_killed_is_reported_and_swept() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let id = start(&runtime, &config("main", "echo before; sleep 3600 & sleep 3600")).await;
+    let (shim, init) = processes(&oci, &id);
+    kill_process(shim, Signal::KILL).unwrap();
+    match ended(&runtime, &id).await {
+        ContainerState::Exited {
+            exit_code: None,
+            reason: ExitReason::Unknown,
+            message: Some(message),
+            ..
+        } => {
+            assert!(message.contains("shim"), "{message}");
+        }
+        state => panic!("{state:?}"),
+    }
+    assert!(gone(init), "nothing of it runs on");
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn a_shim_killed_while_no_one_has_the_runtime_open_is_found_out() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let id = start(&runtime, &config("main", "sleep 3600")).await;
+    let (shim, init) = processes(&oci, &id);
+    drop(runtime);
+    kill_process(shim, Signal::KILL).unwrap();
+    let runtime = open(&oci).await;
+    let state = ended(&runtime, &id).await;
+    assert!(
+        matches!(
+            state,
+            ContainerState::Exited {
+                reason: ExitReason::Unknown,
+                ..
+            }
+        ),
+        "{state:?}"
+    );
+    assert!(gone(init), "nothing of it runs on");
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn a_control_group_that_belongs_to_nothing_is_swept() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let id = start(&runtime, &config("main", "sleep 3600")).await;
+    let (shim, init) = processes(&oci, &id);
+    drop(runtime);
+    kill_process(shim, Signal::KILL).unwrap();
+    fs::remove_dir_all(oci.root().join("containers").join(&id.0)).unwrap();
+    drop(open(&oci).await);
+    assert!(gone(init), "nothing of it runs on");
+    clear(&open(&oci).await).await;
+}
+
+#[tokio::test]
+async fn a_directory_is_open_once() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let second = OciRuntime::open(oci.options()).await;
+    assert!(matches!(second, Err(RuntimeError::Unavailable { .. })));
+    drop(runtime);
+    drop(open(&oci).await);
+}
+
+/// Of which directory the process is the holder that the test below kills.
+const HOLDER: &str = "ORCH_TEST_OCI_HOLDER";
+
+/// Not a test by itself: the program that is killed.
+#[test]
+fn holder() {
+    let Some(arguments) = std::env::var_os(HOLDER) else {
+        return;
+    };
+    let arguments = arguments.into_string().unwrap();
+    let (root, group) = arguments.split_once(':').unwrap();
+    let options = orch_runtime_oci::OciOptions::new(root)
+        .shim(common::SHIM)
+        .cgroup_parent(group);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let runtime = OciRuntime::open(options).await.unwrap();
+        let script = "i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); sleep 0.02; done; exit 5";
+        start(&runtime, &config("main", script)).await;
+        start(&runtime, &config("short", "sleep 0.2; echo short; exit 3")).await;
+        fs::write(Path::new(root).join("../ready"), "").unwrap();
+        std::future::pending::<()>().await;
+    });
+}
+
+#[tokio::test]
+async fn containers_outlive_a_program_that_is_killed_with_their_logs_and_exit_codes() {
+    let Some(oci) = Oci::new() else { return };
+    let program = std::env::current_exe().unwrap();
+    let mut program = Command::new(program);
+    program
+        .args(["--exact", "holder", "--nocapture"])
+        .stdout(Stdio::null());
+    program.env(HOLDER, format!("{}:{}", oci.root().display(), oci.group()));
+    let mut holder = program.spawn().unwrap();
+    let ready = oci.root().join("../ready");
+    let begin = Instant::now();
+    while !ready.exists() {
+        assert!(
+            begin.elapsed() < PATIENCE && holder.try_wait().unwrap().is_none(),
+            "the holder does not come up"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let runtime = open(&oci).await;
+    let found = runtime.containers(&Default::default()).await.unwrap();
+    let id = |name: &str| {
+        found
+            .iter()
+            .find(|found| found.name == name)
+            .expect("it is found again")
+            .id
+            .clone()
+    };
+    let expected: String = (0..200).map(|number| format!("line {number}\n")).collect();
+    assert_eq!(text(&runtime, &id("main"), true).await, expected);
+    for (name, code) in [("main", 5), ("short", 3)] {
+        match ended(&runtime, &id(name)).await {
+            ContainerState::Exited {
+                exit_code,
+                started_at: Some(_),
+                ..
+            } => assert_eq!(exit_code, Some(code)),
+            state => panic!("{name}: {state:?}"),
+        }
+    }
+    assert_eq!(text(&runtime, &id("short"), false).await, "short\n");
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn a_shim_keeps_nothing_open_that_its_starter_has_open_by_mistake() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    // Without the flag that closes it in programs that are started.
+    let (read, write) = rustix::pipe::pipe().unwrap();
+    start(&runtime, &config("main", "sleep 3600")).await;
+    drop(write);
+    let reading =
+        tokio::task::spawn_blocking(move || std::io::Read::read(&mut fs::File::from(read), &mut [0]));
+    let end = tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("its other end is closed");
+    assert_eq!(end.unwrap().unwrap(), 0);
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_running_ends_with_it_also_among_the_machines_processes() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let sandbox = SandboxConfig {
+        uid: "pod".into(),
+        host_pid: true,
+        ..SandboxConfig::default()
+    };
+    let sandbox = runtime.run_sandbox(&sandbox).await.unwrap();
+    let script = "setsid sleep 3600 & echo $$ $!; exit 4";
+    let id = runtime
+        .create_container(&sandbox.id, &config("main", script))
+        .await
+        .unwrap();
+    runtime.start_container(&id).await.unwrap();
+    let state = ended(&runtime, &id).await;
+    assert!(
+        matches!(
+            state,
+            ContainerState::Exited {
+                exit_code: Some(4),
+                ..
+            }
+        ),
+        "{state:?}"
+    );
+    let text = text(&runtime, &id, false).await;
+    let pids: Vec<i32> = text
+        .split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect();
+    assert!(
+        pids.len() == 2 && pids[0] != 1,
+        "it sees the machine's numbers: {text}"
+    );
+    runtime.remove_container(&id).await.unwrap();
+    assert!(
+        pids.iter().all(|pid| gone(Pid::from_raw(*pid).unwrap())),
+        "nothing of it runs on: {text}"
+    );
+    clear(&runtime).await;
+}
