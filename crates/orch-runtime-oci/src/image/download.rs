@@ -15,6 +15,7 @@ use super::digest::{Digest, Digester};
 use super::fault::{Doing, Fault};
 use super::manifest::{Descriptor, LARGEST_DOCUMENT};
 use super::registry::{PullFault, Registry};
+use super::store::Store;
 
 /// What is gathered before a thread digests and writes it.
 const PIECE: usize = 1 << 20;
@@ -22,8 +23,9 @@ const PIECE: usize = 1 << 20;
 const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// Says that nobody else downloads the same. Held by whatever still writes when a pull is dropped.
-pub(crate) type Flight = Arc<OwnedMutexGuard<()>>;
+/// Says that nobody else downloads the same, in this store or in one opened after it. Held by whatever still writes
+/// when a pull is dropped.
+pub(crate) type Flight = Arc<(OwnedMutexGuard<()>, Arc<Store>)>;
 
 /// A file and the digest of what is in it.
 struct Partial {

@@ -49,6 +49,7 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use orch_core::runtime::{Image, RuntimeError};
@@ -67,6 +68,10 @@ pub use names::{Base, Rootfs};
 pub use pull::PullEvent;
 use reference::{Asked, Name};
 use store::{Named, OpenFault, Store};
+
+/// How long what an earlier store of this process still does may take, and how often it is looked at.
+const CLOSING: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Settings of the image store.
 #[derive(Clone, Debug)]
@@ -130,32 +135,29 @@ pub struct Images {
 }
 
 impl Images {
-    /// Opens the store in a directory, or makes it. One process at a time can have it:
-    /// [`RuntimeError::Unavailable`] if another has.
+    /// Opens the store in a directory, or makes it. One at a time can have it: [`RuntimeError::Unavailable`] if
+    /// another process has. Of this process, whatever was under way when an earlier one was dropped is waited for.
     pub async fn open(directory: impl Into<PathBuf>, options: ImageOptions) -> Result<Self, RuntimeError> {
         let directory = directory.into();
         let shown = directory.display().to_string();
-        let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await;
-        let store = match opened {
-            Ok(Ok(store)) => store,
-            Ok(Err(OpenFault::Taken)) => {
+        let failed = || format!("opening the image store {shown}");
+        let begun = tokio::time::Instant::now();
+        let store = loop {
+            let place = directory.clone();
+            let opened = tokio::task::spawn_blocking(move || Store::open(&place)).await;
+            let by_us = match opened.map_err(|error| RuntimeError::failed(failed(), error))? {
+                Ok(store) => break store,
+                Err(OpenFault::Taken { by_us }) => by_us,
+                Err(OpenFault::Fault(fault)) => return Err(RuntimeError::failed(failed(), fault)),
+            };
+            if !by_us || begun.elapsed() > CLOSING {
+                let who = if by_us { "this" } else { "another" };
                 return Err(RuntimeError::Unavailable {
-                    runtime: "oci",
-                    reason: format!("another process has the image store {shown} open"),
+                    runtime: crate::NAME,
+                    reason: format!("{who} process has the image store {shown} open"),
                 });
             }
-            Ok(Err(OpenFault::Fault(fault))) => {
-                return Err(RuntimeError::failed(
-                    format!("opening the image store {shown}"),
-                    fault,
-                ));
-            }
-            Err(error) => {
-                return Err(RuntimeError::failed(
-                    format!("opening the image store {shown}"),
-                    error,
-                ));
-            }
+            tokio::time::sleep(LOOK).await;
         };
         Ok(Self {
             store,

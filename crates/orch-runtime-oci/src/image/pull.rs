@@ -196,7 +196,8 @@ impl Images {
             let (given_up, budget) = (&given_up, &budget);
             async move {
                 // Two images may have one blob over different layers.
-                let flight: Flight = Arc::new(self.downloads.take(layer.digest).await);
+                let flight = self.downloads.take(layer.digest).await;
+                let flight: Flight = Arc::new((flight, self.store.clone()));
                 let path = self.fetch(registry, layer, &flight, report).await?;
                 report(&PullEvent::Unpacking {
                     digest: layer.digest.to_string(),

@@ -41,6 +41,38 @@ pub(crate) struct Store {
     boot: String,
     scratches: AtomicU64,
     _lock: File,
+    /// After the lock, for it goes after it.
+    _ours: Ours,
+}
+
+/// The stores that this process has open, and how often: of one being closed and opened again it may be twice.
+static OURS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+
+/// Says that a store is this process's.
+#[derive(Debug)]
+struct Ours(PathBuf);
+
+impl Ours {
+    fn new(dir: PathBuf) -> Self {
+        *OURS.lock().entry(dir.clone()).or_default() += 1;
+        Self(dir)
+    }
+
+    fn has(dir: &Path) -> bool {
+        OURS.lock().contains_key(dir)
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let mut ours = OURS.lock();
+        if let Some(count) = ours.get_mut(&self.0) {
+            *count -= 1;
+            if *count == 0 {
+                ours.remove(&self.0);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,11 +123,15 @@ impl Store {
             let path = dir.join(part);
             fs::create_dir_all(&path).at("making", &path)?;
         }
+        let real = dir.canonicalize().at("looking for", dir)?;
         let lock = File::create(dir.join("lock")).at("making the lock in", dir)?;
+        // Asked before: it may be let go of in between.
+        let by_us = Ours::has(&real);
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenFault::Taken),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenFault::Taken { by_us }),
             done => done.at("locking", dir)?,
         }
+        let ours = Ours::new(real);
         let format = dir.join("format");
         match fs::read_to_string(&format) {
             Ok(text) if text == FORMAT => {}
@@ -122,6 +158,7 @@ impl Store {
             boot,
             scratches: AtomicU64::new(0),
             _lock: lock,
+            _ours: ours,
         };
         store.sweep_trash()?;
         store.read()?;
@@ -190,7 +227,10 @@ impl Store {
     pub(crate) fn scratch(self: &Arc<Self>) -> Result<Scratch, Fault> {
         let path = self.trash_place();
         fs::create_dir(&path).at("making", &path)?;
-        Ok(Scratch { path })
+        Ok(Scratch {
+            path,
+            store: self.clone(),
+        })
     }
 
     pub(super) fn trash_place(&self) -> PathBuf {
@@ -337,6 +377,8 @@ impl Drop for Pins {
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) path: PathBuf,
+    /// Until it is gone: the next one to open the store uses the same names.
+    store: Arc<Store>,
 }
 
 impl Drop for Scratch {
@@ -345,7 +387,9 @@ impl Drop for Scratch {
         if !path.exists() {
             return;
         }
+        let store = self.store.clone();
         let remove = move || {
+            let _held = store;
             if let Err(error) = remove_tree(&path) {
                 // The next time the store is opened it goes.
                 tracing::warn!(path = %path.display(), %error, "a directory could not be removed");
@@ -362,8 +406,10 @@ impl Drop for Scratch {
 /// Why a store could not be opened.
 #[derive(Debug)]
 pub(crate) enum OpenFault {
-    /// Another process has it.
-    Taken,
+    /// This process has it, or another.
+    Taken {
+        by_us: bool,
+    },
     Fault(Fault),
 }
 

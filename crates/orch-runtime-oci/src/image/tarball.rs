@@ -78,10 +78,6 @@ impl<R: Read> Tarball<R> {
         self.position
     }
 
-    pub(crate) fn get_ref(&self) -> &R {
-        &self.reader
-    }
-
     /// What is left to read, also behind the archive's end.
     pub(crate) fn into_inner(self) -> R {
         self.reader
@@ -174,6 +170,10 @@ impl<R: Read> Tarball<R> {
             // A link's size is the target's in some writers, and no body follows.
             _ => 0,
         };
+        // No file is bigger, and with its padding it must still be a number.
+        if i64::try_from(size).is_err() {
+            return Err(Fault::entry(&path, format!("its size {size} is too big")));
+        }
         let entry = Entry {
             mode: small(header.number(100, 8, &path, "mode")?, "mode")? & 0o7777,
             uid: id(extension.uid, 108, "owner")?,
@@ -322,9 +322,8 @@ impl Header {
         let value = if field[0] & 0x80 == 0 {
             octal(field)
         } else if field[0] == 0x80 {
-            let (high, low) = field.split_at(length - 7);
-            high[1..]
-                .iter()
+            let (high, low) = field[1..].split_at((length - 1).saturating_sub(8));
+            high.iter()
                 .all(|byte| *byte == 0)
                 .then(|| low.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
         } else {

@@ -55,10 +55,12 @@ pub(crate) fn unpack(
         layer.add(&entry, &mut tarball)?;
     }
     layer.finish()?;
-    let size = tarball.get_ref().count();
+    // What lies behind the archive's end belongs to it too: it is digested, and it counts.
+    let mut archive = tarball.into_inner();
+    std::io::copy(&mut archive, &mut std::io::sink()).map_err(broken)?;
     Ok(Unpacked {
-        diff: tarball.into_inner().finish().map_err(broken)?,
-        size,
+        size: archive.count(),
+        diff: archive.finish().map_err(broken)?,
         implied: layer.implied,
     })
 }

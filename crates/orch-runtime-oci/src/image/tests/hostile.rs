@@ -212,6 +212,16 @@ fn table() -> Vec<(&'static str, Vec<u8>, Vec<&'static str>)> {
             open_tar(&[Item::file("big", b"x").size(1 << 60)]),
             vec!["ends within an entry"],
         ),
+        (
+            "bigger than any file",
+            open_tar(&[Item::file("big", b"x").size(u64::MAX)]),
+            vec!["entry big", "size 18446744073709551615 is too big"],
+        ),
+        (
+            "bigger than any file, by a record",
+            one(file("big").pax("size", u64::MAX.to_string().as_bytes())),
+            vec!["entry big", "size 18446744073709551615 is too big"],
+        ),
         ("a bomb", gzip(&one(zeros.clone())), vec!["more than 100 times"]),
         (
             "a zstd bomb",

@@ -108,8 +108,15 @@ impl Item {
             if value < 1 << (3 * digits) {
                 put(&mut header, at, digits, format!("{value:0digits$o}").as_bytes());
             } else {
+                let bytes = value.to_be_bytes();
+                let most = (length - 1).min(bytes.len());
                 header[at] = 0x80;
-                put(&mut header, at + length - 7, 7, &value.to_be_bytes()[1..]);
+                put(
+                    &mut header,
+                    at + length - most,
+                    most,
+                    &bytes[bytes.len() - most..],
+                );
             }
         }
         header[156] = self.kind;
