@@ -23,15 +23,16 @@
 //! Or it is the package's program `orch-oci-shim`, named with [`OciOptions::shim`]. If it is neither,
 //! [`OciRuntime::open`] says so.
 //!
-//! So far containers run on the image `host`, which is the machine's own root with a layer of the container's above
-//! it, and on the machine's network; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
-//!
-//! [`image`] keeps images on disk, imports and pulls them; containers do not run on them yet.
+//! Containers run from images, which are pulled from registries (feature `pull`) or imported from archives
+//! ([`OciRuntime::image_store`]). Without either there is the image `host`, the machine's own root with a layer of the
+//! container's above it. So far they are on the machine's network;
+//! [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
 #![cfg(target_os = "linux")]
 
 mod bundle;
 mod cgroup;
 mod container;
+mod defaults;
 mod dir;
 mod driver;
 pub mod image;

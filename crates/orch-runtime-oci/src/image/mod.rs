@@ -31,6 +31,7 @@ mod digest;
 mod download;
 mod fault;
 mod gc;
+mod held;
 mod import;
 mod limits;
 mod manifest;
@@ -40,6 +41,7 @@ mod pull;
 mod reference;
 #[cfg(feature = "pull")]
 mod registry;
+pub(crate) mod root;
 mod store;
 mod tarball;
 #[cfg(test)]
@@ -52,6 +54,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+#[cfg(not(feature = "pull"))]
+use orch_core::runtime::PullRequest;
 use orch_core::runtime::{Image, RuntimeError};
 
 use assemble::{Flights, assemble, blocking, ready};
@@ -185,6 +189,20 @@ impl Images {
             .map_err(|fault| RuntimeError::failed("listing images", fault))
     }
 
+    /// Fetches nothing: this is built without the feature `pull`. [`RuntimeError::PullFailed`] for all but `host`.
+    #[cfg(not(feature = "pull"))]
+    pub async fn pull(&self, request: &PullRequest) -> Result<Image, RuntimeError> {
+        if let (Asked::Host, Some(host)) = (Asked::parse(&request.image)?, self.get(&request.image).await?) {
+            return Ok(host);
+        }
+        let reason = "orch-runtime-oci is built without its feature `pull`; import the image from an archive";
+        Err(RuntimeError::PullFailed {
+            image: request.image.clone(),
+            reason: reason.into(),
+            retryable: false,
+        })
+    }
+
     /// Takes an image's name away and removes what nothing needs any more. By its id or digest: all its names.
     /// Succeeds if it is not present; [`RuntimeError::InUse`] if it is the last name and a container needs it.
     pub async fn remove(&self, reference: &str) -> Result<(), RuntimeError> {
@@ -214,6 +232,7 @@ impl Images {
         let (store, held) = (self.store.clone(), holder.to_owned());
         blocking(move || store.release(&held))
             .await
+            .map(drop)
             .map_err(|fault| RuntimeError::failed(format!("releasing the image of {holder}"), fault))
     }
 
@@ -316,13 +335,17 @@ impl Images {
             if let Some(manifest) = &image.manifest {
                 store.put_blob(manifest)?;
             }
+            let mut is_left = false;
             for name in names {
-                store.set_name(Named {
+                is_left |= store.set_name(Named {
                     reference: name.to_string(),
                     image: id,
                     manifests: manifests.clone(),
                     at: Timestamp::now(),
                 })?;
+            }
+            if is_left {
+                store.collect()?;
             }
             Ok::<_, Fault>(())
         })

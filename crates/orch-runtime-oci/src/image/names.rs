@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use orch_core::runtime::{Image, RuntimeError};
+use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::fault::{Doing, Fault};
@@ -25,7 +26,7 @@ pub struct Rootfs {
 }
 
 /// What lies below a container's own changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Base {
     /// The machine's own root.
@@ -73,16 +74,17 @@ impl Store {
     }
 
     /// Gives an image a name, or a name another image. All that it needs must be there; it is on the disk before
-    /// the name is.
-    pub(crate) fn set_name(&self, named: Named) -> Result<(), Fault> {
+    /// the name is. Says whether what it
+    /// led to before is needed by nothing now.
+    pub(crate) fn set_name(&self, named: Named) -> Result<bool, Fault> {
         let dir = fs::File::open(&self.dir).at("opening", &self.dir)?;
         rustix::fs::syncfs(&dir).at("writing to the disk of", &self.dir)?;
         let text = serde_json::to_vec(&named).map_err(std::io::Error::from);
         let text = text.doing(|| format!("describing {}", named.reference))?;
         let mut index = self.index.lock();
         self.write(&self.ref_path(&named.reference), &text)?;
-        index.names.insert(named.reference.clone(), named);
-        Ok(())
+        let before = index.names.insert(named.reference.clone(), named);
+        Ok(before.is_some_and(|before| !is_needed(&index, before.image)))
     }
 
     fn find(&self, index: &Index, asked: &Asked) -> Option<Digest> {
@@ -246,12 +248,27 @@ impl Store {
         })
     }
 
-    pub(crate) fn release(&self, holder: &str) -> Result<(), Fault> {
+    /// Ends a lease. Says whether its image is needed by nothing now.
+    pub(crate) fn release(&self, holder: &str) -> Result<bool, Fault> {
         let mut index = self.index.lock();
         remove_file(&self.lease_path(holder))?;
-        index.leases.remove(holder);
+        let lease = index.leases.remove(holder);
+        Ok(lease.is_some_and(|lease| !is_needed(&index, lease.image)))
+    }
+
+    /// Ends all leases but those of these holders.
+    pub(crate) fn retain(&self, holders: &BTreeSet<String>) -> Result<(), Fault> {
+        let held: Vec<String> = self.index.lock().leases.keys().cloned().collect();
+        for holder in held.iter().filter(|holder| !holders.contains(*holder)) {
+            self.release(holder)?;
+        }
         Ok(())
     }
+}
+
+fn is_needed(index: &Index, image: Digest) -> bool {
+    index.names.values().any(|named| named.image == image)
+        || index.leases.values().any(|lease| lease.image == image)
 }
 
 /// The machine's own root, as an image.

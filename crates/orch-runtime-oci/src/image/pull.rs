@@ -223,12 +223,16 @@ impl Images {
             for document in &documents {
                 store.put_blob(document)?;
             }
-            store.set_name(Named {
+            let is_left = store.set_name(Named {
                 reference,
                 image: id,
                 manifests,
                 at: Timestamp::now(),
-            })
+            })?;
+            if is_left {
+                store.collect()?;
+            }
+            Ok::<_, Fault>(())
         })
         .await?;
         Ok(())

@@ -259,8 +259,12 @@ impl Tree {
 
     /// Opens a directory of the tree, through symlinks that stay in it.
     pub(crate) fn directory(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.open_in(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
+    }
+
+    /// Opens what is there already, likewise.
+    pub(crate) fn open_in(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         loop {
             match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {

@@ -6,7 +6,9 @@
 
 mod executor;
 mod hold;
+mod identity;
 mod log;
+mod root;
 mod start;
 
 use std::fs::{self, File};
