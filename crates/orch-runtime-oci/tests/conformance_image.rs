@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Oci, images};
 use orch_core::runtime::Runtime;
-use orch_core::testing::runtime::Harness;
+use orch_core::testing::runtime::{Harness, Outcome, run_all};
 use orch_runtime_oci::OciRuntime;
 
 const NAME: &str = "registry.example/shell:1";
@@ -50,7 +50,12 @@ impl Harness for FromImage {
     }
 }
 
-orch_core::runtime_conformance!(match FromImage::new() {
-    Some(image) => image,
-    None => return,
-});
+// In one place one after the other, for the image is brought there but once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_from_an_image_conform() {
+    let Some(harness) = FromImage::new() else { return };
+    let report = run_all(&harness).await;
+    assert!(report.passed(), "{report}");
+    let passed = |(_, outcome): &&(_, Outcome)| *outcome == Outcome::Passed;
+    assert!(report.cases.iter().filter(passed).count() > 40, "{report}");
+}

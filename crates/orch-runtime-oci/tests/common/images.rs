@@ -31,8 +31,8 @@ impl Digest {
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    pub(crate) fn hex(&self) -> &str {
-        &self.0
+    pub(crate) fn hex(&self) -> String {
+        self.0.clone()
     }
 }
 

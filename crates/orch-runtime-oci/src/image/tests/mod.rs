@@ -2,6 +2,8 @@
 
 mod hostile;
 mod importing;
+#[cfg(feature = "pull")]
+mod killed;
 mod layers;
 mod made;
 #[cfg(feature = "pull")]

@@ -17,7 +17,7 @@ fn request(image: &str) -> PullRequest {
 }
 
 /// Bytes that no compression makes fewer.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let random = orch_core::random::Random::seeded(seed);
     (0..length.div_ceil(8))
         .flat_map(|_| random.below(u64::MAX).to_le_bytes())
@@ -360,7 +360,16 @@ async fn a_failed_pull_says_whether_to_try_again() {
     let lie = registry.push("lie:1", &lying).await;
     let hostile = Made::new(vec![layer("../up", b"x")]);
     let up = registry.push("up:1", &hostile).await;
+    // What the registry has on its disk is not what it was.
+    let mut spoilt = big(9);
+    spoilt.layers[0] = gzip(&spoilt.layers[0]);
+    let damaged = registry.push("damaged:1", &spoilt).await;
+    registry.damage(&Digest::of(&spoilt.layers[0]));
+    let missing_tag = format!("{}/up:2", registry.host);
+    let promised = format!("{}", Digest::of(&spoilt.layers[0]));
     for (image, again, words) in [
+        (missing_tag.as_str(), false, "unknown"),
+        (damaged.as_str(), false, promised.as_str()),
         ("127.0.0.1:1/none/such:1", true, ""),
         (format!("{}/none/such:1", registry.host).as_str(), false, ""),
         (lie.as_str(), false, "its configuration promises the layer"),

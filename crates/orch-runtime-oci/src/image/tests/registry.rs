@@ -21,7 +21,7 @@ pub(crate) struct Registry {
     service: Child,
     pub(crate) host: String,
     auth: RegistryAuth,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Registry {
@@ -73,7 +73,7 @@ impl Registry {
             service,
             host: format!("127.0.0.1:{port}"),
             auth,
-            _directory: directory,
+            directory,
         };
         let begun = Instant::now();
         while TcpStream::connect(&registry.host).is_err() {
@@ -81,6 +81,23 @@ impl Registry {
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(registry)
+    }
+
+    /// Changes a byte of a blob on its disk.
+    pub(crate) fn damage(&self, digest: &Digest) {
+        let hex = digest.hex();
+        let blobs = "data/docker/registry/v2/blobs/sha256";
+        let path = self
+            .directory
+            .path()
+            .join(blobs)
+            .join(&hex[..2])
+            .join(&hex)
+            .join("data");
+        let mut bytes = std::fs::read(&path).expect("a blob");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).expect("writing");
     }
 
     fn client(&self) -> Client {
