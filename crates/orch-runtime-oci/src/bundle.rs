@@ -5,7 +5,9 @@ use std::{fs, io};
 
 use orch_core::runtime::ContainerId;
 
+use crate::defaults::Program;
 use crate::driver::Driver;
+use crate::image::Base;
 use crate::record::{self, ContainerDir, ContainerRecord, Plan};
 use crate::sandbox::Pod;
 use crate::spec::{self, Places};
@@ -16,6 +18,8 @@ pub(crate) fn fill(
     draft: &Path,
     id: &ContainerId,
     record: &ContainerRecord,
+    program: Program,
+    base: Base,
     pod: &Pod,
 ) -> io::Result<()> {
     let (now, later) = (ContainerDir(draft.to_owned()), driver.dir.container(&id.0));
@@ -24,15 +28,19 @@ pub(crate) fn fill(
     let places = Places {
         rootfs: &later.rootfs(),
         cgroup: &cgroup,
+        is_host: base == Base::Host,
         state: driver.dir.root(),
         hosts: &pod.hosts(),
         resolv_conf: &pod.resolv_conf(),
     };
-    let spec = spec::build(config, sandbox, &driver.machine, places);
+    let spec = spec::build(config, &program, sandbox, &driver.machine, places);
     let plan = Plan {
         shims: driver.ground.shims(),
-        args: spec::args(config),
-        env: spec::env(config, sandbox),
+        base,
+        args: program.args,
+        env: program.env,
+        cwd: program.cwd,
+        identity: program.identity,
         stdin: config.stdin,
         stdin_once: config.stdin_once,
         tty: config.tty,

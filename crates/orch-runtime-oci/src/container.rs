@@ -198,8 +198,9 @@ impl Cell {
 
     /// The signal that asks it to end.
     pub(crate) fn stop_signal(&self) -> Signal {
-        let name = self.record.config.stop_signal.as_deref();
-        name.and_then(signal::parse).unwrap_or(Signal::TERM)
+        let asked = self.record.config.stop_signal.as_ref();
+        let name = asked.or(self.record.image_signal.as_ref());
+        name.and_then(|name| signal::parse(name)).unwrap_or(Signal::TERM)
     }
 
     /// Kills all of it, at once. Its shim then writes down the end.
@@ -256,7 +257,7 @@ impl Cell {
             name: config.name.clone(),
             attempt: config.attempt,
             image: config.image.clone(),
-            image_id: crate::runtime::HOST.into(),
+            image_id: record.image_id.clone(),
             state,
             created_at: record.created_at,
             resources: Resources::default(),

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::cgroup::Hierarchies;
 use crate::container::{Cell, Ground};
 use crate::dir::StateDir;
+use crate::image::Images;
 use crate::index::Index;
 use crate::launch::{self, Process, Program};
 use crate::options::OciOptions;
@@ -25,6 +26,7 @@ pub(crate) struct Driver {
     pub(crate) machine: Machine,
     pub(crate) ground: Arc<Ground>,
     pub(crate) dir: StateDir,
+    pub(crate) images: Images,
     pub(crate) program: Program,
     pub(crate) index: Mutex<Index>,
     /// One sandbox or container is made at a time, so that five who ask for the same get one.
@@ -51,7 +53,10 @@ impl Driver {
             return Err(invalid("cgroup_parent", format!("{parent:?} is no plain name")));
         }
         let program = Program::find(options.shim.as_deref()).await?;
-        let driver = blocking(move || Self::read(options, program)).await??;
+        let root = options.root.clone();
+        let dir = blocking(move || StateDir::open(&root)).await??;
+        let images = Images::open(dir.root().join("images"), options.images.clone()).await?;
+        let driver = blocking(move || Self::read(options, program, dir, images)).await??;
         let driver = Arc::new(driver);
         for cell in driver.cells(|_| true) {
             driver.adopt(&cell)?;
@@ -60,8 +65,12 @@ impl Driver {
     }
 
     /// Opens the directory and removes what belongs to nothing.
-    fn read(options: OciOptions, program: Program) -> Result<Self, RuntimeError> {
-        let dir = StateDir::open(&options.root)?;
+    fn read(
+        options: OciOptions,
+        program: Program,
+        dir: StateDir,
+        images: Images,
+    ) -> Result<Self, RuntimeError> {
         let failed =
             |error: io::Error| RuntimeError::failed(format!("opening {}", dir.root().display()), error);
         launch::reap();
@@ -83,8 +92,10 @@ impl Driver {
                 ground.hierarchies.sweep(&ground.group_of(&id)).map_err(failed)?;
             }
         }
+        images.hold_only(&index.cells.keys().map(|id| id.0.clone()).collect())?;
         Ok(Self {
             hub: Arc::default(),
+            images,
             options,
             machine,
             ground,

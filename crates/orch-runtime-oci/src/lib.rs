@@ -23,8 +23,10 @@
 //! Or it is the package's program `orch-oci-shim`, named with [`OciOptions::shim`]. If it is neither,
 //! [`OciRuntime::open`] says so.
 //!
-//! So far containers run on the image `host`, which is the machine's own root with a layer of the container's above
-//! it, and on the machine's network; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
+//! Containers run from images, which are pulled from registries (feature `pull`) or imported from archives
+//! ([`OciRuntime::image_store`]). Without either there is the image `host`, the machine's own root with a layer of the
+//! container's above it. So far they are on the machine's network;
+//! [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
 #![cfg(target_os = "linux")]
 
 mod attach;
@@ -32,9 +34,11 @@ mod bundle;
 mod cgroup;
 mod client;
 mod container;
+mod defaults;
 mod dir;
 mod driver;
 mod exec;
+pub mod image;
 mod index;
 mod launch;
 mod lifecycle;

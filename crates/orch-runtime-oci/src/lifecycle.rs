@@ -172,12 +172,12 @@ impl Driver {
     async fn discard(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
         let (driver, discarded) = (self.clone(), cell.clone());
         let discarding = blocking(move || {
-            driver.ground.hierarchies.sweep(&discarded.group())?;
-            driver.dir.discard(&discarded.dir.0)
+            let removed = driver.ground.hierarchies.sweep(&discarded.group());
+            let removed = removed.and_then(|()| driver.dir.discard(&discarded.dir.0));
+            removed.map_err(|error| discarded.failed("removing", error))?;
+            driver.images.let_go(&discarded.id.0)
         });
-        discarding
-            .await?
-            .map_err(|error| cell.failed("removing", error))?;
+        discarding.await??;
         self.forget(&cell.id);
         cell.ended.send_replace(true);
         self.changed(cell);

@@ -9,11 +9,12 @@ use orch_core::time;
 
 use crate::container::Cell;
 use crate::driver::{Driver, not_found};
+use crate::image::Rootfs;
 use crate::record::{ContainerRecord, SandboxRecord};
-use crate::runtime::{HOST, blocking};
+use crate::runtime::blocking;
 use crate::sandbox::{self, Pod};
 use crate::spec;
-use crate::{bundle, invalid};
+use crate::{bundle, defaults, invalid};
 
 impl Driver {
     pub(crate) async fn run_sandbox(
@@ -108,14 +109,10 @@ impl Driver {
             if let Some(cell) = same.first() {
                 return Ok(cell.id.clone());
             }
-            if config.image != HOST {
-                return Err(RuntimeError::ImageNotFound { image: config.image });
-            }
             spec::check(&config)?;
-            let failed = format!("creating container {}", config.name);
             if pod.stopped() {
                 return Err(RuntimeError::failed(
-                    failed,
+                    format!("creating container {}", config.name),
                     format!("sandbox {sandbox} is not ready"),
                 ));
             }
@@ -124,24 +121,46 @@ impl Driver {
                     return Err(invalid("mounts", format!("{}: {error}", mount.source.display())));
                 }
             }
-            let pod_uid = pod.record.config.uid.clone();
-            let record = ContainerRecord {
-                sandbox,
-                pod_uid,
-                config,
-                created_at: time::now(),
-            };
             let id = ContainerId(driver.dir.new_id());
-            let dir = driver.dir.container(&id.0);
-            let made = driver
-                .dir
-                .make(&dir.0, |draft| bundle::fill(&driver, draft, &id, &record, &pod));
-            made.map_err(|error| RuntimeError::failed(failed, error))?;
-            let cell = Arc::new(Cell::new(id, dir, record, driver.ground.clone()));
+            let root = driver.images.hold(&config.image, &id.0)?;
+            let made = driver.make_container(&id, &pod, config, root);
+            if made.is_err()
+                && let Err(error) = driver.images.let_go(&id.0)
+            {
+                tracing::warn!(container = %id, %error, "an image stays held until the runtime is opened again");
+            }
+            let cell = Arc::new(made?);
             driver.index.lock().cells.insert(cell.id.clone(), cell.clone());
             driver.changed(&cell);
             Ok(cell.id.clone())
         })
         .await?
+    }
+
+    /// Writes a new container down. Its image is held.
+    fn make_container(
+        &self,
+        id: &ContainerId,
+        pod: &Pod,
+        config: ContainerConfig,
+        root: Rootfs,
+    ) -> Result<Cell, RuntimeError> {
+        let program = defaults::program(&config, &pod.record.config, &root)?;
+        let record = ContainerRecord {
+            sandbox: pod.id.clone(),
+            pod_uid: pod.record.config.uid.clone(),
+            config,
+            image_id: root.id,
+            image_signal: root.defaults.stop_signal,
+            created_at: time::now(),
+        };
+        let dir = self.dir.container(&id.0);
+        let made = self.dir.make(&dir.0, |draft| {
+            bundle::fill(self, draft, id, &record, program, root.base, pod)
+        });
+        made.map_err(|error| {
+            RuntimeError::failed(format!("creating container {}", record.config.name), error)
+        })?;
+        Ok(Cell::new(id.clone(), dir, record, self.ground.clone()))
     }
 }

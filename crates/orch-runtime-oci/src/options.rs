@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::image::ImageOptions;
+
 /// Where an [`OciRuntime`](crate::OciRuntime) keeps its state, and how it runs containers.
 ///
 /// ```
@@ -18,6 +20,7 @@ pub struct OciOptions {
     pub(crate) log_file_bytes: u64,
     pub(crate) log_files: usize,
     pub(crate) start_timeout: Duration,
+    pub(crate) images: ImageOptions,
 }
 
 impl OciOptions {
@@ -30,6 +33,7 @@ impl OciOptions {
             log_file_bytes: 10 << 20,
             log_files: 5,
             start_timeout: Duration::from_secs(60),
+            images: ImageOptions::default(),
         }
     }
 
@@ -59,6 +63,13 @@ impl OciOptions {
     #[must_use]
     pub fn start_timeout(mut self, bound: Duration) -> Self {
         self.start_timeout = bound;
+        self
+    }
+
+    /// Which images are taken, and where they come from.
+    #[must_use]
+    pub fn images(mut self, images: ImageOptions) -> Self {
+        self.images = images;
         self
     }
 }

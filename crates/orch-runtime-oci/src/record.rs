@@ -9,6 +9,8 @@ use orch_core::runtime::{ContainerConfig, SandboxConfig, SandboxId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::image::Base;
+
 /// `sandbox.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SandboxRecord {
@@ -22,7 +24,20 @@ pub(crate) struct ContainerRecord {
     pub(crate) sandbox: SandboxId,
     pub(crate) pod_uid: String,
     pub(crate) config: ContainerConfig,
+    pub(crate) image_id: String,
+    /// The signal that its image wants to be asked to end by.
+    pub(crate) image_signal: Option<String>,
     pub(crate) created_at: Timestamp,
+}
+
+/// As whom a program runs, in the words of images: names or numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) user: String,
+    /// None: the user's own.
+    pub(crate) group: Option<String>,
+    /// Beside those that the image has the user in.
+    pub(crate) more: Vec<u32>,
 }
 
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
@@ -32,8 +47,14 @@ pub(crate) struct Plan {
     pub(crate) cgroup: String,
     /// The control group of the shims.
     pub(crate) shims: String,
+    /// What its root is made of.
+    pub(crate) base: Base,
     pub(crate) args: Vec<String>,
+    /// The shim adds the user's home directory, if it lacks one.
     pub(crate) env: Vec<String>,
+    pub(crate) cwd: String,
+    /// As whom it runs; none: root, without more groups.
+    pub(crate) identity: Option<Identity>,
     pub(crate) stdin: bool,
     pub(crate) stdin_once: bool,
     pub(crate) tty: bool,

@@ -13,11 +13,9 @@ use orch_core::runtime::{
 };
 
 use crate::driver::Driver;
+use crate::image::Images;
 use crate::options::OciOptions;
 use crate::{NAME, logs};
-
-/// The image that is what it says: this machine.
-pub(crate) const HOST: &str = "host";
 
 /// Runs containers on this machine's kernel, with no engine.
 ///
@@ -39,6 +37,12 @@ impl OciRuntime {
     pub async fn open(options: OciOptions) -> Result<Self, RuntimeError> {
         let driver = Driver::open(options).await?;
         Ok(Self { driver })
+    }
+
+    /// The images that containers run from, for what a runtime has no call for: importing archives, and telling how
+    /// a pull gets on.
+    pub fn image_store(&self) -> &Images {
+        &self.driver.images
     }
 }
 
@@ -63,16 +67,6 @@ fn unsupported(what: &'static str) -> RuntimeError {
     RuntimeError::Unsupported { runtime: NAME, what }
 }
 
-fn host() -> Image {
-    Image {
-        id: HOST.into(),
-        tags: vec![HOST.into()],
-        digests: Vec::new(),
-        size_bytes: 0,
-        user: String::new(),
-    }
-}
-
 #[async_trait]
 impl Runtime for OciRuntime {
     fn name(&self) -> &'static str {
@@ -83,6 +77,7 @@ impl Runtime for OciRuntime {
         let mut capabilities = Capabilities::default();
         capabilities.attach = true;
         capabilities.exec = true;
+        capabilities.images = true;
         capabilities.mounts = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;
@@ -99,32 +94,19 @@ impl Runtime for OciRuntime {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, RuntimeError> {
-        Ok((reference == HOST).then(host))
+        self.driver.images.get(reference).await
     }
 
     async fn pull_image(&self, request: &PullRequest) -> Result<Image, RuntimeError> {
-        if request.image == HOST {
-            return Ok(host());
-        }
-        Err(RuntimeError::PullFailed {
-            image: request.image.clone(),
-            reason: "the oci runtime has the image `host` only, so far: the machine's own root".into(),
-            retryable: false,
-        })
+        self.driver.images.pull(request).await
     }
 
     async fn images(&self) -> Result<Vec<Image>, RuntimeError> {
-        Ok(vec![host()])
+        self.driver.images.list().await
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError> {
-        if reference != HOST {
-            return Ok(());
-        }
-        Err(RuntimeError::InUse {
-            what: format!("image {HOST}"),
-            by: "the machine itself".into(),
-        })
+        self.driver.images.remove(reference).await
     }
 
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {

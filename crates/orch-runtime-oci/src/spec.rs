@@ -5,9 +5,10 @@
 
 use std::path::Path;
 
-use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig};
+use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig, Security};
 use serde_json::{Value, json};
 
+use crate::defaults::Program;
 use crate::invalid;
 
 use self::mounts::mounts;
@@ -42,15 +43,15 @@ impl Machine {
 pub(crate) struct Places<'a> {
     pub(crate) rootfs: &'a Path,
     pub(crate) cgroup: &'a str,
+    /// Its root is the machine's own.
+    pub(crate) is_host: bool,
     pub(crate) state: &'a Path,
     pub(crate) hosts: &'a Path,
     pub(crate) resolv_conf: &'a Path,
 }
 
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// What programs with a terminal are told of it, as Docker does.
-pub(crate) const TERM: &str = "TERM=xterm";
+pub(crate) const TERM: &str = "xterm";
 
 /// Docker's default capabilities, by their numbers.
 const CAPABILITIES: [(u32, &str); 14] = [
@@ -94,12 +95,6 @@ const READ_ONLY: [&str; 5] = [
 
 /// Refuses what cannot be done here, ever.
 pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
-    if config.command.is_empty() {
-        return Err(invalid(
-            "command",
-            "the image `host` has no command of its own; name a program",
-        ));
-    }
     let signal = config.stop_signal.as_deref();
     if let Some(name) = signal.filter(|name| crate::signal::parse(name).is_none()) {
         return Err(invalid(
@@ -107,19 +102,16 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
             format!("{name:?} is no signal's name or number"),
         ));
     }
-    if config.security != orch_core::runtime::Security::default() {
-        let reason = "the oci runtime runs containers as root with Docker's default capabilities and cannot change that yet";
+    let asked = Security {
+        run_as_user: None,
+        run_as_group: None,
+        supplemental_groups: Vec::new(),
+        run_as_non_root: false,
+        ..config.security.clone()
+    };
+    if asked != Security::default() {
+        let reason = "the oci runtime runs containers with Docker's default capabilities and cannot change that yet, but only the user and groups";
         return Err(invalid("security", reason));
-    }
-    if let Some(directory) = config
-        .working_dir
-        .as_deref()
-        .filter(|path| !path.starts_with('/'))
-    {
-        return Err(invalid(
-            "working_dir",
-            format!("{directory:?} is not an absolute path"),
-        ));
     }
     for mount in &config.mounts {
         if !mount.source.is_absolute() || !mount.target.is_absolute() {
@@ -162,35 +154,14 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
     }
 }
 
-/// The program's words.
-pub(crate) fn args(config: &ContainerConfig) -> Vec<String> {
-    config.command.iter().chain(&config.args).cloned().collect()
-}
-
-/// Its environment, in order; a later name wins.
-pub(crate) fn env(config: &ContainerConfig, sandbox: &SandboxConfig) -> Vec<String> {
-    // A home directory always: without one, libcontainer looks for it with the C library's help, inside the root.
-    let mut env = vec![PATH.to_owned(), "HOME=/root".into()];
-    if config.tty {
-        env.push(TERM.into());
-    }
-    if let Some(name) = hostname(sandbox) {
-        env.push(format!("HOSTNAME={name}"));
-    }
-    for (name, value) in &config.env {
-        env.retain(|other| other.split('=').next() != Some(name));
-        env.push(format!("{name}={value}"));
-    }
-    env
-}
-
 /// On the machine's network a container has the machine's name.
-fn hostname(sandbox: &SandboxConfig) -> Option<&str> {
+pub(crate) fn hostname(sandbox: &SandboxConfig) -> Option<&str> {
     (!sandbox.host_network && !sandbox.hostname.is_empty()).then_some(&sandbox.hostname)
 }
 
 pub(crate) fn build(
     config: &ContainerConfig,
+    program: &Program,
     sandbox: &SandboxConfig,
     machine: &Machine,
     places: Places<'_>,
@@ -203,20 +174,16 @@ pub(crate) fn build(
     ];
     let namespaces = namespaces.into_iter().filter(|(_, wanted)| *wanted);
     let capabilities = capabilities(machine);
-    let cwd = config
-        .working_dir
-        .as_deref()
-        .filter(|path| !path.is_empty())
-        .unwrap_or("/");
     let mut spec = json!({
         "ociVersion": "1.0.2",
         "process": {
             "terminal": config.tty,
-            // The primary group is named again: an empty list would keep the groups of whoever starts it.
+            // The shim puts another in its place, once it can look into the image. The primary group is named again:
+            // an empty list would keep the groups of whoever starts it.
             "user": {"uid": 0, "gid": 0, "additionalGids": [0]},
-            "args": args(config),
-            "env": env(config, sandbox),
-            "cwd": cwd,
+            "args": program.args,
+            "env": program.env,
+            "cwd": program.cwd,
             "capabilities": {
                 "bounding": capabilities,
                 "effective": capabilities,

@@ -238,7 +238,7 @@ fn process(cell: &Cell, request: &ExecRequest) -> io::Result<Value> {
         && request.tty
         && !env.iter().any(set)
     {
-        env.push(json!(TERM));
+        env.push(json!(format!("TERM={TERM}")));
     }
     Ok(process)
 }

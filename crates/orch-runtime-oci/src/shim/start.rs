@@ -1,25 +1,22 @@
 //! Makes the container, through libcontainer.
 
 use std::error::Error;
-use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
-use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::Pid;
 
 use super::executor::{Program, Refusal};
 use super::input::Input;
 use super::log::Log;
 use super::streams::{Streams, pipe};
+use super::{identity, root};
 use crate::record::{ContainerDir, Plan};
 
 /// What libcontainer knows it by, each in a directory of its own.
@@ -40,12 +37,13 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     let log = Log::create(&dir.log(), plan.log_file_bytes, plan.log_files);
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
-    mount_root(dir).map_err(|error| failed("mounting its root file system", &error))?;
-    let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
+    root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
+    let settled = identity::settle(dir, plan)?;
+    let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan, &settled)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let program = Program {
         args: plan.args.clone(),
-        env: plan.env.clone(),
+        env: settled.env.clone(),
         status: Rc::new(status.1.into()),
         joining: None,
     };
@@ -82,38 +80,6 @@ pub(super) fn children() -> nix::Result<SignalFd> {
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
     SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-}
-
-/// Mounts the machine's own root, read-only below a layer that takes the container's changes, where nobody else sees
-/// it: the kernel unmounts it with the last process.
-fn mount_root(dir: &ContainerDir) -> io::Result<()> {
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
-    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", slave)?;
-    for path in [dir.rootfs(), dir.upper(), dir.work(), dir.notes()] {
-        fs::create_dir_all(path)?;
-    }
-    let (upper, work) = (dir.upper(), dir.work());
-    let options = [
-        &b"lowerdir=/,upperdir="[..],
-        upper.as_os_str().as_bytes(),
-        b",workdir=",
-        work.as_os_str().as_bytes(),
-    ];
-    let options = CString::new(options.concat())?;
-    rustix::mount::mount(
-        "overlay",
-        dir.rootfs(),
-        "overlay",
-        MountFlags::empty(),
-        Some(options.as_c_str()),
-    )
-    .map_err(|error| {
-        io::Error::other(format!(
-            "overlay of / with changes in {}: {error}",
-            dir.0.display()
-        ))
-    })
 }
 
 /// libcontainer allows it to every container.

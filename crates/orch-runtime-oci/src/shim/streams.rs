@@ -8,6 +8,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::console::Console;
+use super::identity::Settled;
 use super::input::Input;
 use crate::record::{ContainerDir, Plan};
 
@@ -26,7 +27,7 @@ pub(super) enum Streams {
 }
 
 impl Streams {
-    pub(super) fn make(dir: &ContainerDir, plan: &Plan) -> io::Result<Self> {
+    pub(super) fn make(dir: &ContainerDir, plan: &Plan, owner: &Settled) -> io::Result<Self> {
         if plan.tty {
             return Ok(Self::Terminal {
                 console: Console::listen(&dir.0)?,
@@ -34,8 +35,12 @@ impl Streams {
             });
         }
         let (stdout, stderr) = (pipe()?, pipe()?);
+        for (_, write) in [&stdout, &stderr] {
+            owner.own(write)?;
+        }
         let (stdin, input) = if plan.stdin {
             let (read, write) = pipe()?;
+            owner.own(&read)?;
             (read, Input::pipe(write)?)
         } else {
             (File::open("/dev/null")?.into(), Input::none())

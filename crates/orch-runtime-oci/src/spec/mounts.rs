@@ -11,7 +11,6 @@ use super::Places;
 const FRESH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 
 pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value> {
-    let made = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
     let mut mounts = vec![
         made("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         made(
@@ -39,18 +38,8 @@ pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value>
         made("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         made("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
     ];
-    for path in FRESH {
-        let mode = if path == "/run" { "mode=755" } else { "mode=1777" };
-        mounts.push(made(path, "tmpfs", &["nosuid", "nodev", mode]));
-    }
-    // What this runtime keeps, the logs and files of all other containers, is none of a container's business.
-    if !FRESH.iter().any(|path| places.state.starts_with(path)) {
-        let target = places.state.to_string_lossy();
-        mounts.push(made(
-            &target,
-            "tmpfs",
-            &["nosuid", "nodev", "noexec", "ro", "mode=700"],
-        ));
+    if places.is_host {
+        hide(&mut mounts, places.state);
     }
     let bound = |source: &Path, target: &Path, read_only: bool| {
         let options = ["rbind", "rprivate", if read_only { "ro" } else { "rw" }];
@@ -61,4 +50,22 @@ pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value>
     let given = config.mounts.iter();
     mounts.extend(given.map(|mount| bound(&mount.source, &mount.target, mount.read_only)));
     mounts
+}
+
+fn made(target: &str, kind: &str, options: &[&str]) -> Value {
+    json!({"destination": target, "type": kind, "source": kind, "options": options})
+}
+
+/// Covers what is not a container's own in the machine's root.
+fn hide(mounts: &mut Vec<Value>, state: &Path) {
+    for path in FRESH {
+        let mode = if path == "/run" { "mode=755" } else { "mode=1777" };
+        mounts.push(made(path, "tmpfs", &["nosuid", "nodev", mode]));
+    }
+    // What this runtime keeps, the logs and files of all other containers, is none of a container's business.
+    if !FRESH.iter().any(|path| state.starts_with(path)) {
+        let target = state.to_string_lossy();
+        let options = ["nosuid", "nodev", "noexec", "ro", "mode=700"];
+        mounts.push(made(&target, "tmpfs", &options));
+    }
 }

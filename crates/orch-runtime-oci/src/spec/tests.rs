@@ -16,6 +16,7 @@ fn places() -> Places<'static> {
     Places {
         rootfs: Path::new("/var/lib/orch-oci/containers/c/bundle/rootfs"),
         cgroup: "/orch/x/c",
+        is_host: true,
         state: Path::new("/var/lib/orch-oci"),
         hosts: Path::new("/var/lib/orch-oci/sandboxes/s/hosts"),
         resolv_conf: Path::new("/var/lib/orch-oci/sandboxes/s/resolv.conf"),
@@ -23,7 +24,14 @@ fn places() -> Places<'static> {
 }
 
 fn built(config: &ContainerConfig, sandbox: &SandboxConfig, machine: &Machine) -> Spec {
-    serde_json::from_value(build(config, sandbox, machine, places())).expect("what the library reads")
+    let program = Program {
+        args: vec!["true".into()],
+        env: vec!["A=1".into()],
+        cwd: "/srv".into(),
+        identity: None,
+    };
+    let spec = build(config, &program, sandbox, machine, places());
+    serde_json::from_value(spec).expect("what the library reads")
 }
 
 #[test]
@@ -128,20 +136,23 @@ fn the_machines_name_and_processes_are_seen_where_that_was_asked_for() {
 }
 
 #[test]
-fn a_later_variable_wins_and_there_is_always_a_path_and_a_home() {
-    let env_of = [("A", "1"), ("PATH", "/bin"), ("A", "2=3")];
-    let config = ContainerConfig {
-        env: env_of.map(|(name, value)| (name.into(), value.into())).into(),
-        ..ContainerConfig::default()
+fn what_an_image_has_is_not_covered_by_what_covers_the_machines() {
+    let targets = |is_host| {
+        let places = Places { is_host, ..places() };
+        let mounts = mounts(&ContainerConfig::default(), places);
+        let targets = mounts
+            .iter()
+            .map(|mount| mount["destination"].as_str().map(str::to_owned));
+        targets.collect::<Option<Vec<_>>>().unwrap()
     };
-    let sandbox = SandboxConfig {
-        hostname: "web".into(),
-        ..SandboxConfig::default()
-    };
-    assert_eq!(
-        env(&config, &sandbox),
-        ["HOME=/root", "HOSTNAME=web", "PATH=/bin", "A=2=3"]
-    );
+    let (host, image) = (targets(true), targets(false));
+    for path in ["/run", "/tmp", "/var/tmp", "/var/lib/orch-oci"] {
+        assert!(host.iter().any(|target| target == path), "{path} in {host:?}");
+        assert!(!image.iter().any(|target| target == path), "{path} in {image:?}");
+    }
+    for path in ["/proc", "/sys", "/dev", "/etc/hosts", "/etc/resolv.conf"] {
+        assert!(image.iter().any(|target| target == path), "{path} in {image:?}");
+    }
 }
 
 #[test]
@@ -162,20 +173,12 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
     let mut privileged = fine.clone();
     privileged.security.privileged = true;
     for (config, expected) in [
-        (ContainerConfig::default(), "command"),
         (
             ContainerConfig {
                 stop_signal: Some("SIGNONE".into()),
                 ..fine.clone()
             },
             "stop_signal",
-        ),
-        (
-            ContainerConfig {
-                working_dir: Some("tmp".into()),
-                ..fine.clone()
-            },
-            "working_dir",
         ),
         (
             ContainerConfig {

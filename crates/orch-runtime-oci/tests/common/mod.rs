@@ -2,13 +2,14 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
 mod containers;
+pub(crate) mod images;
 mod sessions;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use orch_core::runtime::Runtime;
@@ -53,6 +54,11 @@ impl Oci {
 
     pub(crate) fn root(&self) -> PathBuf {
         self.dir.path().join("state")
+    }
+
+    /// A place beside the state.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     pub(crate) fn group(&self) -> &str {
@@ -154,6 +160,27 @@ impl Harness for Oci {
 
     fn missing_image(&self) -> Option<String> {
         Some("registry.invalid/missing:1".into())
+    }
+
+    #[cfg(feature = "pull")]
+    fn pullable_image(&self) -> Option<String> {
+        static IMAGE: OnceLock<Option<(images::Registry, String)>> = OnceLock::new();
+        let image = IMAGE.get_or_init(|| {
+            let (image, registry) = (
+                images::shell(&Default::default())?,
+                images::Registry::start(false)?,
+            );
+            // The caller is within a runtime, where none may wait for another.
+            let name = std::thread::scope(|scope| {
+                let pushing = scope.spawn(|| {
+                    let tokio = tokio::runtime::Runtime::new().expect("a tokio runtime");
+                    tokio.block_on(registry.push("conformance/busybox:1", &image))
+                });
+                pushing.join().expect("pushing")
+            });
+            Some((registry, name))
+        });
+        image.as_ref().map(|(_, name)| name.clone())
     }
 
     fn patience(&self) -> Duration {

@@ -1,0 +1,47 @@
+//! Leases as the runtime takes them, on threads that may block.
+
+use std::collections::BTreeSet;
+
+use orch_core::runtime::RuntimeError;
+
+use super::names::Rootfs;
+use super::reference::Asked;
+use super::{Images, store};
+
+impl Images {
+    /// As [`lease`](Self::lease); blocks.
+    pub(crate) fn hold(&self, reference: &str, holder: &str) -> Result<Rootfs, RuntimeError> {
+        let held = self.store.lease(&Asked::parse(reference)?, holder);
+        held.map_err(|fault| fault.told("leasing", reference))
+    }
+
+    /// As [`release`](Self::release); blocks. An image that nothing needs any more is removed in the background.
+    pub(crate) fn let_go(&self, holder: &str) -> Result<(), RuntimeError> {
+        let released = self.store.release(holder);
+        let is_left = released
+            .map_err(|fault| RuntimeError::failed(format!("releasing the image of {holder}"), fault))?;
+        if is_left {
+            let store = self.store.clone();
+            tokio::task::spawn_blocking(move || collect(&store));
+        }
+        Ok(())
+    }
+
+    /// Ends all leases but those of these holders, and removes what nothing needs; blocks. Between a lease and the
+    /// record of who has it, or the other way around, a crash may have come.
+    pub(crate) fn hold_only(&self, holders: &BTreeSet<String>) -> Result<(), RuntimeError> {
+        let retained = self.store.retain(holders);
+        retained.map_err(|fault| {
+            RuntimeError::failed("releasing the images of containers that are gone", fault)
+        })?;
+        collect(&self.store);
+        Ok(())
+    }
+}
+
+/// What cannot be removed now is so the next time.
+fn collect(store: &store::Store) {
+    if let Err(fault) = store.collect() {
+        tracing::warn!(error = %fault, "images that nothing needs could not be removed");
+    }
+}

@@ -1,0 +1,147 @@
+//! What a container's shim does with the root of an image, before anything of the image runs.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+
+use super::copy::copy;
+use super::limits::Stop;
+use super::tree::{self, Meta, Tree, parts};
+
+/// The biggest file that [`read`] reads: a list of users is not longer.
+const LONGEST: u64 = 4 << 20;
+
+/// Copies layers, the lowest first, into an empty directory.
+pub(crate) fn copy_layers(layers: &[PathBuf], to: &Path) -> io::Result<()> {
+    copy(layers, to, &Stop::default()).map_err(io::Error::other)
+}
+
+/// Gives one directory the owner and the mode of another.
+pub(crate) fn dress_like(model: &Path, directory: &Path) -> io::Result<()> {
+    let meta = Meta::from_stat(&rustix::fs::stat(model)?);
+    let directory = Tree::open(directory).map_err(io::Error::other)?;
+    tree::dress(directory.root(), &meta, b"/").map_err(io::Error::other)
+}
+
+/// Makes a directory in a root, with those above it, unless it is there. One that cannot be made, for something else
+/// is in its place, is left to whoever wants it.
+pub(crate) fn make_directory(root: &Path, path: &str) -> io::Result<()> {
+    let tree = Tree::open(root).map_err(io::Error::other)?;
+    let Ok(parts) = parts(path.as_bytes()) else {
+        return Ok(());
+    };
+    let mut directory = tree.directory(b"")?;
+    for depth in 1..=parts.len() {
+        let path = parts[..depth].join(&b'/');
+        directory = match tree.directory(&path) {
+            Ok(next) => next,
+            Err(Errno::NOENT) if tree::look(directory.as_fd(), parts[depth - 1])?.is_none() => tree
+                .make_directory(directory.as_fd(), parts[depth - 1], &path)
+                .map_err(io::Error::other)?,
+            Err(_) => return Ok(()),
+        };
+    }
+    Ok(())
+}
+
+/// What is in a file of a root, as the container would find it; none if it is not there, or is no file.
+pub(crate) fn read(root: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+    let tree = Tree::open(root).map_err(io::Error::other)?;
+    // A pipe must not make who opens it wait.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match tree.open_in(path.as_bytes(), flags) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::XDEV) => return Ok(None),
+        file => file?,
+    };
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    File::from(file).take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use rustix::fs::Mode;
+
+    use super::*;
+
+    #[test]
+    fn nothing_of_an_image_leads_out_of_its_root() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, outside) = (place.path().join("root"), place.path().join("outside"));
+        fs::create_dir_all(root.join("real/etc")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "outside").unwrap();
+        fs::write(root.join("real/etc/file"), "inside").unwrap();
+        symlink("/real/etc", root.join("etc")).unwrap();
+        symlink("../outside", root.join("up")).unwrap();
+        symlink(&outside, root.join("absolute")).unwrap();
+        symlink("circle", root.join("circle")).unwrap();
+        fs::write(root.join("plain"), "").unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.join("pipe"),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+
+        let text = |path: &str| {
+            read(&root, path)
+                .unwrap()
+                .map(|text| String::from_utf8(text).unwrap())
+        };
+        assert_eq!(text("etc/file").as_deref(), Some("inside"));
+        for path in [
+            "up/file",
+            "absolute/file",
+            "circle/file",
+            "pipe",
+            "real",
+            "plain/file",
+            "none",
+        ] {
+            assert_eq!(text(path), None, "{path}");
+        }
+        for path in [
+            "/a/b",
+            "/etc/new/deep",
+            "/up/x",
+            "/absolute/x",
+            "/plain/x",
+            "/circle/x",
+            "/../x",
+        ] {
+            make_directory(&root, path).unwrap();
+        }
+        assert!(root.join("a/b").is_dir() && root.join("real/etc/new/deep").is_dir());
+        assert_eq!(
+            fs::read_dir(&outside).unwrap().count(),
+            1,
+            "nothing was made outside"
+        );
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_directory_gets_anothers_owner_and_mode() {
+        let place = tempfile::tempdir().unwrap();
+        let (model, other) = (place.path().join("model"), place.path().join("other"));
+        fs::create_dir(&model).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::set_permissions(&model, fs::Permissions::from_mode(0o1751)).unwrap();
+        dress_like(&model, &other).unwrap();
+        assert_eq!(fs::metadata(&other).unwrap().mode() & 0o7777, 0o1751);
+    }
+}

@@ -1,0 +1,213 @@
+//! As whom the container's program runs: looked up in the image's own list of users, and written into what
+//! libcontainer reads. The C library is not asked: it would take the machine's users, or run code of the image.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::fs::{Gid, Uid};
+use serde_json::{Value, json};
+
+use crate::image::root;
+use crate::record::{self, ContainerDir, Identity, Plan};
+
+/// Who that is, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    uid: u32,
+    gid: u32,
+    /// All of them, its own the first.
+    groups: Vec<u32>,
+    home: String,
+}
+
+/// What the program is executed with.
+pub(super) struct Settled {
+    pub(super) env: Vec<String>,
+    known: Option<Known>,
+}
+
+impl Settled {
+    /// Gives the program's streams to it: it may open them again by their names.
+    pub(super) fn own(&self, stream: impl AsFd) -> io::Result<()> {
+        let Some(known) = &self.known else {
+            return Ok(());
+        };
+        let (uid, gid) = (Uid::from_raw(known.uid), Gid::from_raw(known.gid));
+        Ok(rustix::fs::fchown(stream, Some(uid), Some(gid))?)
+    }
+}
+
+/// Settles who the program runs as, and sees to it that the directory it starts in exists. The root is mounted.
+pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Settled, String> {
+    let root = dir.rootfs();
+    root::make_directory(&root, &plan.cwd).map_err(|error| format!("making {}: {error}", plan.cwd))?;
+    let mut env = plan.env.clone();
+    let Some(identity) = &plan.identity else {
+        return Ok(Settled { env, known: None });
+    };
+    let list = |path: &str| {
+        let read = root::read(&root, path).map_err(|error| format!("reading its {path}: {error}"))?;
+        Ok::<_, String>(String::from_utf8_lossy(&read.unwrap_or_default()).into_owned())
+    };
+    let known = look_up(identity, &list("/etc/passwd")?, &list("/etc/group")?)?;
+    if !env.iter().any(|variable| variable.starts_with("HOME=")) {
+        env.push(format!("HOME={}", known.home));
+    }
+    let write = || {
+        let path = dir.bundle().join("config.json");
+        let mut spec: Value = record::read(&path)?.ok_or(io::ErrorKind::NotFound)?;
+        spec["process"]["user"] = json!({"uid": known.uid, "gid": known.gid, "additionalGids": known.groups});
+        spec["process"]["env"] = json!(env);
+        record::write(&path, &spec)
+    };
+    write().map_err(|error| format!("writing down its user: {error}"))?;
+    Ok(Settled {
+        env,
+        known: Some(known),
+    })
+}
+
+/// A line of `/etc/passwd`.
+struct User<'a> {
+    name: &'a str,
+    uid: u32,
+    gid: u32,
+    home: &'a str,
+}
+
+fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _) = (fields.next()?, fields.next()?);
+        let (uid, gid) = (id(fields.next()?)?, id(fields.next()?)?);
+        let _about = fields.next()?;
+        let home = fields.next()?;
+        Some(User { name, uid, gid, home })
+    })
+}
+
+/// Names, numbers and members of the lines of `/etc/group`.
+fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+    group.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _) = (fields.next()?, fields.next()?);
+        Some((name, id(fields.next()?)?, fields.next()?))
+    })
+}
+
+/// The last number means nobody to the kernel.
+fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != u32::MAX)
+}
+
+/// A name that is there, or a number. Of a user who is known come its group, home and further groups.
+fn look_up(identity: &Identity, passwd: &str, group: &str) -> Result<Known, String> {
+    let wanted = identity.user.as_str();
+    let number = id(wanted);
+    // A name of digits is a name first, as other runtimes have it.
+    let user = users(passwd)
+        .find(|user| user.name == wanted)
+        .or_else(|| users(passwd).find(|user| Some(user.uid) == number));
+    let (uid, own, home) = match (&user, number) {
+        (Some(user), _) => (user.uid, user.gid, user.home),
+        (None, Some(number)) => (number, 0, ""),
+        (None, None) => return Err(format!("its user {wanted:?} is not in the image's /etc/passwd")),
+    };
+    let gid = match identity.group.as_deref() {
+        None => own,
+        Some(wanted) => groups(group)
+            .find(|(name, _, _)| *name == wanted)
+            .map(|(_, gid, _)| gid)
+            .or_else(|| id(wanted))
+            .ok_or_else(|| format!("its group {wanted:?} is not in the image's /etc/group"))?,
+    };
+    let is_member = |members: &str| {
+        user.as_ref()
+            .is_some_and(|user| members.split(',').any(|name| name == user.name))
+    };
+    let member_of = groups(group)
+        .filter(|(_, _, members)| is_member(members))
+        .map(|(_, gid, _)| gid);
+    let mut all = vec![gid];
+    for gid in member_of.chain(identity.more.iter().copied()) {
+        if !all.contains(&gid) {
+            all.push(gid);
+        }
+    }
+    let home = if home.starts_with('/') && !home.contains('\0') {
+        home
+    } else {
+        "/"
+    };
+    Ok(Known {
+        uid,
+        gid,
+        groups: all,
+        home: home.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n# a comment\n\nweb:x:33:34:a web:/var/www:/bin/sh\n\
+                          77:x:78:79::/odd:\nbroken:x:many:1::/:\nnowhere:x:90:91::somewhere:\nno-one:x:4294967295:1::/:\n";
+    const GROUP: &str =
+        "root:x:0:\nstaff:x:50:web,other\nwww:x:51:\nmore:x:52:other,web\nbroken\nself:x:34:web\n";
+
+    fn of(user: &str, group: Option<&str>, more: &[u32]) -> Result<Known, String> {
+        let identity = Identity {
+            user: user.into(),
+            group: group.map(str::to_owned),
+            more: more.to_vec(),
+        };
+        look_up(&identity, PASSWD, GROUP)
+    }
+
+    #[test]
+    fn users_and_groups_are_the_images() {
+        for (user, group, more, uid, gid, groups, home) in [
+            ("0", None, &[][..], 0, 0, &[0][..], "/root"),
+            ("root", None, &[], 0, 0, &[0], "/root"),
+            ("web", None, &[], 33, 34, &[34, 50, 52], "/var/www"),
+            ("33", None, &[7, 50], 33, 34, &[34, 50, 52, 7], "/var/www"),
+            ("web", Some("www"), &[], 33, 51, &[51, 50, 52, 34], "/var/www"),
+            ("web", Some("60"), &[], 33, 60, &[60, 50, 52, 34], "/var/www"),
+            ("1000", None, &[], 1000, 0, &[0], "/"),
+            ("1000", Some("1001"), &[9], 1000, 1001, &[1001, 9], "/"),
+            ("77", None, &[], 78, 79, &[79], "/odd"),
+            ("nowhere", None, &[], 90, 91, &[91], "/"),
+        ] {
+            let expected = Known {
+                uid,
+                gid,
+                groups: groups.to_vec(),
+                home: home.into(),
+            };
+            assert_eq!(of(user, group, more), Ok(expected), "{user} {group:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_known_is_refused_by_name() {
+        for (user, group, expected) in [
+            (
+                "broken",
+                None,
+                "user \"broken\" is not in the image's /etc/passwd",
+            ),
+            ("no-one", None, "user \"no-one\""),
+            ("4294967295", None, "user \"4294967295\""),
+            ("-1", None, "user \"-1\""),
+            (
+                "web",
+                Some("none"),
+                "group \"none\" is not in the image's /etc/group",
+            ),
+        ] {
+            let refused = of(user, group, &[]).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Mounts the container's root file system where nobody else sees it: the kernel unmounts it with the last process.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::sched::CloneFlags;
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags};
+
+use crate::image::{Base, root};
+use crate::record::ContainerDir;
+
+/// The kernel takes a mount's options in one page, with a byte for their end.
+const LONGEST_OPTIONS: usize = 4095;
+
+/// Below a layer that takes the container's changes lies what its image has.
+pub(super) fn mount(dir: &ContainerDir, base: &Base) -> io::Result<()> {
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", slave)?;
+    // What whoever started this has is not the container's, nor that of what is made in its root.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    for path in [dir.rootfs(), dir.upper(), dir.work(), dir.notes()] {
+        fs::create_dir_all(path)?;
+    }
+    match base {
+        Base::Host => {
+            let what = || format!("overlay of / with changes in {}", dir.0.display());
+            overlay(dir, Path::new("/"), &["/"]).map_err(|error| told(what(), error))
+        }
+        Base::Layers(layers) => match overlay_layers(dir, layers) {
+            Err(error) if needs_a_copy(error) => {
+                let what = || format!("copying its image to {}", dir.rootfs().display());
+                root::copy_layers(layers, &dir.rootfs())
+                    .map_err(|error| io::Error::other(format!("{}: {error}", what())))
+            }
+            mounted => mounted.map_err(|error| {
+                let what = format!(
+                    "overlay of {} layers with changes in {}",
+                    layers.len(),
+                    dir.0.display()
+                );
+                told(what, error)
+            }),
+        },
+    }
+}
+
+fn told(what: String, error: Errno) -> io::Error {
+    io::Error::other(format!("{what}: {}", io::Error::from(error)))
+}
+
+/// Whether there is no overlayfs, or not above this file system, or not of so many layers.
+fn needs_a_copy(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::NODEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::TOOBIG
+    )
+}
+
+/// Names the layers from where they lie, for their options must be short.
+fn overlay_layers(dir: &ContainerDir, layers: &[PathBuf]) -> Result<(), Errno> {
+    let Some((top, place)) = layers.last().and_then(|top| Some((top, top.parent()?.parent()?))) else {
+        // An image without layers has nothing that could lie below.
+        return Err(Errno::INVAL);
+    };
+    let names = layers.iter().rev().map(|layer| layer.strip_prefix(place));
+    let names: Result<Vec<&Path>, _> = names.collect();
+    overlay(dir, place, &names.map_err(|_| Errno::INVAL)?)?;
+    // The root's own owner and mode are those of the changes' directory.
+    root::dress_like(top, &dir.upper()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// Mounts an overlay of directories named from `place`, the topmost first.
+fn overlay(dir: &ContainerDir, place: &Path, lower: &[impl AsRef<Path>]) -> Result<(), Errno> {
+    let lower: Vec<&[u8]> = lower
+        .iter()
+        .map(|path| path.as_ref().as_os_str().as_bytes())
+        .collect();
+    let (upper, work) = (dir.upper(), dir.work());
+    let options = [
+        b"lowerdir=",
+        lower.join(&b':').as_slice(),
+        b",upperdir=",
+        upper.as_os_str().as_bytes(),
+        b",workdir=",
+        work.as_os_str().as_bytes(),
+    ]
+    .concat();
+    if options.len() > LONGEST_OPTIONS {
+        return Err(Errno::TOOBIG);
+    }
+    let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+    rustix::process::chdir(place)?;
+    let flags = MountFlags::empty();
+    let mounted = rustix::mount::mount(
+        "overlay",
+        dir.rootfs(),
+        "overlay",
+        flags,
+        Some(options.as_c_str()),
+    );
+    rustix::process::chdir("/")?;
+    mounted
+}
