@@ -98,6 +98,30 @@ async fn a_container_runs_what_its_image_says_and_as_whom() {
 }
 
 #[tokio::test]
+async fn an_image_whose_files_lead_nowhere_gets_the_pods() {
+    let Some(oci) = Oci::new() else { return };
+    let Some(base) = images::base() else { return };
+    let resolver = Item::link(b'2', "etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf");
+    let image = Made::saying(&json!({ "Env": ["PATH=/bin"] }), vec![base, tar(&[resolver])]);
+    let runtime = open(&oci).await;
+    import(&oci, &runtime, &image).await;
+    let sandbox = orch_core::runtime::SandboxConfig {
+        uid: "pod".into(),
+        dns_servers: vec!["10.9.8.7".parse().unwrap()],
+        host_aliases: vec![("10.1.2.3".parse().unwrap(), vec!["db".into()])],
+        ..Default::default()
+    };
+    runtime.run_sandbox(&sandbox).await.unwrap();
+    let look = "cat /etc/resolv.conf; tail -n 1 /etc/hosts";
+    let (said, code, _) = output(&runtime, &script("main", look)).await;
+    assert_eq!(
+        (said.as_str(), code),
+        ("nameserver 10.9.8.7\n10.1.2.3\tdb\n", Some(0))
+    );
+    clear(&runtime).await;
+}
+
+#[tokio::test]
 async fn who_is_not_in_the_image_does_not_run() {
     let Some(oci) = Oci::new() else { return };
     let Some(image) = images::shell(&json!({ "Cmd": ["true"], "User": "nobody" })) else {

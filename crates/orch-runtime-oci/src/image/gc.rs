@@ -46,6 +46,13 @@ impl Store {
         Ok(reached)
     }
 
+    /// The same, for those whose work is done by then: what cannot be removed now is so the next time.
+    pub(super) fn tidy(&self) {
+        if let Err(fault) = self.collect() {
+            tracing::warn!(error = %fault, "images that nothing needs could not be removed");
+        }
+    }
+
     /// Removes all that is not reached.
     pub(crate) fn collect(&self) -> Result<Collected, Fault> {
         let mut collected = Collected::default();

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use orch_core::runtime::RuntimeError;
 
+use super::Images;
 use super::names::Rootfs;
 use super::reference::Asked;
-use super::{Images, store};
 
 impl Images {
     /// As [`lease`](Self::lease); blocks.
@@ -22,7 +22,7 @@ impl Images {
             .map_err(|fault| RuntimeError::failed(format!("releasing the image of {holder}"), fault))?;
         if is_left {
             let store = self.store.clone();
-            tokio::task::spawn_blocking(move || collect(&store));
+            tokio::task::spawn_blocking(move || store.tidy());
         }
         Ok(())
     }
@@ -34,14 +34,7 @@ impl Images {
         retained.map_err(|fault| {
             RuntimeError::failed("releasing the images of containers that are gone", fault)
         })?;
-        collect(&self.store);
+        self.store.tidy();
         Ok(())
-    }
-}
-
-/// What cannot be removed now is so the next time.
-fn collect(store: &store::Store) {
-    if let Err(fault) = store.collect() {
-        tracing::warn!(error = %fault, "images that nothing needs could not be removed");
     }
 }

@@ -345,7 +345,7 @@ impl Images {
                 })?;
             }
             if is_left {
-                store.collect()?;
+                store.tidy();
             }
             Ok::<_, Fault>(())
         })

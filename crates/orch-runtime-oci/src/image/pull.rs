@@ -230,7 +230,7 @@ impl Images {
                 at: Timestamp::now(),
             })?;
             if is_left {
-                store.collect()?;
+                store.tidy();
             }
             Ok::<_, Fault>(())
         })

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::copy::copy;
@@ -48,6 +48,30 @@ pub(crate) fn make_directory(root: &Path, path: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts an empty file in place of a symlink that leads to nothing in the root: what is mounted over it could not be.
+pub(crate) fn replace_dead_link(root: &Path, path: &str) -> io::Result<()> {
+    let tree = Tree::open(root).map_err(io::Error::other)?;
+    let Ok(parts) = parts(path.as_bytes()) else {
+        return Ok(());
+    };
+    let Some((name, above)) = parts.split_last() else {
+        return Ok(());
+    };
+    let Ok(parent) = tree.directory(&above.join(&b'/')) else {
+        return Ok(());
+    };
+    let found = tree::look(parent.as_fd(), name)?;
+    let is_link = found.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
+    let target = tree.open_in(path.as_bytes(), OFlags::PATH | OFlags::CLOEXEC);
+    if !is_link || target.is_ok() {
+        return Ok(());
+    }
+    tree::remove(parent.as_fd(), name)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, *name, flags, Mode::from_raw_mode(0o644))?;
+    Ok(())
+}
+
 /// What is in a file of a root, as the container would find it; none if it is not there, or is no file.
 pub(crate) fn read(root: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
     let tree = Tree::open(root).map_err(io::Error::other)?;
@@ -70,8 +94,6 @@ pub(crate) fn read(root: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-
-    use rustix::fs::Mode;
 
     use super::*;
 
@@ -132,6 +154,44 @@ mod tests {
             "nothing was made outside"
         );
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_becomes_a_file_and_no_other_does() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::write(place.path().join("outside"), "outside").unwrap();
+        fs::write(root.join("etc/file"), "kept").unwrap();
+        for (link, to) in [
+            ("dead", "../run/none"),
+            ("live", "/etc/file"),
+            ("out", "../../outside"),
+        ] {
+            symlink(to, root.join("etc").join(link)).unwrap();
+        }
+        for path in [
+            "/etc/dead",
+            "/etc/live",
+            "/etc/out",
+            "/etc/file",
+            "/etc/none",
+            "/none/x",
+        ] {
+            replace_dead_link(&root, path).unwrap();
+        }
+        let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+        assert_eq!((text("etc/dead").as_str(), text("etc/out").as_str()), ("", ""));
+        assert_eq!(text("etc/file"), "kept");
+        assert_eq!(
+            fs::read_link(root.join("etc/live")).unwrap(),
+            Path::new("/etc/file")
+        );
+        assert!(!root.join("etc/none").exists() && !root.join("none").exists());
+        assert_eq!(
+            fs::read_to_string(place.path().join("outside")).unwrap(),
+            "outside"
+        );
     }
 
     #[test]

@@ -37,10 +37,15 @@ impl Settled {
     }
 }
 
-/// Settles who the program runs as, and sees to it that the directory it starts in exists. The root is mounted.
+/// Settles who the program runs as, and sees to it that the directory it starts in exists, and what is mounted over
+/// can be. The root is mounted.
 pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Settled, String> {
     let root = dir.rootfs();
     root::make_directory(&root, &plan.cwd).map_err(|error| format!("making {}: {error}", plan.cwd))?;
+    // Machines and images with systemd-resolved have it lead to where nothing is in a container.
+    for path in ["/etc/hosts", "/etc/resolv.conf"] {
+        root::replace_dead_link(&root, path).map_err(|error| format!("making {path}: {error}"))?;
+    }
     let mut env = plan.env.clone();
     let Some(identity) = &plan.identity else {
         return Ok(Settled { env, known: None });
