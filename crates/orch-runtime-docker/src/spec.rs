@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
 };
-use orch_core::runtime::{ContainerConfig, Resources, RuntimeError, SandboxConfig, SandboxId};
+use orch_core::runtime::{
+    ContainerConfig, Resources, RuntimeError, SandboxConfig, SandboxId, SeccompProfile, Security,
+};
 
 use crate::labels::Pids;
 use crate::options::DockerOptions;
@@ -150,8 +152,7 @@ pub(crate) fn container(
         cap_add: some_list(security.add_capabilities.iter().cloned()),
         cap_drop: some_list(security.drop_capabilities.iter().cloned()),
         group_add: some_list(security.supplemental_groups.iter().map(ToString::to_string)),
-        security_opt: (security.allow_privilege_escalation == Some(false))
-            .then(|| vec!["no-new-privileges".into()]),
+        security_opt: some_list(security_options(security)?),
         ..HostConfig::default()
     };
     Ok(ContainerCreateBody {
@@ -169,6 +170,31 @@ pub(crate) fn container(
         host_config: Some(host),
         ..ContainerCreateBody::default()
     })
+}
+
+/// What the engine takes as words beside its fields.
+fn security_options(security: &Security) -> Result<Vec<String>, RuntimeError> {
+    let mut options = Vec::new();
+    if security.allow_privilege_escalation == Some(false) {
+        options.push("no-new-privileges".into());
+    }
+    match &security.seccomp {
+        SeccompProfile::RuntimeDefault => {}
+        SeccompProfile::Unconfined => options.push("seccomp=unconfined".into()),
+        // The engine may be elsewhere, and takes the profile itself.
+        SeccompProfile::Localhost(path) => {
+            let profile = std::fs::read_to_string(path)
+                .map_err(|error| invalid("security.seccomp", format!("{}: {error}", path.display())))?;
+            options.push(format!("seccomp={profile}"));
+        }
+        other => {
+            return Err(invalid(
+                "security.seccomp",
+                format!("{other:?} is not known here"),
+            ));
+        }
+    }
+    Ok(options)
 }
 
 /// New limits for a running container.

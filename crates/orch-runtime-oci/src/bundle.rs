@@ -5,12 +5,14 @@ use std::{fs, io};
 
 use orch_core::runtime::ContainerId;
 
+use crate::confine::Confinement;
 use crate::defaults::Program;
 use crate::driver::Driver;
 use crate::image::Base;
 use crate::record::{self, ContainerDir, ContainerRecord, Plan};
 use crate::sandbox::Pod;
 use crate::spec::{self, Places};
+use crate::sys::Filter;
 
 /// Fills a directory that will be the container's: its record, and what its shim reads.
 pub(crate) fn fill(
@@ -20,6 +22,7 @@ pub(crate) fn fill(
     record: &ContainerRecord,
     program: Program,
     base: Base,
+    (confinement, filter): (Confinement, Option<&Filter>),
     pod: &Pod,
 ) -> io::Result<()> {
     let (now, later) = (ContainerDir(draft.to_owned()), driver.dir.container(&id.0));
@@ -33,7 +36,13 @@ pub(crate) fn fill(
         hosts: &pod.hosts(),
         resolv_conf: &pod.resolv_conf(),
     };
-    let spec = spec::build(config, &program, sandbox, &driver.machine, places);
+    let privileged = config.security.privileged;
+    let devices = if privileged {
+        spec::of_the_machine()?
+    } else {
+        Vec::new()
+    };
+    let spec = spec::build(config, &program, sandbox, confinement, &devices, places);
     let plan = Plan {
         shims: driver.ground.shims(),
         base,
@@ -41,6 +50,8 @@ pub(crate) fn fill(
         env: program.env,
         cwd: program.cwd,
         identity: program.identity,
+        confinement,
+        privileged,
         stdin: config.stdin,
         stdin_once: config.stdin_once,
         tty: config.tty,
@@ -52,6 +63,9 @@ pub(crate) fn fill(
     fs::create_dir(now.execs())?;
     fs::create_dir(now.bundle())?;
     record::write(&now.bundle().join("config.json"), &spec)?;
+    if let Some(filter) = filter {
+        fs::write(now.filter(), filter.encode())?;
+    }
     record::write(&now.plan(), &plan)?;
     record::write(&now.record(), record)
 }

@@ -8,6 +8,7 @@ use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, Runtime
 use parking_lot::Mutex;
 
 use crate::cgroup::Hierarchies;
+use crate::confine::Filters;
 use crate::container::{Cell, Ground};
 use crate::dir::StateDir;
 use crate::image::Images;
@@ -24,6 +25,7 @@ pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
     pub(crate) options: OciOptions,
     pub(crate) machine: Machine,
+    pub(crate) filters: Filters,
     pub(crate) ground: Arc<Ground>,
     pub(crate) dir: StateDir,
     pub(crate) images: Images,
@@ -98,6 +100,7 @@ impl Driver {
             images,
             options,
             machine,
+            filters: Filters::default(),
             ground,
             dir,
             program,

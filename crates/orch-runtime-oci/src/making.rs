@@ -146,6 +146,7 @@ impl Driver {
         root: Rootfs,
     ) -> Result<Cell, RuntimeError> {
         let program = defaults::program(&config, &pod.record.config, &root)?;
+        let (confinement, filter) = self.filters.confine(&config.security, &self.machine)?;
         let record = ContainerRecord {
             sandbox: pod.id.clone(),
             pod_uid: pod.record.config.uid.clone(),
@@ -156,7 +157,8 @@ impl Driver {
         };
         let dir = self.dir.container(&id.0);
         let made = self.dir.make(&dir.0, |draft| {
-            bundle::fill(self, draft, id, &record, program, root.base, pod)
+            let confined = (confinement, filter.as_deref());
+            bundle::fill(self, draft, id, &record, program, root.base, confined, pod)
         });
         made.map_err(|error| {
             RuntimeError::failed(format!("creating container {}", record.config.name), error)

@@ -9,6 +9,7 @@ use orch_core::runtime::{ContainerConfig, SandboxConfig, SandboxId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::confine::Confinement;
 use crate::image::Base;
 
 /// `sandbox.json`.
@@ -55,6 +56,9 @@ pub(crate) struct Plan {
     pub(crate) cwd: String,
     /// As whom it runs; none: root, without more groups.
     pub(crate) identity: Option<Identity>,
+    pub(crate) confinement: Confinement,
+    /// It may use every device.
+    pub(crate) privileged: bool,
     pub(crate) stdin: bool,
     pub(crate) stdin_once: bool,
     pub(crate) tty: bool,
@@ -109,6 +113,9 @@ impl ContainerDir {
     }
     pub(crate) fn plan(&self) -> PathBuf {
         self.0.join("plan.json")
+    }
+    pub(crate) fn filter(&self) -> PathBuf {
+        self.0.join("filter")
     }
     pub(crate) fn lock(&self) -> PathBuf {
         self.0.join("lock")

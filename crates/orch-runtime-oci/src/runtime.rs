@@ -79,6 +79,7 @@ impl Runtime for OciRuntime {
         capabilities.exec = true;
         capabilities.images = true;
         capabilities.mounts = true;
+        capabilities.security = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;
         capabilities

@@ -5,12 +5,15 @@
 
 use std::path::Path;
 
-use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig, Security};
+use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig};
 use serde_json::{Value, json};
 
+use crate::confine::Confinement;
 use crate::defaults::Program;
 use crate::invalid;
 
+pub(crate) use self::capabilities::Capabilities;
+pub(crate) use self::devices::of_the_machine;
 use self::mounts::mounts;
 
 /// What is known of the machine.
@@ -20,6 +23,8 @@ pub(crate) struct Machine {
     pub(crate) capabilities: u64,
     /// Version 2 of control groups alone, where no rule about devices applies.
     pub(crate) unified: bool,
+    /// The kernel's version: 6 and 1 of 6.1.0.
+    pub(crate) kernel: (u32, u32),
 }
 
 impl Machine {
@@ -31,11 +36,21 @@ impl Machine {
             set.ok_or_else(|| std::io::Error::other(format!("/proc/self/status lacks {name}")))
         };
         let capabilities = set("CapBnd:")? & set("CapPrm:")?;
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        let kernel = version(&release)
+            .ok_or_else(|| std::io::Error::other(format!("the kernel calls its version {release:?}")))?;
         Ok(Self {
             capabilities,
             unified,
+            kernel,
         })
     }
+}
+
+/// The first two numbers of a kernel's release, `6.1.0-13-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Where the parts of a container are.
@@ -52,24 +67,6 @@ pub(crate) struct Places<'a> {
 
 /// What programs with a terminal are told of it, as Docker does.
 pub(crate) const TERM: &str = "xterm";
-
-/// Docker's default capabilities, by their numbers.
-const CAPABILITIES: [(u32, &str); 14] = [
-    (0, "CAP_CHOWN"),
-    (1, "CAP_DAC_OVERRIDE"),
-    (3, "CAP_FOWNER"),
-    (4, "CAP_FSETID"),
-    (5, "CAP_KILL"),
-    (6, "CAP_SETGID"),
-    (7, "CAP_SETUID"),
-    (8, "CAP_SETPCAP"),
-    (10, "CAP_NET_BIND_SERVICE"),
-    (13, "CAP_NET_RAW"),
-    (18, "CAP_SYS_CHROOT"),
-    (27, "CAP_MKNOD"),
-    (29, "CAP_AUDIT_WRITE"),
-    (31, "CAP_SETFCAP"),
-];
 
 /// What Docker hides, and what it makes read-only.
 const MASKED: [&str; 11] = [
@@ -101,17 +98,6 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
             "stop_signal",
             format!("{name:?} is no signal's name or number"),
         ));
-    }
-    let asked = Security {
-        run_as_user: None,
-        run_as_group: None,
-        supplemental_groups: Vec::new(),
-        run_as_non_root: false,
-        ..config.security.clone()
-    };
-    if asked != Security::default() {
-        let reason = "the oci runtime runs containers with Docker's default capabilities and cannot change that yet, but only the user and groups";
-        return Err(invalid("security", reason));
     }
     for mount in &config.mounts {
         if !mount.source.is_absolute() || !mount.target.is_absolute() {
@@ -163,7 +149,8 @@ pub(crate) fn build(
     config: &ContainerConfig,
     program: &Program,
     sandbox: &SandboxConfig,
-    machine: &Machine,
+    confinement: Confinement,
+    devices: &[Value],
     places: Places<'_>,
 ) -> Value {
     let namespaces = [
@@ -173,7 +160,8 @@ pub(crate) fn build(
         ("uts", hostname(sandbox).is_some()),
     ];
     let namespaces = namespaces.into_iter().filter(|(_, wanted)| *wanted);
-    let capabilities = capabilities(machine);
+    let capabilities = confinement.until_then().names();
+    let security = &config.security;
     let mut spec = json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -190,35 +178,33 @@ pub(crate) fn build(
                 "permitted": capabilities,
             },
         },
-        "root": {"path": places.rootfs, "readonly": false},
+        "root": {"path": places.rootfs, "readonly": security.read_only_root},
         "mounts": mounts(config, places),
         "linux": {
-            // libcontainer then allows the usual ones.
-            "resources": {"devices": [{"allow": false, "access": "rwm"}]},
+            // Where none is, libcontainer then allows the usual ones.
+            "resources": {"devices": [{"allow": security.privileged, "access": "rwm"}]},
             "cgroupsPath": places.cgroup,
             "namespaces": namespaces.map(|(name, _)| json!({"type": name})).collect::<Vec<_>>(),
-            "maskedPaths": MASKED,
-            "readonlyPaths": READ_ONLY,
         },
     });
     if let Some(name) = hostname(sandbox) {
         spec["hostname"] = json!(name);
     }
+    if confinement.no_new_privileges {
+        // Never false, which keeps libcontainer from what it does where nothing is said.
+        spec["process"]["noNewPrivileges"] = json!(true);
+    }
+    if security.privileged {
+        spec["linux"]["devices"] = json!(devices);
+    } else {
+        spec["linux"]["maskedPaths"] = json!(MASKED);
+        spec["linux"]["readonlyPaths"] = json!(READ_ONLY);
+    }
     spec
 }
 
-/// Docker's, as far as they can be handed on: asking for one that this process lacks fails.
-fn capabilities(machine: &Machine) -> Vec<&'static str> {
-    let has = |number: u32| machine.capabilities & (1 << number) != 0;
-    // Where no rule about devices applies, who can make any device can read any disk.
-    let safe = |name: &str| !(machine.unified && name == "CAP_MKNOD");
-    CAPABILITIES
-        .into_iter()
-        .filter(|(number, name)| has(*number) && safe(name))
-        .map(|(_, name)| name)
-        .collect()
-}
-
+mod capabilities;
+mod devices;
 mod mounts;
 #[cfg(test)]
 mod tests;

@@ -107,6 +107,22 @@ pub struct Security {
     pub add_capabilities: Vec<String>,
     /// Capabilities to take from the runtime's default set, without `CAP_`; `ALL` for all.
     pub drop_capabilities: Vec<String>,
+    /// Which system calls it may make. Privileged containers may make all.
+    pub seccomp: SeccompProfile,
+}
+
+/// Which system calls a container may make (Kubernetes: `securityContext.seccompProfile`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum SeccompProfile {
+    /// Those of the runtime's own profile.
+    #[default]
+    RuntimeDefault,
+    /// All.
+    Unconfined,
+    /// Those of a profile in this file of the machine, in Docker's format, which is that of the runtime specification with
+    /// conditions.
+    Localhost(PathBuf),
 }
 
 /// Where a container is in its life.

@@ -22,7 +22,7 @@ use futures::stream::BoxStream;
 
 pub use container::{
     Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Mount, Resources,
-    Security,
+    SeccompProfile, Security,
 };
 pub use error::RuntimeError;
 pub use hub::EventHub;

@@ -184,3 +184,27 @@ fn who_must_not_be_root_is_known_not_to_be() {
         }
     }
 }
+
+#[test]
+fn a_terminal_is_named_unless_its_name_is_given() {
+    for (tty, given, expected) in [
+        (false, None, None),
+        (true, None, Some("TERM=xterm")),
+        (true, Some("dumb"), Some("TERM=dumb")),
+    ] {
+        let config = ContainerConfig {
+            tty,
+            env: given
+                .map(|name| ("TERM".into(), name.into()))
+                .into_iter()
+                .collect(),
+            ..ContainerConfig::default()
+        };
+        let env = env(&config, &SandboxConfig::default(), &host(), true);
+        let found: Vec<_> = env
+            .iter()
+            .filter(|variable| variable.starts_with("TERM="))
+            .collect();
+        assert_eq!(found, Vec::from_iter(&expected.map(String::from)));
+    }
+}

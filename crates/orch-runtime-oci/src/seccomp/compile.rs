@@ -23,7 +23,8 @@ pub(crate) fn compile(rules: &Rules) -> Result<Filter, String> {
     let failed = |error: SeccompError| error.to_string();
     let mut context = ScmpFilterContext::new(action(rules.default)).map_err(failed)?;
     for name in &rules.architectures {
-        let arch = ScmpArch::from_str(name).map_err(|_| format!("architecture {name:?} is none that libseccomp knows"))?;
+        let arch = ScmpArch::from_str(name)
+            .map_err(|_| format!("architecture {name:?} is none that libseccomp knows"))?;
         context.add_arch(arch).map_err(failed)?;
     }
     // What the embedding application's thread may gain is not this program's to say.
@@ -49,7 +50,10 @@ pub(crate) fn compile(rules: &Rules) -> Result<Filter, String> {
     };
     program.extend(exported(&context).map_err(|error| error.to_string())?);
     Filter::new(program, flags(&rules.flags)).map_err(|length| {
-        format!("it comes to {length} instructions, more than the {} that the kernel takes", Filter::MOST)
+        format!(
+            "it comes to {length} instructions, more than the {} that the kernel takes",
+            Filter::MOST
+        )
     })
 }
 
@@ -126,4 +130,65 @@ fn flags(flags: &[Flag]) -> u32 {
         Flag::SpecAllow => 4,
     });
     each.fold(0, |all, flag| all | flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seccomp::{ARCHITECTURE, DEFAULT, Subject, resolve};
+
+    fn rules(capabilities: &[&str]) -> Rules {
+        let (arch, native) = ARCHITECTURE;
+        let subject = Subject {
+            arch,
+            native,
+            kernel: (6, 1),
+            capabilities,
+        };
+        resolve(DEFAULT, subject).unwrap()
+    }
+
+    #[test]
+    fn dockers_profile_compiles_and_a_capability_lets_more_through() {
+        let (plain, admin) = (rules(&[]), rules(&["CAP_SYS_ADMIN"]));
+        let (plain, admin) = (compile(&plain).unwrap(), compile(&admin).unwrap());
+        assert_ne!(plain, admin);
+        assert_eq!(Filter::decode(&plain.encode()), Some(plain));
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_refused_by_name() {
+        let mut odd = rules(&[]);
+        odd.architectures = vec!["SCMP_ARCH_ABACUS".into()];
+        let refused = compile(&odd).unwrap_err();
+        assert!(
+            refused.contains("\"SCMP_ARCH_ABACUS\" is none that libseccomp knows"),
+            "{refused}"
+        );
+        let mut odd = rules(&[]);
+        odd.rules[0].conditions = vec![Condition {
+            index: 9,
+            operator: Operator::Equal,
+            value: 1,
+            value_two: 0,
+        }];
+        let refused = compile(&odd).unwrap_err();
+        assert!(refused.starts_with(&odd.rules[0].names[0]), "{refused}");
+    }
+
+    #[test]
+    fn an_argument_that_is_compared_twice_makes_two_rules() {
+        let condition = |index| Condition {
+            index,
+            operator: Operator::Equal,
+            value: 1,
+            value_two: 0,
+        };
+        let lengths = |conditions: &[Condition]| -> Vec<usize> {
+            alternatives(conditions).iter().map(Vec::len).collect()
+        };
+        assert_eq!(lengths(&[]), [0]);
+        assert_eq!(lengths(&[condition(0), condition(1)]), [2]);
+        assert_eq!(lengths(&[condition(0), condition(0)]), [1, 1]);
+    }
 }

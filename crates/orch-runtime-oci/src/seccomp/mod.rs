@@ -13,3 +13,15 @@ mod profile;
 
 pub(crate) use compile::compile;
 pub(crate) use profile::{DEFAULT, Subject, resolve};
+
+/// What this machine is: as Go calls it, and as libseccomp does.
+pub(crate) const ARCHITECTURE: (&str, &str) = if cfg!(target_arch = "x86_64") {
+    ("amd64", "SCMP_ARCH_X86_64")
+} else if cfg!(target_arch = "aarch64") {
+    ("arm64", "SCMP_ARCH_AARCH64")
+} else if cfg!(target_arch = "riscv64") {
+    ("riscv64", "SCMP_ARCH_RISCV64")
+} else {
+    // The profile's rules for all architectures apply.
+    (std::env::consts::ARCH, "SCMP_ARCH_NATIVE")
+};

@@ -173,7 +173,9 @@ pub(crate) fn resolve(profile: &str, subject: Subject<'_>) -> Result<Rules, Stri
         (_, map) => {
             let mut families = map.into_iter().flatten();
             let family = families.find(|family| family.architecture == subject.native);
-            family.and_then(|family| family.sub_architectures).unwrap_or_default()
+            family
+                .and_then(|family| family.sub_architectures)
+                .unwrap_or_default()
         }
     };
     let mut rules = Vec::new();
@@ -230,7 +232,9 @@ impl Entry {
         {
             return Ok(false);
         }
-        let Some(includes) = &self.includes else { return Ok(true) };
+        let Some(includes) = &self.includes else {
+            return Ok(true);
+        };
         let arches = includes.arches.as_ref().filter(|arches| !arches.is_empty());
         Ok(arches.is_none_or(|arches| arches.iter().any(runs))
             && includes.caps.iter().flatten().all(has)
@@ -243,9 +247,9 @@ impl Filter {
         let Some(text) = self.min_kernel.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        let version = text.split_once('.').and_then(|(major, minor)| {
-            Some((major.parse().ok()?, minor.parse().ok()?))
-        });
+        let version = text
+            .split_once('.')
+            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         match version {
             Some((0, 0)) | None => Err(format!("minKernel: {text:?} is no version such as \"4.8\"")),
             version => Ok(version),
@@ -267,7 +271,10 @@ mod tests {
     };
 
     fn verdicts(rules: &Rules, name: &str) -> Vec<(Verdict, usize)> {
-        let named = rules.rules.iter().filter(|rule| rule.names.iter().any(|own| own == name));
+        let named = rules
+            .rules
+            .iter()
+            .filter(|rule| rule.names.iter().any(|own| own == name));
         named.map(|rule| (rule.verdict, rule.conditions.len())).collect()
     }
 
@@ -284,20 +291,46 @@ mod tests {
         // With flags for no namespace; and clone3, whose flags a filter cannot see, as if the kernel had none.
         assert_eq!(verdicts(&rules, "clone"), [(Verdict::Allow, 1)]);
         assert_eq!(verdicts(&rules, "clone3"), [(Verdict::Error(38), 0)]);
-        for refused in ["mount", "bpf", "reboot", "kexec_load", "add_key", "init_module", "s390_pci_mmio_read"] {
+        for refused in [
+            "mount",
+            "bpf",
+            "reboot",
+            "kexec_load",
+            "add_key",
+            "init_module",
+            "s390_pci_mmio_read",
+        ] {
             assert_eq!(verdicts(&rules, refused), none, "{refused}");
         }
     }
 
     #[test]
     fn capabilities_architectures_and_kernels_decide_which_rules_go() {
-        let admin = resolve(DEFAULT, Subject { capabilities: &["CAP_SYS_ADMIN"], ..PLAIN }).unwrap();
+        let admin = resolve(
+            DEFAULT,
+            Subject {
+                capabilities: &["CAP_SYS_ADMIN"],
+                ..PLAIN
+            },
+        )
+        .unwrap();
         assert_eq!(verdicts(&admin, "mount"), [(Verdict::Allow, 0)]);
         assert_eq!(verdicts(&admin, "clone3"), [(Verdict::Allow, 0)]);
         assert_eq!(verdicts(&admin, "chroot"), []);
-        let old = resolve(DEFAULT, Subject { kernel: (4, 7), ..PLAIN }).unwrap();
+        let old = resolve(
+            DEFAULT,
+            Subject {
+                kernel: (4, 7),
+                ..PLAIN
+            },
+        )
+        .unwrap();
         assert_eq!(verdicts(&old, "ptrace"), []);
-        let arm = Subject { arch: "arm64", native: "SCMP_ARCH_AARCH64", ..PLAIN };
+        let arm = Subject {
+            arch: "arm64",
+            native: "SCMP_ARCH_AARCH64",
+            ..PLAIN
+        };
         let arm = resolve(DEFAULT, arm).unwrap();
         assert_eq!(arm.architectures, ["SCMP_ARCH_ARM"]);
         assert_eq!(verdicts(&arm, "arch_prctl"), []);
@@ -305,11 +338,18 @@ mod tests {
 
     #[test]
     fn a_profile_that_cannot_be_kept_is_refused_in_words() {
-        let entry = |entry: serde_json::Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [entry]});
+        let entry =
+            |entry: serde_json::Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [entry]});
         for (profile, expected) in [
             (json!({}), "missing field `defaultAction`"),
-            (json!({"defaultAction": "SCMP_ACT_PONDER"}), "unknown variant `SCMP_ACT_PONDER`"),
-            (json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "SCMP_ACT_NOTIFY: nothing here can be asked"),
+            (
+                json!({"defaultAction": "SCMP_ACT_PONDER"}),
+                "unknown variant `SCMP_ACT_PONDER`",
+            ),
+            (
+                json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
+                "SCMP_ACT_NOTIFY: nothing here can be asked",
+            ),
             (
                 json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent"}),
                 "listenerPath: nothing here can be asked",
@@ -328,7 +368,9 @@ mod tests {
                 "syscalls[0]: minKernel: \"new\" is no version such as \"4.8\"",
             ),
             (
-                entry(json!({"name": "read", "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "op": "IS", "value": 1}]})),
+                entry(
+                    json!({"name": "read", "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "op": "IS", "value": 1}]}),
+                ),
                 "unknown variant `IS`",
             ),
         ] {

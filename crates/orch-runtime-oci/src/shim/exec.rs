@@ -21,11 +21,12 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::Deserialize;
 
 use super::console::Console;
-use super::executor::{Joining, Program, Refusal};
+use super::executor::{Confined, Joining, Program, Refusal};
 use super::start::{CONTAINER, children, told};
 use super::streams::pipe;
 use super::{hold, leave};
 use crate::cgroup::Hierarchies;
+use crate::confine::Confinement;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
 use crate::wire::{Inbox, Reply, Request, Stage, send};
 
@@ -79,7 +80,14 @@ pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
     };
     let group = format!("{}/exec-{id}", plan.cgroup);
     let children = children()?;
-    let answer = match start(dir, &dir.exec(id), &hierarchies, &group, streams) {
+    let answer = match start(
+        dir,
+        &dir.exec(id),
+        &hierarchies,
+        &group,
+        plan.confinement,
+        streams,
+    ) {
         Ok(running) => {
             let fd = running.terminal.as_ref().map(AsFd::as_fd);
             // Whoever asked may be gone; that shows again below.
@@ -150,6 +158,7 @@ fn start(
     exec: &ExecDir,
     hierarchies: &Hierarchies,
     group: &str,
+    confinement: Confinement,
     streams: Vec<OwnedFd>,
 ) -> Result<Running, Fault> {
     let failed = |error: io::Error| Fault::other("preparing a command", &error);
@@ -172,6 +181,7 @@ fn start(
         args: process.args,
         env: process.env,
         status: Rc::new(status.1.into()),
+        confined: Confined::read(dir, confinement).map_err(failed)?,
         joining: Some(Rc::new(Joining {
             group: hierarchies.mark(group).map_err(failed)?,
             init,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -14,8 +14,11 @@ use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-use crate::sys;
+use crate::confine::Confinement;
+use crate::record::ContainerDir;
+use crate::sys::{self, Filter};
 
 /// Ours, for what the library's own gets wrong: it says nothing of a program that cannot be executed, wants
 /// programs to be executable by everyone, loses the order of variables, and hands on blocked signals.
@@ -25,8 +28,53 @@ pub(super) struct Program {
     pub(super) env: Vec<String>,
     /// Closed by executing; if that fails, why is written to it.
     pub(super) status: Rc<File>,
+    pub(super) confined: Confined,
     /// For a command in a container that runs already.
     pub(super) joining: Option<Rc<Joining>>,
+}
+
+/// What is done last, once there is nothing left to set up.
+#[derive(Clone)]
+pub(super) struct Confined {
+    confinement: Confinement,
+    filter: Option<Rc<Filter>>,
+}
+
+impl Confined {
+    pub(super) fn read(dir: &ContainerDir, confinement: Confinement) -> io::Result<Self> {
+        let filter = if confinement.filtered {
+            let filter = Filter::decode(&fs::read(dir.filter())?);
+            Some(Rc::new(filter.ok_or(io::ErrorKind::InvalidData)?))
+        } else {
+            None
+        };
+        Ok(Self { confinement, filter })
+    }
+
+    /// From here on this process may do what the program may, and execute it.
+    fn enter(&self) -> Result<(), Errno> {
+        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+        let Confinement {
+            capabilities,
+            no_new_privileges,
+            ..
+        } = self.confinement;
+        let Some(filter) = &self.filter else { return Ok(()) };
+        if no_new_privileges {
+            return filter.load();
+        }
+        // What loading the filter took goes, from the bounding set first, which takes one itself.
+        let surplus = self.confinement.until_then().0 & !capabilities.0;
+        for capability in CapabilitySet::from_bits_retain(surplus).iter() {
+            remove_capability_from_bounding_set(capability).map_err(errno)?;
+        }
+        filter.load()?;
+        let mut sets = rustix::thread::capabilities(None).map_err(errno)?;
+        let surplus = CapabilitySet::from_bits_retain(surplus);
+        sets.effective.remove(surplus);
+        sets.permitted.remove(surplus);
+        rustix::thread::set_capabilities(None, sets).map_err(errno)
+    }
 }
 
 /// What a command shares with a container.
@@ -125,6 +173,7 @@ impl Program {
             .env
             .iter()
             .find_map(|variable| variable.strip_prefix("PATH="));
+        self.confined.enter()?;
         let mut worst = Errno::ENOENT;
         for candidate in candidates(name, path.unwrap_or_default()) {
             let candidate = CString::new(candidate).map_err(|_| Errno::EINVAL)?;

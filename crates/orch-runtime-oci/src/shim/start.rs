@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
 
-use super::executor::{Program, Refusal};
+use super::executor::{Confined, Program, Refusal};
 use super::input::Input;
 use super::log::Log;
 use super::streams::{Streams, pipe};
@@ -41,10 +41,12 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     let settled = identity::settle(dir, plan)?;
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan, &settled)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
+    let confined = Confined::read(dir, plan.confinement);
     let program = Program {
         args: plan.args.clone(),
         env: settled.env.clone(),
         status: Rc::new(status.1.into()),
+        confined: confined.map_err(|error| failed("reading its confinement", &error))?,
         joining: None,
     };
     let builder = ContainerBuilder::new(CONTAINER.into(), SyscallType::default())
@@ -55,7 +57,9 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     let mut container = built.map_err(|error| told(&error))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
-    deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
+    if !plan.privileged {
+        deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
+    }
     container.start().map_err(|error| told(&error))?;
     drop(container);
     let refusal = Refusal::read(status.0).map_err(|error| failed("executing its program", &error))?;

@@ -11,6 +11,10 @@ use super::Places;
 const FRESH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 
 pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value> {
+    let sys: &[&str] = match config.security.privileged {
+        true => &["nosuid", "noexec", "nodev"],
+        false => &["nosuid", "noexec", "nodev", "ro"],
+    };
     let mut mounts = vec![
         made("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         made(
@@ -36,7 +40,7 @@ pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value>
             &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
         ),
         made("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        made("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        made("/sys", "sysfs", sys),
     ];
     if places.is_host {
         hide(&mut mounts, places.state);

@@ -28,20 +28,36 @@ impl Instruction {
 
     /// Skips so many instructions if what was loaded is `value`, and so many else.
     pub(crate) fn if_equal(value: u32, then: u8, otherwise: u8) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, (then, otherwise), value)
+        Self::new(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            (then, otherwise),
+            value,
+        )
     }
 
     pub(crate) fn if_at_least(value: u32, then: u8, otherwise: u8) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, (then, otherwise), value)
+        Self::new(
+            libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K,
+            (then, otherwise),
+            value,
+        )
     }
 
     pub(crate) fn if_more(value: u32, then: u8, otherwise: u8) -> Self {
-        Self::new(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, (then, otherwise), value)
+        Self::new(
+            libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K,
+            (then, otherwise),
+            value,
+        )
     }
 
     /// Refuses the call with an error.
     pub(crate) fn refuse(error: u32) -> Self {
-        Self::new(libc::BPF_RET | libc::BPF_K, (0, 0), libc::SECCOMP_RET_ERRNO | error)
+        Self::new(
+            libc::BPF_RET | libc::BPF_K,
+            (0, 0),
+            libc::SECCOMP_RET_ERRNO | error,
+        )
     }
 
     fn new(code: u32, (if_true, if_false): (u8, u8), value: u32) -> Self {

@@ -1,6 +1,10 @@
 //! What the safe crates have no safe call for. All of this crate's `unsafe` is in this folder.
 #![allow(unsafe_code)]
 
+mod filter;
+
+pub(crate) use filter::{Filter, Instruction};
+
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// Gives every signal its default action again, as programs expect: Rust's start has broken pipes ignored, and who
