@@ -1,6 +1,7 @@
 //! The files of a new container.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::{fs, io};
 
 use orch_core::runtime::ContainerId;
@@ -14,17 +15,29 @@ use crate::sandbox::Pod;
 use crate::spec::{self, Places};
 use crate::sys::Filter;
 
+/// What a new container comes to.
+pub(crate) struct Made {
+    pub(crate) program: Program,
+    pub(crate) base: Base,
+    pub(crate) confinement: Confinement,
+    pub(crate) filter: Option<Arc<Filter>>,
+}
+
 /// Fills a directory that will be the container's: its record, and what its shim reads.
 pub(crate) fn fill(
     driver: &Driver,
     draft: &Path,
     id: &ContainerId,
     record: &ContainerRecord,
-    program: Program,
-    base: Base,
-    (confinement, filter): (Confinement, Option<&Filter>),
+    made: Made,
     pod: &Pod,
 ) -> io::Result<()> {
+    let Made {
+        program,
+        base,
+        confinement,
+        filter,
+    } = made;
     let (now, later) = (ContainerDir(draft.to_owned()), driver.dir.container(&id.0));
     let (config, sandbox) = (&record.config, &pod.record.config);
     let cgroup = driver.ground.group_of(id);

@@ -157,8 +157,13 @@ impl Driver {
         };
         let dir = self.dir.container(&id.0);
         let made = self.dir.make(&dir.0, |draft| {
-            let confined = (confinement, filter.as_deref());
-            bundle::fill(self, draft, id, &record, program, root.base, confined, pod)
+            let made = bundle::Made {
+                program,
+                base: root.base,
+                confinement,
+                filter,
+            };
+            bundle::fill(self, draft, id, &record, made, pod)
         });
         made.map_err(|error| {
             RuntimeError::failed(format!("creating container {}", record.config.name), error)

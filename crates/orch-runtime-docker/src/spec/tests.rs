@@ -177,3 +177,39 @@ fn host_ports_are_published_by_the_sandbox() {
         (None, None, None)
     );
 }
+
+#[test]
+fn the_engine_is_told_of_privileges_and_profiles_only_what_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, missing) = (dir.path().join("own.json"), dir.path().join("missing.json"));
+    std::fs::write(&own, "{}").unwrap();
+    for (escalation, seccomp, expected) in [
+        (None, SeccompProfile::RuntimeDefault, Some(None)),
+        (Some(true), SeccompProfile::RuntimeDefault, Some(None)),
+        (
+            Some(false),
+            SeccompProfile::RuntimeDefault,
+            Some(Some(vec!["no-new-privileges"])),
+        ),
+        (
+            None,
+            SeccompProfile::Unconfined,
+            Some(Some(vec!["seccomp=unconfined"])),
+        ),
+        (
+            Some(false),
+            SeccompProfile::Localhost(own),
+            Some(Some(vec!["no-new-privileges", "seccomp={}"])),
+        ),
+        (None, SeccompProfile::Localhost(missing), None),
+    ] {
+        let security = Security {
+            allow_privilege_escalation: escalation,
+            seccomp,
+            ..Security::default()
+        };
+        let told = security_options(&security).ok().map(some_list);
+        let expected = expected.map(|some| some.map(|words| words.into_iter().map(str::to_owned).collect()));
+        assert_eq!(told, expected, "{security:?}");
+    }
+}
