@@ -30,6 +30,7 @@ pub(crate) fn fill(
     };
     let spec = spec::build(config, sandbox, &driver.machine, places);
     let plan = Plan {
+        version: record::PLAN,
         shims: driver.ground.shims(),
         args: spec::args(config),
         env: spec::env(config, sandbox),

@@ -36,6 +36,7 @@ mod dir;
 mod driver;
 mod exec;
 mod index;
+mod kernel;
 mod launch;
 mod lifecycle;
 mod logs;

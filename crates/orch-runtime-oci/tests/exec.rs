@@ -11,8 +11,9 @@ use common::{
     Oci, PATIENCE, clear, code, command, config, create, ended, exec, hears, open, rest, says, sleep_runs,
     sleepers, start, tell,
 };
+use futures::StreamExt;
 use orch_core::runtime::{
-    ContainerConfig, ContainerId, ExecRequest, Runtime, RuntimeError, SessionInput, TerminalSize,
+    ContainerConfig, ContainerId, ExecRequest, LogOptions, Runtime, RuntimeError, SessionInput, TerminalSize,
 };
 use orch_runtime_oci::OciRuntime;
 use rustix::process::{Pid, Signal, kill_process};
@@ -70,6 +71,56 @@ fn groups(oci: &Oci, id: &ContainerId) -> Vec<PathBuf> {
     found
         .filter(|path| path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("exec-"))
         .collect()
+}
+
+#[tokio::test]
+async fn who_is_not_root_opens_the_standard_streams_again_by_their_names() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    for tty in [false, true] {
+        let main = ContainerConfig {
+            tty,
+            ..config(
+                &format!("tty-{tty}"),
+                "id -u; echo again >/dev/stdout; exec sleep 3600",
+            )
+        };
+        let id = create(&runtime, &main).await;
+        let spec = oci
+            .root()
+            .join("containers")
+            .join(&id.0)
+            .join("bundle/config.json");
+        let mut changed: serde_json::Value = serde_json::from_slice(&fs::read(&spec).unwrap()).unwrap();
+        changed["process"]["user"] = serde_json::json!({"uid": 12345, "gid": 6, "additionalGids": [6]});
+        fs::write(&spec, changed.to_string()).unwrap();
+        runtime.start_container(&id).await.unwrap();
+        let mut heard = runtime
+            .logs(
+                &id,
+                &LogOptions {
+                    follow: true,
+                    ..LogOptions::default()
+                },
+            )
+            .await
+            .unwrap();
+        let mut text = String::new();
+        while !text.contains("again") {
+            let chunk = tokio::time::timeout(PATIENCE, heard.next()).await.unwrap();
+            text += &String::from_utf8_lossy(&chunk.unwrap().unwrap().data);
+        }
+        assert!(text.starts_with("12345"), "{text}");
+        let request = ExecRequest {
+            tty,
+            // A terminal is the user's a moment after the command has begun.
+            ..command("id -u; until echo again >/dev/stdout; do sleep 0.01; done 2>/dev/null")
+        };
+        let output = runtime.exec(&id, &request).await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+        assert_eq!(text, "12345\nagain\n");
+    }
+    clear(&runtime).await;
 }
 
 #[tokio::test]

@@ -58,15 +58,16 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
     deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
+    // Before its program runs, whose they must be by then.
+    let (output, input) = streams
+        .take()
+        .map_err(|error| failed("taking its standard streams", &error))?;
     container.start().map_err(|error| told(&error))?;
     drop(container);
     let refusal = Refusal::read(status.0).map_err(|error| failed("executing its program", &error))?;
     if let Some(refusal) = refusal {
         return Err(refusal.text);
     }
-    let (output, input) = streams
-        .take()
-        .map_err(|error| failed("taking its standard streams", &error))?;
     Ok(Running {
         pid,
         output,
