@@ -180,11 +180,16 @@ fn start(
         .with_detach(true)
         .build();
     match built {
-        Ok(pid) => Ok(Running {
-            pid: Pid::from_raw(pid.as_raw())
-                .ok_or_else(|| failed(io::Error::other("no process was made")))?,
-            terminal: console.map(Console::take).transpose().map_err(failed)?,
-        }),
+        Ok(pid) => {
+            let pid = Pid::from_raw(pid.as_raw());
+            let pid = pid.ok_or_else(|| failed(io::Error::other("no process was made")))?;
+            let terminal = console.map(Console::take).transpose().map_err(failed)?;
+            if let Some(master) = &terminal {
+                // It runs already, and may have closed it again.
+                let _ = process.user.own_terminal(master);
+            }
+            Ok(Running { pid, terminal })
+        }
         Err(error) => match Refusal::read(status.0).map_err(failed)? {
             Some(refusal) => Err(Fault {
                 stage: match refusal.error {
