@@ -57,6 +57,7 @@ pub(crate) fn fill(
     };
     let spec = spec::build(config, &program, sandbox, confinement, &devices, places);
     let plan = Plan {
+        version: record::PLAN,
         shims: driver.ground.shims(),
         base,
         args: program.args,

@@ -19,7 +19,7 @@ use crate::record;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
-use crate::{NAME, invalid};
+use crate::{NAME, invalid, kernel};
 
 pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
@@ -111,8 +111,12 @@ impl Driver {
 
     /// Why containers cannot be run now, if so.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let empty = self.ground.hierarchies.is_empty();
-        empty.then(|| "no control groups are mounted below /sys/fs/cgroup; mount them as systemd does".into())
+        if self.ground.hierarchies.is_empty() {
+            return Some(
+                "no control groups are mounted below /sys/fs/cgroup; mount them as systemd does".into(),
+            );
+        }
+        kernel::trouble()
     }
 
     pub(crate) fn cell(&self, id: &ContainerId) -> Result<Arc<Cell>, RuntimeError> {

@@ -234,3 +234,29 @@ async fn forward(
         rest = rest.saturating_sub(count);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use tokio::io::Interest;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_written_before_the_end_is_handed_on_though_another_may_write_still() {
+        // Once for each way in which the end and the output may be seen.
+        for _ in 0..20 {
+            let (read, mut write) = io::pipe().unwrap();
+            write.write_all(&[b'x'; 60_000]).unwrap();
+            let stream = Arc::new(Stream::new(read.into(), Interest::READABLE).unwrap());
+            let (session, ends) = session::open();
+            let (_over, ended) = watch::channel(true);
+            forward(stream, LogStream::Stdout, Arc::new(ends.output), ended).await;
+            let chunks: Vec<_> = session.output.collect().await;
+            let got: usize = chunks.into_iter().map(|chunk| chunk.unwrap().data.len()).sum();
+            assert_eq!(got, 60_000);
+            drop(write);
+        }
+    }
+}

@@ -41,6 +41,7 @@ mod driver;
 mod exec;
 pub mod image;
 mod index;
+mod kernel;
 mod launch;
 mod lifecycle;
 mod logs;

@@ -41,9 +41,14 @@ pub(crate) struct Identity {
     pub(crate) more: Vec<u32>,
 }
 
+/// How this version writes plans. A change that an older or newer shim would read wrongly is a new number.
+pub(crate) const PLAN: u32 = 1;
+
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
+    /// [`PLAN`]; a container may be made by one version of the program and started by another.
+    pub(crate) version: u32,
     /// The container's control group, from the root of each hierarchy.
     pub(crate) cgroup: String,
     /// The control group of the shims.
@@ -64,6 +69,26 @@ pub(crate) struct Plan {
     pub(crate) tty: bool,
     pub(crate) log_file_bytes: u64,
     pub(crate) log_files: usize,
+}
+
+impl Plan {
+    pub(crate) fn read(dir: &ContainerDir) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let path = dir.plan();
+        // First of all this, for the rest may be another's.
+        let Version { version } = read(&path)?.ok_or(io::ErrorKind::NotFound)?;
+        if version != PLAN {
+            return Err(io::Error::other(format!(
+                "{}: it was made by another version of the program (its plan has version {version}, this one knows \
+                 {PLAN}); make a new attempt",
+                path.display()
+            )));
+        }
+        Ok(read(&path)?.ok_or(io::ErrorKind::NotFound)?)
+    }
 }
 
 /// `begun`: written by the shim before anything else, once in a container's life.
@@ -221,5 +246,23 @@ pub(crate) fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_another_version_is_not_read_as_if_it_were_ones_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let container = ContainerDir(dir.path().to_owned());
+        assert!(Plan::read(&container).is_err(), "there is none");
+        fs::write(container.plan(), r#"{"version": 2, "of": "another kind"}"#).unwrap();
+        let error = Plan::read(&container).unwrap_err().to_string();
+        assert!(
+            error.contains("plan.json") && error.contains("version 2") && error.contains("knows 1"),
+            "{error}"
+        );
     }
 }

@@ -46,21 +46,11 @@ impl OciRuntime {
     }
 }
 
-/// Does on a thread of its own what may keep a thread for longer than other tasks should wait. Goes on to its end if
-/// the caller gives up.
+/// Does what may keep a thread on one of its own.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, RuntimeError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(RuntimeError::Unavailable {
-                runtime: NAME,
-                reason: "the program is ending".into(),
-            }),
-        },
-    }
+    orch_core::runtime::blocking(NAME, work).await
 }
 
 fn unsupported(what: &'static str) -> RuntimeError {

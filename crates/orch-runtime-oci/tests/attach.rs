@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use common::{
@@ -103,6 +105,33 @@ async fn input_that_is_for_one_session_ends_with_it_and_other_input_does_not() {
     let mut second = attach(&runtime, &id, true).await;
     tell(&second, "two\n").await;
     hears(&mut second, "heard two\n").await;
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn input_ends_also_with_a_program_that_was_killed_while_attached() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let id = start(&runtime, &parrot(true)).await;
+    let dir = oci.root().join("containers").join(&id.0);
+    // What it said before: a message to attach, with input. Shims that run know it as it is, for ever.
+    let mut killed = UnixStream::connect(dir.join("sock")).unwrap();
+    killed.write_all(&[1, 0, 0, 0, 3, 1]).unwrap();
+    let mut hello = [0; 5];
+    killed.read_exact(&mut hello).unwrap();
+    assert_eq!(hello, [0, 0, 0, 0, 1]);
+    drop(killed);
+    let state = ended(&runtime, &id).await;
+    assert!(
+        matches!(
+            state,
+            ContainerState::Exited {
+                exit_code: Some(7),
+                ..
+            }
+        ),
+        "{state:?}"
+    );
     clear(&runtime).await;
 }
 

@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{
-    Oci, PATIENCE, clear, code, command, config, create, ended, exec, hears, open, rest, says, sleep_runs,
-    sleepers, start, tell,
+    Oci, PATIENCE, clear, code, command, config, create, ended, exec, hears, nap, open, rest, says,
+    sleep_runs, sleepers, start, tell,
 };
+use futures::StreamExt;
 use orch_core::runtime::{
-    ContainerConfig, ContainerId, ExecRequest, Runtime, RuntimeError, SessionInput, TerminalSize,
+    ContainerConfig, ContainerId, ExecRequest, LogOptions, Runtime, RuntimeError, SessionInput, TerminalSize,
 };
 use orch_runtime_oci::OciRuntime;
 use rustix::process::{Pid, Signal, kill_process};
@@ -70,6 +71,56 @@ fn groups(oci: &Oci, id: &ContainerId) -> Vec<PathBuf> {
     found
         .filter(|path| path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("exec-"))
         .collect()
+}
+
+#[tokio::test]
+async fn who_is_not_root_opens_the_standard_streams_again_by_their_names() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    for tty in [false, true] {
+        let main = ContainerConfig {
+            tty,
+            ..config(
+                &format!("tty-{tty}"),
+                "id -u; echo again >/dev/stdout; exec sleep 3600",
+            )
+        };
+        let id = create(&runtime, &main).await;
+        let spec = oci
+            .root()
+            .join("containers")
+            .join(&id.0)
+            .join("bundle/config.json");
+        let mut changed: serde_json::Value = serde_json::from_slice(&fs::read(&spec).unwrap()).unwrap();
+        changed["process"]["user"] = serde_json::json!({"uid": 12345, "gid": 6, "additionalGids": [6]});
+        fs::write(&spec, changed.to_string()).unwrap();
+        runtime.start_container(&id).await.unwrap();
+        let mut heard = runtime
+            .logs(
+                &id,
+                &LogOptions {
+                    follow: true,
+                    ..LogOptions::default()
+                },
+            )
+            .await
+            .unwrap();
+        let mut text = String::new();
+        while !text.contains("again") {
+            let chunk = tokio::time::timeout(PATIENCE, heard.next()).await.unwrap();
+            text += &String::from_utf8_lossy(&chunk.unwrap().unwrap().data);
+        }
+        assert!(text.starts_with("12345"), "{text}");
+        let request = ExecRequest {
+            tty,
+            // A terminal is the user's a moment after the command has begun.
+            ..command("id -u; until (echo again >/dev/stdout) 2>/dev/null; do sleep 0.01; done")
+        };
+        let output = runtime.exec(&id, &request).await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+        assert_eq!(text, "12345\nagain\n");
+    }
+    clear(&runtime).await;
 }
 
 #[tokio::test]
@@ -194,22 +245,23 @@ async fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let id = start(&runtime, &config("main", "exec sleep 3600")).await;
-    let script = "setsid sleep 72001 & (setsid sleep 72001 &) ; sleep 72001";
+    let nap = nap(1);
+    let script = format!("setsid sleep {nap} & (setsid sleep {nap} &) ; sleep {nap}");
     let limit = Duration::from_millis(500);
     let request = ExecRequest {
         timeout: Some(limit),
-        ..command(script)
+        ..command(&script)
     };
     match runtime.exec(&id, &request).await {
         Err(RuntimeError::Timeout { after, .. }) => assert_eq!(after, limit),
         other => panic!("{other:?}"),
     }
-    assert_eq!(sleepers(72001), 0);
+    assert_eq!(sleepers(nap), 0);
     // Also if somebody else waits for its end.
     let session = runtime.open_exec(&id, &request).await.unwrap();
     let end = code(session).await;
     assert!(matches!(end, Err(RuntimeError::Timeout { .. })), "{end:?}");
-    assert_eq!(sleepers(72001), 0);
+    assert_eq!(sleepers(nap), 0);
     assert!(groups(&oci, &id).is_empty());
     says(&runtime, &id, "echo the container runs on").await;
     clear(&runtime).await;
@@ -220,25 +272,26 @@ async fn a_dropped_session_ends_its_command_with_all_it_started() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let id = start(&runtime, &config("main", "exec sleep 3600")).await;
+    let nap = nap(2);
     let request = ExecRequest {
         stdin: true,
         timeout: None,
-        ..command("setsid sleep 72002 & exec sleep 72002")
+        ..command(&format!("setsid sleep {nap} & exec sleep {nap}"))
     };
     let session = runtime.open_exec(&id, &request).await.unwrap();
-    sleep_runs(72002, 2).await;
+    sleep_runs(nap, 2).await;
     drop(session);
-    sleep_runs(72002, 0).await;
+    sleep_runs(nap, 0).await;
     // Also while it reads nothing of what was sent, and somebody has a part of the session still.
     let session = runtime.open_exec(&id, &request).await.unwrap();
-    sleep_runs(72002, 2).await;
+    sleep_runs(nap, 2).await;
     tell(&session, vec![b'x'; 1 << 20]).await;
     let (input, output) = (session.input, session.output);
     drop((session.exit, output));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(sleepers(72002), 2, "who only writes is not cut off");
+    assert_eq!(sleepers(nap), 2, "who only writes is not cut off");
     drop(input);
-    sleep_runs(72002, 0).await;
+    sleep_runs(nap, 0).await;
     clear(&runtime).await;
 }
 
@@ -248,12 +301,13 @@ async fn what_a_command_leaves_running_goes_on_with_the_container_and_does_not_h
     let runtime = open(&oci).await;
     let id = start(&runtime, &config("main", "exec sleep 3600")).await;
     // It has the output's other end.
-    let output = exec(&runtime, &id, "setsid sleep 72003 & echo done; exit 5").await;
+    let nap = nap(3);
+    let output = exec(&runtime, &id, &format!("setsid sleep {nap} & echo done; exit 5")).await;
     assert_eq!((output.exit_code, &output.stdout[..]), (5, &b"done\n"[..]));
-    assert_eq!(sleepers(72003), 1);
+    sleep_runs(nap, 1).await;
     assert!(groups(&oci, &id).is_empty());
     runtime.stop_container(&id, Duration::ZERO).await.unwrap();
-    assert_eq!(sleepers(72003), 0);
+    assert_eq!(sleepers(nap), 0);
     clear(&runtime).await;
 }
 
@@ -275,12 +329,13 @@ async fn a_command_whose_shim_is_killed_is_swept() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let id = start(&runtime, &config("main", "exec sleep 3600")).await;
+    let nap = nap(4);
     let request = ExecRequest {
         timeout: None,
-        ..command("setsid sleep 72004 & exec sleep 72004")
+        ..command(&format!("setsid sleep {nap} & exec sleep {nap}"))
     };
     let session = runtime.open_exec(&id, &request).await.unwrap();
-    sleep_runs(72004, 2).await;
+    sleep_runs(nap, 2).await;
     let found = shims(&oci, &id);
     assert_eq!(found.len(), 1);
     kill_process(found[0], Signal::KILL).unwrap();
@@ -289,7 +344,7 @@ async fn a_command_whose_shim_is_killed_is_swept() {
         matches!(&end, Err(error @ RuntimeError::Failed { .. }) if error.to_string().contains("shim")),
         "{end:?}"
     );
-    sleep_runs(72004, 0).await;
+    sleep_runs(nap, 0).await;
     let execs = oci.root().join("containers").join(&id.0).join("execs");
     assert_eq!(fs::read_dir(execs).unwrap().count(), 0);
     clear(&runtime).await;
@@ -303,10 +358,7 @@ async fn a_command_needs_a_container_that_runs_and_ends_with_it() {
     let early = runtime.exec(&id, &command("true")).await;
     assert!(matches!(early, Err(RuntimeError::NotRunning { .. })), "{early:?}");
     runtime.start_container(&id).await.unwrap();
-    let session = runtime
-        .open_exec(&id, &command("exec sleep 72005"))
-        .await
-        .unwrap();
+    let session = runtime.open_exec(&id, &command("exec sleep 3600")).await.unwrap();
     assert_eq!(
         code(session).await.unwrap(),
         137,
@@ -364,7 +416,8 @@ fn caller() {
         return;
     };
     let arguments = arguments.into_string().unwrap();
-    let (root, group) = arguments.split_once(':').unwrap();
+    let mut arguments = arguments.split(':');
+    let [root, group, nap] = std::array::from_fn(|_| arguments.next().unwrap());
     let options = orch_runtime_oci::OciOptions::new(root)
         .shim(common::SHIM)
         .cgroup_parent(group);
@@ -373,7 +426,7 @@ fn caller() {
         let id = start(&runtime, &config("main", "exec sleep 3600")).await;
         let request = ExecRequest {
             timeout: None,
-            ..command("setsid sleep 72006 & exec sleep 72006")
+            ..command(&format!("setsid sleep {nap} & exec sleep {nap}"))
         };
         let _session = runtime.open_exec(&id, &request).await.unwrap();
         std::future::pending::<()>().await;
@@ -385,10 +438,11 @@ async fn a_command_ends_with_the_program_that_asked_for_it() {
     let Some(oci) = Oci::new() else { return };
     let mut program = Command::new(std::env::current_exe().unwrap());
     program.args(["--exact", "caller"]).stdout(Stdio::null());
-    program.env(CALLER, format!("{}:{}", oci.root().display(), oci.group()));
+    let nap = nap(6);
+    program.env(CALLER, format!("{}:{}:{nap}", oci.root().display(), oci.group()));
     let mut caller = program.spawn().unwrap();
     let begin = Instant::now();
-    while sleepers(72006) < 2 {
+    while sleepers(nap) < 2 {
         assert!(
             begin.elapsed() < PATIENCE && caller.try_wait().unwrap().is_none(),
             "the command does not come up"
@@ -397,7 +451,7 @@ async fn a_command_ends_with_the_program_that_asked_for_it() {
     }
     caller.kill().unwrap();
     caller.wait().unwrap();
-    sleep_runs(72006, 0).await;
+    sleep_runs(nap, 0).await;
     let runtime = open(&oci).await;
     let found = runtime.containers(&Default::default()).await.unwrap();
     assert!(found.len() == 1 && found[0].state.is_running(), "{found:?}");

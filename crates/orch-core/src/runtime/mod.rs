@@ -3,6 +3,7 @@
 //! A runtime knows sandboxes (what a pod's containers share), containers and images. It knows nothing of
 //! desired state: the node agent decides, the runtime does.
 
+mod blocking;
 mod container;
 pub mod cri;
 mod error;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub use blocking::blocking;
 pub use container::{
     Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Mount, Resources,
     SeccompProfile, Security,

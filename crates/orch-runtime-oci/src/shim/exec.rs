@@ -16,14 +16,12 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::errno::Errno;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Gid, Uid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use serde::Deserialize;
 
 use super::console::Console;
 use super::executor::{Confined, Joining, Program, Refusal};
 use super::start::{CONTAINER, children, told};
-use super::streams::pipe;
+use super::streams::{Process, pipe};
 use super::{hold, leave};
 use crate::cgroup::Hierarchies;
 use crate::confine::Confinement;
@@ -32,21 +30,6 @@ use crate::wire::{Inbox, Reply, Request, Stage, send};
 
 /// How long what a failed start has left may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The specification's `process`, as far as it is of interest here.
-#[derive(Deserialize)]
-struct Process {
-    args: Vec<String>,
-    env: Vec<String>,
-    terminal: bool,
-    user: User,
-}
-
-#[derive(Deserialize)]
-struct User {
-    uid: u32,
-    gid: u32,
-}
 
 /// A command that runs, or has ended and is not waited for.
 struct Running {
@@ -71,7 +54,7 @@ impl Fault {
 
 pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
     let control = take_input()?;
-    let plan: Plan = record::read(&dir.plan())?.ok_or(io::ErrorKind::NotFound)?;
+    let plan = Plan::read(dir)?;
     let hierarchies = Hierarchies::find()?;
     leave(&hierarchies, &plan)?;
     let mut inbox = Inbox::default();
@@ -174,7 +157,7 @@ fn start(
     });
     copied.map_err(failed)?;
     for stream in &streams {
-        own(stream, &process.user).map_err(failed)?;
+        process.user.own(stream).map_err(failed)?;
     }
     let status = pipe().map_err(failed)?;
     let program = Program {
@@ -207,11 +190,16 @@ fn start(
         .with_detach(true)
         .build();
     match built {
-        Ok(pid) => Ok(Running {
-            pid: Pid::from_raw(pid.as_raw())
-                .ok_or_else(|| failed(io::Error::other("no process was made")))?,
-            terminal: console.map(Console::take).transpose().map_err(failed)?,
-        }),
+        Ok(pid) => {
+            let pid = Pid::from_raw(pid.as_raw());
+            let pid = pid.ok_or_else(|| failed(io::Error::other("no process was made")))?;
+            let terminal = console.map(Console::take).transpose().map_err(failed)?;
+            if let Some(master) = &terminal {
+                // It runs already, and may have closed it again.
+                let _ = process.user.own_terminal(master);
+            }
+            Ok(Running { pid, terminal })
+        }
         Err(error) => match Refusal::read(status.0).map_err(failed)? {
             Some(refusal) => Err(Fault {
                 stage: match refusal.error {
@@ -223,15 +211,6 @@ fn start(
             None => Err(Fault::other("joining the container", &error)),
         },
     }
-}
-
-/// So that who is not root can open `/dev/stdout` and the like: pipes are made for the command alone.
-fn own(stream: &OwnedFd, user: &User) -> io::Result<()> {
-    if FileType::from_raw_mode(rustix::fs::fstat(stream)?.st_mode) != FileType::Fifo {
-        return Ok(());
-    }
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    Ok(rustix::fs::fchown(stream, Some(uid), Some(gid))?)
 }
 
 /// The container's first process, held fast.

@@ -2,9 +2,7 @@
 //! libcontainer reads. The C library is not asked: it would take the machine's users, or run code of the image.
 
 use std::io;
-use std::os::fd::AsFd;
 
-use rustix::fs::{Gid, Uid};
 use serde_json::{Value, json};
 
 use crate::image::root;
@@ -20,26 +18,9 @@ struct Known {
     home: String,
 }
 
-/// What the program is executed with.
-pub(super) struct Settled {
-    pub(super) env: Vec<String>,
-    known: Option<Known>,
-}
-
-impl Settled {
-    /// Gives the program's streams to it: it may open them again by their names.
-    pub(super) fn own(&self, stream: impl AsFd) -> io::Result<()> {
-        let Some(known) = &self.known else {
-            return Ok(());
-        };
-        let (uid, gid) = (Uid::from_raw(known.uid), Gid::from_raw(known.gid));
-        Ok(rustix::fs::fchown(stream, Some(uid), Some(gid))?)
-    }
-}
-
 /// Settles who the program runs as, and sees to it that the directory it starts in exists, and what is mounted over
-/// can be. The root is mounted.
-pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Settled, String> {
+/// can be. The root is mounted. Returns the program's environment, with the user's home.
+pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Vec<String>, String> {
     let root = dir.rootfs();
     root::make_directory(&root, &plan.cwd).map_err(|error| format!("making {}: {error}", plan.cwd))?;
     // Machines and images with systemd-resolved have it lead to where nothing is in a container.
@@ -48,7 +29,7 @@ pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Settled, String>
     }
     let mut env = plan.env.clone();
     let Some(identity) = &plan.identity else {
-        return Ok(Settled { env, known: None });
+        return Ok(env);
     };
     let list = |path: &str| {
         let read = root::read(&root, path).map_err(|error| format!("reading its {path}: {error}"))?;
@@ -66,10 +47,7 @@ pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Settled, String>
         record::write(&path, &spec)
     };
     write().map_err(|error| format!("writing down its user: {error}"))?;
-    Ok(Settled {
-        env,
-        known: Some(known),
-    })
+    Ok(env)
 }
 
 /// A line of `/etc/passwd`.

@@ -84,7 +84,7 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
         .open(dir.lock())?;
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     begin(dir)?;
-    let plan: Plan = record::read(&dir.plan())?.ok_or(io::ErrorKind::NotFound)?;
+    let plan = Plan::read(dir)?;
     let hierarchies = Hierarchies::find()?;
     let started =
         leave(&hierarchies, &plan).map_err(|error| format!("leaving the caller's control groups: {error}"));

@@ -38,13 +38,13 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
-    let settled = identity::settle(dir, plan)?;
-    let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan, &settled)?, pipe()?));
+    let env = identity::settle(dir, plan)?;
+    let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let confined = Confined::read(dir, plan.confinement);
     let program = Program {
         args: plan.args.clone(),
-        env: settled.env.clone(),
+        env,
         status: Rc::new(status.1.into()),
         confined: confined.map_err(|error| failed("reading its confinement", &error))?,
         joining: None,
@@ -60,15 +60,16 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     if !plan.privileged {
         deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
     }
+    // Before its program runs, whose they must be by then.
+    let (output, input) = streams
+        .take()
+        .map_err(|error| failed("taking its standard streams", &error))?;
     container.start().map_err(|error| told(&error))?;
     drop(container);
     let refusal = Refusal::read(status.0).map_err(|error| failed("executing its program", &error))?;
     if let Some(refusal) = refusal {
         return Err(refusal.text);
     }
-    let (output, input) = streams
-        .take()
-        .map_err(|error| failed("taking its standard streams", &error))?;
     Ok(Running {
         pid,
         output,

@@ -2,15 +2,62 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use libcontainer::container::builder::ContainerBuilder;
+use rustix::fs::{FileType, Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
+use serde::Deserialize;
 
 use super::console::Console;
-use super::identity::Settled;
 use super::input::Input;
-use crate::record::{ContainerDir, Plan};
+use crate::record::{self, ContainerDir, Plan};
+use crate::terminal;
+
+/// The specification's `process`, as far as it is of interest here.
+#[derive(Deserialize)]
+pub(super) struct Process {
+    pub(super) args: Vec<String>,
+    pub(super) env: Vec<String>,
+    pub(super) terminal: bool,
+    pub(super) user: User,
+}
+
+/// As whom it runs.
+#[derive(Clone, Copy, Deserialize)]
+pub(super) struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl Process {
+    /// The container's own.
+    pub(super) fn of(dir: &ContainerDir) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Spec {
+            process: Process,
+        }
+        let spec: Option<Spec> = record::read(&dir.bundle().join("config.json"))?;
+        Ok(spec.ok_or(io::ErrorKind::NotFound)?.process)
+    }
+}
+
+impl User {
+    /// Gives it a pipe of its program's, which it may open again by its name (`/dev/stdout`). Anything else is not
+    /// the program's alone.
+    pub(super) fn own(self, stream: impl AsFd) -> io::Result<()> {
+        if FileType::from_raw_mode(rustix::fs::fstat(&stream)?.st_mode) != FileType::Fifo {
+            return Ok(());
+        }
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        Ok(rustix::fs::fchown(stream, Some(uid), Some(gid))?)
+    }
+
+    /// The same for a terminal, by its master.
+    pub(super) fn own_terminal(self, master: impl AsFd) -> io::Result<()> {
+        terminal::own(master, self.uid)
+    }
+}
 
 /// Before the program has them.
 pub(super) enum Streams {
@@ -22,31 +69,32 @@ pub(super) enum Streams {
     },
     Terminal {
         console: Console,
+        user: User,
         stdin: bool,
     },
 }
 
 impl Streams {
-    pub(super) fn make(dir: &ContainerDir, plan: &Plan, owner: &Settled) -> io::Result<Self> {
+    pub(super) fn make(dir: &ContainerDir, plan: &Plan) -> io::Result<Self> {
+        let user = Process::of(dir)?.user;
         if plan.tty {
             return Ok(Self::Terminal {
                 console: Console::listen(&dir.0)?,
+                user,
                 stdin: plan.stdin,
             });
         }
         let (stdout, stderr) = (pipe()?, pipe()?);
-        for (_, write) in [&stdout, &stderr] {
-            owner.own(write)?;
-        }
         let (stdin, input) = if plan.stdin {
             let (read, write) = pipe()?;
-            owner.own(&read)?;
             (read, Input::pipe(write)?)
         } else {
             (File::open("/dev/null")?.into(), Input::none())
         };
+        let theirs = [stdin, stdout.1, stderr.1];
+        theirs.iter().try_for_each(|stream| user.own(stream))?;
         Ok(Self::Pipes {
-            theirs: [stdin, stdout.1, stderr.1],
+            theirs,
             output: [stdout.0, stderr.0],
             input,
         })
@@ -63,9 +111,9 @@ impl Streams {
                 let builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
                 (builder, Ours::Pipes { output, input })
             }
-            Self::Terminal { console, stdin } => {
+            Self::Terminal { console, user, stdin } => {
                 let builder = builder.with_console_socket(Some(console.socket()));
-                (builder, Ours::Terminal { console, stdin })
+                (builder, Ours::Terminal { console, user, stdin })
             }
         }
     }
@@ -73,8 +121,15 @@ impl Streams {
 
 /// The shim's ends, while the container is made.
 pub(super) enum Ours {
-    Pipes { output: [OwnedFd; 2], input: Input },
-    Terminal { console: Console, stdin: bool },
+    Pipes {
+        output: [OwnedFd; 2],
+        input: Input,
+    },
+    Terminal {
+        console: Console,
+        user: User,
+        stdin: bool,
+    },
 }
 
 impl Ours {
@@ -87,8 +142,9 @@ impl Ours {
                 }
                 Ok((output.map(|read| Some(read.into())), input))
             }
-            Self::Terminal { console, stdin } => {
+            Self::Terminal { console, user, stdin } => {
                 let master = console.take()?;
+                user.own_terminal(&master)?;
                 let input = Input::terminal(master.try_clone()?, stdin)?;
                 Ok(([Some(master.into()), None], input))
             }

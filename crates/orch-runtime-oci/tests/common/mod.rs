@@ -17,7 +17,7 @@ use orch_core::testing::runtime::Harness;
 use orch_runtime_oci::{OciOptions, OciRuntime};
 
 pub(crate) use containers::{clear, config, create, ended, open, processes, start, text};
-pub(crate) use sessions::{code, command, exec, hears, rest, says, sleep_runs, sleepers, tell};
+pub(crate) use sessions::{code, command, exec, hears, nap, rest, says, sleep_runs, sleepers, tell};
 
 /// The package's own shim.
 pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_orch-oci-shim");

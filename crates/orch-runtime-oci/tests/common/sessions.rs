@@ -75,7 +75,12 @@ pub(crate) async fn code(session: Session) -> Result<i32, RuntimeError> {
     code.expect("it ends")
 }
 
-/// How many processes of the machine run `sleep` for so many seconds: a number that no other test has.
+/// For how many seconds a test's processes sleep: a number that nobody else on the machine has.
+pub(crate) fn nap(of_test: u32) -> u32 {
+    100_000_000 + std::process::id() * 10 + of_test
+}
+
+/// How many processes of the machine run `sleep` for so many seconds.
 pub(crate) fn sleepers(seconds: u32) -> usize {
     let wanted = format!("sleep\0{seconds}\0");
     let processes = fs::read_dir("/proc").expect("/proc").flatten();

@@ -7,21 +7,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use super::{NAME, wrapper};
 use crate::runtime::{ContainerId, RuntimeError};
 
-/// Does on a thread of its own what may keep a thread for longer than other tasks should wait: starting a
-/// process, looking through all processes, removing or reading much. Goes on to its end if the caller gives up.
+/// Does what may keep a thread on one of its own.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, RuntimeError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(RuntimeError::Unavailable {
-                runtime: NAME,
-                reason: "the program is ending".into(),
-            }),
-        },
-    }
+    crate::runtime::blocking(NAME, work).await
 }
 
 /// The number of a process that `std` has just spawned.
