@@ -127,11 +127,7 @@ async fn who_is_not_root_opens_the_standard_streams_again_by_their_names() {
 async fn what_cannot_be_executed_is_told_as_a_shell_would_and_leaves_no_zombie() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
-    let id = start(
-        &runtime,
-        &config("main", "trap 'exit 9' TERM; while :; do sleep 0.05; done"),
-    )
-    .await;
+    let id = start(&runtime, &config("main", "trap 'exit 9' TERM; sleep 3600 & wait")).await;
     for tty in [false, true] {
         for (program, expected, reason) in [
             ("no-such-program", 127, "no-such-program: No such file"),
