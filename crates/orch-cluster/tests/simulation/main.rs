@@ -323,7 +323,12 @@ macro_rules! by_chance {
 
         #[test]
         fn survives_what_chance_brings() {
-            let passed = super::$name().seeds(super::seeds());
+            let seeds = super::seeds();
+            if seeds.is_empty() {
+                println!("skipped: ORCH_SIM_SEEDS is 0");
+                return;
+            }
+            let passed = super::$name().seeds(seeds);
             println!(
                 "{}: {}",
                 stringify!($name),
