@@ -9,6 +9,10 @@ use orch_cluster::testing::{Machines, add_cluster, apply, simulation};
 use orch_core::testing::simulation::{Rates, Simulation};
 use serde_json::json;
 
+/// As in the tests of orch-cluster.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PODS: i32 = 100;
 
 /// Ten nodes and a hundred pods, each probed every ten seconds, for half an hour.

@@ -30,8 +30,8 @@ pub(crate) fn sandbox(
         state: sandbox_state(state),
         ips: addresses(network),
         created_at: identity.created_at,
-        labels: user_labels(labels),
-        annotations: user_annotations(labels),
+        labels: user_labels(labels).into(),
+        annotations: user_annotations(labels).into(),
     }
 }
 
@@ -88,8 +88,8 @@ pub(crate) fn container(inspected: &wire::Inspected) -> Container {
         state: container_state(&inspected.state, created_at),
         created_at,
         resources: resources(&inspected.host_config),
-        labels: user_labels(labels),
-        annotations: user_annotations(labels),
+        labels: user_labels(labels).into(),
+        annotations: user_annotations(labels).into(),
     }
 }
 

@@ -261,8 +261,8 @@ impl Cell {
             state,
             created_at: record.created_at,
             resources: Resources::default(),
-            labels: config.labels.clone(),
-            annotations: config.annotations.clone(),
+            labels: config.labels.clone().into(),
+            annotations: config.annotations.clone().into(),
         })
     }
 }

@@ -70,8 +70,8 @@ impl Pod {
             },
             ips: Vec::new(),
             created_at: self.record.created_at,
-            labels: config.labels.clone(),
-            annotations: config.annotations.clone(),
+            labels: config.labels.clone().into(),
+            annotations: config.annotations.clone().into(),
         }
     }
 }

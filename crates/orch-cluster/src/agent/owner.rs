@@ -4,6 +4,7 @@
 //! belongs to no pod is removed only if this agent's own node and cluster are written on it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -41,7 +42,7 @@ impl Owner {
     pub(crate) fn made(&self, found: &Snapshot) -> bool {
         let sandboxes = found.sandboxes.iter().map(|sandbox| &sandbox.annotations);
         let containers = found.containers.iter().map(|container| &container.annotations);
-        let marks = |annotations: &BTreeMap<String, String>| {
+        let marks = |annotations: &Arc<BTreeMap<String, String>>| {
             let mark = |key| annotations.get(key).cloned();
             Some((mark(NODE_ANNOTATION)?, mark(CLUSTER_ANNOTATION)?))
         };
@@ -102,7 +103,7 @@ mod tests {
                 &mut model.observed.containers[0].annotations,
             ];
             for (annotations, mark) in on.into_iter().zip(&marks) {
-                mark.inspect(|mark| mark.mark(annotations));
+                mark.inspect(|mark| mark.mark(Arc::make_mut(annotations)));
             }
             let found = Snapshot {
                 sandboxes: model.observed.sandboxes,

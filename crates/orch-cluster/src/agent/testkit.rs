@@ -243,8 +243,8 @@ impl Model {
             state: ContainerState::Created,
             created_at: self.now,
             resources: config.resources,
-            labels: config.labels,
-            annotations: config.annotations,
+            labels: config.labels.into(),
+            annotations: config.annotations.into(),
         });
     }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::peek::{Lookup, TopLevel};
+use super::peek::{Lookup, TopLevel, from_json};
 use super::typed::Typed;
 use super::{Object, ObjectKey, ObjectMeta};
 use crate::store::Revision;
@@ -140,7 +140,7 @@ impl Document {
 
     fn scan(json: Bytes) -> Result<Self, DocumentError> {
         check_size(&json)?;
-        let top: TopLevel<'_> = serde_json::from_slice(&json)?;
+        let top: TopLevel<'_> = from_json(&json)?;
         let missing = |field: &str, example| DocumentError::Field {
             field: field.to_owned(),
             reason: format!("required, a string such as {example:?}"),
@@ -269,7 +269,7 @@ impl Document {
     ///
     /// Names the first field that does not fit the type.
     pub fn decode<K: Object>(&self) -> Result<K, DocumentError> {
-        Ok(serde_json::from_slice(&self.to_json())?)
+        Ok(from_json(&self.to_json())?)
     }
 
     /// Decodes it into a Rust type once, and shares what was decoded with all who ask for the same type.
@@ -305,7 +305,7 @@ impl Document {
     ///
     /// None for what was stored through a client, which looks at depth and form before it writes.
     pub fn to_raw(&self) -> Result<RawObject, DocumentError> {
-        Ok(serde_json::from_slice(&self.to_json())?)
+        Ok(from_json(&self.to_json())?)
     }
 
     /// The same object with other top-level fields replaced, or added.
@@ -417,7 +417,7 @@ impl Composed {
 
 /// The value without white space around it, if it is JSON.
 fn checked(value: &[u8]) -> Result<&[u8], DocumentError> {
-    let value: &RawValue = serde_json::from_slice(value)?;
+    let value: &RawValue = from_json(value)?;
     Ok(value.get().as_bytes())
 }
 

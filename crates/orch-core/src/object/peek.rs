@@ -37,8 +37,16 @@ fn same_json_below(one: &[u8], other: &[u8], levels: usize) -> bool {
 }
 
 fn both<'j, T: Deserialize<'j>>(one: &'j [u8], other: &'j [u8], same: impl FnOnce(&T, &T) -> bool) -> bool {
-    let parse = serde_json::from_slice;
-    parse(one).is_ok_and(|one| parse(other).is_ok_and(|other| same(&one, &other)))
+    from_json(one).is_ok_and(|one| from_json(other).is_ok_and(|other| same(&one, &other)))
+}
+
+/// Parses JSON, looking at once for what is no UTF-8, where serde_json looks string by string.
+pub(super) fn from_json<'j, T: Deserialize<'j>>(json: &'j [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        // It says where.
+        Err(_) => serde_json::from_slice(json),
+    }
 }
 
 fn same_items(one: &Vec<&RawValue>, other: &Vec<&RawValue>, levels: usize) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -224,10 +225,10 @@ pub struct Container {
     pub created_at: Timestamp,
     /// The limits in force, where the runtime knows them.
     pub resources: Resources,
-    /// The labels given.
-    pub labels: BTreeMap<String, String>,
-    /// The annotations given.
-    pub annotations: BTreeMap<String, String>,
+    /// The labels given; shared by all that the runtime says of this container.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// The annotations given; shared likewise.
+    pub annotations: Arc<BTreeMap<String, String>>,
 }
 
 /// Which containers to list; the default is all. Conditions add up.

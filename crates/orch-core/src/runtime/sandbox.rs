@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -125,10 +126,10 @@ pub struct Sandbox {
     pub ips: Vec<IpAddr>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// The labels given.
-    pub labels: BTreeMap<String, String>,
-    /// The annotations given.
-    pub annotations: BTreeMap<String, String>,
+    /// The labels given; shared by all that the runtime says of this sandbox.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// The annotations given; shared likewise.
+    pub annotations: Arc<BTreeMap<String, String>>,
 }
 
 impl Sandbox {

@@ -110,8 +110,8 @@ impl Cell {
             state: self.state.borrow().clone(),
             created_at: self.record.created_at,
             resources: Resources::default(),
-            labels: config.labels.clone(),
-            annotations: config.annotations.clone(),
+            labels: config.labels.clone().into(),
+            annotations: config.annotations.clone().into(),
         }
     }
 

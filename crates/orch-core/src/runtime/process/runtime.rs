@@ -46,8 +46,8 @@ fn sandbox(id: &SandboxId, record: &SandboxRecord) -> Sandbox {
         },
         ips: Vec::new(),
         created_at: record.created_at,
-        labels: config.labels.clone(),
-        annotations: config.annotations.clone(),
+        labels: config.labels.clone().into(),
+        annotations: config.annotations.clone().into(),
     }
 }
 

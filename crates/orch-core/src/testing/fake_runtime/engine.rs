@@ -119,8 +119,8 @@ impl Inner {
             state: ContainerState::Created,
             created_at: time::now(),
             resources: config.resources.clone(),
-            labels: config.labels.clone(),
-            annotations: config.annotations.clone(),
+            labels: config.labels.clone().into(),
+            annotations: config.annotations.clone().into(),
         };
         let behavior = self.behavior(&record.sandbox, config);
         record.containers.push(id.clone());

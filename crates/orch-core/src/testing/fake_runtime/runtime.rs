@@ -124,8 +124,8 @@ impl Runtime for FakeRuntime {
                 state: SandboxState::Ready,
                 ips: self.inner.next_ip(config),
                 created_at: time::now(),
-                labels: config.labels.clone(),
-                annotations: config.annotations.clone(),
+                labels: config.labels.clone().into(),
+                annotations: config.annotations.clone().into(),
             };
             let record = SandboxRecord {
                 sandbox: sandbox.clone(),

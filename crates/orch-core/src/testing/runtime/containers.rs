@@ -27,7 +27,7 @@ pub(super) async fn a_container_is_listed_as_it_was_asked_for(rig: &mut Rig<'_>)
     );
     assert_eq!(container.image, config.image);
     assert_eq!(
-        (&container.labels, &container.annotations),
+        (&*container.labels, &*container.annotations),
         (&config.labels, &config.annotations)
     );
     assert_eq!(container.state, ContainerState::Created);

@@ -25,7 +25,7 @@ pub(super) async fn a_sandbox_is_listed_as_it_was_asked_for(rig: &mut Rig<'_>) -
         (&config.name, &config.namespace, &config.uid, config.attempt)
     );
     assert_eq!(
-        (&made.labels, &made.annotations),
+        (&*made.labels, &*made.annotations),
         (&config.labels, &config.annotations)
     );
     let filter = SandboxFilter {

@@ -88,6 +88,44 @@ impl Calls {
         calls.get_mut(nth.saturating_sub(1))
     }
 
+    /// How often the world was touched.
+    pub(super) fn touches(&self) -> u64 {
+        self.touches
+    }
+
+    /// How many calls of this kind a component made; none if it made no call at all.
+    pub(super) fn count(&self, component: &str, call: Call) -> Option<usize> {
+        let made = self.by.get(component)?;
+        Some(made.calls.get(&call).map_or(0, Vec::len))
+    }
+
+    /// The first views that a component took after it crashed at this call, as of its next life.
+    pub(super) fn views_after(&self, crash: &Point, most: usize) -> Vec<Point> {
+        let Some(made) = self.by.get(&crash.component) else {
+            return Vec::new();
+        };
+        let at = |call: Call, nth: u64| {
+            let nth = usize::try_from(nth).unwrap_or(usize::MAX);
+            made.calls.get(&call)?.get(nth.checked_sub(1)?)
+        };
+        let Some(crashed) = at(crash.call, crash.nth) else {
+            return Vec::new();
+        };
+        // It takes a second until it lives again.
+        let died = crashed.after.map_or(crashed.before.at, |after| after.at);
+        let views = made.calls.get(&Call::View).into_iter().flatten();
+        (1..)
+            .zip(views)
+            .filter(|(_, view)| view.before.at > died)
+            .map(|(nth, _)| Point {
+                component: crash.component.clone(),
+                call: Call::View,
+                nth,
+            })
+            .take(most)
+            .collect()
+    }
+
     /// What a sweep tries: each fault at each call that it can befall, crashes that come to the same only once.
     pub(super) fn places(&self) -> Vec<Strike> {
         let mut places = Vec::new();

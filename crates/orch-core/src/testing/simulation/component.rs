@@ -1,16 +1,15 @@
 //! A component's lives: it is started, dies where it is told to, and is started anew.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::sync::watch;
 
 use super::fault::{Call, Fault, Point, SLOW};
+use super::panics::guarded;
 use super::plan::mix;
 use super::runtime::ComponentRuntime;
 use super::store::ComponentStore;
@@ -174,7 +173,7 @@ impl Component {
             world.begin_life(&self.name, life.alive.clone());
             world.record(&self.name, What::Started(number), &[]);
             let mut alive = life.alive.subscribe();
-            let running = AssertUnwindSafe((self.start)(life.clone())).catch_unwind();
+            let running = guarded(&self.name, async { (self.start)(life.clone()).await });
             tokio::select! {
                 biased;
                 _ = alive.wait_for(|alive| !alive) => world.record(&self.name, What::Crashed, &[]),
@@ -183,7 +182,7 @@ impl Component {
                     life.alive.send_replace(false);
                     match ended {
                         Ok(()) => world.record(&self.name, What::Returned, &[]),
-                        Err(_) => world.fail(format!("{} panicked", self.name)),
+                        Err(why) => world.fail(why),
                     }
                 }
             }

@@ -22,9 +22,9 @@ pub enum Call {
 }
 
 impl Call {
-    const ALL: [Self; 5] = [Self::Read, Self::View, Self::Commit, Self::Watch, Self::Runtime];
+    pub(super) const ALL: [Self; 5] = [Self::Read, Self::View, Self::Commit, Self::Watch, Self::Runtime];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::View => "view",

@@ -43,17 +43,54 @@ impl Rates {
     }
 
     /// Of the calls that this fault can befall, this part meets it: 0.01 is one of a hundred.
+    ///
+    /// # Panics
+    ///
+    /// If it is not from 0 to 1.
     #[must_use]
     pub fn of(mut self, fault: Fault, rate: f64) -> Self {
+        assert!(
+            (0.0..=1.0).contains(&rate),
+            "the rate of {fault} must be from 0 to 1, got {rate}"
+        );
         self.0.insert(fault, rate);
         self
     }
 
-    /// All rates times `factor`.
+    /// All rates times `factor`: `Rates::storm().times(5.0)` is for a simulation whose components make but few calls in a
+    /// run, and would meet hardly two faults in it.
+    ///
+    /// # Panics
+    ///
+    /// If the factor is negative or no finite number, or if a rate would be more than 1.
     #[must_use]
-    pub fn times(mut self, factor: f64) -> Self {
-        self.0.values_mut().for_each(|rate| *rate *= factor);
-        self
+    pub fn times(self, factor: f64) -> Self {
+        assert!(
+            factor.is_finite() && factor >= 0.0,
+            "the factor of rates must be a number from 0 up, got {factor}"
+        );
+        self.0.iter().fold(Self::none(), |rates, (fault, rate)| {
+            rates.of(*fault, rate * factor)
+        })
+    }
+
+    /// Panics if of the calls of some kind more than all would meet a fault: some faults would come less often than asked
+    /// for, or never.
+    pub(super) fn check(&self) {
+        for call in Call::ALL {
+            let befalling = self.0.iter().filter(|(fault, _)| fault.befalls(call));
+            let all: f64 = befalling.clone().map(|(_, rate)| rate).sum();
+            assert!(
+                // What was added up may be off by a little.
+                all <= 1.0 + 1e-9,
+                "the rates of all that can befall a {} must be 1 at most together, got {all:.3}: {}",
+                call.word(),
+                befalling
+                    .map(|(fault, rate)| format!("{fault} {rate}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+        }
     }
 }
 
@@ -68,6 +105,14 @@ pub(super) enum Plan {
 }
 
 impl Plan {
+    /// The line that asks for a run by this plan.
+    pub(super) fn line(&self, simulation: &str, seed: u64) -> String {
+        match self {
+            Self::Random { .. } => format!("{simulation} {seed}"),
+            Self::Exactly(strikes) => line(simulation, seed, strikes),
+        }
+    }
+
     pub(super) fn at(&self, point: &Point) -> Option<Fault> {
         match self {
             Self::Random { seed, rates } => {
@@ -136,6 +181,23 @@ impl Plan {
                 .collect(),
         }
     }
+}
+
+/// The word for a run to which nothing happens.
+pub(super) const CALM: &str = "calm";
+
+/// The line that asks for a run in which exactly this happens.
+pub(super) fn line<'a>(
+    simulation: &str,
+    seed: u64,
+    strikes: impl IntoIterator<Item = &'a Strike, IntoIter: Clone>,
+) -> String {
+    let strikes = strikes.into_iter();
+    if strikes.clone().next().is_none() {
+        return format!("{simulation} {seed} {CALM}");
+    }
+    let strikes: String = strikes.map(|strike| format!(" {strike}")).collect();
+    format!("{simulation} {seed}{strikes}")
 }
 
 /// A number from 0 up to 1 for this point.

@@ -177,11 +177,14 @@ impl World {
     /// or if one is there that nobody made, or of which its maker was told that it would not be, in whatever words but
     /// [`Unknown`](crate::store::CommitError::Unknown).
     ///
-    /// A store that is not [on a disk](super::Setup::store) has no power to lose: nothing happens. So it is while another power
-    /// cut is under way.
+    /// It also fails if the store is not [on a disk](super::Setup::store), and has no power to lose. While another power cut is
+    /// under way nothing happens.
     pub async fn power_cut(&self, random: &Random) {
         let powered = &self.0.powered;
-        let Some(disk) = &powered.disk else { return };
+        let Some(disk) = &powered.disk else {
+            self.fail("World::power_cut: the store is in memory and has no power to lose; Setup::store puts one on a disk");
+            return;
+        };
         if std::mem::replace(&mut powered.unsure.lock().is_cut, true) {
             return;
         }

@@ -1,29 +1,51 @@
-//! Looks for a run that fails: seed by seed, fault by fault; and makes what it finds as short as it can.
+//! Looks for a run that fails: seed by seed, fault by fault.
 
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::fault::Strike;
-use super::report::{CALM, Failure, Passed};
+use super::fault::{Fault, Point, Strike};
+use super::report::{Failure, Passed};
 use super::sequence::Ends;
-use super::{CALM_SEED, Run, Simulation};
+use super::{CALM_SEED, Run, Simulation, plan};
 
-/// The environment variable that asks for one run, as [`Simulation::replay`] reads it.
-const REPLAY: &str = "ORCH_SIM";
+/// In a sweep of so many places at most each crash is tried with old views thereafter, too: one of more takes long enough,
+/// and its simulation makes so many calls that chance brings such pairs.
+const PLACES_FOR_PAIRS: usize = 300;
 
-/// How many runs are spent on taking away what a failure does not need.
-const SHRINKING_RUNS: usize = 300;
+/// How many of the views that a component takes when it lives again are tried.
+const VIEWS: usize = 3;
 
-/// How long they may last together, in virtual time: those that never settle take long.
-const SHRINKING_TIME: Duration = Duration::from_secs(80 * 3600);
+/// A run to be made.
+#[derive(Clone, Debug)]
+pub(super) enum Case {
+    /// Things go wrong by chance.
+    Chance(u64),
+    /// With this seed, exactly this happens.
+    Exactly(u64, Vec<Strike>),
+}
+
+impl Case {
+    pub(super) fn seed(&self) -> u64 {
+        match self {
+            Self::Chance(seed) | Self::Exactly(seed, _) => *seed,
+        }
+    }
+
+    /// The line that asks for it.
+    pub(super) fn line(&self, simulation: &str) -> String {
+        match self {
+            Self::Chance(seed) => format!("{simulation} {seed}"),
+            Self::Exactly(seed, strikes) => plan::line(simulation, *seed, strikes),
+        }
+    }
+}
 
 impl Simulation {
     /// Runs the simulation once for each seed, with faults at the [rates](Self::rates), on all processors. Every run
     /// must satisfy the oracles and end as one in which nothing goes wrong; of [states](super::Setup::state) chance
-    /// draws some, and then the last of them counts.
+    /// draws some, and then the last of them counts. The first is made twice, and must be the same both times.
     ///
     /// # Errors
     ///
@@ -31,12 +53,23 @@ impl Simulation {
     ///
     /// With the environment variable `ORCH_SIM` set to what a [`Failure`] says, only that run is made, and its trace
     /// goes to standard error.
+    ///
+    /// # Panics
+    ///
+    /// If there are no seeds, or no component. If `ORCH_SIM` cannot be read; or if it names a simulation that there is not,
+    /// and this process runs one test alone (`--exact`), as with the command of a [`Failure`]. In a process that runs
+    /// more, simulations of other names run as always, and standard error says so once.
     pub fn seeds(&self, seeds: std::ops::Range<u64>) -> Result<Passed, Box<Failure>> {
+        assert!(
+            !seeds.is_empty(),
+            "{}: there are no seeds in {seeds:?}",
+            self.name
+        );
         if let Some(replayed) = self.replayed() {
             return replayed;
         }
         let ends = self.ends()?;
-        self.search(seeds.collect(), &ends, |seed| (*seed, self.run(*seed)))
+        self.search(seeds.map(Case::Chance).collect(), &ends, |_, _| {})
     }
 
     /// Makes a run in which nothing goes wrong, and then one for each place at which that run touched the world until its scenario
@@ -45,195 +78,175 @@ impl Simulation {
     /// Every run must satisfy the oracles and end as the first. Of crashes between which a component has only looked at the
     /// world, and no other has touched it, one is tried.
     ///
+    /// If there are no more than three hundred such places, each crash is then tried together with each of the first three lists
+    /// that the component takes when it lives again, stale.
+    ///
     /// Of [states](super::Setup::state) that users may ask for, each run asks for all, one after the other.
     ///
     /// # Errors
     ///
-    /// The first fault that fails.
+    /// The first fault that fails, or the first two. That no component touches the world before the scenario has ended is one, too:
+    /// there is nothing to try then.
+    ///
+    /// # Panics
+    ///
+    /// As [`seeds`](Self::seeds).
     pub fn sweep(&self) -> Result<Passed, Box<Failure>> {
         if let Some(replayed) = self.replayed() {
             return replayed;
         }
         let ends = self.ends()?;
-        let calm = self.judged(self.run_calm(CALM_SEED), &ends);
+        let mut calm = self.judged(self.silent().run_calm(CALM_SEED), &ends);
+        let tour = Case::Exactly(CALM_SEED, calm.strikes.clone());
+        let places: Vec<Strike> = calm.calls.places();
+        if calm.failure.is_none() && places.is_empty() {
+            calm.failure = Some(
+                "a sweep has nothing to try: no component touches the world before the scenario has ended, which should wait \
+                 for what they do (World::until)"
+                    .to_owned(),
+            );
+            let nothing = |run: Run| Run {
+                failure: calm.failure.clone(),
+                ..run
+            };
+            return Err(self.failure(&tour, calm.clone(), &nothing));
+        }
         if calm.failure.is_some() {
-            return Err(self.failure(CALM_SEED, calm));
+            return Err(self.failure(&tour, calm, &|run| self.judged(run, &ends)));
         }
-        let strikes: Vec<Strike> = calm.calls.places();
-        self.search(strikes, &ends, |strike| {
-            let strikes = calm.strikes.iter().chain([strike]).cloned();
-            (CALM_SEED, self.run_with(CALM_SEED, strikes))
-        })
-    }
-
-    /// Makes the run with this seed twice.
-    ///
-    /// # Errors
-    ///
-    /// Where the two differ: a component has a source of chance, or a clock, that is not the simulation's.
-    pub fn repeats(&self, seed: u64) -> Result<u64, String> {
-        let (one, two) = (self.run(seed), self.run(seed));
-        if one.trace.fingerprint() == two.trace.fingerprint() {
-            return Ok(one.trace.fingerprint());
-        }
-        let pairs = one.trace.entries().zip(two.trace.entries());
-        let (mut same, mut differ) = (0, None);
-        for (first, second) in pairs {
-            if first != second {
-                differ = Some(format!("\n  {first}\n  {second}"));
-                break;
+        let tries_pairs = places.len() <= PLACES_FOR_PAIRS;
+        let with = |strikes: &[&Strike]| {
+            let strikes = calm.strikes.iter().chain(strikes.iter().copied());
+            Case::Exactly(CALM_SEED, strikes.cloned().collect())
+        };
+        let views: Mutex<BTreeMap<usize, Vec<Point>>> = Mutex::default();
+        let singles = places.iter().map(|place| with(&[place])).collect();
+        let mut passed = self.search(singles, &ends, |index, run| {
+            let place = &places[index];
+            if run.failure.is_none() && !run.strikes.contains(place) {
+                let why = format!(
+                    "the run is not deterministic: {place} happened to nobody, though a run that was the same up to there had a \
+                     call of that number; Simulation::repeats({CALM_SEED}) says where two runs part"
+                );
+                run.failure = Some(why);
             }
-            same += 1;
+            if let Strike::Call(point, Fault::CrashBefore | Fault::CrashAfter) = place
+                && tries_pairs
+            {
+                views.lock().insert(index, run.made.views_after(point, VIEWS));
+            }
+        })?;
+        let stale = views.into_inner().into_iter().flat_map(|(index, views)| {
+            let stale = views.into_iter().map(|view| Strike::Call(view, Fault::Stale));
+            stale.map(move |stale| (index, stale))
+        });
+        let pairs: Vec<Case> = stale
+            .map(|(crash, stale)| with(&[&places[crash], &stale]))
+            .collect();
+        if !pairs.is_empty() {
+            passed += self.search(pairs, &ends, |_, _| {})?;
         }
-        let differ = differ.unwrap_or_else(|| " in what was written, or in length".to_owned());
-        Err(format!(
-            "{}: two runs with seed {seed} are the same for {same} lines of the trace, and then differ:{differ}",
-            self.name
-        ))
+        Ok(passed)
     }
 
-    /// Makes a run of each case, several at once; the first that fails is made shorter.
-    pub(super) fn search<T: Sync>(
+    /// A run of this case.
+    pub(super) fn run_case(&self, case: &Case) -> Run {
+        match case {
+            Case::Chance(seed) => self.run(*seed),
+            Case::Exactly(seed, strikes) => self.run_exactly(*seed, strikes.iter().cloned()),
+        }
+    }
+
+    /// Makes a run of each case, several at once, and shows it to `check`; the first that fails is made shorter. The first of all
+    /// is made twice.
+    pub(super) fn search(
         &self,
-        cases: Vec<T>,
+        cases: Vec<Case>,
         ends: &Ends,
-        run: impl Fn(&T) -> (u64, Run) + Sync,
+        check: impl Fn(usize, &mut Run) + Sync,
     ) -> Result<Passed, Box<Failure>> {
+        let silent = self.silent();
         let next = AtomicUsize::new(0);
-        let found: Mutex<Option<(usize, u64, Run)>> = Mutex::new(None);
+        let found: Mutex<Option<(usize, Run)>> = Mutex::new(None);
         let passed = Mutex::new(Passed::default());
+        let firsts = Mutex::new(Vec::new());
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
+                if index == cases.len() {
+                    let again = silent.run_case(&cases[0]);
+                    firsts.lock().push(again.trace.fingerprint());
+                }
                 let Some(case) = cases.get(index) else { return };
-                if found.lock().as_ref().is_some_and(|(first, ..)| *first < index) {
+                if found.lock().as_ref().is_some_and(|(first, _)| *first < index) {
                     return;
                 }
-                let (seed, run) = run(case);
-                let run = self.judged(run, ends);
+                let mut run = silent.judged(silent.run_case(case), ends);
+                check(index, &mut run);
                 passed.lock().add(&run);
+                if index == 0 {
+                    firsts.lock().push(run.trace.fingerprint());
+                }
                 if run.failure.is_some() {
                     let mut found = found.lock();
-                    if found.as_ref().is_none_or(|(first, ..)| *first > index) {
-                        *found = Some((index, seed, run));
+                    if found.as_ref().is_none_or(|(first, _)| *first > index) {
+                        *found = Some((index, run));
                     }
                 }
             }
         };
         std::thread::scope(|scope| {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            (0..threads).for_each(|_| drop(scope.spawn(work)));
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            for worker in workers {
+                if let Err(panic) = worker.join() {
+                    // With what it has to say, which the scope would not tell.
+                    std::panic::resume_unwind(panic);
+                }
+            }
         });
-        match found.into_inner() {
-            None => Ok(passed.into_inner()),
-            Some((_, seed, run)) => {
-                let shortest = self.shrink(seed, run, ends);
-                Err(self.failure(seed, shortest))
-            }
+        if let Some((index, run)) = found.into_inner() {
+            return Err(self.reported(&cases[index], run, ends));
         }
+        if let [one, two] = **firsts.lock()
+            && one != two
+        {
+            return Err(self.not_repeated(&cases[0]));
+        }
+        Ok(passed.into_inner())
     }
+}
 
-    /// Tells of a run, which is made once more for the trace.
-    pub(super) fn failure(&self, seed: u64, run: Run) -> Box<Failure> {
-        let telling = Self {
-            tells_beats: true,
-            ..self.clone()
+#[cfg(test)]
+mod tests {
+    use super::super::fault::Call;
+    use super::*;
+
+    #[test]
+    fn the_calls_of_a_next_life_are_told_from_those_before() {
+        let component: std::sync::Arc<str> = "it".into();
+        let mut calls = super::super::calls::Calls::default();
+        let second = std::time::Duration::from_secs(1);
+        for life in 0..2 {
+            for _ in 0..2 {
+                let view = calls.begin(&component, Call::View, second * life);
+                calls.end(&view, second * life, false);
+            }
+            let commit = calls.begin(&component, Call::Commit, second * life);
+            calls.end(&commit, second * life, true);
+        }
+        let crash: Point = "it/commit#1".parse().unwrap();
+        let views = |most| -> Vec<String> {
+            let views = calls.views_after(&crash, most);
+            views.iter().map(ToString::to_string).collect()
         };
-        Box::new(Failure {
-            simulation: self.name.clone(),
-            seed,
-            why: run.failure.unwrap_or_default(),
-            trace: telling.run_with(seed, run.strikes.clone()).trace,
-            strikes: run.strikes,
-        })
-    }
-
-    /// Takes faults away for as long as the run still fails: halves, quarters, and at last one by one (delta debugging).
-    fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> Run {
-        let mut chunk = failed.strikes.len();
-        let (mut runs, mut lasted) = (0, Duration::ZERO);
-        let is_over = |runs, lasted| runs >= SHRINKING_RUNS || lasted >= SHRINKING_TIME;
-        while chunk > 0 {
-            let mut at = 0;
-            let mut shorter = false;
-            while at < failed.strikes.len() && !is_over(runs, lasted) {
-                let mut fewer = failed.strikes.clone();
-                fewer.drain(at..(at + chunk).min(fewer.len()));
-                if ends.of(&fewer).is_none() {
-                    // It would fail, if it did, for no better reason than that it ends with a passing state.
-                    at += chunk;
-                    continue;
-                }
-                let run = self.judged(self.run_with(seed, fewer), ends);
-                runs += 1;
-                lasted += run.lasted;
-                if run.failure.is_some() && run.strikes.len() < failed.strikes.len() {
-                    failed = run;
-                    shorter = true;
-                } else {
-                    at += chunk;
-                }
-            }
-            if is_over(runs, lasted) {
-                break;
-            }
-            if !shorter || chunk > 1 {
-                chunk /= 2;
-            }
-        }
-        failed
-    }
-
-    /// The run that the environment asks for, if it asks for one of this simulation.
-    pub(super) fn replayed(&self) -> Option<Result<Passed, Box<Failure>>> {
-        let asked = std::env::var(REPLAY).ok()?;
-        if asked.split_whitespace().next() != Some(&*self.name) {
-            return None;
-        }
-        let replayed = self.replay(&asked);
-        if let Err(failure) = &replayed {
-            let entries = failure.trace.entries().filter(|entry| !entry.is_beat);
-            let lines: String = entries.map(|entry| format!("{entry}\n")).collect();
-            // Who asks for a replay reads it; there is nothing to be done about an error stream that is closed.
-            drop(std::io::stderr().write_all(lines.as_bytes()));
-        }
-        Some(replayed)
-    }
-
-    /// Makes the run that `asked` names: the simulation's name, a seed, and what is to happen; nothing for what chance
-    /// gives, or `calm` for a run to which nothing does. [`Failure::replay`] gives such a line.
-    ///
-    /// # Errors
-    ///
-    /// How the run fails.
-    ///
-    /// # Panics
-    ///
-    /// If the line cannot be read; it was written by hand.
-    pub fn replay(&self, asked: &str) -> Result<Passed, Box<Failure>> {
-        let mut words = asked.split_whitespace().skip(1);
-        let seed = match words.next().map(str::parse) {
-            Some(Ok(seed)) => seed,
-            seed => panic!("{asked:?}: expected NAME SEED [FAULT]..., found the seed {seed:?}"),
-        };
-        let words: Vec<&str> = words.collect();
-        let ends = self.ends()?;
-        let run = match words.as_slice() {
-            [] => self.run(seed),
-            [CALM] => self.run_with(seed, []),
-            words => {
-                let read = |word: &&str| word.parse().unwrap_or_else(|error| panic!("{asked:?}: {error}"));
-                self.run_with(seed, words.iter().map(read))
-            }
-        };
-        let run = self.judged(run, &ends);
-        match run.failure {
-            None => {
-                let mut passed = Passed::default();
-                passed.add(&run);
-                Ok(passed)
-            }
-            Some(_) => Err(self.failure(seed, run)),
-        }
+        assert_eq!(views(3), ["it/view#3", "it/view#4"]);
+        assert_eq!(views(1), ["it/view#3"]);
+        assert!(calls.views_after(&"it/commit#2".parse().unwrap(), 3).is_empty());
+        assert!(
+            calls
+                .views_after(&"other/commit#1".parse().unwrap(), 3)
+                .is_empty()
+        );
     }
 }

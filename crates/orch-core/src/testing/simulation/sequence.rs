@@ -7,9 +7,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::fault::Strike;
+use super::panics::guarded;
 use super::report::{Failure, Passed};
-use super::world::World;
-use super::{CALM_SEED, Run, Simulation};
+use super::search::Case;
+use super::world::{World, listed};
+use super::{CALM_SEED, Run, Setup, Simulation};
 
 /// How long users let a state stand that is to be reached.
 const STANDS: Duration = Duration::from_secs(30);
@@ -64,7 +66,7 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If there are no two states to go between.
+    /// If there are no two states to go between, or no component.
     pub fn transitions(&self) -> Result<Passed, Box<Failure>> {
         if let Some(replayed) = self.replayed() {
             return replayed;
@@ -77,24 +79,28 @@ impl Simulation {
                 .filter(|then| then.is_end && then.name != first.name);
             others.map(move |then| (first, then))
         });
-        let sequences: Vec<[Strike; 2]> = pairs
+        let sequences: Vec<Case> = pairs
             .flat_map(|(first, then)| PAUSES.map(|pause| [step(1, first, STANDS), step(2, then, pause)]))
+            .map(|steps| Case::Exactly(CALM_SEED, steps.to_vec()))
             .collect();
         assert!(
             !sequences.is_empty(),
             "{}: there are no two states to go between",
             self.name
         );
-        self.search(sequences, &ends, |steps| {
-            (CALM_SEED, self.run_with(CALM_SEED, steps.clone()))
-        })
+        self.search(sequences, &ends, |_, _| {})
+    }
+
+    /// What a run is made of.
+    pub(super) fn setup(&self) -> Setup {
+        let mut setup = Setup::empty();
+        (self.build)(&mut setup);
+        setup
     }
 
     /// The states that users may ask for.
     pub(super) fn wishes(&self) -> Vec<Wish> {
-        let mut setup = super::Setup::empty();
-        (self.build)(&mut setup);
-        setup.wishes
+        self.setup().wishes
     }
 
     /// All states, those first with which no run ends.
@@ -106,14 +112,28 @@ impl Simulation {
     }
 
     /// How runs must end: as they do when nothing goes wrong and nothing else was asked for.
+    ///
+    /// # Panics
+    ///
+    /// If there is no component.
     pub(super) fn ends(&self) -> Result<Ends, Box<Failure>> {
-        let wishes = self.wishes();
+        let Setup {
+            wishes, components, ..
+        } = self.setup();
+        assert!(
+            !components.is_empty(),
+            "{}: there is no component, so nothing is tried (Setup::component)",
+            self.name
+        );
         let mut ends = Ends::default();
         let calm = std::iter::once(None).chain(wishes.iter().filter(|wish| wish.is_end).map(Some));
         for wish in calm {
-            let run = self.run_with(CALM_SEED, wish.map(|wish| step(1, wish, Duration::ZERO)));
+            let run = self
+                .silent()
+                .run_exactly(CALM_SEED, wish.map(|wish| step(1, wish, Duration::ZERO)));
             if run.failure.is_some() {
-                return Err(self.failure(CALM_SEED, run));
+                let case = Case::Exactly(CALM_SEED, run.strikes.clone());
+                return Err(self.failure(&case, run, &|run| run));
             }
             ends.0.insert(wish.map(|wish| wish.name.clone()), run.end);
         }
@@ -141,14 +161,20 @@ pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
             continue;
         };
         let Some(wish) = wishes.iter().find(|wish| wish.name == *state) else {
-            return Err(format!("there is no state {state:?} to ask for"));
+            let states: Vec<_> = wishes.iter().map(|wish| wish.name.clone()).collect();
+            return Err(format!(
+                "there is no state {state:?} to ask for; {}",
+                listed("states", &states)
+            ));
         };
         tokio::time::sleep(*after).await;
-        let asked = (wish.ask)(world.clone());
-        world.struck(step.clone());
-        asked
-            .await
-            .map_err(|why| format!("asking for {}: {why}", wish.name))?;
+        let what = format!("asking for {}", wish.name);
+        let asked = guarded(&what, async {
+            let asked = (wish.ask)(world.clone());
+            world.struck(step.clone());
+            asked.await
+        });
+        asked.await?.map_err(|why| format!("{what}: {why}"))?;
     }
     tokio::time::sleep(passes).await;
     Ok(())
@@ -186,19 +212,33 @@ fn step(nth: u64, wish: &Wish, after: Duration) -> Strike {
 /// Where an end state differs from the one it should be, in a few lines.
 fn difference(expected: &[String], found: &[String]) -> String {
     const MOST: usize = 3;
-    let missing = expected.iter().filter(|line| !found.contains(line));
-    let surplus = found.iter().filter(|line| !expected.contains(line));
-    let mut text = format!(
-        "it does not end as it should: {} objects, not {}",
-        found.len(),
-        expected.len()
-    );
+    let mut counts = BTreeMap::<&str, (usize, usize)>::new();
+    expected
+        .iter()
+        .for_each(|line| counts.entry(line).or_default().0 += 1);
+    found
+        .iter()
+        .for_each(|line| counts.entry(line).or_default().1 += 1);
+    let line = |(line, (expected, found)): (&&str, &(usize, usize))| match (expected, found) {
+        (0, 1) | (1, 0) => (*line).to_owned(),
+        _ => format!("{line} ({found}, not {expected})"),
+    };
+    let missing = counts.iter().filter(|(_, (expected, found))| found < expected);
+    let surplus = counts.iter().filter(|(_, (expected, found))| found > expected);
+    let mut text = "it does not end as it should: ".to_owned();
+    text.push_str(&match (found.len(), expected.len()) {
+        (found, expected) if found == expected => format!("{found} objects, but not the same"),
+        (found, expected) => format!("{found} objects, not {expected}"),
+    });
     for (sign, lines) in [
-        ('-', missing.take(MOST).collect::<Vec<_>>()),
-        ('+', surplus.take(MOST).collect()),
+        ('-', missing.map(line).collect::<Vec<_>>()),
+        ('+', surplus.map(line).collect()),
     ] {
-        for line in lines {
+        for line in lines.iter().take(MOST) {
             text.push_str(&format!("\n  {sign} {line}"));
+        }
+        if lines.len() > MOST {
+            text.push_str(&format!("\n  {sign} and {} more", lines.len() - MOST));
         }
     }
     text

@@ -84,14 +84,13 @@ impl ComponentStore {
         committed
     }
 
-    /// Begins a read of this kind; the fault, if it does not fail, and how many revisions a stale list lies back.
-    async fn read(&self, call: Call) -> Result<(Option<Fault>, u64), Injected> {
+    /// Begins a read of this kind; where it is, and the fault, if it does not fail.
+    async fn read(&self, call: Call) -> Result<(Option<Fault>, Option<Point>), Injected> {
         let (point, fault) = self.life.enter(call).await;
         if self.life.is_cut_off() || fault == Some(Fault::Fails) {
             return Err(Injected);
         }
-        let back = point.map_or(0, |point| self.life.world().draw(&point, STALE));
-        Ok((fault, back))
+        Ok((fault, point))
     }
 }
 
@@ -122,10 +121,13 @@ impl Store for ComponentStore {
         } else {
             Call::Read
         };
-        let (fault, back) = self.read(call).await?;
+        let (fault, point) = self.read(call).await?;
         if fault == Some(Fault::Stale) {
             let store = self.inner().await?;
             let newest = store.revision().await?;
+            // Where there are few revisions, most would otherwise be of before the first, and show nothing.
+            let most = STALE.min(newest.get());
+            let back = point.map_or(0, |point| self.life.world().draw(&point, most));
             let at = Revision::new(newest.get().saturating_sub(1 + back));
             let stale = ListOptions {
                 at: Some(at),

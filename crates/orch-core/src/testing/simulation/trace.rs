@@ -20,8 +20,8 @@ pub struct TraceEntry {
     pub component: Arc<str>,
     /// What.
     pub what: What,
-    /// Whether it is one of the things that happen all the time and change nothing, such as a heartbeat. Known of the
-    /// runs that a [`Failure`](super::Failure) tells of, and of each run once it settles.
+    /// Whether it wrote what was there already, but for versions and times, as a heartbeat does. Known of the runs that a
+    /// [`Failure`](super::Failure) tells of.
     pub is_beat: bool,
 }
 
@@ -47,6 +47,8 @@ pub enum What {
         revision: Revision,
         /// Which key.
         key: Key,
+        /// Whether the key was not there before.
+        created: bool,
         /// Whether the key is gone now.
         deleted: bool,
     },
@@ -56,8 +58,12 @@ pub enum What {
     Runtime(String),
     /// A fault befell a call, or a disaster happened; in the words that replay it.
     Fault(String),
+    /// Users asked for a state; in the words that replay it.
+    Asked(String),
     /// The scenario says something.
     Note(String),
+    /// The run failed, for this reason. Nothing of what came thereafter is told.
+    Failed(String),
 }
 
 impl fmt::Display for TraceEntry {
@@ -71,19 +77,37 @@ impl fmt::Display for TraceEntry {
             What::Wrote {
                 revision,
                 key,
-                deleted: false,
-            } => write!(f, "wrote {key} at {revision}"),
-            What::Wrote {
-                revision,
-                key,
-                deleted: true,
-            } => write!(f, "deleted {key} at {revision}"),
+                created,
+                deleted,
+            } => {
+                let did = match (created, deleted) {
+                    (_, true) => "deleted",
+                    (true, false) => "created",
+                    (false, false) => "updated",
+                };
+                write!(f, "{did} {key} at {revision}")
+            }
             What::Refused(why) => write!(f, "commit refused: {why}"),
             What::Runtime(what) => write!(f, "runtime: {what}"),
             What::Fault(what) => write!(f, "FAULT {what}"),
+            What::Asked(what) => write!(f, "asks for {what}"),
             What::Note(what) => f.write_str(what),
+            What::Failed(why) => write!(f, "FAILED {why}"),
         }
     }
+}
+
+/// How much is told of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Detail {
+    /// Whether entries know that they are a heartbeat's.
+    pub(super) tells_beats: bool,
+    /// Whether all entries are kept.
+    pub(super) keeps_all: bool,
+    /// Whether the fingerprint after each entry is kept.
+    pub(super) keeps_marks: bool,
+    /// Whether nothing is written of panics when they happen.
+    pub(super) is_silent: bool,
 }
 
 /// The history of a run.
@@ -92,14 +116,26 @@ pub struct Trace {
     hasher: DefaultHasher,
     entries: VecDeque<TraceEntry>,
     left_out: usize,
+    detail: Detail,
+    marks: Vec<u64>,
 }
 
 impl Trace {
+    pub(super) fn new(detail: Detail) -> Self {
+        Self {
+            detail,
+            ..Self::default()
+        }
+    }
+
     /// Adds an entry; `detail` goes into the fingerprint alone.
     pub(super) fn add(&mut self, entry: TraceEntry, detail: &[u8]) {
         entry.hash(&mut self.hasher);
         detail.hash(&mut self.hasher);
-        if self.entries.len() == KEPT {
+        if self.detail.keeps_marks {
+            self.marks.push(self.hasher.finish());
+        }
+        if self.entries.len() >= KEPT && !self.detail.keeps_all {
             self.entries.pop_front();
             self.left_out += 1;
         }
@@ -121,5 +157,15 @@ impl Trace {
     /// How many entries came before those that [`entries`](Self::entries) gives.
     pub fn left_out(&self) -> usize {
         self.left_out
+    }
+
+    /// The fingerprints after each entry, where they were asked for.
+    pub(super) fn marks(&self) -> &[u64] {
+        &self.marks
+    }
+
+    /// The entry of this number, if it is kept.
+    pub(super) fn entry(&self, number: usize) -> Option<&TraceEntry> {
+        self.entries.get(number.checked_sub(self.left_out)?)
     }
 }

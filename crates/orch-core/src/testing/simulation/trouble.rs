@@ -29,7 +29,15 @@ impl World {
     }
 
     /// Kills a component in the middle of whatever it does; it is started anew.
+    ///
+    /// If there is no such component, the run has failed; so with all that happens to one.
     pub fn crash(&self, component: &str) {
+        if self.knows("crash", component) {
+            self.kill(component);
+        }
+    }
+
+    fn kill(&self, component: &str) {
         if let Some(alive) = self.0.lives.lock().get(component) {
             alive.send_replace(false);
         }
@@ -37,15 +45,15 @@ impl World {
 
     /// Kills a component, and starts it anew only after `time`.
     pub fn take_down(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| {
+        self.trouble("take_down", component, |trouble| {
             trouble.down = Some(Instant::now() + time);
         });
-        self.crash(component);
+        self.kill(component);
     }
 
     /// Cuts a component off from the store for `time`: its calls fail, its watches end.
     pub fn partition(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| {
+        self.trouble("partition", component, |trouble| {
             trouble.partitioned = Some(Instant::now() + time);
         });
     }
@@ -58,12 +66,15 @@ impl World {
 
     /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
     pub fn freeze(&self, component: &str, time: Duration) {
-        self.trouble(component, |trouble| {
+        self.trouble("freeze", component, |trouble| {
             trouble.frozen = Some(Instant::now() + time);
         });
     }
 
-    fn trouble(&self, component: &str, change: impl FnOnce(&mut Trouble)) {
+    fn trouble(&self, what: &str, component: &str, change: impl FnOnce(&mut Trouble)) {
+        if !self.knows(what, component) {
+            return;
+        }
         change(self.0.troubles.lock().entry(component.into()).or_default());
         self.0.troubled.notify_waiters();
     }

@@ -1,10 +1,11 @@
 //! What the components of a run share: the store, time, what goes wrong, and the record of it all.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -12,15 +13,16 @@ use super::calls::Calls;
 use super::component::Life;
 use super::fault::{Call, Fault, Point, Strike};
 use super::oracle::Oracle;
+use super::panics;
 use super::plan::{Plan, point_seed};
 use super::power::Powered;
 use super::sequence::Wish;
-use super::state::{Held, State, Written};
+use super::state::State;
 use super::trace::{Trace, TraceEntry, What};
 use super::trouble::Trouble;
 use super::{Normal, Simulation};
 use crate::client::{Client, ClientBuilder, Documents};
-use crate::store::{CommitError, Committed, Key, Op, Revision, Store, Txn};
+use crate::store::{Key, Op, Revision};
 
 /// How often the world may be touched in one instant: more is a loop that waits for nothing.
 const TOUCHES: u32 = 200_000;
@@ -41,10 +43,12 @@ pub(super) struct Inner {
     began: Instant,
     /// The latest that a lagging watch delivers.
     pub(super) lag: Duration,
-    plan: Plan,
+    plan: Arc<Plan>,
     state: Mutex<Shared>,
+    /// The names of all components.
+    components: Vec<Arc<str>>,
     /// Counts commits.
-    moved: watch::Sender<u64>,
+    pub(super) moved: watch::Sender<u64>,
     /// Where each component is told to die.
     pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
     pub(super) troubles: Mutex<BTreeMap<Arc<str>, Trouble>>,
@@ -55,89 +59,160 @@ pub(super) struct Inner {
     scenario: Mutex<Option<Client>>,
 }
 
-struct Shared {
-    trace: Trace,
+/// What of it changes all the time.
+pub(super) struct Shared {
+    began: Instant,
+    pub(super) trace: Trace,
     calls: Calls,
-    struck: Vec<Strike>,
+    pub(super) struck: Vec<Strike>,
     stormy: bool,
-    state: State,
+    pub(super) state: State,
     /// Commits that were told before earlier ones.
-    early: BTreeMap<Revision, (Arc<str>, Vec<Op>)>,
-    oracles: Vec<Box<dyn Oracle>>,
+    pub(super) early: BTreeMap<Revision, (Arc<str>, Vec<Op>)>,
+    pub(super) oracles: Vec<Box<dyn Oracle>>,
     failure: Option<String>,
+    failed_at: Option<Revision>,
     /// When something changed last.
-    changed: Instant,
+    pub(super) changed: Instant,
     /// Whether the run is to settle.
-    settling: bool,
-    /// Whether heartbeats are told from other changes all the time.
-    tells_beats: bool,
-    normal: Arc<Normal>,
+    pub(super) settling: bool,
+    pub(super) tells_beats: bool,
+    pub(super) normal: Arc<Normal>,
     /// The form of what keys hold that were written since it counts.
-    forms: BTreeMap<Key, Option<String>>,
+    pub(super) forms: BTreeMap<Key, Option<String>>,
     touches: (Duration, u32),
 }
 
+/// What a run is made of, and its world knows.
+pub(super) struct Parts {
+    pub(super) powered: Powered,
+    pub(super) client: Arc<MakeClient>,
+    pub(super) oracles: Vec<Box<dyn Oracle>>,
+    pub(super) components: Vec<Arc<str>>,
+}
+
+/// What a run leaves behind.
+pub(super) struct Left {
+    pub(super) trace: Trace,
+    pub(super) struck: Vec<Strike>,
+    pub(super) state: State,
+    pub(super) calls: Calls,
+    pub(super) failed_at: Option<Revision>,
+}
+
+thread_local! {
+    /// Whether something looks at the state that everybody else has to wait for.
+    static LOOKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// As long as it lives, who else wants the state on this thread waits in vain.
+pub(super) struct Looking {
+    was: bool,
+}
+
+impl Looking {
+    pub(super) fn new() -> Self {
+        Self {
+            was: LOOKING.replace(true),
+        }
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        LOOKING.set(self.was);
+    }
+}
+
 impl Shared {
-    /// Whether a change changes nothing that counts.
-    fn is_beat(&mut self, key: &Key, before: Option<&Held>) -> bool {
-        if !self.settling && !self.tells_beats {
-            return false;
+    /// Adds to the trace, which ends when the run has failed.
+    pub(super) fn add(&mut self, component: &Arc<str>, what: What, detail: &[u8]) {
+        if self.failure.is_none() {
+            let entry = TraceEntry {
+                at: self.began.elapsed(),
+                component: component.clone(),
+                what,
+                is_beat: false,
+            };
+            self.trace.add(entry, detail);
         }
-        let form = |held: Option<&Held>| (self.normal)(held?.document.as_ref()?);
-        let now = form(self.state.held(key));
-        // Once it is asked, it is asked of every change: what was kept is the form of what the key held before.
-        match self.forms.get_mut(key) {
-            Some(kept) => std::mem::replace(kept, now.clone()) == now,
-            None => {
-                let is_same = form(before) == now;
-                self.forms.insert(key.clone(), now);
-                is_same
-            }
+    }
+
+    /// The run has failed; at this commit, if it is one's fault. The first reason counts.
+    pub(super) fn fail(&mut self, why: String, at: Option<Revision>) {
+        if self.failure.is_none() {
+            let first_line = why.lines().next().unwrap_or_default().to_owned();
+            self.add(&"world".into(), What::Failed(first_line), &[]);
+            (self.failure, self.failed_at) = (Some(why), at);
         }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 }
 
 impl World {
     pub(super) fn new(
         seed: u64,
-        powered: Powered,
-        client: Arc<MakeClient>,
-        plan: Plan,
-        oracles: Vec<Box<dyn Oracle>>,
+        plan: Arc<Plan>,
+        parts: Parts,
+        failed: watch::Sender<bool>,
         simulation: &Simulation,
     ) -> Self {
         let now = Instant::now();
         Self(Arc::new(Inner {
             seed,
-            powered,
-            client,
+            powered: parts.powered,
+            client: parts.client,
             documents: Arc::new(Documents::new()),
             began: now,
             lag: simulation.lag,
             plan,
             state: Mutex::new(Shared {
-                trace: Trace::default(),
+                began: now,
+                trace: Trace::new(simulation.detail),
                 calls: Calls::default(),
                 struck: Vec::new(),
                 stormy: true,
                 state: State::default(),
                 early: BTreeMap::new(),
-                oracles,
+                oracles: parts.oracles,
                 failure: None,
+                failed_at: None,
                 changed: now,
                 settling: false,
-                tells_beats: simulation.tells_beats,
+                tells_beats: simulation.detail.tells_beats,
                 normal: simulation.normal.clone(),
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
             }),
+            components: parts.components,
             moved: watch::Sender::new(0),
             lives: Mutex::default(),
             troubles: Mutex::default(),
             troubled: Notify::new(),
-            failed: watch::Sender::new(false),
+            failed,
             scenario: Mutex::default(),
         }))
+    }
+
+    /// What changes all the time.
+    ///
+    /// # Panics
+    ///
+    /// If it is asked for by what looks at it already, which would wait for itself for ever.
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+        if let Some(shared) = self.0.state.try_lock() {
+            return shared;
+        }
+        assert!(
+            !LOOKING.get(),
+            "the world was called from within World::look, World::until, an oracle or `normal`, which hold it: call it \
+             before or after"
+        );
+        // Something on another thread has it, which is no part of the simulation.
+        self.0.state.lock()
     }
 
     /// The run's seed.
@@ -151,11 +226,22 @@ impl World {
     }
 
     /// Looks at what the store holds.
+    ///
+    /// # Panics
+    ///
+    /// If `look` calls the world, which waits for it meanwhile.
     pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.0.state.lock().state)
+        let shared = self.shared();
+        let _looking = Looking::new();
+        look(&shared.state)
     }
 
-    /// Waits until what the store holds is as `wanted`.
+    /// Waits until what the store holds is as `wanted`; in virtual time, so until the simulation's
+    /// [deadline](Simulation::deadline) if need be.
+    ///
+    /// # Panics
+    ///
+    /// If `wanted` calls the world, which waits for it meanwhile.
     pub async fn until(&self, wanted: impl Fn(&State) -> bool) {
         let mut moved = self.0.moved.subscribe();
         while !self.look(&wanted) {
@@ -171,21 +257,47 @@ impl World {
 
     /// Says that the run has failed, and why; it ends then. The first reason counts.
     pub fn fail(&self, why: impl Into<String>) {
-        self.0.state.lock().failure.get_or_insert_with(|| why.into());
+        // What panicked and was caught by others came before.
+        let why = panics::unreported().unwrap_or_else(|| why.into());
+        self.shared().fail(why, None);
+        self.tell_failure();
+    }
+
+    /// Says so of a panic that others have caught.
+    pub(super) fn fail_if_panicked(&self) {
+        if let Some(why) = panics::unreported() {
+            self.fail(why);
+        }
+    }
+
+    /// Has the run end.
+    pub(super) fn tell_failure(&self) {
         self.0.failed.send_replace(true);
+    }
+
+    /// Whether there is such a component; the run fails if `what` asks for another.
+    pub(super) fn knows(&self, what: &str, component: &str) -> bool {
+        let is_known = self.0.components.iter().any(|known| **known == *component);
+        if !is_known {
+            self.fail(format!(
+                "World::{what}: there is no component {component:?}; {}",
+                listed("components", &self.0.components)
+            ));
+        }
+        is_known
     }
 
     /// Counts a call; what goes wrong with it.
     pub(super) fn next(&self, component: &Arc<str>, call: Call) -> (Point, Option<Fault>) {
         let now = self.elapsed();
-        let mut state = self.0.state.lock();
+        let mut state = self.shared();
         let point = state.calls.begin(component, call, now);
         if state.touches.0 != now {
             state.touches = (now, 0);
         }
         state.touches.1 += 1;
         let loops = state.touches.1 == TOUCHES;
-        let is_random = matches!(self.0.plan, Plan::Random { .. });
+        let is_random = matches!(*self.0.plan, Plan::Random { .. });
         let fault = if is_random && !state.stormy {
             None
         } else {
@@ -193,13 +305,7 @@ impl World {
         };
         if let Some(fault) = fault {
             let strike = Strike::Call(point.clone(), fault);
-            let entry = TraceEntry {
-                at: now,
-                component: component.clone(),
-                what: What::Fault(strike.to_string()),
-                is_beat: false,
-            };
-            state.trace.add(entry, &[]);
+            state.add(component, What::Fault(strike.to_string()), &[]);
             state.struck.push(strike);
         }
         drop(state);
@@ -233,144 +339,26 @@ impl World {
 
     /// Whether there are still disasters.
     pub(super) fn is_stormy(&self) -> bool {
-        let is_random = matches!(self.0.plan, Plan::Random { .. });
-        !is_random || self.0.state.lock().stormy
+        let is_random = matches!(*self.0.plan, Plan::Random { .. });
+        !is_random || self.shared().stormy
     }
 
     /// Takes note of what happens to this run.
     pub(super) fn struck(&self, strike: Strike) {
-        self.record("world", What::Fault(strike.to_string()), &[]);
-        self.0.state.lock().struck.push(strike);
+        match &strike {
+            Strike::Step { .. } => self.record("scenario", What::Asked(strike.to_string()), &[]),
+            _ => self.record("world", What::Fault(strike.to_string()), &[]),
+        }
+        self.shared().struck.push(strike);
     }
 
     /// From now on nothing goes wrong by chance; what went wrong before takes its time.
     pub(super) fn calm(&self) {
-        self.0.state.lock().stormy = false;
+        self.shared().stormy = false;
     }
 
     pub(super) fn record(&self, component: &str, what: What, detail: &[u8]) {
-        let entry = TraceEntry {
-            at: self.elapsed(),
-            component: component.into(),
-            what,
-            is_beat: false,
-        };
-        self.0.state.lock().trace.add(entry, detail);
-    }
-
-    /// Commits; where it is not known what came of it, by which number it can be [asked for](Powered::landed).
-    pub(super) async fn commit(
-        &self,
-        component: &Arc<str>,
-        store: &dyn Store,
-        txn: Txn,
-    ) -> (Result<Committed, CommitError>, Option<u64>) {
-        let mut unsure = None;
-        let committed = store.commit(txn.clone()).await;
-        match &committed {
-            Ok(committed) if committed.changed => self.committed(component, committed.revision, txn.ops),
-            Ok(_) => {}
-            Err(error) => {
-                self.record(component, What::Refused(error.to_string()), &[]);
-                if let CommitError::Unknown(_) = error {
-                    unsure = Some(self.0.powered.note(component, txn));
-                    self.must_know_with_power();
-                }
-            }
-        }
-        self.look_at_power();
-        (committed, unsure)
-    }
-
-    /// Takes note of a commit, shows it to the oracles, and wakes who waits for it.
-    pub(super) fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
-        let at = self.elapsed();
-        let mut failure = None;
-        {
-            let mut guard = self.0.state.lock();
-            let shared = &mut *guard;
-            let is_calm = shared
-                .struck
-                .iter()
-                .all(|strike| matches!(strike, Strike::Step { .. }));
-            shared.early.insert(revision, (component.clone(), ops));
-            while let Some(first) = shared.early.first_entry() {
-                if *first.key() != shared.state.revision.next() {
-                    break;
-                }
-                let (revision, (by, ops)) = first.remove_entry();
-                shared.state.revision = revision;
-                for op in ops {
-                    let key = op.key().clone();
-                    let (before, written) = match op {
-                        Op::Put { value, .. } => {
-                            let held = Held {
-                                revision,
-                                document: self.0.documents.decode_value(&key, &value, revision).ok(),
-                                value: value.clone(),
-                            };
-                            (shared.state.put(&key, held), Some(value))
-                        }
-                        Op::Delete { .. } => match shared.state.delete(&key) {
-                            None => continue,
-                            before => (before, None),
-                        },
-                    };
-                    let is_beat = shared.is_beat(&key, before.as_ref());
-                    if !is_beat {
-                        shared.changed = Instant::now();
-                    }
-                    let entry = TraceEntry {
-                        at,
-                        component: by.clone(),
-                        what: What::Wrote {
-                            revision,
-                            key: key.clone(),
-                            deleted: written.is_none(),
-                        },
-                        is_beat,
-                    };
-                    shared.trace.add(entry, written.as_deref().unwrap_or_default());
-                    let written = Written {
-                        at,
-                        by: &by,
-                        key: &key,
-                        before: before.as_ref(),
-                        state: &shared.state,
-                        is_calm,
-                    };
-                    for oracle in &mut shared.oracles {
-                        if let Err(why) = oracle.written(&written) {
-                            let name = oracle.name();
-                            failure.get_or_insert_with(|| {
-                                format!("{name}: {why} (written by {by} at {revision})")
-                            });
-                        }
-                    }
-                }
-            }
-        }
-        if let Some(why) = failure {
-            self.fail(why);
-        }
-        self.0.moved.send_modify(|count| *count += 1);
-    }
-
-    /// Asks the oracles about the end.
-    pub(super) fn judge(&self) {
-        let mut failure = None;
-        {
-            let mut guard = self.0.state.lock();
-            let shared = &mut *guard;
-            for oracle in &mut shared.oracles {
-                if let Err(why) = oracle.settled(&shared.state) {
-                    failure.get_or_insert_with(|| format!("{}: {why}", oracle.name()));
-                }
-            }
-        }
-        if let Some(why) = failure {
-            self.fail(why);
-        }
+        self.shared().add(&component.into(), what, detail);
     }
 
     /// Returns when the run has failed.
@@ -381,29 +369,31 @@ impl World {
     }
 
     pub(super) fn failure(&self) -> Option<String> {
-        self.0.state.lock().failure.clone()
+        self.shared().failure.clone()
     }
 
     /// What the run leaves behind.
-    pub(super) fn left(&self) -> (Trace, Vec<Strike>, State) {
+    pub(super) fn left(&self) -> Left {
         self.0.scenario.lock().take();
-        let mut state = self.0.state.lock();
-        (
-            std::mem::take(&mut state.trace),
-            std::mem::take(&mut state.struck),
-            std::mem::take(&mut state.state),
-        )
+        let mut state = self.shared();
+        Left {
+            trace: std::mem::take(&mut state.trace),
+            struck: std::mem::take(&mut state.struck),
+            state: std::mem::take(&mut state.state),
+            calls: std::mem::take(&mut state.calls),
+            failed_at: state.failed_at,
+        }
     }
 
     /// A call begins that may change something before it is done.
     pub(super) fn touch(&self) {
-        self.0.state.lock().calls.touch();
+        self.shared().calls.touch();
     }
 
     /// This call has no way to tell that it has failed.
     pub(super) fn cannot_fail(&self, point: Option<&Point>) {
         if let Some(point) = point {
-            self.0.state.lock().calls.cannot_fail(point);
+            self.shared().calls.cannot_fail(point);
         }
     }
 
@@ -411,24 +401,24 @@ impl World {
     pub(super) fn done(&self, point: Option<&Point>, has_changed: bool) {
         if let Some(point) = point {
             let now = self.elapsed();
-            self.0.state.lock().calls.end(point, now, has_changed);
+            self.shared().calls.end(point, now, has_changed);
         }
     }
 
     /// The calls that components have made.
     pub(super) fn calls(&self) -> Calls {
-        self.0.state.lock().calls.clone()
+        self.shared().calls.clone()
     }
 
     /// Returns when nothing has changed for `quiet`, heartbeats apart.
     pub(super) async fn settled(&self, quiet: Duration) {
         {
-            let mut state = self.0.state.lock();
+            let mut state = self.shared();
             state.changed = Instant::now();
             state.settling = true;
         }
         loop {
-            let changed = self.0.state.lock().changed;
+            let changed = self.shared().changed;
             if changed.elapsed() >= quiet {
                 return;
             }
@@ -438,7 +428,7 @@ impl World {
 
     /// What to say of a run that has not settled by its deadline.
     pub(super) fn unsettled(&self, deadline: Duration) -> String {
-        let state = self.0.state.lock();
+        let state = self.shared();
         if state.settling {
             format!(
                 "it had not settled after {deadline:?}: the last change was {:?} before",
@@ -458,15 +448,16 @@ impl World {
         self.0.scenario.lock().get_or_insert(client).clone()
     }
 
-    /// The objects that the store holds in the form in which they are compared.
-    pub(super) fn end(&self) -> Vec<String> {
-        let state = self.0.state.lock();
-        let mut lines: Vec<String> = state
-            .state
-            .documents()
-            .filter_map(|document| (state.normal)(document))
-            .collect();
-        lines.sort_unstable();
-        lines
+    /// How often the world was touched so far.
+    pub(super) fn touches(&self) -> u64 {
+        self.shared().calls.touches()
     }
+}
+
+/// Names in a sentence.
+pub(super) fn listed(what: &str, names: &[Arc<str>]) -> String {
+    if names.is_empty() {
+        return format!("{what}: none");
+    }
+    format!("{what}: {}", names.join(", "))
 }

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use crate::client::local::documents::{Documents, weight};
-use crate::client::local::read::matches_fields;
+use crate::client::local::read::selectable;
 use crate::client::{Kind, WatchEvent};
 use crate::object::{Document, FieldSelector, Selector};
 use crate::store::{Change, Entry, Key, Prefix, Revision};
@@ -18,8 +20,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn matches(&self, document: &Document) -> bool {
-        self.labels.matches(&document.meta().labels) && matches_fields(&self.kind, &self.fields, document)
+    fn matches(&self, change: &HubChange, side: Side) -> bool {
+        change
+            .side(side)
+            .is_some_and(|document| self.labels.matches(&document.meta().labels))
+            && self
+                .fields
+                .matches(|path| change.field(&self.kind, path, side).map(Into::into))
     }
 
     fn selects_all(&self) -> bool {
@@ -39,13 +46,13 @@ impl Filter {
         let had = match (&change.change.previous, self.selects_all()) {
             (None, _) => false,
             (Some(_), true) => true,
-            (Some(_), false) => change.previous().is_some_and(|previous| self.matches(previous)),
+            (Some(_), false) => self.matches(change, Side::Previous),
         };
         // What cannot be read is not gone, and may match as well as not.
         if change.change.current.is_some() && current.is_none() {
             return None;
         }
-        match current.filter(|current| self.selects_all() || self.matches(current)) {
+        match current.filter(|_| self.selects_all() || self.matches(change, Side::Current)) {
             Some(current) if had => Some(WatchEvent::Modified(current.clone())),
             Some(current) => Some(WatchEvent::Added(current.clone())),
             // As it was, at the revision at which it went.
@@ -72,6 +79,21 @@ pub(super) struct HubChange {
     documents: Arc<Documents>,
     current: OnceLock<Option<Document>>,
     previous: OnceLock<Option<Document>>,
+    /// What of it watchers select by: few paths, and each is asked for by many.
+    fields: Mutex<Vec<SelectedField>>,
+}
+
+/// The object before a change, or after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Previous,
+    Current,
+}
+
+struct SelectedField {
+    path: String,
+    side: Side,
+    value: String,
 }
 
 impl HubChange {
@@ -82,6 +104,7 @@ impl HubChange {
             documents,
             current: OnceLock::new(),
             previous: OnceLock::new(),
+            fields: Mutex::default(),
         }
     }
 
@@ -102,6 +125,32 @@ impl HubChange {
     pub(super) fn previous(&self) -> Option<&Document> {
         let decode = || self.decode(self.change.previous.as_ref()?);
         self.previous.get_or_init(decode).as_ref()
+    }
+
+    fn side(&self, side: Side) -> Option<&Document> {
+        match side {
+            Side::Previous => self.previous(),
+            Side::Current => self.current(),
+        }
+    }
+
+    /// The value of a selectable field, looked up at most once; none where there is no object.
+    pub(super) fn field(&self, kind: &Kind, path: &str, side: Side) -> Option<String> {
+        let document = self.side(side)?;
+        let mut fields = self.fields.lock();
+        let known = fields
+            .iter()
+            .find(|field| field.side == side && field.path == path);
+        if let Some(known) = known {
+            return Some(known.value.clone());
+        }
+        let value = selectable(kind, document, path);
+        fields.push(SelectedField {
+            path: path.to_owned(),
+            side,
+            value: value.clone(),
+        });
+        Some(value)
     }
 
     fn decode(&self, entry: &Entry) -> Option<Document> {

@@ -15,14 +15,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 
-use self::filter::{Filter, HubChange};
+use self::filter::{Filter, HubChange, Side};
 use self::watcher::{Subscription, Watcher};
 use super::documents::Documents;
-use super::read::selectable;
 use super::{collection_prefix, watch_error};
 use crate::client::{ApiError, DocumentWatch, Kind, WatchBatch, WatchParams};
 use crate::delays::Delays;
-use crate::object::Document;
 use crate::store::{Change, Prefix, Revision, Store, WatchError};
 
 /// Changes a hub keeps for watchers that start a little in the past.
@@ -292,8 +290,8 @@ impl Hub {
         };
         state.broad.iter().for_each(&mut offer);
         for (path, values) in &state.routes {
-            let value = |document: Option<&Document>| document.map(|d| selectable(&self.kind, d, path));
-            let (now, before) = (value(change.current()), value(change.previous()));
+            let value = |side| change.field(&self.kind, path, side);
+            let (now, before) = (value(Side::Current), value(Side::Previous));
             let mut offer_all = |value: &str| values.get(value).into_iter().flatten().for_each(&mut offer);
             if let Some(now) = &now {
                 offer_all(now);

@@ -1,5 +1,11 @@
 //! Simulations of small controllers, right ones and wrong ones.
 
+mod panics;
+mod power;
+mod refusals;
+mod replay;
+mod reports;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -328,12 +334,6 @@ fn what_never_settles_is_found() {
     })
     .run_calm(1);
     assert!(run.failure.unwrap().contains("it had not settled after 100s"));
-}
-
-#[test]
-fn a_panic_is_a_failure() {
-    let run = alone(|_| async { panic!("I always do") }).run_calm(1);
-    assert_eq!(run.failure.as_deref(), Some("it panicked"));
 }
 
 #[test]

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use parking_lot::Mutex;
 
-use super::*;
 use crate::random::Random;
 use crate::store::{
-    CommitError, Committed, Entry, Key, ListOptions, Page, Prefix, Read, ReadError, Revision, Store, Txn,
-    Watch, WatchError,
+    CommitError, Committed, Entry, Key, ListOptions, MemoryStore, Page, Prefix, Read, ReadError, Revision,
+    Store, Txn, Watch, WatchError,
 };
+use crate::testing::simulation::*;
 
 /// What a store does wrong when its power fails.
 #[derive(Clone, Copy, Debug, PartialEq)]

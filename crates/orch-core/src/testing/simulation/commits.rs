@@ -1,0 +1,206 @@
+//! What is committed in a run: it goes into the trace, and oracles judge it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::normal::normal;
+use super::panics::guarded_call;
+use super::state::{Held, Written};
+use super::trace::{TraceEntry, What};
+use super::world::{Looking, Shared, World};
+use super::{Normal, Strike};
+use crate::object::Document;
+use crate::store::{CommitError, Committed, Key, Op, Revision, Store, Txn};
+
+impl Shared {
+    /// Whether a change changes anything that counts, so that a run that is to settle must wait for it.
+    fn counts(&mut self, key: &Key, before: Option<&Held>) -> bool {
+        if !self.settling {
+            return true;
+        }
+        let mut wrong = None;
+        let mut form = |held: Option<&Held>| match form(&*self.normal, held?.document.as_ref()?) {
+            Ok(form) => form,
+            Err(why) => {
+                wrong.get_or_insert(why);
+                None
+            }
+        };
+        let now = form(self.state.held(key));
+        // Once it is asked, it is asked of every change: what was kept is the form of what the key held before.
+        let counts = match self.forms.get_mut(key) {
+            Some(kept) => std::mem::replace(kept, now.clone()) != now,
+            None => {
+                let counts = form(before) != now;
+                self.forms.insert(key.clone(), now);
+                counts
+            }
+        };
+        if let Some(why) = wrong {
+            self.fail(why, None);
+        }
+        counts
+    }
+
+    /// Whether a key holds what it held before, but for versions and times, as after a heartbeat.
+    fn is_beat(&self, key: &Key, before: Option<&Held>) -> bool {
+        if !self.tells_beats {
+            return false;
+        }
+        let form = |held: Option<&Held>| normal(held?.document.as_ref()?);
+        let before = form(before);
+        before.is_some() && before == form(self.state.held(key))
+    }
+
+    /// Takes note of a change by a commit; what is wrong with it.
+    fn write(&mut self, by: &Arc<str>, revision: Revision, op: Op, world: &World) -> Result<(), String> {
+        let key = op.key().clone();
+        let (before, value) = match op {
+            Op::Put { value, .. } => {
+                let held = Held {
+                    revision,
+                    document: world.0.documents.decode_value(&key, &value, revision).ok(),
+                    value: value.clone(),
+                };
+                (self.state.put(&key, held), Some(value))
+            }
+            Op::Delete { .. } => match self.state.delete(&key) {
+                None => return Ok(()),
+                before => (before, None),
+            },
+        };
+        if self.counts(&key, before.as_ref()) {
+            self.changed = Instant::now();
+        }
+        let at = world.elapsed();
+        if !self.has_failed() {
+            let entry = TraceEntry {
+                at,
+                component: by.clone(),
+                what: What::Wrote {
+                    revision,
+                    key: key.clone(),
+                    created: before.is_none(),
+                    deleted: value.is_none(),
+                },
+                is_beat: self.is_beat(&key, before.as_ref()),
+            };
+            self.trace.add(entry, value.as_deref().unwrap_or_default());
+        }
+        let is_step = |strike: &Strike| matches!(strike, Strike::Step { .. });
+        let written = Written {
+            at,
+            by,
+            key: &key,
+            before: before.as_ref(),
+            state: &self.state,
+            is_calm: self.struck.iter().all(is_step),
+        };
+        let _looking = Looking::new();
+        let mut judged = Ok(());
+        for oracle in &mut self.oracles {
+            let ended = guarded_call("it", || oracle.written(&written)).flatten();
+            judged = judged.and(ended.map_err(|why| format!("{}: {why}", oracle.name())));
+        }
+        judged.map_err(|why| format!("{why} (written by {by} at {revision})"))
+    }
+}
+
+/// The form in which an object is compared; none if it is not.
+fn form(normal: &Normal, document: &Document) -> Result<Option<String>, String> {
+    let _looking = Looking::new();
+    guarded_call("`normal`", || normal(document))
+}
+
+impl World {
+    /// Commits; where it is not known what came of it, by which number it can be
+    /// [asked for](super::power::Powered::landed).
+    pub(super) async fn commit(
+        &self,
+        component: &Arc<str>,
+        store: &dyn Store,
+        txn: Txn,
+    ) -> (Result<Committed, CommitError>, Option<u64>) {
+        let mut unsure = None;
+        let committed = store.commit(txn.clone()).await;
+        match &committed {
+            Ok(committed) if committed.changed => self.committed(component, committed.revision, txn.ops),
+            Ok(_) => {}
+            Err(error) => {
+                self.record(component, What::Refused(error.to_string()), &[]);
+                if let CommitError::Unknown(_) = error {
+                    unsure = Some(self.0.powered.note(component, txn));
+                    self.must_know_with_power();
+                }
+            }
+        }
+        self.look_at_power();
+        (committed, unsure)
+    }
+
+    /// Takes note of a commit, shows it to the oracles, and wakes who waits for it.
+    pub(super) fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
+        let has_failed = {
+            let mut guard = self.shared();
+            let shared = &mut *guard;
+            shared.early.insert(revision, (component.clone(), ops));
+            while let Some(first) = shared.early.first_entry() {
+                if *first.key() != shared.state.revision.next() {
+                    break;
+                }
+                let (revision, (by, ops)) = first.remove_entry();
+                shared.state.revision = revision;
+                let mut judged = Ok(());
+                for op in ops {
+                    judged = judged.and(shared.write(&by, revision, op, self));
+                }
+                if let Err(why) = judged {
+                    shared.fail(why, Some(revision));
+                }
+            }
+            shared.has_failed()
+        };
+        if has_failed {
+            self.tell_failure();
+        }
+        self.0.moved.send_modify(|count| *count += 1);
+    }
+
+    /// Asks the oracles about the end.
+    pub(super) fn judge(&self) {
+        let mut guard = self.shared();
+        let shared = &mut *guard;
+        let mut wrong = None;
+        for oracle in &mut shared.oracles {
+            let _looking = Looking::new();
+            if let Err(why) = guarded_call("it", || oracle.settled(&shared.state)).flatten() {
+                wrong.get_or_insert(format!("{}: {why}", oracle.name()));
+            }
+        }
+        if let Some(why) = wrong {
+            shared.fail(why, None);
+        }
+    }
+
+    /// The objects that the store holds in the form in which they are compared.
+    pub(super) fn end(&self) -> Vec<String> {
+        let mut guard = self.shared();
+        let shared = &mut *guard;
+        let mut wrong = None;
+        let mut lines = Vec::new();
+        for document in shared.state.documents() {
+            match form(&*shared.normal, document) {
+                Ok(line) => lines.extend(line),
+                Err(why) => {
+                    wrong.get_or_insert(why);
+                }
+            }
+        }
+        if let Some(why) = wrong {
+            shared.fail(why, None);
+        }
+        lines.sort_unstable();
+        lines
+    }
+}

@@ -1,0 +1,95 @@
+//! Panics on the thread of a run: each fails it, also one that somebody catches, as tokio does with those of tasks and the
+//! controller engine with those of reconcilers.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
+
+use futures::FutureExt;
+use tokio::sync::watch;
+
+thread_local! {
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+/// What has panicked on a thread.
+struct Seen {
+    /// Ends the run.
+    failed: watch::Sender<bool>,
+    /// The panics that nobody has reported yet, oldest first.
+    unreported: Vec<String>,
+    /// Whether nothing is to be written of them: of hundreds of runs one is told.
+    is_silent: bool,
+}
+
+/// From now on panics on this thread, which is the run's own, fail the run that listens to `failed`.
+pub(super) fn watch_thread(failed: watch::Sender<bool>, is_silent: bool) {
+    static HOOK: Once = Once::new();
+    // Who catches a panic keeps it from everybody else: only the hook sees them all.
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !is_to_be_silent(panic) {
+                before(panic);
+            }
+        }));
+    });
+    SEEN.set(Some(Seen {
+        failed,
+        unreported: Vec::new(),
+        is_silent,
+    }));
+}
+
+/// Takes note of a panic; whether it is one of which nothing is to be written.
+fn is_to_be_silent(panic: &PanicHookInfo<'_>) -> bool {
+    // A second panic in here would end the process.
+    let noted = SEEN.try_with(|seen| {
+        let mut seen = seen.try_borrow_mut().ok()?;
+        let seen = seen.as_mut()?;
+        let place = panic
+            .location()
+            .map(|at| format!(" (at {at})"))
+            .unwrap_or_default();
+        seen.unreported
+            .push(format!("{}{place}", message(panic.payload())));
+        seen.failed.send_replace(true);
+        Some(seen.is_silent)
+    });
+    noted.ok().flatten().unwrap_or(false)
+}
+
+fn message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// What is to be said of a panic that was caught just now.
+fn caught(payload: &(dyn Any + Send)) -> String {
+    let seen = SEEN.with_borrow_mut(|seen| seen.as_mut()?.unreported.pop());
+    seen.unwrap_or_else(|| message(payload).to_owned())
+}
+
+/// The first panic that was caught by others, if there was one; it is reported then.
+pub(super) fn unreported() -> Option<String> {
+    SEEN.with_borrow_mut(|seen| {
+        let unreported = std::mem::take(&mut seen.as_mut()?.unreported);
+        unreported.into_iter().next()
+    })
+    .map(|panic| format!("a task or a reconciler panicked: {panic}"))
+}
+
+/// Polls what users of the simulation wrote; a panic is an error of `what`.
+pub(super) async fn guarded<T>(what: &str, code: impl Future<Output = T>) -> Result<T, String> {
+    let ended = AssertUnwindSafe(code).catch_unwind().await;
+    ended.map_err(|panic| format!("{what} panicked: {}", caught(&*panic)))
+}
+
+/// Calls what users of the simulation wrote; a panic is an error of `what`.
+pub(super) fn guarded_call<T>(what: &str, code: impl FnOnce() -> T) -> Result<T, String> {
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(code));
+    ended.map_err(|panic| format!("{what} panicked: {}", caught(&*panic)))
+}
