@@ -62,8 +62,17 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// How often the node looks whether its runtime answers. The kubelet's 10 s are long for who waits before a screen.
 const NODE_LOOKS: Duration = Duration::from_secs(2);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // Containers that no engine holds are held by this very program, started again: nothing may come before.
+    #[cfg(feature = "oci")]
+    orch_runtime_oci::init();
+    match tokio::runtime::Runtime::new() {
+        Ok(tokio) => tokio.block_on(begin()),
+        Err(error) => say::end(Err(error.into())),
+    }
+}
+
+async fn begin() -> ExitCode {
     let result = match options::parse() {
         Ok(Command::Run(options)) => run(options).await,
         Ok(Command::Serve) => serve::serve().await,

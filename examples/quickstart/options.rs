@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) const USAGE: &str = "\
-quickstart [MANIFEST.yaml] [--runtime auto|docker|process] [--data DIR] [--timeout TIME] [--no-demo] [--keep] [--clean]
+quickstart [MANIFEST.yaml] [--runtime auto|docker|oci|process] [--data DIR] [--timeout TIME] [--no-demo] [--keep] [--clean]
 
 Of the first Deployment of the manifest, yours too, it kills a container and rolls the pods to a new version and back,
 unless with --keep all of the manifest is there already, and unchanged; --no-demo leaves them alone.
@@ -19,7 +19,8 @@ unless with --keep all of the manifest is there already, and unchanged; --no-dem
   --runtime       what runs the containers; auto takes Docker if an engine answers and has or gets the images, else
                   plain processes. Those run the commands with this machine's own programs and files, so of a manifest
                   of your own auto runs them only if each image is `host`, which says just that; --runtime process
-                  asks for it whatever the images
+                  asks for it whatever the images; --runtime oci runs containers on this machine's kernel with no engine,
+                  on the machine's network, as root (built with --features oci)
   --data DIR      where the state is kept; by default orch-quickstart in the temporary directory. It can be moved; a copy
                   would take the same containers for its own
   --timeout TIME  how long it may take in all until everything is ready, has come back and is rolled, images included,
@@ -43,6 +44,7 @@ with 130 after Ctrl-C and 143 after SIGTERM: what runs then goes on; with 141 if
 pub(crate) enum Choice {
     Auto,
     Docker,
+    Oci,
     Process,
 }
 
@@ -121,8 +123,12 @@ fn choice(word: &str) -> Result<Choice, String> {
     match word {
         "auto" => Ok(Choice::Auto),
         "docker" => Ok(Choice::Docker),
+        "oci" if cfg!(feature = "oci") => Ok(Choice::Oci),
+        "oci" => {
+            Err("--runtime oci: this quickstart is built without it; cargo run --features oci has it".into())
+        }
         "process" => Ok(Choice::Process),
-        other => Err(format!("--runtime {other}: must be auto, docker or process")),
+        other => Err(format!("--runtime {other}: must be auto, docker, oci or process")),
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
             Ok(chosen) => chosen,
             Err(why_not) => return Err(refused(source, &why_not)),
         },
+        (Choice::Oci, None | Some("oci")) => oci(data, "as asked for").await?,
+        (Choice::Auto, Some("oci")) => oci(data, "pods of an earlier run are on it").await?,
         (Choice::Process, None | Some("process")) => process(data, "as asked for").await?,
         (Choice::Auto, None) => match docker(&images, data).await? {
             Ok(chosen) => chosen,
@@ -132,6 +134,37 @@ async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
         // What became of another directory's processes cannot be known without it.
         others: Others::default(),
     })
+}
+
+/// Images are pulled as pods need them.
+#[cfg(feature = "oci")]
+async fn oci(data: &Path, why: &str) -> Result<Chosen, Error> {
+    use orch_runtime_oci::{OciOptions, OciRuntime};
+
+    let runtime =
+        OciRuntime::open(OciOptions::new(data.join("oci")).cgroup_parent("orch-quickstart")).await?;
+    let status = runtime.status().await;
+    if !status.ready {
+        return Err(status
+            .message
+            .unwrap_or_else(|| "the oci runtime is not ready".to_owned())
+            .into());
+    }
+    Ok(Chosen {
+        runtime: Arc::new(runtime),
+        why: why.to_owned(),
+        // What became of another directory's containers cannot be known without it.
+        others: Others::default(),
+    })
+}
+
+#[cfg(not(feature = "oci"))]
+async fn oci(data: &Path, _: &str) -> Result<Chosen, Error> {
+    let data = data.display();
+    Err(format!(
+        "pods in {data} run on the oci runtime, without which this quickstart is built; --features oci has it"
+    )
+    .into())
 }
 
 /// Docker, or why it cannot run these images. Fails only with the data directory.

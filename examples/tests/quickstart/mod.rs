@@ -4,6 +4,8 @@ mod choice;
 mod demo;
 mod docker;
 mod engine;
+#[cfg(feature = "oci")]
+mod oci;
 mod told;
 
 /// Its own tests run here: an example that is a program has none.

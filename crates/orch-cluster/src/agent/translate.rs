@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{self, Pod, PodSecurityContext, PodSpec};
-use orch_core::runtime::{ContainerConfig, HostPort, Mount, Protocol, SandboxConfig, Security};
+use orch_core::runtime::{
+    ContainerConfig, HostPort, Mount, Protocol, SandboxConfig, SeccompProfile, Security,
+};
 
 use super::config::AgentConfig;
 use super::env::expand;
@@ -277,6 +279,8 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container) -> Secu
         drop_capabilities: capabilities
             .and_then(|caps| caps.drop.clone())
             .unwrap_or_default(),
+        // Of a pod's own profile the manifest says that nothing honours it yet.
+        seccomp: SeccompProfile::RuntimeDefault,
     }
 }
 
