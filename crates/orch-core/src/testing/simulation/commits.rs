@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::normal::normal;
+use super::oracle::Oracle;
 use super::panics::guarded_call;
 use super::state::{Held, Written};
 use super::trace::{TraceEntry, What};
@@ -54,7 +55,12 @@ impl Shared {
     }
 
     /// Takes note of a change by a commit; what is wrong with it.
-    fn write(&mut self, by: &Arc<str>, revision: Revision, op: Op, world: &World) -> Result<(), String> {
+    fn write(
+        &mut self,
+        (by, revision, now): (&Arc<str>, Revision, Instant),
+        op: Op,
+        world: &World,
+    ) -> Result<(), String> {
         let key = op.key().clone();
         let (before, value) = match op {
             Op::Put { value, .. } => {
@@ -71,9 +77,9 @@ impl Shared {
             },
         };
         if self.counts(&key, before.as_ref()) {
-            self.changed = Instant::now();
+            self.changed = now;
         }
-        let at = world.elapsed();
+        let at = now.duration_since(self.began);
         if !self.has_failed() {
             let entry = TraceEntry {
                 at,
@@ -101,10 +107,16 @@ impl Shared {
         let mut judged = Ok(());
         for oracle in &mut self.oracles {
             let ended = guarded_call("it", || oracle.written(&written)).flatten();
-            judged = judged.and(ended.map_err(|why| format!("{}: {why}", oracle.name())));
+            judged = judged.and(ended.map_err(|why| named(&**oracle, &why)));
         }
         judged.map_err(|why| format!("{why} (written by {by} at {revision})"))
     }
+}
+
+/// What an oracle says, with its name, whose making may panic like all that users write.
+fn named(oracle: &dyn Oracle, why: &str) -> String {
+    let name = guarded_call("an oracle's name", || oracle.name().to_owned());
+    format!("{}: {why}", name.unwrap_or_else(|why| why))
 }
 
 /// The form in which an object is compared; none if it is not.
@@ -141,6 +153,7 @@ impl World {
 
     /// Takes note of a commit, shows it to the oracles, and wakes who waits for it.
     pub(super) fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
+        let now = Instant::now();
         let has_failed = {
             let mut guard = self.shared();
             let shared = &mut *guard;
@@ -153,7 +166,7 @@ impl World {
                 shared.state.revision = revision;
                 let mut judged = Ok(());
                 for op in ops {
-                    judged = judged.and(shared.write(&by, revision, op, self));
+                    judged = judged.and(shared.write((&by, revision, now), op, self));
                 }
                 if let Err(why) = judged {
                     shared.fail(why, Some(revision));
@@ -175,7 +188,7 @@ impl World {
         for oracle in &mut shared.oracles {
             let _looking = Looking::new();
             if let Err(why) = guarded_call("it", || oracle.settled(&shared.state)).flatten() {
-                wrong.get_or_insert(format!("{}: {why}", oracle.name()));
+                wrong.get_or_insert(named(&**oracle, &why));
             }
         }
         if let Some(why) = wrong {

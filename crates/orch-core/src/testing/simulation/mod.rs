@@ -31,7 +31,9 @@
 //! It takes the feature `testing`, which belongs into `[dev-dependencies]`, and is some six times as fast optimised a
 //! little: `docs/SIMULATION.md` in the repository has the profile, and more.
 //!
-//! A panic on the thread of a run fails it, wherever it is, also one that somebody catches.
+//! A panic on the thread of a run fails it, wherever it is, also one that somebody catches. Of panics on other threads
+//! (`tokio::task::spawn_blocking`, `std::thread`) it knows nothing, and nothing of any that are caught once somebody else has
+//! called [`std::panic::set_hook`]: call it before the first run, if need be.
 
 mod alike;
 mod calls;
@@ -129,10 +131,27 @@ pub struct Run {
     pub end: Vec<String>,
     /// How long it lasted, in virtual time.
     pub lasted: Duration,
-    /// The calls that components made until the scenario had ended.
+    /// The calls that components made until the scenario had ended, if they are kept.
     calls: Calls,
     /// All that they made.
     made: Calls,
+}
+
+impl Run {
+    /// It has failed, for a reason that shows only now that it is over. The first reason counts.
+    fn fail(&mut self, why: String) {
+        if self.failure.is_none() {
+            let first_line = why.lines().next().unwrap_or_default().to_owned();
+            let entry = TraceEntry {
+                at: self.lasted,
+                component: "world".into(),
+                what: What::Failed(first_line),
+                is_beat: false,
+            };
+            self.trace.add(entry, &[]);
+            self.failure = Some(why);
+        }
+    }
 }
 
 impl Simulation {
@@ -197,7 +216,8 @@ impl Simulation {
         self
     }
 
-    /// How long a run may last until it has settled; an hour unless said otherwise.
+    /// How long a run may last until it has settled; an hour unless said otherwise. It has to be longer than
+    /// [storm](Self::storm) and [quiet](Self::quiet) together: whatever makes a run panics if it is not.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -227,7 +247,11 @@ impl Simulation {
 
     /// One run in which nothing goes wrong, and users ask for one [state](Setup::state) after the other.
     pub fn run_calm(&self, seed: u64) -> Run {
-        self.run_exactly(seed, self.tour())
+        let telling = self.telling(Detail {
+            keeps_calls: true,
+            ..self.detail
+        });
+        telling.run_exactly(seed, self.tour())
     }
 
     /// One run in which things go wrong by chance, at the [rates](Self::rates), and users ask for what chance wants.

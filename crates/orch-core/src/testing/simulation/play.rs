@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,8 +26,16 @@ const DAY_ONE: &str = "2030-01-01T00:00:00Z";
 impl Simulation {
     /// # Panics
     ///
-    /// If the run cannot be built.
+    /// If the run cannot be built, or cannot end in time.
     pub(super) fn run_as(&self, seed: u64, plan: Plan, storm: Duration) -> Run {
+        assert!(
+            storm.saturating_add(self.quiet) < self.deadline,
+            "{}: no run could end in time: things go wrong for {storm:?} (storm), and then nothing may change for {:?} (quiet), \
+             which must be less than {:?} together (deadline)",
+            self.name,
+            self.quiet,
+            self.deadline
+        );
         // A thread of its own: the clock's anchor is the thread's, and the caller may be in a runtime already.
         std::thread::scope(|scope| {
             let run = scope.spawn(|| {
@@ -37,13 +47,7 @@ impl Simulation {
                     Ok(runtime) => runtime,
                     Err(error) => panic!("the operating system gives no clock: {error}"),
                 };
-                let mut run = runtime.block_on(self.play(seed, plan, storm));
-                // What is dropped at last may panic, too.
-                drop(runtime);
-                if run.failure.is_none() {
-                    run.failure = panics::unreported();
-                }
-                run
+                runtime.block_on(self.play(seed, plan, storm))
             });
             match run.join() {
                 Ok(run) => run,
@@ -59,9 +63,9 @@ impl Simulation {
         (self.build)(&mut setup);
         // What panics from here on is the run's, and not how it is built.
         let failed = watch::Sender::new(false);
-        panics::watch_thread(failed.clone(), self.detail.is_silent);
         let plan = Arc::new(plan);
         let pulse = Arc::new(Pulse::new(self.name.clone(), seed, plan.clone(), self.patience));
+        panics::watch_thread(failed.clone(), pulse.clone(), self.detail.is_silent);
         let _watched = watchdog::watch(pulse.clone());
         let components = setup.components();
         let made = guarded_call("what makes the store", || (setup.store)(seed));
@@ -97,7 +101,9 @@ impl Simulation {
                 played.map_err(|why| format!("the scenario: {why}"))?;
             }
             sequence::take(&world, &setup.wishes).await?;
-            calls = world.calls();
+            if self.detail.keeps_calls {
+                calls = world.calls();
+            }
             tokio::time::sleep(storm.saturating_sub(world.elapsed())).await;
             world.calm();
             while disasters.join_next().await.is_some() {}
@@ -105,14 +111,19 @@ impl Simulation {
             world.settled(self.quiet).await;
             guarded("the store's disk", world.check_what_is_kept()).await?
         };
+        // Polled when it is woken itself, and not when the watchdog wakes what is beside it: `tokio::join!` begins with another
+        // of its futures at each poll, and the order of what they do must not hang on real time.
+        let mut whole = FuturesUnordered::from_iter([tokio::time::timeout(self.deadline, whole)]);
         let ended = tokio::select! {
             biased;
             () = world.failed() => Ok(()),
-            ended = tokio::time::timeout(self.deadline, whole) => {
-                ended.unwrap_or_else(|_| Err(world.unsettled(self.deadline)))
-            }
+            ended = whole.next() => match ended {
+                Some(Ok(ended)) => ended,
+                _ => Err(world.unsettled(self.deadline)),
+            },
             why = pulse.stands_still(&world) => Err(why),
         };
+        drop(whole);
         match ended {
             Ok(()) => world.fail_if_panicked(),
             Err(why) => world.fail(why),
@@ -120,12 +131,13 @@ impl Simulation {
         if world.failure().is_none() {
             world.judge();
         }
-        tasks.shutdown().await;
         let end = world.end();
         world.fail_if_panicked();
         let lasted = world.elapsed();
         let failure = world.failure();
         let left = world.left();
+        // The run is over. What panics from here on does so because its component is gone, as a task does that waits for it.
+        tasks.shutdown().await;
         Run {
             failure,
             failed_at: left.failed_at,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::fault::Strike;
-use super::replay::only_test;
+use super::replay::the_only_test;
 use super::trace::{Trace, TraceEntry, What};
 use crate::store::Revision;
 
@@ -78,12 +78,16 @@ pub struct Failure {
     pub seed: u64,
     /// What is wrong.
     pub why: String,
-    /// What happens to the shortest run found that fails; nothing more could be taken away.
+    /// What happens to the shortest run found that fails as this one did. Nothing more could be taken away; or if
+    /// [shown](fmt::Display) it says so, to find out would have taken too long: that ends after 300 runs, 80 virtual hours, a
+    /// minute of real time, or five runs that stood still.
     pub strikes: Vec<Strike>,
     /// What happens in it.
     pub trace: Trace,
     /// The commit that is wrong, if one is.
     pub(super) at: Option<Revision>,
+    /// Whether less might do.
+    pub(super) is_cut_short: bool,
     /// The line that asks for it.
     pub(super) line: String,
     /// The name of the thread that looked for it.
@@ -112,7 +116,12 @@ impl fmt::Display for Failure {
         match self.strikes.as_slice() {
             [] => writeln!(f, "nothing has to go wrong for that")?,
             strikes => {
-                writeln!(f, "it needs that:")?;
+                let or_less = if self.is_cut_short {
+                    ", or less (to take more away would have taken too long)"
+                } else {
+                    ""
+                };
+                writeln!(f, "it needs that{or_less}:")?;
                 strikes.iter().try_for_each(|strike| writeln!(f, "  {strike}"))?;
             }
         }
@@ -130,7 +139,7 @@ impl fmt::Display for Failure {
             writeln!(f, "{mark}{entry}")?;
         }
         let shown_by = std::thread::current();
-        let only = only_test(std::env::args().skip(1));
+        let only = the_only_test();
         let test = test_name(only.as_deref(), self.thread.as_deref(), shown_by.name());
         let (test, note) = match test {
             Some(test) => (test, ""),
@@ -197,6 +206,7 @@ mod tests {
             strikes: vec!["agent/commit#3=lost".parse().unwrap()],
             trace: Trace::default(),
             at: None,
+            is_cut_short: false,
             line: "roll 0 agent/commit#3=lost".to_owned(),
             thread: None,
         }
@@ -229,7 +239,7 @@ mod tests {
         let told = std::thread::Builder::new().name("tokio-rt-worker".to_owned());
         let told = told.spawn(|| format!("{:?}", failure())).unwrap().join().unwrap();
         // Run alone, by its name, this test's is the name.
-        if only_test(std::env::args().skip(1)).is_none() {
+        if the_only_test().is_none() {
             assert!(
                 told.contains(" TEST -- --exact") && told.contains("where TEST is the test"),
                 "{told}"

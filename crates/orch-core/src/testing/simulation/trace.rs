@@ -106,6 +106,8 @@ pub(super) struct Detail {
     pub(super) keeps_all: bool,
     /// Whether the fingerprint after each entry is kept.
     pub(super) keeps_marks: bool,
+    /// Whether the calls are kept that components made until the scenario had ended.
+    pub(super) keeps_calls: bool,
     /// Whether nothing is written of panics when they happen.
     pub(super) is_silent: bool,
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -51,6 +52,8 @@ pub(super) struct Inner {
     pub(super) moved: watch::Sender<u64>,
     /// Where each component is told to die.
     pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
+    /// Whether any life has ended.
+    pub(super) has_died: AtomicBool,
     pub(super) troubles: Mutex<BTreeMap<Arc<str>, Trouble>>,
     /// Rung when a component gets into trouble, or the power goes: watches may have to end.
     pub(super) troubled: Notify,
@@ -61,7 +64,7 @@ pub(super) struct Inner {
 
 /// What of it changes all the time.
 pub(super) struct Shared {
-    began: Instant,
+    pub(super) began: Instant,
     pub(super) trace: Trace,
     calls: Calls,
     pub(super) struck: Vec<Strike>,
@@ -190,6 +193,7 @@ impl World {
             components: parts.components,
             moved: watch::Sender::new(0),
             lives: Mutex::default(),
+            has_died: AtomicBool::new(false),
             troubles: Mutex::default(),
             troubled: Notify::new(),
             failed,
@@ -252,22 +256,34 @@ impl World {
 
     /// Writes a line into the trace.
     pub fn note(&self, what: impl Into<String>) {
-        self.record("scenario", What::Note(what.into()), &[]);
+        self.record(&"scenario".into(), What::Note(what.into()), &[]);
     }
 
     /// Says that the run has failed, and why; it ends then. The first reason counts.
     pub fn fail(&self, why: impl Into<String>) {
         // What panicked and was caught by others came before.
-        let why = panics::unreported().unwrap_or_else(|| why.into());
+        let why = self.unreported().unwrap_or_else(|| why.into());
         self.shared().fail(why, None);
         self.tell_failure();
     }
 
     /// Says so of a panic that others have caught.
     pub(super) fn fail_if_panicked(&self) {
-        if let Some(why) = panics::unreported() {
+        if let Some(why) = self.unreported() {
             self.fail(why);
         }
+    }
+
+    /// What to say of the first panic that others have caught, if there was one.
+    fn unreported(&self) -> Option<String> {
+        let why = panics::unreported()?;
+        let is_dead = |alive: &watch::Sender<bool>| !*alive.borrow();
+        if self.0.has_died.load(Relaxed) || self.0.lives.lock().values().any(is_dead) {
+            return Some(format!(
+                "{why}\nIt may be of a task that a dead life left behind: hold tasks in a JoinSet, which ends them with it"
+            ));
+        }
+        Some(why)
     }
 
     /// Has the run end.
@@ -346,8 +362,8 @@ impl World {
     /// Takes note of what happens to this run.
     pub(super) fn struck(&self, strike: Strike) {
         match &strike {
-            Strike::Step { .. } => self.record("scenario", What::Asked(strike.to_string()), &[]),
-            _ => self.record("world", What::Fault(strike.to_string()), &[]),
+            Strike::Step { .. } => self.record(&"scenario".into(), What::Asked(strike.to_string()), &[]),
+            _ => self.record(&"world".into(), What::Fault(strike.to_string()), &[]),
         }
         self.shared().struck.push(strike);
     }
@@ -357,8 +373,8 @@ impl World {
         self.shared().stormy = false;
     }
 
-    pub(super) fn record(&self, component: &str, what: What, detail: &[u8]) {
-        self.shared().add(&component.into(), what, detail);
+    pub(super) fn record(&self, component: &Arc<str>, what: What, detail: &[u8]) {
+        self.shared().add(component, what, detail);
     }
 
     /// Returns when the run has failed.

@@ -346,7 +346,11 @@ fn a_scenario_fails_a_run_and_so_does_one_without_end() {
             Ok(())
         });
     });
-    let failure = endless.deadline(Duration::from_secs(5)).run_calm(1).failure;
+    let failure = endless
+        .quiet(Duration::from_secs(1))
+        .deadline(Duration::from_secs(5))
+        .run_calm(1)
+        .failure;
     assert_eq!(failure.as_deref(), Some("the scenario had not ended after 5s"));
 }
 
