@@ -441,7 +441,7 @@ fn help_says_what_there_is_and_a_wrong_option_what_is_allowed() {
         ),
         (
             ["--runtime", "podman"],
-            "--runtime podman: must be auto, docker or process",
+            "--runtime podman: must be auto, docker, oci or process",
         ),
     ] {
         let output = run(&data, &arguments, NO_ENGINE);

@@ -64,6 +64,6 @@ fn containers_go_on_without_it_and_are_found_again() {
     again.interrupt();
 
     let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
-    assert_said(&output, true, &["cleaned up"]);
+    assert_said(&output, true, &["everything the manifest made is gone"]);
     assert_eq!(held(), 0);
 }

@@ -72,6 +72,9 @@ pub struct AgentConfig {
     /// enter; none: `/var/lib/orch/volumes` for root, `orch/volumes` in the user's state directory
     /// (`$XDG_STATE_HOME`, `~/.local/state`) for others.
     pub volumes_dir: Option<PathBuf>,
+    /// Below which `localhostProfile` of a pod's `seccompProfile` is looked for; `/var/lib/kubelet/seccomp`, as the
+    /// kubelet's.
+    pub seccomp_dir: PathBuf,
     /// Where jitter comes from; none: the cluster's source ([`ClusterBuilder::random`]), or the operating system's.
     ///
     /// [`ClusterBuilder::random`]: crate::cluster::ClusterBuilder::random
@@ -92,6 +95,7 @@ impl AgentConfig {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
             volumes_dir: None,
+            seccomp_dir: "/var/lib/kubelet/seccomp".into(),
             node_name,
             cluster_id: None,
             taints: Vec::new(),
@@ -152,6 +156,13 @@ impl AgentConfig {
     #[must_use]
     pub fn volumes_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.volumes_dir = Some(directory.into());
+        self
+    }
+
+    /// Takes profiles of system calls from this directory.
+    #[must_use]
+    pub fn seccomp_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.seccomp_dir = directory.into();
         self
     }
 

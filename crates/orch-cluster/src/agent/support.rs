@@ -4,7 +4,7 @@
 use std::fmt;
 
 use k8s_openapi::api::core::v1::{
-    Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SecurityContext,
+    Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext,
 };
 use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
@@ -395,6 +395,7 @@ impl Judge<'_> {
             ),
             ("fsGroup", security.fs_group.is_some()),
             ("sysctls", is_some_list(security.sysctls.as_ref())),
+            ("seccompProfile", confines(security.seccomp_profile.as_ref())),
         ];
         self.not_confined(at, &not_confined);
     }
@@ -421,6 +422,7 @@ impl Judge<'_> {
                 "readOnlyRootFilesystem",
                 security.read_only_root_filesystem == Some(true),
             ),
+            ("seccompProfile", confines(security.seccomp_profile.as_ref())),
         ];
         self.not_confined(at, &not_confined);
     }
@@ -443,6 +445,10 @@ impl Judge<'_> {
             self.warn(at.child(*field), "does not confine containers");
         }
     }
+}
+
+fn confines(profile: Option<&SeccompProfile>) -> bool {
+    profile.is_some_and(|profile| profile.type_ != "Unconfined")
 }
 
 fn is_some_list<T>(list: Option<&Vec<T>>) -> bool {

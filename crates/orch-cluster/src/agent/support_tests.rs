@@ -86,6 +86,11 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         r#""securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "9"}]}"#,
         Warned("spec.securityContext.sysctls: "),
     ),
+    (
+        "spec.securityContext.seccompProfile",
+        r#""securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "strict.json"}}"#,
+        Warned("spec.securityContext.seccompProfile: "),
+    ),
     ("…image", r#""image": "host""#, Served),
     (
         "…image",
@@ -184,6 +189,16 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         "…securityContext.readOnlyRootFilesystem",
         r#""securityContext": {"readOnlyRootFilesystem": true}"#,
         Warned("securityContext.readOnlyRootFilesystem: "),
+    ),
+    (
+        "…securityContext.seccompProfile",
+        r#""securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}"#,
+        Warned("securityContext.seccompProfile: "),
+    ),
+    (
+        "…securityContext.seccompProfile",
+        r#""securityContext": {"seccompProfile": {"type": "Unconfined"}}"#,
+        Served,
     ),
 ];
 

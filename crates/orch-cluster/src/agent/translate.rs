@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{self, Pod, PodSecurityContext, PodSpec};
@@ -81,6 +82,8 @@ pub(crate) struct Making {
     pub mounts: Vec<Mount>,
     /// The node's memory in bytes, where known.
     pub node_memory: Option<u64>,
+    /// Where the node keeps profiles of system calls.
+    pub seccomp_dir: PathBuf,
 }
 
 /// The container a pod wants.
@@ -113,6 +116,7 @@ pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) 
         security: security(
             pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()),
             spec,
+            &making.seccomp_dir,
         ),
         stdin: spec.stdin.unwrap_or_default(),
         stdin_once: spec.stdin_once.unwrap_or_default(),
@@ -241,8 +245,10 @@ fn dns(spec: &PodSpec, namespace: &str, config: &AgentConfig, sandbox: &mut Sand
 }
 
 /// The container's own security context over the pod's.
-fn security(pod: Option<&PodSecurityContext>, container: &v1::Container) -> Security {
+fn security(pod: Option<&PodSecurityContext>, container: &v1::Container, seccomp_dir: &Path) -> Security {
     let own = container.security_context.as_ref();
+    let profile = own.and_then(|own| own.seccomp_profile.as_ref());
+    let profile = profile.or_else(|| pod.and_then(|pod| pod.seccomp_profile.as_ref()));
     let id = |own: Option<i64>, pod: Option<i64>| own.or(pod).and_then(|id| u32::try_from(id).ok());
     let capabilities = own.and_then(|own| own.capabilities.as_ref());
     let mut groups: Vec<u32> = pod
@@ -279,8 +285,17 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container) -> Secu
         drop_capabilities: capabilities
             .and_then(|caps| caps.drop.clone())
             .unwrap_or_default(),
-        // Of a pod's own profile the manifest says that nothing honours it yet.
-        seccomp: SeccompProfile::RuntimeDefault,
+        seccomp: profile.map_or_else(SeccompProfile::default, |profile| seccomp(profile, seccomp_dir)),
+    }
+}
+
+/// Where a pod does not say, the runtime's own profile is in force, as with the kubelet's `--seccomp-default`.
+fn seccomp(profile: &v1::SeccompProfile, dir: &Path) -> SeccompProfile {
+    match (profile.type_.as_str(), &profile.localhost_profile) {
+        ("Unconfined", _) => SeccompProfile::Unconfined,
+        // Validation sees to it that the path does not lead out.
+        ("Localhost", Some(path)) => SeccompProfile::Localhost(dir.join(path)),
+        _ => SeccompProfile::RuntimeDefault,
     }
 }
 
@@ -288,6 +303,36 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container) -> Secu
 mod tests {
     use super::*;
     use crate::agent::testkit::pod_with;
+
+    #[test]
+    fn a_containers_own_profile_comes_before_its_pods_and_is_a_file_of_the_nodes() {
+        let localhost = SeccompProfile::Localhost("/profiles/web/strict.json".into());
+        for (pod, own, expected) in [
+            ("null", "null", SeccompProfile::RuntimeDefault),
+            (r#"{"type": "Unconfined"}"#, "null", SeccompProfile::Unconfined),
+            (
+                r#"{"type": "Unconfined"}"#,
+                r#"{"type": "RuntimeDefault"}"#,
+                SeccompProfile::RuntimeDefault,
+            ),
+            (
+                "null",
+                r#"{"type": "Localhost", "localhostProfile": "web/strict.json"}"#,
+                localhost,
+            ),
+        ] {
+            let pod = pod_with(&format!(
+                r#"{{"securityContext": {{"seccompProfile": {pod}}}, "containers": [{{"name": "main", "image": "i",
+                    "securityContext": {{"seccompProfile": {own}}}}}]}}"#
+            ));
+            let making = Making {
+                seccomp_dir: "/profiles".into(),
+                ..Making::default()
+            };
+            let spec = &pod.spec.as_ref().unwrap().containers[0];
+            assert_eq!(container_config(&pod, spec, making).security.seccomp, expected);
+        }
+    }
 
     #[test]
     fn a_sandbox_carries_ports_names_and_dns() {

@@ -164,7 +164,6 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         "securityContext.fsGroupChangePolicy",
         "securityContext.seLinuxChangePolicy",
         "securityContext.seLinuxOptions",
-        "securityContext.seccompProfile",
         "securityContext.supplementalGroupsPolicy",
         "securityContext.windowsOptions",
         "subdomain",
@@ -244,7 +243,6 @@ fn container(prefix: &str) -> Vec<Unimplemented> {
         "securityContext.appArmorProfile",
         "securityContext.procMount",
         "securityContext.seLinuxOptions",
-        "securityContext.seccompProfile",
         "securityContext.windowsOptions",
         "volumeMounts[*].bindMountOptions",
     ]

@@ -70,6 +70,7 @@ impl Start {
                 .allocatable_millis
                 .get("memory")
                 .map(|millis| millis / 1000),
+            seccomp_dir: self.shared.config.seccomp_dir.clone(),
         };
         let mut config = container_config(&self.pod, &self.spec, making);
         self.shared.owner().mark(&mut config.annotations);

@@ -28,7 +28,8 @@ const POD: &[(&str, &str)] = &[
     ),
     (
         "spec.securityContext",
-        "runAsGroup runAsNonRoot runAsUser supplementalGroups sysctls[*].name sysctls[*].value",
+        "runAsGroup runAsNonRoot runAsUser seccompProfile.localhostProfile seccompProfile.type \
+         supplementalGroups sysctls[*].name sysctls[*].value",
     ),
     (
         "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[*]",
@@ -90,7 +91,7 @@ const CONTAINER: &[(&str, &str)] = &[
     (
         ".securityContext",
         "allowPrivilegeEscalation capabilities.add capabilities.drop privileged readOnlyRootFilesystem runAsGroup \
-         runAsNonRoot runAsUser",
+         runAsNonRoot runAsUser seccompProfile.localhostProfile seccompProfile.type",
     ),
     (".volumeMounts[*]", "mountPath name readOnly subPath subPathExpr"),
 ];

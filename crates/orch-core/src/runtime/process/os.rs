@@ -120,6 +120,52 @@ pub(super) fn reap(pid: Pid) -> Option<i32> {
         .or_else(|| Some(128 + status.terminating_signal()?))
 }
 
+/// What a process' environment tells of a container's mark.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mark {
+    Absent,
+    Present,
+    /// It is about to begin another program: for that moment it shows no environment at all.
+    Unknown,
+}
+
+/// Looks for a container's mark, `NAME=value`, in the environment of a process.
+#[cfg(target_os = "linux")]
+pub(super) fn mark_of(pid: Pid, mark: &[u8]) -> Mark {
+    let process = std::path::PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+    let Ok(environment) = std::fs::read(process.join("environ")) else {
+        return Mark::Absent;
+    };
+    if environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == mark)
+    {
+        return Mark::Present;
+    }
+    // Threads of the kernel, and processes that have ended, have no program.
+    if environment.is_empty()
+        && std::fs::read_link(process.join("exe")).is_ok()
+        && environment_is_to_come(&process)
+    {
+        return Mark::Unknown;
+    }
+    Mark::Absent
+}
+
+/// Whether a process has no place for its environment yet; a process begun without any variable has one.
+#[cfg(target_os = "linux")]
+fn environment_is_to_come(process: &std::path::Path) -> bool {
+    /// `env_end` of proc(5), counted from the state, which is the first after the name in brackets.
+    const ENV_END: usize = 51 - 3;
+
+    let Ok(stat) = std::fs::read_to_string(process.join("stat")) else {
+        return false;
+    };
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    after_name.split(' ').nth(ENV_END) == Some("0")
+}
+
 /// Kills every process with the container's mark in its environment, also those that left its group.
 #[cfg(target_os = "linux")]
 pub(super) fn kill_marked(id: &ContainerId) {
@@ -127,25 +173,32 @@ pub(super) fn kill_marked(id: &ContainerId) {
 
     /// Enough for processes that multiply while they are looked for.
     const ROUNDS: usize = 10;
+    /// Between looks at a process that is about to begin a program.
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
+    /// Far more than beginning a program takes on a machine that has other work.
+    const LOOKS: usize = 500;
 
     let mark = format!("{}={id}", wrapper::MARK).into_bytes();
-    let is_marked = |pid: Pid| -> io::Result<bool> {
-        let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))?;
-        Ok(environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == mark))
+    let is_marked = |pid: Pid| {
+        for _ in 0..LOOKS {
+            match mark_of(pid, &mark) {
+                Mark::Unknown => std::thread::sleep(PAUSE),
+                seen => return seen == Mark::Present,
+            }
+        }
+        false
     };
     for _ in 0..ROUNDS {
         let mut killed = false;
         for pid in processes() {
-            if !is_marked(pid).unwrap_or(false) {
+            if !is_marked(pid) {
                 continue;
             }
             // Looked at again once it is held fast: the number may have become another's.
             let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
                 continue;
             };
-            if is_marked(pid).unwrap_or(false) && pidfd_send_signal(pidfd, Signal::KILL).is_ok() {
+            if is_marked(pid) && pidfd_send_signal(pidfd, Signal::KILL).is_ok() {
                 killed = true;
             }
         }

@@ -129,27 +129,28 @@ async fn exit_code(runtime: &ProcessRuntime, id: &ContainerId) -> Option<i32> {
     }
 }
 
-/// The processes that carry a container's mark and have not ended.
-fn marked(id: &ContainerId) -> usize {
+/// Returns once the number of running processes that carry a container's mark is as wanted.
+async fn marked(id: &ContainerId, wanted: impl Fn(usize) -> bool) {
     let mark = format!("{}={id}", wrapper::MARK).into_bytes();
-    let environment =
-        |pid: rustix::process::Pid| std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
-    let has_mark = |pid: &rustix::process::Pid| {
-        environment(*pid).is_ok_and(|text| text.split(|byte| *byte == 0).any(|variable| variable == mark))
-    };
-    os::processes().filter(has_mark).count()
-}
-
-/// Returns once none is left of processes that were killed.
-async fn none_marked(id: &ContainerId) {
+    let mut seen = 0;
     let looking = async {
-        while marked(id) > 0 {
+        loop {
+            let marks: Vec<_> = os::processes().map(|pid| os::mark_of(pid, &mark)).collect();
+            seen = marks.iter().filter(|seen| **seen == os::Mark::Present).count();
+            // One that is about to begin a program may be marked.
+            if !marks.contains(&os::Mark::Unknown) && wanted(seen) {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking)
-        .await
-        .expect("killed processes go");
+    if tokio::time::timeout(PATIENCE, looking).await.is_err() {
+        panic!("not as many marked processes as expected: {seen}");
+    }
+}
+
+async fn none_marked(id: &ContainerId) {
+    marked(id, |running| running == 0).await;
 }
 
 #[tokio::test]
@@ -278,11 +279,8 @@ async fn stopping_takes_grandchildren_along_and_those_that_left_the_group() {
     let script = "trap '' TERM; (sleep 1000 & sleep 1000) & setsid sleep 1000 & echo ready; wait";
     let id = started(&runtime, &shell("main", script)).await;
     said(&runtime, &id, "ready").await;
-    assert!(
-        marked(&id) >= 4,
-        "wrapper, program and descendants: {}",
-        marked(&id)
-    );
+    // The wrapper, the program and its descendants.
+    marked(&id, |running| running >= 4).await;
     runtime
         .stop_container(&id, Duration::from_millis(50))
         .await
@@ -393,27 +391,19 @@ async fn a_command_ends_with_its_container_and_with_its_timeout() {
     let runtime = ProcessRuntime::open(dir.path()).await.unwrap();
     let id = started(&runtime, &shell("main", "echo ready; exec sleep 1000")).await;
     said(&runtime, &id, "ready").await;
-    let before = 2; // The wrapper and the program, which cannot be counted while it becomes `sleep`.
+    let before = 2; // The wrapper and the program.
     let mut request = ExecRequest::new(["sh", "-c", "sleep 1000 & sleep 1000"]);
     request.timeout = Some(Duration::from_millis(100));
     assert!(matches!(
         runtime.exec(&id, &request).await,
         Err(RuntimeError::Timeout { .. })
     ));
-    let looking = async {
-        while marked(&id) > before {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looking)
-        .await
-        .expect("the command and its child are killed");
+    // The command and its child are killed.
+    marked(&id, |running| running <= before).await;
 
     request.timeout = None;
     let stopping = async {
-        while marked(&id) <= before {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        marked(&id, |running| running > before).await;
         runtime.stop_container(&id, Duration::ZERO).await.unwrap();
     };
     let (output, ()) = tokio::join!(runtime.exec(&id, &request), stopping);

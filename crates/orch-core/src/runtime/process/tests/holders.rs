@@ -171,7 +171,7 @@ async fn containers_survive_holders_that_are_killed_again_and_again() {
     }
     runtime.remove_sandbox(&sandbox(&runtime).await).await.unwrap();
     for container in &all {
-        assert_eq!(marked(&container.id), 0);
+        none_marked(&container.id).await;
     }
     let left = |name: &str| std::fs::read_dir(dir.path().join(name)).unwrap().count();
     assert_eq!((left("containers"), left("sandboxes"), left("trash")), (0, 0, 0));
