@@ -7,11 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use common::{
-    Oci, PATIENCE, clear, code, config, create, ended, hears, open, processes, rest, says, start, tell, text,
+    Oci, PATIENCE, clear, code, config, create, ended, exit_code, hears, open, processes, rest, says, start,
+    tell, text,
 };
 use orch_core::runtime::{
-    AttachOptions, ContainerConfig, ContainerId, ContainerState, Runtime, RuntimeError, Session,
-    SessionInput, TerminalSize,
+    AttachOptions, ContainerConfig, ContainerId, Runtime, RuntimeError, Session, SessionInput, TerminalSize,
 };
 use orch_runtime_oci::OciRuntime;
 
@@ -122,16 +122,7 @@ async fn input_ends_also_with_a_program_that_was_killed_while_attached() {
     assert_eq!(hello, [0, 0, 0, 0, 1]);
     drop(killed);
     let state = ended(&runtime, &id).await;
-    assert!(
-        matches!(
-            state,
-            ContainerState::Exited {
-                exit_code: Some(7),
-                ..
-            }
-        ),
-        "{state:?}"
-    );
+    assert_eq!(exit_code(&state), Some(7), "{state:?}");
     clear(&runtime).await;
 }
 
@@ -169,16 +160,7 @@ async fn one_who_does_not_read_does_not_stop_a_container_and_learns_that_there_w
     let mut idle = attach(&runtime, &id, true).await;
     tell(&idle, "go\n").await;
     let state = ended(&runtime, &id).await;
-    assert!(
-        matches!(
-            state,
-            ContainerState::Exited {
-                exit_code: Some(3),
-                ..
-            }
-        ),
-        "{state:?}"
-    );
+    assert_eq!(exit_code(&state), Some(3), "{state:?}");
     assert_eq!(
         text(&runtime, &id, false).await.len(),
         30_000_000,

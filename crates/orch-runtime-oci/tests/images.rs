@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::images::{self, Item, Made, tar};
-use common::{Oci, PATIENCE, clear, create, ended, open, text};
+use common::{Oci, PATIENCE, clear, create, ended, exit_code, open, text};
 use orch_core::runtime::{ContainerConfig, ContainerId, ContainerState, Runtime, RuntimeError};
 use orch_runtime_oci::OciRuntime;
 use serde_json::json;
@@ -195,16 +195,7 @@ async fn the_images_signal_asks_a_container_to_end() {
     .await;
     runtime.stop_container(&id, PATIENCE).await.unwrap();
     let state = ended(&runtime, &id).await;
-    assert!(
-        matches!(
-            state,
-            ContainerState::Exited {
-                exit_code: Some(7),
-                ..
-            }
-        ),
-        "{state:?}"
-    );
+    assert_eq!(exit_code(&state), Some(7), "{state:?}");
     clear(&runtime).await;
 }
 
@@ -235,16 +226,7 @@ async fn an_image_stays_for_as_long_as_a_container_has_it() {
     assert_eq!(layers(&oci), 3, "the lower one is in both");
     runtime.start_container(&id).await.unwrap();
     let state = ended(&runtime, &id).await;
-    assert!(
-        matches!(
-            state,
-            ContainerState::Exited {
-                exit_code: Some(1),
-                ..
-            }
-        ),
-        "{state:?}"
-    );
+    assert_eq!(exit_code(&state), Some(1), "{state:?}");
     runtime.remove_container(&id).await.unwrap();
     looks_until("what nothing needs any more goes by itself", || layers(&oci) == 2).await;
     let (_, code, id) = output(&runtime, &of_image("other")).await;

@@ -5,8 +5,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Oci, clear, config, create, ended, exec, open, says, start, text};
-use orch_core::runtime::{ContainerConfig, ContainerState, Runtime, RuntimeError, SeccompProfile, Security};
+use common::{Oci, clear, config, create, ended, exec, exit_code, open, says, start, text};
+use orch_core::runtime::{ContainerConfig, Runtime, RuntimeError, SeccompProfile, Security};
 
 /// What the kernel says of a process: its bounding set, whether it may gain privileges, and its filter.
 const STATUS: &str =
@@ -29,13 +29,6 @@ fn usual() -> u64 {
     let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let mknod = if unified { 1 << 27 } else { 0 };
     0xa804_25fb & u64::from_str_radix(own.trim(), 16).unwrap() & !mknod
-}
-
-fn code(state: &ContainerState) -> Option<i32> {
-    match state {
-        ContainerState::Exited { exit_code, .. } => *exit_code,
-        _ => None,
-    }
 }
 
 #[tokio::test]
@@ -121,12 +114,18 @@ async fn what_the_filter_forbids_fails_and_what_programs_need_works() {
         let id = start(&runtime, &config).await;
         let state = ended(&runtime, &id).await;
         assert_eq!(
-            code(&state) == Some(0),
+            exit_code(&state) == Some(0),
             works,
             "{name}: {state:?} {}",
             text(&runtime, &id, false).await
         );
     }
+    // A call that neither the profile nor libseccomp has heard of is not there, as far as programs are told.
+    let mut config = secured("perl -e 'syscall(4000); exit($!+0)'", Security::default());
+    config.name = "unknown".into();
+    let id = start(&runtime, &config).await;
+    let state = ended(&runtime, &id).await;
+    assert_eq!(exit_code(&state), Some(38), "{state:?}");
     clear(&runtime).await;
 }
 
@@ -207,7 +206,7 @@ async fn a_root_can_be_read_only_and_a_privileged_container_has_the_machines_dev
         runtime.start_container(&id).await.unwrap();
         let state = ended(&runtime, &id).await;
         assert_eq!(
-            code(&state),
+            exit_code(&state),
             Some(0),
             "{name}: {}",
             text(&runtime, &id, false).await

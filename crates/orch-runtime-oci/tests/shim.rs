@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Oci, PATIENCE, clear, config, ended, open, processes, start, text};
+use common::{Oci, PATIENCE, clear, config, ended, exit_code, open, processes, start, text};
 use orch_core::runtime::{ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
 use rustix::process::{Pid, Signal, kill_process};
@@ -194,16 +194,7 @@ async fn what_a_program_leaves_running_ends_with_it_also_among_the_machines_proc
         .unwrap();
     runtime.start_container(&id).await.unwrap();
     let state = ended(&runtime, &id).await;
-    assert!(
-        matches!(
-            state,
-            ContainerState::Exited {
-                exit_code: Some(4),
-                ..
-            }
-        ),
-        "{state:?}"
-    );
+    assert_eq!(exit_code(&state), Some(4), "{state:?}");
     let text = text(&runtime, &id, false).await;
     let pids: Vec<i32> = text
         .split_whitespace()

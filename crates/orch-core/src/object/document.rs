@@ -432,23 +432,6 @@ fn check_size(json: &[u8]) -> Result<(), DocumentError> {
     Ok(())
 }
 
-/// Levels of maps and lists that an object may have, itself the first: what a JSON parser reads back.
-pub(crate) const DEEPEST: usize = 127;
-
-/// How many levels of maps and lists a value has, looking no deeper than `bound`.
-pub(crate) fn depth(value: &Value, bound: usize) -> usize {
-    if bound == 0 {
-        return 0;
-    }
-    let deepest =
-        |below: &mut dyn Iterator<Item = &Value>| below.map(|v| depth(v, bound - 1)).max().unwrap_or(0);
-    match value {
-        Value::Array(items) => 1 + deepest(&mut items.iter()),
-        Value::Object(map) => 1 + deepest(&mut map.values()),
-        _ => 0,
-    }
-}
-
 /// Where metadata does not fit: found by reading it again, for keeping track of the path costs as much as reading.
 fn metadata_error(json: &str) -> DocumentError {
     let value: Value = serde_json::from_str(json).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! matter. The wire form is Kubernetes' own (`apiVersion`, `kind`, `metadata`, then what the kind has).
 
 mod condition;
+mod depth;
 mod document;
 mod field;
 mod key;
@@ -27,7 +28,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
-pub(crate) use document::{DEEPEST, depth, raw_object};
+pub(crate) use depth::{DEEPEST, depth};
+pub(crate) use document::raw_object;
 pub use document::{Document, DocumentError, RawObject};
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};
 pub use key::ObjectKey;

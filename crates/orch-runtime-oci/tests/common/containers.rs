@@ -56,6 +56,14 @@ pub(crate) async fn ended(runtime: &OciRuntime, id: &ContainerId) -> ContainerSt
     }
 }
 
+/// None while it runs, and if nobody can know it.
+pub(crate) fn exit_code(state: &ContainerState) -> Option<i32> {
+    match state {
+        ContainerState::Exited { exit_code, .. } => *exit_code,
+        _ => None,
+    }
+}
+
 pub(crate) async fn text(runtime: &OciRuntime, id: &ContainerId, follow: bool) -> String {
     let options = LogOptions {
         follow,
