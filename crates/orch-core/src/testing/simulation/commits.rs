@@ -54,6 +54,18 @@ impl Shared {
         before.is_some() && before == form(self.state.held(key))
     }
 
+    /// What the oracles have against the run's ending so.
+    pub(super) fn asked(&mut self) -> Vec<String> {
+        let _looking = Looking::new();
+        let mut wrong = Vec::new();
+        for oracle in &mut self.oracles {
+            if let Err(why) = guarded_call("it", || oracle.settled(&self.state)).flatten() {
+                wrong.push(named(&**oracle, &why));
+            }
+        }
+        wrong
+    }
+
     /// Takes note of a change by a commit; what is wrong with it.
     fn write(
         &mut self,
@@ -78,6 +90,7 @@ impl Shared {
         };
         if self.counts(&key, before.as_ref()) {
             self.changed = now;
+            self.later += u64::from(self.settling);
         }
         let at = now.duration_since(self.began);
         if !self.has_failed() {
@@ -182,16 +195,8 @@ impl World {
 
     /// Asks the oracles about the end.
     pub(super) fn judge(&self) {
-        let mut guard = self.shared();
-        let shared = &mut *guard;
-        let mut wrong = None;
-        for oracle in &mut shared.oracles {
-            let _looking = Looking::new();
-            if let Err(why) = guarded_call("it", || oracle.settled(&shared.state)).flatten() {
-                wrong.get_or_insert(named(&**oracle, &why));
-            }
-        }
-        if let Some(why) = wrong {
+        let mut shared = self.shared();
+        if let Some(why) = shared.asked().into_iter().next() {
             shared.fail(why, None);
         }
     }

@@ -135,6 +135,8 @@ pub struct Run {
     calls: Calls,
     /// All that they made.
     made: Calls,
+    /// How many changes came after the scenario had ended, heartbeats apart.
+    later: u64,
 }
 
 impl Run {
@@ -194,7 +196,8 @@ impl Simulation {
         self
     }
 
-    /// For how long things go wrong, from the start; ten minutes unless said otherwise. A run lasts at least that long.
+    /// For how long things go wrong, from the start, or until the scenario has ended if that is later; ten minutes unless said
+    /// otherwise. A run lasts at least that long.
     #[must_use]
     pub fn storm(mut self, storm: Duration) -> Self {
         self.storm = storm;
@@ -202,7 +205,7 @@ impl Simulation {
     }
 
     /// How long nothing may change for a run to have settled; five minutes unless said otherwise. It has to be longer
-    /// than anything that a component waits for before it tries again.
+    /// than anything that a component waits for before it tries again: with no time at all, a run ends with its scenario.
     #[must_use]
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
@@ -238,7 +241,8 @@ impl Simulation {
     /// as names that were drawn, is to be left out. Objects that it makes nothing of are not compared, and changes
     /// that do not change the form do not count as changes once a run settles: heartbeats, say.
     ///
-    /// Unless said otherwise it is the whole object but uid, versions, times and the drawn end of names.
+    /// Unless said otherwise it is the whole object but uid, versions, times and the drawn end of names. One that makes
+    /// nothing of any object leaves all to the oracles.
     #[must_use]
     pub fn normal(mut self, normal: impl Fn(&Document) -> Option<String> + Send + Sync + 'static) -> Self {
         self.normal = Arc::new(normal);

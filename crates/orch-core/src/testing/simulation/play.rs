@@ -113,14 +113,17 @@ impl Simulation {
         };
         // Polled when it is woken itself, and not when the watchdog wakes what is beside it: `tokio::join!` begins with another
         // of its futures at each poll, and the order of what they do must not hang on real time.
-        let mut whole = FuturesUnordered::from_iter([tokio::time::timeout(self.deadline, whole)]);
+        let whole = async {
+            // While it is told what had not ended, all that waits is there to say so.
+            let mut whole = std::pin::pin!(whole);
+            let ended = tokio::time::timeout(self.deadline, whole.as_mut()).await;
+            ended.unwrap_or_else(|_| Err(world.unsettled(self.deadline)))
+        };
+        let mut whole = FuturesUnordered::from_iter([whole]);
         let ended = tokio::select! {
             biased;
             () = world.failed() => Ok(()),
-            ended = whole.next() => match ended {
-                Some(Ok(ended)) => ended,
-                _ => Err(world.unsettled(self.deadline)),
-            },
+            Some(ended) = whole.next() => ended,
             why = pulse.stands_still(&world) => Err(why),
         };
         drop(whole);
@@ -148,6 +151,7 @@ impl Simulation {
             lasted,
             calls,
             made: left.calls,
+            later: left.later,
         }
     }
 }

@@ -25,6 +25,10 @@ pub struct Passed {
     pub steps: u64,
     /// How long they lasted together, in virtual time.
     pub lasted: Duration,
+    /// How many changes came, in the run in which nothing goes wrong, when the scenario had ended already, heartbeats apart. A
+    /// [sweep](super::Simulation::sweep) tries nothing with them: the scenario should wait for them
+    /// ([`World::until`](super::World::until)). Of other searches it is 0.
+    pub untried: u64,
 }
 
 impl Passed {
@@ -44,6 +48,7 @@ impl std::ops::AddAssign for Passed {
         self.faults += more.faults;
         self.steps += more.steps;
         self.lasted += more.lasted;
+        self.untried += more.untried;
     }
 }
 
@@ -61,7 +66,15 @@ impl fmt::Display for Passed {
         if self.steps > 0 {
             write!(f, "{} asked for, ", counted(self.steps, "state"))?;
         }
-        write!(f, "{hours:.1} virtual hours")
+        write!(f, "{hours:.1} virtual hours")?;
+        match self.untried {
+            0 => Ok(()),
+            untried => write!(
+                f,
+                "; {} came after the scenario had ended, with which nothing was tried",
+                counted(untried, "change")
+            ),
+        }
     }
 }
 
@@ -88,6 +101,8 @@ pub struct Failure {
     pub(super) at: Option<Revision>,
     /// Whether less might do.
     pub(super) is_cut_short: bool,
+    /// Whether the run alone is wrong, and not what a search makes of it.
+    pub(super) is_of_run: bool,
     /// The line that asks for it.
     pub(super) line: String,
     /// The name of the thread that looked for it.
@@ -95,7 +110,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The value of the environment variable `ORCH_SIM` with which the simulation runs this and nothing else.
+    /// The value of the environment variable `ORCH_SIM` with which the simulation runs this and nothing else. Where a sweep has
+    /// nothing to try it is the run that gives nothing to try, which passes.
     pub fn replay(&self) -> String {
         self.line.clone()
     }
@@ -137,6 +153,9 @@ impl fmt::Display for Failure {
         for entry in &entries[hidden..] {
             let mark = if self.is_it(entry) { "=>" } else { "  " };
             writeln!(f, "{mark}{entry}")?;
+        }
+        if !self.is_of_run {
+            return write!(f, "to see it again, search again: the run by itself passes");
         }
         let shown_by = std::thread::current();
         let only = the_only_test();
@@ -207,6 +226,7 @@ mod tests {
             trace: Trace::default(),
             at: None,
             is_cut_short: false,
+            is_of_run: true,
             line: "roll 0 agent/commit#3=lost".to_owned(),
             thread: None,
         }
@@ -258,6 +278,7 @@ mod tests {
             faults: 1,
             steps: 1,
             lasted: Duration::from_secs(3600),
+            untried: 0,
         };
         assert_eq!(
             passed.to_string(),

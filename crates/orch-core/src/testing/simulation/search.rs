@@ -13,7 +13,7 @@ use super::{CALM_SEED, Run, Simulation, plan};
 
 /// In a sweep of so many places at most each crash is tried with old views thereafter, too: one of more takes long enough,
 /// and its simulation makes so many calls that chance brings such pairs.
-const PLACES_FOR_PAIRS: usize = 300;
+const PLACES_FOR_PAIRS: usize = 400;
 
 /// How many of the views that a component takes when it lives again are tried.
 const VIEWS: usize = 3;
@@ -79,12 +79,14 @@ impl Simulation {
     }
 
     /// Makes a run in which nothing goes wrong, and then one for each place at which that run touched the world until its scenario
-    /// had ended: with a crash before and after each commit and a commit whose answer is lost, with a crash and a lost
+    /// had ended: with a crash before and after each commit, a commit that fails and one whose answer is lost, with a crash and a lost
     /// answer at each call of a runtime, with each change that a watch brings late or skipped, with each list stale.
     /// Every run must satisfy the oracles and end as the first. Of crashes between which a component has only looked at the
     /// world, and no other has touched it, one is tried.
     ///
-    /// If there are no more than three hundred such places, each crash is then tried together with each of the first three lists
+    /// With what happens thereafter nothing is tried, and [`Passed::untried`] counts it.
+    ///
+    /// If there are no more than four hundred such places, each crash is then tried together with each of the first three lists
     /// that the component takes when it lives again, stale.
     ///
     /// Of [states](super::Setup::state) that users may ask for, each run asks for all, one after the other.
@@ -113,7 +115,9 @@ impl Simulation {
                 run
             };
             calm.fail(why.to_owned());
-            return Err(self.failure(&tour, calm, &nothing));
+            let mut failure = self.failure(&tour, calm, &nothing);
+            failure.is_of_run = false;
+            return Err(failure);
         }
         if calm.failure.is_some() {
             return Err(self.failure(&tour, calm, &|run| self.judged(run, &ends)));
@@ -145,6 +149,7 @@ impl Simulation {
             };
             passed += self.search(pairs.len(), pair, &ends, |_, _| {})?;
         }
+        passed.untried = calm.later;
         Ok(passed)
     }
 

@@ -122,7 +122,10 @@ impl Simulation {
                 Some(other) if *other == why => {
                     "it fails the same, but not all before is the same".to_owned()
                 }
-                Some(other) => format!("it fails otherwise: {other}"),
+                Some(other) => format!(
+                    "it fails otherwise: {}",
+                    other.lines().next().unwrap_or_default().trim_end_matches(':')
+                ),
             };
             why.push_str(&format!(
                 "\nThe run is not deterministic: made once more, {comes_of_it}. {}",
@@ -144,6 +147,7 @@ impl Simulation {
             trace: shown.trace,
             strikes: shown.strikes,
             is_cut_short: false,
+            is_of_run: true,
             line: case.line(&self.name),
             thread: std::thread::current().name().map(Into::into),
         })

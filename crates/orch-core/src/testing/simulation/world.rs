@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -84,6 +85,12 @@ pub(super) struct Shared {
     /// The form of what keys hold that were written since it counts.
     pub(super) forms: BTreeMap<Key, Option<String>>,
     touches: (Duration, u32),
+    /// How many changes came after the scenario had ended, heartbeats apart.
+    pub(super) later: u64,
+    /// How often each component returned.
+    pub(super) returned: BTreeMap<Arc<str>, u64>,
+    /// Where [`World::until`] waits, by a number of its own.
+    waits: BTreeMap<u64, &'static Location<'static>>,
 }
 
 /// What a run is made of, and its world knows.
@@ -100,6 +107,7 @@ pub(super) struct Left {
     pub(super) struck: Vec<Strike>,
     pub(super) state: State,
     pub(super) calls: Calls,
+    pub(super) later: u64,
     pub(super) failed_at: Option<Revision>,
 }
 
@@ -124,6 +132,27 @@ impl Looking {
 impl Drop for Looking {
     fn drop(&mut self) {
         LOOKING.set(self.was);
+    }
+}
+
+/// As long as it lives, the world says that somebody waits at this place.
+struct Waiting<'a> {
+    world: &'a World,
+    number: u64,
+}
+
+impl<'a> Waiting<'a> {
+    fn at(world: &'a World, place: &'static Location<'static>) -> Self {
+        let mut shared = world.shared();
+        let number = shared.waits.last_key_value().map_or(0, |(last, _)| last + 1);
+        shared.waits.insert(number, place);
+        Self { world, number }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.world.shared().waits.remove(&self.number);
     }
 }
 
@@ -189,6 +218,9 @@ impl World {
                 normal: simulation.normal.clone(),
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
+                later: 0,
+                returned: BTreeMap::new(),
+                waits: BTreeMap::new(),
             }),
             components: parts.components,
             moved: watch::Sender::new(0),
@@ -246,11 +278,16 @@ impl World {
     /// # Panics
     ///
     /// If `wanted` calls the world, which waits for it meanwhile.
-    pub async fn until(&self, wanted: impl Fn(&State) -> bool) {
-        let mut moved = self.0.moved.subscribe();
-        while !self.look(&wanted) {
-            // The sender lives in this very world.
-            let _ = moved.changed().await;
+    #[track_caller]
+    pub fn until(&self, wanted: impl Fn(&State) -> bool) -> impl Future<Output = ()> {
+        let place = Location::caller();
+        async move {
+            let mut moved = self.0.moved.subscribe();
+            let _waiting = Waiting::at(self, place);
+            while !self.look(&wanted) {
+                // The sender lives in this very world.
+                let _ = moved.changed().await;
+            }
         }
     }
 
@@ -397,6 +434,7 @@ impl World {
             struck: std::mem::take(&mut state.struck),
             state: std::mem::take(&mut state.state),
             calls: std::mem::take(&mut state.calls),
+            later: state.later,
             failed_at: state.failed_at,
         }
     }
@@ -426,6 +464,12 @@ impl World {
         self.shared().calls.clone()
     }
 
+    /// Takes note that a component returned.
+    pub(super) fn returned(&self, component: &Arc<str>) {
+        self.record(component, What::Returned, &[]);
+        *self.shared().returned.entry(component.clone()).or_default() += 1;
+    }
+
     /// Returns when nothing has changed for `quiet`, heartbeats apart.
     pub(super) async fn settled(&self, quiet: Duration) {
         {
@@ -442,17 +486,32 @@ impl World {
         }
     }
 
-    /// What to say of a run that has not settled by its deadline.
+    /// What to say of a run that has not settled by its deadline: also what its oracles say of how far it came, and what may
+    /// be the reason.
     pub(super) fn unsettled(&self, deadline: Duration) -> String {
-        let state = self.shared();
-        if state.settling {
+        let mut guard = self.shared();
+        let state = &mut *guard;
+        let mut text = if state.settling {
             format!(
                 "it had not settled after {deadline:?}: the last change was {:?} before",
                 state.changed.elapsed()
             )
         } else {
             format!("the scenario had not ended after {deadline:?}")
+        };
+        for place in state.waits.values() {
+            text.push_str(&format!("\nWorld::until waits at {place}"));
         }
+        for why in state.asked() {
+            text.push_str(&format!("\nso far, {why}"));
+        }
+        for (component, count) in &state.returned {
+            text.push_str(&format!(
+                "\nthe component {component} returned, and was started anew, {count} times: one that is to go on has something \
+                 to wait for, std::future::pending() if nothing else"
+            ));
+        }
+        text
     }
 
     /// A client that nothing goes wrong with.

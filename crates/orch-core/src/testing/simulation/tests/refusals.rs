@@ -140,6 +140,12 @@ fn a_search_that_would_try_nothing_is_refused() {
         "{idle}"
     );
     assert!(!idle.why.contains("deterministic"), "{idle}");
+    // The run by itself is no failure, so no line that has it again shows one.
+    let told = idle.to_string();
+    assert!(
+        told.ends_with("search again: the run by itself passes") && !told.contains("ORCH_SIM"),
+        "{told}"
+    );
 }
 
 #[test]
