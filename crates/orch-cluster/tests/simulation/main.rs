@@ -26,6 +26,7 @@ use wishes::states;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How many seeds each scenario is run with; more with `ORCH_SIM_SEEDS`, none with 0, which is said.
+#[allow(clippy::print_stdout, reason = "a test says that it is skipped")]
 fn seeds() -> std::ops::Range<u64> {
     let asked = std::env::var("ORCH_SIM_SEEDS").ok();
     let count = asked.map_or(5, |seeds| seeds.parse().expect("ORCH_SIM_SEEDS is a number"));
