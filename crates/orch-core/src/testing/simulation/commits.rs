@@ -44,11 +44,9 @@ impl Shared {
         counts
     }
 
-    /// Whether a key holds what it held before, but for versions and times, as after a heartbeat.
-    fn is_beat(&self, key: &Key, before: Option<&Held>) -> bool {
-        if !self.tells_beats {
-            return false;
-        }
+    /// Whether a key holds what it held before, but for versions and times, as after a heartbeat; of values that are no objects
+    /// it is never known.
+    fn is_same(&self, key: &Key, before: Option<&Held>) -> bool {
         let form = |held: Option<&Held>| normal(held?.document.as_ref()?);
         let before = form(before);
         before.is_some() && before == form(self.state.held(key))
@@ -90,7 +88,11 @@ impl Shared {
         };
         if self.counts(&key, before.as_ref()) {
             self.changed = now;
-            self.later += u64::from(self.settling);
+        }
+        if let Some(later) = self.later
+            && !self.is_same(&key, before.as_ref())
+        {
+            self.later = Some(later + 1);
         }
         let at = now.duration_since(self.began);
         if !self.has_failed() {
@@ -103,7 +105,7 @@ impl Shared {
                     created: before.is_none(),
                     deleted: value.is_none(),
                 },
-                is_beat: self.is_beat(&key, before.as_ref()),
+                is_beat: self.tells_beats && self.is_same(&key, before.as_ref()),
             };
             self.trace.add(entry, value.as_deref().unwrap_or_default());
         }
@@ -190,7 +192,7 @@ impl World {
         if has_failed {
             self.tell_failure();
         }
-        self.0.moved.send_modify(|count| *count += 1);
+        self.0.moved.notify_waiters();
     }
 
     /// Asks the oracles about the end.

@@ -58,9 +58,13 @@ impl FromStr for Point {
     type Err = UnreadableFault;
 
     fn from_str(text: &str) -> Result<Self, UnreadableFault> {
-        let unreadable = || UnreadableFault::new(text, SHAPES);
+        let unreadable = || UnreadableFault::new(text, "expected COMPONENT/CALL#N");
         let (place, number) = text.rsplit_once('#').ok_or_else(unreadable)?;
         let (component, word) = place.rsplit_once('/').ok_or_else(unreadable)?;
+        // No name has these in it.
+        if component.contains(['=', '#']) {
+            return Err(UnreadableFault::new(text, SPACES));
+        }
         let call = Call::ALL.into_iter().find(|known| known.word() == word);
         let call = call.ok_or_else(|| {
             let calls = Call::ALL.map(Call::word).join(", ");
@@ -241,7 +245,7 @@ impl FromStr for Strike {
 
     fn from_str(text: &str) -> Result<Self, UnreadableFault> {
         let unreadable = || match text.strip_suffix(',') {
-            Some(_) => UnreadableFault::new(text, "spaces stand between faults, not commas"),
+            Some(_) => UnreadableFault::new(text, SPACES),
             None => UnreadableFault::new(text, SHAPES),
         };
         let number = |text: &str| text.parse().map_err(|_| unreadable());
@@ -286,6 +290,9 @@ impl FromStr for Strike {
     }
 }
 
+/// What stands between two of them in a line.
+const SPACES: &str = "spaces stand between faults, not commas";
+
 /// What a [`Strike`] can look like.
 const SHAPES: &str = "expected COMPONENT/CALL#N=FAULT, DISASTER#N@TIMEms, or then#N:STATE@TIMEms";
 
@@ -327,11 +334,12 @@ mod tests {
             ("a", SHAPES),
             ("a#1", SHAPES),
             ("a#1@5s", SHAPES),
-            ("a/commit=lost", SHAPES),
+            ("a/commit=lost", "expected COMPONENT/CALL#N"),
+            ("a/commit#1=lost,b/commit#2=late", SPACES),
             ("a/commit#x=lost", "calls are counted from 1, found \"x\""),
             ("a/commit#0=lost", "calls are counted from 1, found \"0\""),
-            ("a/commit#1=lost,", "spaces stand between faults, not commas"),
-            ("a#1@5ms,", "spaces stand between faults, not commas"),
+            ("a/commit#1=lost,", SPACES),
+            ("a#1@5ms,", SPACES),
             (
                 "a/read#1=stale",
                 "\"stale\" does not happen to a read call; what does: slow, crash-before, fails",

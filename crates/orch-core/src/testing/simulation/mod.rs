@@ -39,6 +39,7 @@ mod alike;
 mod calls;
 mod commits;
 mod component;
+mod ends;
 mod fault;
 mod normal;
 mod oracle;
@@ -143,11 +144,10 @@ impl Run {
     /// It has failed, for a reason that shows only now that it is over. The first reason counts.
     fn fail(&mut self, why: String) {
         if self.failure.is_none() {
-            let first_line = why.lines().next().unwrap_or_default().to_owned();
             let entry = TraceEntry {
                 at: self.lasted,
                 component: "world".into(),
-                what: What::Failed(first_line),
+                what: What::failed(&why),
                 is_beat: false,
             };
             self.trace.add(entry, &[]);
@@ -196,8 +196,8 @@ impl Simulation {
         self
     }
 
-    /// For how long things go wrong, from the start, or until the scenario has ended if that is later; ten minutes unless said
-    /// otherwise. A run lasts at least that long.
+    /// For how long things go wrong, from the start; ten minutes unless said otherwise. A run by chance lasts at least that long,
+    /// and its calls fail for longer if its scenario has not ended by then.
     #[must_use]
     pub fn storm(mut self, storm: Duration) -> Self {
         self.storm = storm;
@@ -205,7 +205,7 @@ impl Simulation {
     }
 
     /// How long nothing may change for a run to have settled; five minutes unless said otherwise. It has to be longer
-    /// than anything that a component waits for before it tries again: with no time at all, a run ends with its scenario.
+    /// than anything that a component waits for before it tries again: with no time at all, a run ends as soon as its scenario and its storm have.
     #[must_use]
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
@@ -259,6 +259,10 @@ impl Simulation {
     }
 
     /// One run in which things go wrong by chance, at the [rates](Self::rates), and users ask for what chance wants.
+    ///
+    /// # Panics
+    ///
+    /// If [storm](Self::storm) and [quiet](Self::quiet) leave it no time to end by its [deadline](Self::deadline).
     pub fn run(&self, seed: u64) -> Run {
         let plan = Plan::Random {
             seed,
@@ -269,8 +273,15 @@ impl Simulation {
 
     /// One run in which exactly this happens. It fails if something of it does not: a call of that number was not made,
     /// or there is no such component.
+    ///
+    /// # Panics
+    ///
+    /// If two faults are to happen to one call, or something so late that no run could [end in time](Self::deadline).
     pub fn run_with(&self, seed: u64, strikes: impl IntoIterator<Item = Strike>) -> Run {
         let strikes: Vec<Strike> = strikes.into_iter().collect();
+        if let Err(why) = replay::one_fault_each(&strikes) {
+            panic!("{}: {why}", self.name);
+        }
         self.having_happened(self.run_exactly(seed, strikes.clone()), &strikes)
     }
 

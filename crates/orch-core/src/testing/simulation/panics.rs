@@ -50,6 +50,15 @@ pub(super) fn watch_thread(failed: watch::Sender<bool>, pulse: Arc<Pulse>, is_si
     }));
 }
 
+/// From now on nothing is written of panics on this thread: the run is over.
+pub(super) fn no_longer_tell() {
+    SEEN.with_borrow_mut(|seen| {
+        if let Some(seen) = seen {
+            seen.is_silent = !cfg!(panic = "abort");
+        }
+    });
+}
+
 /// What std says when a panic cannot be caught any more, and the process ends.
 const ENDS: [&str; 2] = [
     "panic in a destructor during cleanup",

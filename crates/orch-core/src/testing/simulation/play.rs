@@ -23,6 +23,9 @@ use crate::store::MemoryStore;
 /// The date on which every run begins.
 const DAY_ONE: &str = "2030-01-01T00:00:00Z";
 
+/// What goes when a scenario does, in the midst of it perhaps.
+const HELD: &str = "what the scenario held";
+
 impl Simulation {
     /// # Panics
     ///
@@ -30,8 +33,8 @@ impl Simulation {
     pub(super) fn run_as(&self, seed: u64, plan: Plan, storm: Duration) -> Run {
         assert!(
             storm.saturating_add(self.quiet) < self.deadline,
-            "{}: no run could end in time: things go wrong for {storm:?} (storm), and then nothing may change for {:?} (quiet), \
-             which must be less than {:?} together (deadline)",
+            "{}: no run could end in time: things go wrong until {storm:?} (storm, or what happens last), and then nothing may \
+             change for {:?} (quiet), which must be less than {:?} together (deadline)",
             self.name,
             self.quiet,
             self.deadline
@@ -103,6 +106,7 @@ impl Simulation {
             sequence::take(&world, &setup.wishes).await?;
             if self.detail.keeps_calls {
                 calls = world.calls();
+                world.count_later();
             }
             tokio::time::sleep(storm.saturating_sub(world.elapsed())).await;
             world.calm();
@@ -115,9 +119,10 @@ impl Simulation {
         // of its futures at each poll, and the order of what they do must not hang on real time.
         let whole = async {
             // While it is told what had not ended, all that waits is there to say so.
-            let mut whole = std::pin::pin!(whole);
+            let mut whole = Box::pin(whole);
             let ended = tokio::time::timeout(self.deadline, whole.as_mut()).await;
-            ended.unwrap_or_else(|_| Err(world.unsettled(self.deadline)))
+            let ended = ended.unwrap_or_else(|_| Err(world.unsettled(self.deadline)));
+            ended.and(guarded_call(HELD, || drop(whole)))
         };
         let mut whole = FuturesUnordered::from_iter([whole]);
         let ended = tokio::select! {
@@ -126,8 +131,7 @@ impl Simulation {
             Some(ended) = whole.next() => ended,
             why = pulse.stands_still(&world) => Err(why),
         };
-        drop(whole);
-        match ended {
+        match ended.and(guarded_call(HELD, || drop(whole))) {
             Ok(()) => world.fail_if_panicked(),
             Err(why) => world.fail(why),
         }
@@ -139,6 +143,7 @@ impl Simulation {
         let lasted = world.elapsed();
         let failure = world.failure();
         let left = world.left();
+        panics::no_longer_tell();
         // The run is over. What panics from here on does so because its component is gone, as a task does that waits for it.
         tasks.shutdown().await;
         Run {

@@ -47,9 +47,9 @@ impl Simulation {
 
     /// Whether the line asks for a run of this simulation.
     ///
-    /// A process has many simulations, and the line is for one: of many tests, of one that searches several one after the other,
-    /// or of another process's where each test has its own. So the others run as always; whether the one that is asked for will
-    /// ever be made nobody can know here, and all that there is are told of.
+    /// A process has many simulations, and the line is for one of them, or for one of another process where each test has its
+    /// own. So the others run as always. Whether the one that is asked for will yet be made nobody can know here: what is told
+    /// are the names of those made so far.
     fn is_asked(&self, line: &str) -> bool {
         static HAS_TOLD: AtomicBool = AtomicBool::new(false);
         let asked = line.split_whitespace().next().unwrap_or_default();
@@ -111,17 +111,10 @@ impl Simulation {
             [CALM] => Case::Exactly(seed, Vec::new()),
             words => Case::Exactly(seed, words.iter().map(read).collect()),
         };
-        if let Case::Exactly(_, strikes) = &case {
-            let mut points = BTreeMap::new();
-            for strike in strikes {
-                if let Strike::Call(point, fault) = strike
-                    && let Some(other) = points.insert(point, fault)
-                {
-                    panic!(
-                        "{asked:?}: to {point} there happens one fault at most, found {other} and {fault}"
-                    );
-                }
-            }
+        if let Case::Exactly(_, strikes) = &case
+            && let Err(why) = one_fault_each(strikes)
+        {
+            panic!("{asked:?}: {why}");
         }
         let telling = self.telling(Detail {
             tells_beats: true,
@@ -198,6 +191,22 @@ impl Simulation {
             }
         }
     }
+}
+
+/// To a call there happens one thing; said twice, it is the same.
+pub(super) fn one_fault_each(strikes: &[Strike]) -> Result<(), String> {
+    let mut points = BTreeMap::new();
+    for strike in strikes {
+        if let Strike::Call(point, fault) = strike
+            && let Some(other) = points.insert(point, fault)
+            && other != fault
+        {
+            return Err(format!(
+                "to {point} there happens one fault at most, found {other} and {fault}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn tell(lines: &str) {

@@ -78,6 +78,16 @@ impl fmt::Display for Passed {
     }
 }
 
+/// What is known of whether a failure needs all that happens in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    All,
+    /// To find out would have taken too long.
+    Perhaps,
+    /// With the same done on purpose it does not fail as it did.
+    Unknown,
+}
+
 /// A run that failed.
 ///
 /// Shown, it gives the seed, the shortest list of faults found that still fails, the end of the trace, and the command
@@ -91,16 +101,17 @@ pub struct Failure {
     pub seed: u64,
     /// What is wrong.
     pub why: String,
-    /// What happens to the shortest run found that fails as this one did. Nothing more could be taken away; or if
-    /// [shown](fmt::Display) it says so, to find out would have taken too long: that ends after 300 runs, 80 virtual hours, a
-    /// minute of real time, or five runs that stood still.
+    /// What happens to the shortest run found that fails as this one did. Nothing more could be taken away; or, as it says when it
+    /// is [shown](fmt::Display), to find out would have taken too long (that ends after 300 runs, 80 virtual hours, a
+    /// minute of real time, or five runs that stood still), or nothing was taken away, for the same faults did not fail the run
+    /// when they were no longer chance's.
     pub strikes: Vec<Strike>,
     /// What happens in it.
     pub trace: Trace,
     /// The commit that is wrong, if one is.
     pub(super) at: Option<Revision>,
     /// Whether less might do.
-    pub(super) is_cut_short: bool,
+    pub(super) needs: Needs,
     /// Whether the run alone is wrong, and not what a search makes of it.
     pub(super) is_of_run: bool,
     /// The line that asks for it.
@@ -132,12 +143,14 @@ impl fmt::Display for Failure {
         match self.strikes.as_slice() {
             [] => writeln!(f, "nothing has to go wrong for that")?,
             strikes => {
-                let or_less = if self.is_cut_short {
-                    ", or less (to take more away would have taken too long)"
-                } else {
-                    ""
+                let heading = match self.needs {
+                    Needs::All => "it needs that:",
+                    Needs::Perhaps => "it needs that, or less (to take more away would have taken too long):",
+                    Needs::Unknown => {
+                        "all that went wrong in it (less may do; done on purpose, the same does not make it fail so):"
+                    }
                 };
-                writeln!(f, "it needs that{or_less}:")?;
+                writeln!(f, "{heading}")?;
                 strikes.iter().try_for_each(|strike| writeln!(f, "  {strike}"))?;
             }
         }
@@ -225,7 +238,7 @@ mod tests {
             strikes: vec!["agent/commit#3=lost".parse().unwrap()],
             trace: Trace::default(),
             at: None,
-            is_cut_short: false,
+            needs: Needs::All,
             is_of_run: true,
             line: "roll 0 agent/commit#3=lost".to_owned(),
             thread: None,

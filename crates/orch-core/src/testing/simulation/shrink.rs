@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::report::Failure;
+use super::report::{Failure, Needs};
 use super::search::Case;
 use super::sequence::Ends;
 use super::trace::Detail;
@@ -97,12 +97,14 @@ impl Simulation {
         let again = self.judged(silent.run_exactly(seed, run.strikes.clone()), ends);
         if !again.fails_as(&run) {
             // With the same faults it does not: unless it lasts as long, or a component has chance of its own.
-            return self.failure(case, run, &|run| self.judged_as(case, run, ends));
+            let mut failure = self.failure(case, run, &|run| self.judged_as(case, run, ends));
+            failure.needs = Needs::Unknown;
+            return failure;
         }
-        let (shortest, is_cut_short) = silent.shrink(seed, again, ends);
+        let (shortest, needs) = silent.shrink(seed, again, ends);
         let case = Case::Exactly(seed, shortest.strikes.clone());
         let mut failure = self.failure(&case, shortest, &|run| self.judged(run, ends));
-        failure.is_cut_short = is_cut_short;
+        failure.needs = needs;
         failure
     }
 
@@ -122,10 +124,12 @@ impl Simulation {
                 Some(other) if *other == why => {
                     "it fails the same, but not all before is the same".to_owned()
                 }
-                Some(other) => format!(
-                    "it fails otherwise: {}",
-                    other.lines().next().unwrap_or_default().trim_end_matches(':')
-                ),
+                Some(other) => {
+                    let before: Vec<&str> = why.lines().collect();
+                    let differs = other.lines().find(|line| !before.contains(line));
+                    let differs = differs.unwrap_or("without some of it").trim();
+                    format!("it fails otherwise: {}", differs.trim_end_matches(':'))
+                }
             };
             why.push_str(&format!(
                 "\nThe run is not deterministic: made once more, {comes_of_it}. {}",
@@ -146,7 +150,7 @@ impl Simulation {
             at: shown.failed_at,
             trace: shown.trace,
             strikes: shown.strikes,
-            is_cut_short: false,
+            needs: Needs::All,
             is_of_run: true,
             line: case.line(&self.name),
             thread: std::thread::current().name().map(Into::into),
@@ -155,7 +159,7 @@ impl Simulation {
 
     /// Takes faults away for as long as the run still fails as it did: halves, quarters, and at last one by one (delta
     /// debugging). Also says whether that took too long, and less might do.
-    fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> (Run, bool) {
+    fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> (Run, Needs) {
         let mut chunk = failed.strikes.len();
         let mut spent = Spent::new();
         while chunk > 0 {
@@ -179,13 +183,13 @@ impl Simulation {
                 }
             }
             if spent.is_all() {
-                return (failed, true);
+                return (failed, Needs::Perhaps);
             }
             if !shorter || chunk > 1 {
                 chunk /= 2;
             }
         }
-        (failed, false)
+        (failed, Needs::All)
     }
 }
 
@@ -249,9 +253,16 @@ mod tests {
                 .contains("it needs that:\n  it/commit#1=lost\n"),
             "{failure}"
         );
-        failure.is_cut_short = true;
-        let expected =
-            "it needs that, or less (to take more away would have taken too long):\n  it/commit#1=lost\n";
-        assert!(failure.to_string().contains(expected), "{failure}");
+        for (needs, heading) in [
+            (Needs::Perhaps, "it needs that, or less (to take more"),
+            (Needs::Unknown, "all that went wrong in it (less may do;"),
+        ] {
+            failure.needs = needs;
+            let told = failure.to_string();
+            assert!(
+                told.contains(heading) && told.contains("):\n  it/commit#1=lost\n"),
+                "{told}"
+            );
+        }
     }
 }

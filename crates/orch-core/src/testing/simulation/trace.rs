@@ -66,6 +66,13 @@ pub enum What {
     Failed(String),
 }
 
+impl What {
+    /// The run fails for this, of which the trace has the first line.
+    pub(super) fn failed(why: &str) -> Self {
+        Self::Failed(why.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
 impl fmt::Display for TraceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>10.3}s {:<16} ", self.at.as_secs_f64(), self.component)?;

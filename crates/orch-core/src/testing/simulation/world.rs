@@ -49,8 +49,8 @@ pub(super) struct Inner {
     state: Mutex<Shared>,
     /// The names of all components.
     components: Vec<Arc<str>>,
-    /// Counts commits.
-    pub(super) moved: watch::Sender<u64>,
+    /// Rung at each commit. Who waits for it is woken in order, where a `watch` wakes them by chance.
+    pub(super) moved: Notify,
     /// Where each component is told to die.
     pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
     /// Whether any life has ended.
@@ -85,12 +85,12 @@ pub(super) struct Shared {
     /// The form of what keys hold that were written since it counts.
     pub(super) forms: BTreeMap<Key, Option<String>>,
     touches: (Duration, u32),
-    /// How many changes came after the scenario had ended, heartbeats apart.
-    pub(super) later: u64,
+    /// How many changes came since they are counted, heartbeats apart.
+    pub(super) later: Option<u64>,
     /// How often each component returned.
     pub(super) returned: BTreeMap<Arc<str>, u64>,
     /// Where [`World::until`] waits, by a number of its own.
-    waits: BTreeMap<u64, &'static Location<'static>>,
+    pub(super) waits: BTreeMap<u64, &'static Location<'static>>,
 }
 
 /// What a run is made of, and its world knows.
@@ -135,27 +135,6 @@ impl Drop for Looking {
     }
 }
 
-/// As long as it lives, the world says that somebody waits at this place.
-struct Waiting<'a> {
-    world: &'a World,
-    number: u64,
-}
-
-impl<'a> Waiting<'a> {
-    fn at(world: &'a World, place: &'static Location<'static>) -> Self {
-        let mut shared = world.shared();
-        let number = shared.waits.last_key_value().map_or(0, |(last, _)| last + 1);
-        shared.waits.insert(number, place);
-        Self { world, number }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.world.shared().waits.remove(&self.number);
-    }
-}
-
 impl Shared {
     /// Adds to the trace, which ends when the run has failed.
     pub(super) fn add(&mut self, component: &Arc<str>, what: What, detail: &[u8]) {
@@ -173,8 +152,7 @@ impl Shared {
     /// The run has failed; at this commit, if it is one's fault. The first reason counts.
     pub(super) fn fail(&mut self, why: String, at: Option<Revision>) {
         if self.failure.is_none() {
-            let first_line = why.lines().next().unwrap_or_default().to_owned();
-            self.add(&"world".into(), What::Failed(first_line), &[]);
+            self.add(&"world".into(), What::failed(&why), &[]);
             (self.failure, self.failed_at) = (Some(why), at);
         }
     }
@@ -218,12 +196,12 @@ impl World {
                 normal: simulation.normal.clone(),
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
-                later: 0,
+                later: None,
                 returned: BTreeMap::new(),
                 waits: BTreeMap::new(),
             }),
             components: parts.components,
-            moved: watch::Sender::new(0),
+            moved: Notify::new(),
             lives: Mutex::default(),
             has_died: AtomicBool::new(false),
             troubles: Mutex::default(),
@@ -270,25 +248,6 @@ impl World {
         let shared = self.shared();
         let _looking = Looking::new();
         look(&shared.state)
-    }
-
-    /// Waits until what the store holds is as `wanted`; in virtual time, so until the simulation's
-    /// [deadline](Simulation::deadline) if need be.
-    ///
-    /// # Panics
-    ///
-    /// If `wanted` calls the world, which waits for it meanwhile.
-    #[track_caller]
-    pub fn until(&self, wanted: impl Fn(&State) -> bool) -> impl Future<Output = ()> {
-        let place = Location::caller();
-        async move {
-            let mut moved = self.0.moved.subscribe();
-            let _waiting = Waiting::at(self, place);
-            while !self.look(&wanted) {
-                // The sender lives in this very world.
-                let _ = moved.changed().await;
-            }
-        }
     }
 
     /// Writes a line into the trace.
@@ -434,7 +393,7 @@ impl World {
             struck: std::mem::take(&mut state.struck),
             state: std::mem::take(&mut state.state),
             calls: std::mem::take(&mut state.calls),
-            later: state.later,
+            later: state.later.unwrap_or_default(),
             failed_at: state.failed_at,
         }
     }
@@ -462,56 +421,6 @@ impl World {
     /// The calls that components have made.
     pub(super) fn calls(&self) -> Calls {
         self.shared().calls.clone()
-    }
-
-    /// Takes note that a component returned.
-    pub(super) fn returned(&self, component: &Arc<str>) {
-        self.record(component, What::Returned, &[]);
-        *self.shared().returned.entry(component.clone()).or_default() += 1;
-    }
-
-    /// Returns when nothing has changed for `quiet`, heartbeats apart.
-    pub(super) async fn settled(&self, quiet: Duration) {
-        {
-            let mut state = self.shared();
-            state.changed = Instant::now();
-            state.settling = true;
-        }
-        loop {
-            let changed = self.shared().changed;
-            if changed.elapsed() >= quiet {
-                return;
-            }
-            tokio::time::sleep_until(changed + quiet).await;
-        }
-    }
-
-    /// What to say of a run that has not settled by its deadline: also what its oracles say of how far it came, and what may
-    /// be the reason.
-    pub(super) fn unsettled(&self, deadline: Duration) -> String {
-        let mut guard = self.shared();
-        let state = &mut *guard;
-        let mut text = if state.settling {
-            format!(
-                "it had not settled after {deadline:?}: the last change was {:?} before",
-                state.changed.elapsed()
-            )
-        } else {
-            format!("the scenario had not ended after {deadline:?}")
-        };
-        for place in state.waits.values() {
-            text.push_str(&format!("\nWorld::until waits at {place}"));
-        }
-        for why in state.asked() {
-            text.push_str(&format!("\nso far, {why}"));
-        }
-        for (component, count) in &state.returned {
-            text.push_str(&format!(
-                "\nthe component {component} returned, and was started anew, {count} times: one that is to go on has something \
-                 to wait for, std::future::pending() if nothing else"
-            ));
-        }
-        text
     }
 
     /// A client that nothing goes wrong with.

@@ -60,6 +60,67 @@ fn a_sweep_says_how_much_came_when_the_scenario_had_ended() {
     assert!(passed.to_string().ends_with(" virtual hours"), "{passed}");
 }
 
+#[test]
+fn what_a_scenario_holds_may_panic_as_it_goes() {
+    /// Wants to be used up.
+    struct Strict;
+
+    impl Drop for Strict {
+        fn drop(&mut self) {
+            panic!("it was not called");
+        }
+    }
+
+    let holding = |oracle_fails: bool| {
+        Simulation::new("strict", move |run| {
+            run.component("it", |life| async move {
+                drop(put(&life, "one").await);
+                std::future::pending::<()>().await;
+            });
+            run.scenario(move |world| async move {
+                let _strict = Strict;
+                world.until(|state| state.entries().next().is_some()).await;
+                if oracle_fails {
+                    world.fail("it is wrong");
+                }
+                std::future::pending().await
+            });
+        })
+        .deadline(Duration::from_secs(1000))
+    };
+    for (oracle_fails, expected) in [
+        (true, "it is wrong"),
+        (false, "the scenario had not ended after 1000s"),
+    ] {
+        let failure = holding(oracle_fails).seeds(0..1).unwrap_err();
+        assert!(failure.why.starts_with(expected), "{failure}");
+    }
+}
+
+#[test]
+fn who_waits_for_the_same_is_woken_in_order() {
+    let simulation = Simulation::new("waiters", |run| {
+        for name in ["one", "two", "three", "four", "five", "six"] {
+            run.component(name, move |life| async move {
+                life.world().until(|state| state.entries().next().is_some()).await;
+                drop(put(&life, name).await);
+                std::future::pending::<()>().await;
+            });
+        }
+        run.component("first", |life| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(put(&life, "zero").await);
+            std::future::pending::<()>().await;
+        });
+        run.scenario(|world| holds(world, "six"));
+    });
+    for seed in 0..20 {
+        simulation
+            .repeats(seed)
+            .unwrap_or_else(|difference| panic!("{difference}"));
+    }
+}
+
 struct Never;
 
 impl Oracle for Never {

@@ -189,7 +189,7 @@ fn a_run_that_could_not_end_in_time_is_refused() {
     let refused_with = |deadline| refused(|| simulation.clone().deadline(seconds(deadline)).run(0));
     assert_eq!(
         refused_with(100),
-        "alone: no run could end in time: things go wrong for 90s (storm), and then nothing may change for 10s (quiet), which \
+        "alone: no run could end in time: things go wrong until 90s (storm, or what happens last), and then nothing may change for 10s (quiet), which \
          must be less than 100s together (deadline)"
     );
     assert_eq!(simulation.clone().deadline(seconds(101)).run(0).failure, None);
