@@ -52,6 +52,8 @@ pub(crate) struct Cell {
     pub(crate) dir: ContainerDir,
     pub(crate) record: ContainerRecord,
     pub(crate) ground: Arc<Ground>,
+    /// Those in force, as they are written down.
+    pub(crate) limits: Resources,
     /// One start, or removal, at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
     /// One sweep of what a shim has left at a time.
@@ -68,6 +70,7 @@ impl Cell {
         id: ContainerId,
         dir: ContainerDir,
         record: ContainerRecord,
+        limits: Resources,
         ground: Arc<Ground>,
     ) -> Self {
         Self {
@@ -75,6 +78,7 @@ impl Cell {
             dir,
             record,
             ground,
+            limits,
             gate: tokio::sync::Mutex::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -260,7 +264,7 @@ impl Cell {
             image_id: record.image_id.clone(),
             state,
             created_at: record.created_at,
-            resources: Resources::default(),
+            resources: self.limits.clone(),
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
         })

@@ -49,6 +49,7 @@ mod making;
 mod options;
 mod place;
 mod record;
+mod resources;
 mod runtime;
 mod sandbox;
 mod seccomp;

@@ -10,6 +10,7 @@ mod executor;
 mod hold;
 mod identity;
 mod input;
+mod limits;
 mod log;
 mod root;
 mod serve;
@@ -92,7 +93,7 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
         started?;
         let server = Server::listen(&dir.0, plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
-        Ok((server, start::start(dir, &plan)?))
+        Ok((server, start::start(dir, &plan, &hierarchies)?))
     };
     let (mut server, running) = match start() {
         Ok(started) => started,
