@@ -157,6 +157,7 @@ impl Cell {
             at: time::now(),
             code: None,
             why,
+            out_of_memory: false,
             message: Some(message),
         };
         record::write(&self.dir.end(), &end)?;

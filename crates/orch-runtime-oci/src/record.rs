@@ -122,6 +122,9 @@ pub(crate) struct End {
     pub(crate) at: Timestamp,
     pub(crate) code: Option<i32>,
     pub(crate) why: Why,
+    /// Whether the kernel killed any of it because memory ran out.
+    #[serde(default)]
+    pub(crate) out_of_memory: bool,
     pub(crate) message: Option<String>,
 }
 

@@ -5,8 +5,10 @@ mod common;
 use std::fs;
 
 use common::groups::{Files, MIB, limited, memory};
-use common::{Oci, clear, config, create, ended, exit_code, open, says, start, text};
-use orch_core::runtime::{Resources, Runtime, RuntimeError};
+use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
+use orch_core::runtime::{ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 #[tokio::test]
 async fn the_kernels_files_say_what_was_asked_for() {
@@ -138,5 +140,66 @@ async fn a_program_has_no_more_processes_than_its_limit() {
     assert!(exit_code(&state).is_some_and(|code| code != 0), "{state:?}");
     let said = text(&runtime, &id, false).await;
     assert!(said.to_lowercase().contains("fork"), "{said}");
+    clear(&runtime).await;
+}
+
+fn reason(state: &ContainerState) -> (Option<i32>, Option<ExitReason>) {
+    match state {
+        ContainerState::Exited {
+            exit_code, reason, ..
+        } => (*exit_code, Some(*reason)),
+        _ => (None, None),
+    }
+}
+
+/// Uses up all memory there is, in one process.
+const EATER: &str = "tail /dev/zero";
+
+#[tokio::test]
+async fn a_kill_over_memory_is_told_as_one_if_the_program_did_not_end_well_all_the_same() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    for (name, script, expected) in [
+        ("program", format!("exec {EATER}"), (137, ExitReason::OutOfMemory)),
+        ("child", format!("{EATER}; exit 3"), (3, ExitReason::OutOfMemory)),
+        (
+            "none-the-less",
+            format!("{EATER}; exit 0"),
+            (0, ExitReason::Completed),
+        ),
+        ("by-itself", "exit 137".into(), (137, ExitReason::Error)),
+    ] {
+        let id = start(&runtime, &limited(name, &script, memory(16 * MIB))).await;
+        let state = ended(&runtime, &id).await;
+        let (code, why) = expected;
+        assert_eq!(reason(&state), (Some(code), Some(why)), "{name}");
+    }
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn a_kill_over_memory_is_known_to_who_was_away_then() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let place = oci.beside("place");
+    fs::create_dir(&place).unwrap();
+    let script = format!("until test -e /mnt/go; do sleep 0.01; done; exec {EATER}");
+    let mut config = limited("main", &script, memory(16 * MIB));
+    config.mounts = vec![Mount {
+        source: place.clone(),
+        target: "/mnt".into(),
+        read_only: true,
+    }];
+    let id = start(&runtime, &config).await;
+    let (shim, _) = processes(&oci, &id);
+    let shim = pidfd_open(shim, PidfdFlags::empty()).unwrap();
+    drop(runtime);
+    fs::write(place.join("go"), "").unwrap();
+    let mut fds = [PollFd::new(&shim, PollFlags::IN)];
+    let bound = Timespec::try_from(PATIENCE).unwrap();
+    assert_eq!(poll(&mut fds, Some(&bound)), Ok(1), "it ends");
+    let runtime = open(&oci).await;
+    let state = runtime.container(&id).await.unwrap().state;
+    assert_eq!(reason(&state), (Some(137), Some(ExitReason::OutOfMemory)));
     clear(&runtime).await;
 }

@@ -1,4 +1,4 @@
-//! A group's files.
+//! A group's files: what they say of what ran out of memory.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -16,6 +16,21 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// How many of its processes the kernel has killed because memory ran out, here or on the whole machine. None of a
+    /// group that is gone.
+    pub(crate) fn oom_kills(&self) -> io::Result<u64> {
+        let Some(dir) = &self.memory else { return Ok(0) };
+        let file = if self.unified {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        };
+        match keyed(&dir.join(file), "oom_kill") {
+            Err(error) if is_gone(&error) => Ok(0),
+            count => Ok(count?.unwrap_or(0)),
+        }
+    }
+
     /// Memory that is used and does not hold what is in files as well, which is all that can be taken back without swap.
     pub(super) fn memory_kept(&self, dir: &Path) -> io::Result<u64> {
         let (usage, names) = if self.unified {
@@ -33,6 +48,12 @@ impl Group {
         }
         Ok(kept)
     }
+}
+
+/// Whether this says that a group is not there: removed before its file was opened, or since.
+fn is_gone(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NODEV))
 }
 
 /// The number that is all of a file.
@@ -55,4 +76,83 @@ pub(super) fn keyed(path: &Path, name: &str) -> io::Result<Option<u64>> {
 
 fn unreadable(path: &Path, text: &str) -> io::Error {
     io::Error::other(format!("{}: {:?} is no number", path.display(), text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn all(dir: &tempfile::TempDir, unified: bool) -> Group {
+        let dir = || Some(dir.path().to_owned());
+        Group {
+            unified,
+            cpu: dir(),
+            memory: dir(),
+            pids: dir(),
+        }
+    }
+
+    const V1: [(&str, &str); 5] = [
+        ("cpuacct.usage", "1234567891\n"),
+        ("memory.usage_in_bytes", "1000\n"),
+        (
+            "memory.stat",
+            "cache 600\nrss 1\ninactive_file 1\ntotal_rss 500\ntotal_inactive_file 400\ntotal_active_file 50\n",
+        ),
+        (
+            "memory.oom_control",
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+        ),
+        ("pids.current", "3\n"),
+    ];
+    const V2: [(&str, &str); 5] = [
+        ("cpu.stat", "usage_usec 1234567\nuser_usec 7\nsystem_usec 8\n"),
+        ("memory.current", "1000\n"),
+        (
+            "memory.stat",
+            "anon 500\nfile 600\ninactive_file 400\nactive_file 50\n",
+        ),
+        (
+            "memory.events",
+            "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n",
+        ),
+        ("pids.current", "3\n"),
+    ];
+
+    #[test]
+    fn kills_are_read_from_the_files_of_either_version() {
+        for (files, unified) in [(V1, false), (V2, true)] {
+            let dir = tree(&files);
+            let mut group = all(&dir, unified);
+            assert_eq!(group.oom_kills().unwrap(), 2);
+            assert_eq!(group.memory_kept(dir.path()).unwrap(), 550);
+            group.memory = None;
+            assert_eq!(group.oom_kills().unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn of_a_group_that_is_gone_nothing_was_killed() {
+        let dir = tree(&[]);
+        for unified in [false, true] {
+            let group = all(&dir, unified);
+            assert_eq!(group.oom_kills().unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_with_its_file() {
+        let dir = tree(&[("memory.events", "oom_kill many\n")]);
+        let error = all(&dir, true).oom_kills().unwrap_err();
+        let words = "memory.events: \"many\" is no number";
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
