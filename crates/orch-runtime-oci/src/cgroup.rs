@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::record::gone;
 
-pub(crate) use self::group::Group;
+pub(crate) use self::group::{Group, is_gone};
 
 /// How often to look again at a group whose processes were killed and have not gone yet.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -84,6 +84,12 @@ impl Hierarchies {
         Group {
             unified: self.unified,
             cpu: dir("cpu"),
+            // In version 2 what is used is counted without a controller for it.
+            cpuacct: if self.unified {
+                self.at(group).next()
+            } else {
+                dir("cpuacct")
+            },
             memory: dir("memory"),
             pids: dir("pids"),
         }
@@ -313,6 +319,7 @@ mod tests {
             Group {
                 unified: false,
                 cpu: Some("/sys/fs/cgroup/cpu,cpuacct/orch/a/1".into()),
+                cpuacct: Some("/sys/fs/cgroup/cpu,cpuacct/orch/a/1".into()),
                 memory: Some("/sys/fs/cgroup/memory/orch/a/1".into()),
                 pids: None,
             }
@@ -321,7 +328,9 @@ mod tests {
             Hierarchies::parse("30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
         v2.controllers = [("memory".into(), "/sys/fs/cgroup".into())].into();
         let group = Some(PathBuf::from("/sys/fs/cgroup/orch/a/1"));
-        let Group { cpu, memory, .. } = v2.group("/orch/a/1");
-        assert_eq!((cpu, memory), (None, group));
+        let Group {
+            cpu, cpuacct, memory, ..
+        } = v2.group("/orch/a/1");
+        assert_eq!((cpu, cpuacct, memory), (None, group.clone(), group));
     }
 }

@@ -58,6 +58,7 @@ mod shim;
 mod signal;
 mod spec;
 mod state;
+mod stats;
 mod stream;
 mod sys;
 mod terminal;

@@ -182,8 +182,7 @@ impl Runtime for OciRuntime {
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("telling what containers use"))
+        self.driver.stats(id).await
     }
 
     async fn update_resources(&self, id: &ContainerId, _: &Resources) -> Result<(), RuntimeError> {

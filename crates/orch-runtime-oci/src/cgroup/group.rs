@@ -1,7 +1,20 @@
-//! A group's files: what they say of what ran out of memory.
+//! A group's files: what they say of what is used, and of what ran out of memory.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+/// What the processes of a group use, together with those of the groups in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Processor time, in nanoseconds.
+    pub(crate) cpu_nanos: u64,
+    /// Memory without what is in files that were not used lately: Kubernetes' working set.
+    pub(crate) working_set: u64,
+    /// Memory that is in no file.
+    pub(crate) anonymous: Option<u64>,
+    /// Processes and threads.
+    pub(crate) pids: Option<u64>,
+}
 
 /// Where the files of a group are, by what they measure and limit; none where the machine cannot.
 ///
@@ -11,11 +24,39 @@ pub(crate) struct Group {
     /// They are of version 2.
     pub(crate) unified: bool,
     pub(crate) cpu: Option<PathBuf>,
+    pub(crate) cpuacct: Option<PathBuf>,
     pub(crate) memory: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
 }
 
 impl Group {
+    /// What is used now; none where the machine does not count processor time and memory.
+    pub(crate) fn usage(&self) -> io::Result<Option<Usage>> {
+        let (Some(cpu), Some(memory)) = (&self.cpuacct, &self.memory) else {
+            return Ok(None);
+        };
+        let (usage, inactive, anonymous) = if self.unified {
+            ("memory.current", "inactive_file", "anon")
+        } else {
+            ("memory.usage_in_bytes", "total_inactive_file", "total_rss")
+        };
+        let cpu_nanos = if self.unified {
+            let micros = keyed(&cpu.join("cpu.stat"), "usage_usec")?;
+            micros.unwrap_or(0).saturating_mul(1000)
+        } else {
+            number(&cpu.join("cpuacct.usage"))?
+        };
+        let stat = memory.join("memory.stat");
+        let used = number(&memory.join(usage))?;
+        let pids = self.pids.as_ref().map(|dir| number(&dir.join("pids.current")));
+        Ok(Some(Usage {
+            cpu_nanos,
+            working_set: used.saturating_sub(keyed(&stat, inactive)?.unwrap_or(0)),
+            anonymous: keyed(&stat, anonymous)?,
+            pids: pids.transpose()?,
+        }))
+    }
+
     /// How many of its processes the kernel has killed because memory ran out, here or on the whole machine. None of a
     /// group that is gone.
     pub(crate) fn oom_kills(&self) -> io::Result<u64> {
@@ -51,7 +92,7 @@ impl Group {
 }
 
 /// Whether this says that a group is not there: removed before its file was opened, or since.
-fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NODEV))
 }
@@ -95,6 +136,7 @@ mod tests {
         Group {
             unified,
             cpu: dir(),
+            cpuacct: dir(),
             memory: dir(),
             pids: dir(),
         }
@@ -128,31 +170,59 @@ mod tests {
     ];
 
     #[test]
-    fn kills_are_read_from_the_files_of_either_version() {
-        for (files, unified) in [(V1, false), (V2, true)] {
+    fn what_is_used_is_read_from_the_files_of_either_version() {
+        for (files, unified, cpu_nanos) in [(V1, false, 1_234_567_891), (V2, true, 1_234_567_000)] {
             let dir = tree(&files);
             let mut group = all(&dir, unified);
+            let expected = Usage {
+                cpu_nanos,
+                working_set: 600,
+                anonymous: Some(500),
+                pids: Some(3),
+            };
+            assert_eq!(group.usage().unwrap(), Some(expected));
             assert_eq!(group.oom_kills().unwrap(), 2);
             assert_eq!(group.memory_kept(dir.path()).unwrap(), 550);
+            group.pids = None;
+            let without = group.usage().unwrap().expect("it is counted");
+            assert_eq!(
+                without,
+                Usage {
+                    pids: None,
+                    ..expected
+                }
+            );
             group.memory = None;
-            assert_eq!(group.oom_kills().unwrap(), 0);
+            assert_eq!((group.usage().unwrap(), group.oom_kills().unwrap()), (None, 0));
         }
     }
 
     #[test]
-    fn of_a_group_that_is_gone_nothing_was_killed() {
+    fn of_a_group_that_is_gone_nothing_was_killed_and_its_use_is_not_known() {
         let dir = tree(&[]);
         for unified in [false, true] {
             let group = all(&dir, unified);
             assert_eq!(group.oom_kills().unwrap(), 0);
+            assert!(is_gone(&group.usage().unwrap_err()));
         }
     }
 
     #[test]
     fn what_is_no_number_is_told_with_its_file() {
-        let dir = tree(&[("memory.events", "oom_kill many\n")]);
-        let error = all(&dir, true).oom_kills().unwrap_err();
-        let words = "memory.events: \"many\" is no number";
-        assert!(error.to_string().contains(words), "{error}");
+        let dir = tree(&[
+            ("memory.events", "oom_kill many\n"),
+            ("cpu.stat", "usage_usec 1\n"),
+        ]);
+        fs::write(dir.path().join("memory.current"), "max\n").unwrap();
+        let group = all(&dir, true);
+        for (error, words) in [
+            (
+                group.oom_kills().unwrap_err(),
+                "memory.events: \"many\" is no number",
+            ),
+            (group.usage().unwrap_err(), "memory.current: \"max\" is no number"),
+        ] {
+            assert!(!is_gone(&error) && error.to_string().contains(words), "{error}");
+        }
     }
 }

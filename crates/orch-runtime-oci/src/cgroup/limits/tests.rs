@@ -32,6 +32,7 @@ fn tree(unified: bool) -> (tempfile::TempDir, Group) {
     let group = Group {
         unified,
         cpu: place(),
+        cpuacct: place(),
         memory: place(),
         pids: place(),
     };
