@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::record::gone;
 
 pub(crate) use self::group::{Group, is_gone};
+pub(crate) use self::limits::Refused;
 
 /// How often to look again at a group whose processes were killed and have not gone yet.
 const PAUSE: Duration = Duration::from_millis(2);

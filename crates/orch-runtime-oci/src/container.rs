@@ -53,8 +53,8 @@ pub(crate) struct Cell {
     pub(crate) record: ContainerRecord,
     pub(crate) ground: Arc<Ground>,
     /// Those in force, as they are written down.
-    pub(crate) limits: Resources,
-    /// One start, or removal, at a time.
+    pub(crate) limits: Mutex<Resources>,
+    /// One start, removal or change of limits at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
     /// One sweep of what a shim has left at a time.
     settling: Mutex<()>,
@@ -78,7 +78,7 @@ impl Cell {
             dir,
             record,
             ground,
-            limits,
+            limits: Mutex::new(limits),
             gate: tokio::sync::Mutex::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -265,7 +265,7 @@ impl Cell {
             image_id: record.image_id.clone(),
             state,
             created_at: record.created_at,
-            resources: self.limits.clone(),
+            resources: self.limits.lock().clone(),
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
         })

@@ -1,12 +1,16 @@
-//! Limits: which a container gets.
+//! Limits: which a container gets, and changing them while it runs.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use orch_core::runtime::{Resources, RuntimeError};
+use orch_core::runtime::{ContainerId, Resources, RuntimeError};
 
-use crate::cgroup::Hierarchies;
-use crate::invalid;
+use crate::cgroup::{Hierarchies, Refused, is_gone};
+use crate::container::Cell;
+use crate::driver::Driver;
+use crate::runtime::blocking;
+use crate::{NAME, invalid, record};
 
 /// Docker's least limit of memory. With less not even a shell comes up.
 const MEMORY_MIN: u64 = 6 << 20;
@@ -47,6 +51,11 @@ impl Limiter {
             lowest_score,
             told: AtomicBool::default(),
         })
+    }
+
+    /// Whether every limit is kept.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.cpu && self.memory && self.pids
     }
 
     /// The limits that come of what is asked for, as Docker has it: what the machine cannot do is left out, which its
@@ -113,6 +122,80 @@ fn check(asked: &Resources) -> Result<(), RuntimeError> {
     }
 }
 
+/// What is in force once an update was, which leaves what it does not set.
+fn merged(now: &Resources, update: &Resources) -> Resources {
+    Resources {
+        cpu_shares: update.cpu_shares.or(now.cpu_shares),
+        cpu_limit_millis: update.cpu_limit_millis.or(now.cpu_limit_millis),
+        memory_limit_bytes: update.memory_limit_bytes.or(now.memory_limit_bytes),
+        pids_limit: update.pids_limit.or(now.pids_limit),
+        oom_score_adj: now.oom_score_adj,
+    }
+}
+
+impl Driver {
+    pub(crate) async fn update_resources(
+        self: &Arc<Self>,
+        id: &ContainerId,
+        update: &Resources,
+    ) -> Result<(), RuntimeError> {
+        let cell = self.cell(id)?;
+        if !self.limiter.is_complete() {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "changing limits on a machine without the control groups cpu, memory and pids",
+            });
+        }
+        if let Some(score) = update.oom_score_adj {
+            return Err(invalid(
+                "resources.oom_score_adj",
+                format!("{score}: cannot change while the container runs; leave it unset"),
+            ));
+        }
+        let update = self.limiter.settle(update)?;
+        // Others who change it, or remove it, wait.
+        let _one = cell.gate.lock().await;
+        self.cell(id)?;
+        let cell = cell.clone();
+        blocking(move || cell.limit(&update)).await?
+    }
+}
+
+impl Cell {
+    /// Changes the limits of what runs. Reads and writes files.
+    fn limit(&self, update: &Resources) -> Result<(), RuntimeError> {
+        self.must_run()?;
+        let failed = |error: io::Error| self.failed("changing the limits of", error);
+        match self.ground.hierarchies.group(&self.group()).limit(update) {
+            Ok(()) => {}
+            Err(Refused::InUse(used)) => {
+                let asked = update.memory_limit_bytes.unwrap_or_default();
+                return Err(invalid(
+                    "resources.memory_limit_bytes",
+                    format!(
+                        "{asked}: container {} uses {used} bytes that cannot be taken from it; the limit must be more",
+                        self.record.config.name
+                    ),
+                ));
+            }
+            Err(Refused::Failed(path, error)) => {
+                if is_gone(&error) {
+                    // It ended meanwhile, if it is not the file alone that is missing.
+                    self.must_run()?;
+                }
+                let error = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                return Err(failed(error));
+            }
+        }
+        // Last: what was not told of is asked for again.
+        let mut limits = self.limits.lock();
+        let now = merged(&limits, update);
+        record::write(&self.dir.resources(), &now).map_err(failed)?;
+        *limits = now;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +223,7 @@ mod tests {
     #[test]
     fn what_can_be_done_is_done_and_the_rest_is_left_out_and_told_once() {
         let able = limiter(true, -1000);
+        assert!(able.is_complete());
         let expected = Resources {
             cpu_shares: Some(2),
             cpu_limit_millis: Some(10),
@@ -155,6 +239,7 @@ mod tests {
         assert_eq!(powerless.settle(&asked()).unwrap(), expected);
         assert!(powerless.told.load(Ordering::Relaxed));
         let poor = limiter(false, 0);
+        assert!(!poor.is_complete());
         assert_eq!(poor.settle(&asked()).unwrap(), Resources::default());
         let nothing = limiter(false, 0);
         assert_eq!(
@@ -209,5 +294,19 @@ mod tests {
                 other => panic!("{resources:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn an_update_changes_what_it_sets() {
+        let update = Resources {
+            memory_limit_bytes: Some(7),
+            ..Resources::default()
+        };
+        let expected = Resources {
+            memory_limit_bytes: Some(7),
+            ..asked()
+        };
+        assert_eq!(merged(&asked(), &update), expected);
+        assert_eq!(merged(&Resources::default(), &asked()).oom_score_adj, None);
     }
 }
