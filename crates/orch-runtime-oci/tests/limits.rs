@@ -6,9 +6,16 @@ use std::fs;
 
 use common::groups::{Files, MIB, limited, memory};
 use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
-use orch_core::runtime::{ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError};
+use orch_core::runtime::{ContainerId, ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
+
+/// The score of a container's first process.
+fn score_of(oci: &Oci, id: &ContainerId) -> String {
+    let (_, init) = processes(oci, id);
+    let file = format!("/proc/{}/oom_score_adj", init.as_raw_nonzero());
+    fs::read_to_string(file).unwrap().trim().to_owned()
+}
 
 #[tokio::test]
 async fn the_kernels_files_say_what_was_asked_for() {
@@ -33,17 +40,19 @@ async fn the_kernels_files_say_what_was_asked_for() {
     let quota = if v2 { "150000 100000" } else { "150000" };
     assert_eq!(files.read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota);
     assert_eq!(files.read("pids", "pids.max", "pids.max"), "99");
-    // Its own words for it, also of a command in it.
+    // Of its program, and of a command in it.
     let score = "cat /proc/self/oom_score_adj";
+    assert_eq!(score_of(&oci, &id), "500");
     assert_eq!(says(&runtime, &id, score).await, "500\n");
     let container = runtime.container(&id).await.unwrap();
     assert_eq!(container.resources, asked);
     // What is not asked for is not limited.
-    let id = start(&runtime, &config("none", &format!("{score}; sleep 3600"))).await;
+    let id = start(&runtime, &config("none", "sleep 3600")).await;
     let files = Files::of(&oci, &id);
     assert_eq!(files.read("pids", "pids.max", "pids.max"), "max");
     let quota = if v2 { "max 100000" } else { "-1" };
     assert_eq!(files.read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota);
+    assert_eq!(score_of(&oci, &id), "0");
     assert_eq!(says(&runtime, &id, score).await, "0\n");
     assert_eq!(
         runtime.container(&id).await.unwrap().resources,
