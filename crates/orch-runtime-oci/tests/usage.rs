@@ -216,6 +216,11 @@ async fn what_does_not_run_has_no_use_and_no_limits_to_change() {
         let errors = [
             runtime.stats(&id).await.unwrap_err(),
             runtime.update_resources(&id, &update).await.unwrap_err(),
+            // Nor is there nothing to change.
+            runtime
+                .update_resources(&id, &Resources::default())
+                .await
+                .unwrap_err(),
         ];
         for error in errors {
             let expected = match error {
