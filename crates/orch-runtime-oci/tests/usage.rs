@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::fs;
+
 use common::groups::{Files, MIB, limited, memory};
-use common::{Oci, clear, config, create, ended, exec, exit_code, open, says, start};
+use common::{Oci, clear, config, create, ended, exec, exit_code, open, processes, says, start};
 use futures::StreamExt;
 use orch_core::runtime::{
     ContainerId, ContainerState, ContainerStats, ExitReason, LogOptions, Resources, Runtime, RuntimeError,
@@ -79,6 +81,52 @@ async fn what_is_told_of_use_is_what_the_kernel_counts() {
     let used = files.number("memory", "memory.usage_in_bytes", "memory.current");
     assert!(used >= working_set + 7_000_000, "{used} {stats:?}");
     assert_eq!(pids, 2, "a shell and its child");
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn groups_that_a_container_makes_in_its_own_count_and_go_with_it() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let script = "(echo ready; until test -e /tmp/go; do sleep 0.01; done; exec tail /dev/zero); exit 3";
+    let id = start(&runtime, &limited("main", script, memory(16 * MIB))).await;
+    ready(&runtime, &id).await;
+    let (_, init) = processes(&oci, &id);
+    let init = init.as_raw_nonzero();
+    let child = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
+    let files = Files::of(&oci, &id);
+    for dir in files.dirs() {
+        // Not where it is on version 2 beside version 1: with the machine's other groups.
+        if !dir.ends_with(&id.0) {
+            continue;
+        }
+        let inner = dir.join("made/in it");
+        fs::create_dir_all(&inner).unwrap();
+        for group in [dir.join("made"), inner.clone()] {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if group.join(file).exists() {
+                    fs::write(group.join(file), fs::read(dir.join(file)).unwrap()).unwrap();
+                }
+            }
+        }
+        fs::write(inner.join("cgroup.procs"), child.trim()).unwrap();
+    }
+    let stats = runtime.stats(&id).await.unwrap();
+    assert!(stats.pids.is_some_and(|count| count >= 2), "{stats:?}");
+    says(&runtime, &id, "echo > /tmp/go").await;
+    // The kernel counts what it kills in the inner group there.
+    let state = ended(&runtime, &id).await;
+    assert_eq!(exit_code(&state), Some(3), "{state:?}");
+    assert!(
+        matches!(
+            state,
+            ContainerState::Exited {
+                reason: ExitReason::OutOfMemory,
+                ..
+            }
+        ),
+        "{state:?}"
+    );
     clear(&runtime).await;
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::subgroups;
+
 /// What the processes of a group use, together with those of the groups in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
@@ -57,18 +59,13 @@ impl Group {
         }))
     }
 
-    /// How many of its processes the kernel has killed because memory ran out, here or on the whole machine. None of a
-    /// group that is gone.
+    /// How many of its processes, and of the groups in it that are there still, the kernel has killed because memory ran
+    /// out, here or on the whole machine. None of a group that is gone.
     pub(crate) fn oom_kills(&self) -> io::Result<u64> {
-        let Some(dir) = &self.memory else { return Ok(0) };
-        let file = if self.unified {
-            "memory.events"
-        } else {
-            "memory.oom_control"
-        };
-        match keyed(&dir.join(file), "oom_kill") {
-            Err(error) if is_gone(&error) => Ok(0),
-            count => Ok(count?.unwrap_or(0)),
+        match &self.memory {
+            Some(dir) if self.unified => kills(dir, "memory.events"),
+            Some(dir) => kills_in_all(dir),
+            None => Ok(0),
         }
     }
 
@@ -88,6 +85,22 @@ impl Group {
             kept = kept.saturating_sub(keyed(&stat, name)?.unwrap_or(0));
         }
         Ok(kept)
+    }
+}
+
+/// Of version 1, where a group's own count leaves out those of the groups in it.
+fn kills_in_all(dir: &Path) -> io::Result<u64> {
+    let mut count = kills(dir, "memory.oom_control")?;
+    for inner in subgroups(dir)? {
+        count += kills_in_all(&inner)?;
+    }
+    Ok(count)
+}
+
+fn kills(dir: &Path, file: &str) -> io::Result<u64> {
+    match keyed(&dir.join(file), "oom_kill") {
+        Err(error) if is_gone(&error) => Ok(0),
+        count => Ok(count?.unwrap_or(0)),
     }
 }
 
@@ -182,6 +195,13 @@ mod tests {
             };
             assert_eq!(group.usage().unwrap(), Some(expected));
             assert_eq!(group.oom_kills().unwrap(), 2);
+            fs::create_dir_all(dir.path().join("a/b")).unwrap();
+            for (inner, count) in [("a", 1), ("a/b", 5)] {
+                let text = format!("oom_kill_disable 0\nunder_oom 0\noom_kill {count}\n");
+                fs::write(dir.path().join(inner).join("memory.oom_control"), text).unwrap();
+            }
+            // Version 2 has counted those in.
+            assert_eq!(group.oom_kills().unwrap(), if unified { 2 } else { 8 });
             assert_eq!(group.memory_kept(dir.path()).unwrap(), 550);
             group.pids = None;
             let without = group.usage().unwrap().expect("it is counted");

@@ -1,5 +1,6 @@
 //! Containers with limits, and what the kernel's own files say of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,11 @@ impl Files {
             }
         }
         Self(found)
+    }
+
+    /// Their directories, each once.
+    pub(crate) fn dirs(&self) -> BTreeSet<&Path> {
+        self.0.iter().map(|(_, dir)| dir.as_path()).collect()
     }
 
     pub(crate) fn unified(&self) -> bool {
