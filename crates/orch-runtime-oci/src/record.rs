@@ -42,7 +42,7 @@ pub(crate) struct Identity {
 }
 
 /// How this version writes plans. A change that an older or newer shim would read wrongly is a new number.
-pub(crate) const PLAN: u32 = 1;
+pub(crate) const PLAN: u32 = 2;
 
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,6 +122,9 @@ pub(crate) struct End {
     pub(crate) at: Timestamp,
     pub(crate) code: Option<i32>,
     pub(crate) why: Why,
+    /// Whether the kernel killed any of it because memory ran out.
+    #[serde(default)]
+    pub(crate) out_of_memory: bool,
     pub(crate) message: Option<String>,
 }
 
@@ -135,6 +138,10 @@ pub(crate) struct ContainerDir(pub(crate) PathBuf);
 impl ContainerDir {
     pub(crate) fn record(&self) -> PathBuf {
         self.0.join("container.json")
+    }
+    /// The limits in force.
+    pub(crate) fn resources(&self) -> PathBuf {
+        self.0.join("resources.json")
     }
     pub(crate) fn plan(&self) -> PathBuf {
         self.0.join("plan.json")
@@ -258,10 +265,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let container = ContainerDir(dir.path().to_owned());
         assert!(Plan::read(&container).is_err(), "there is none");
-        fs::write(container.plan(), r#"{"version": 2, "of": "another kind"}"#).unwrap();
+        fs::write(container.plan(), r#"{"version": 1, "of": "another kind"}"#).unwrap();
         let error = Plan::read(&container).unwrap_err().to_string();
         assert!(
-            error.contains("plan.json") && error.contains("version 2") && error.contains("knows 1"),
+            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 2"),
             "{error}"
         );
     }

@@ -53,10 +53,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     orch_core::runtime::blocking(NAME, work).await
 }
 
-fn unsupported(what: &'static str) -> RuntimeError {
-    RuntimeError::Unsupported { runtime: NAME, what }
-}
-
 #[async_trait]
 impl Runtime for OciRuntime {
     fn name(&self) -> &'static str {
@@ -69,9 +65,11 @@ impl Runtime for OciRuntime {
         capabilities.exec = true;
         capabilities.images = true;
         capabilities.mounts = true;
+        capabilities.resource_limits = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;
+        capabilities.update_resources = self.driver.limiter.is_complete();
         capabilities
     }
 
@@ -182,13 +180,11 @@ impl Runtime for OciRuntime {
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("telling what containers use"))
+        self.driver.stats(id).await
     }
 
-    async fn update_resources(&self, id: &ContainerId, _: &Resources) -> Result<(), RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("changing the limits of a running container"))
+    async fn update_resources(&self, id: &ContainerId, resources: &Resources) -> Result<(), RuntimeError> {
+        self.driver.update_resources(id, resources).await
     }
 
     async fn events(&self) -> BoxStream<'static, RuntimeEvent> {

@@ -10,6 +10,7 @@ mod error;
 mod hub;
 mod image;
 pub(crate) mod line;
+mod network;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;
 mod sandbox;
@@ -29,6 +30,7 @@ pub use container::{
 pub use error::RuntimeError;
 pub use hub::EventHub;
 pub use image::{Credentials, Image, PullRequest};
+pub use network::{Attachment, PodNetwork};
 pub use sandbox::{HostPort, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
 pub use stats::ContainerStats;
 pub use stream::{
