@@ -31,10 +31,12 @@ impl Runner {
 
     /// Makes, starts, awaits and removes a container.
     pub(crate) async fn run(&self, name: String) {
-        let mut config = ContainerConfig::default();
-        config.name = name;
-        config.image = self.image.into();
-        config.command = vec!["/bin/true".into()];
+        let config = ContainerConfig {
+            name,
+            image: self.image.into(),
+            command: vec!["/bin/true".into()],
+            ..ContainerConfig::default()
+        };
         let mut events = self.runtime.events().await;
         let id = self
             .runtime
