@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 /// As much as is kept of what a program writes.
@@ -49,7 +51,8 @@ impl Ended {
 
 /// Runs a program with `input`, and kills it with all that it started if it takes longer than `bound`.
 ///
-/// It gets no descriptor of this process but its own standard three, and only the variables given.
+/// It gets no descriptor of this process but its own standard three, and only the variables given. With `holding` it
+/// gets that one as well, and keeps it open until it ends: a lock on it is held even if this process is killed before.
 ///
 /// # Errors
 ///
@@ -60,6 +63,7 @@ pub(crate) fn run<E, K, V>(
     variables: E,
     input: &[u8],
     bound: Duration,
+    holding: Option<&File>,
 ) -> io::Result<Ended>
 where
     E: IntoIterator<Item = (K, V)> + Send,
@@ -71,7 +75,7 @@ where
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
             unshare(CloneFlags::CLONE_FILES)?;
-            close_all()?;
+            close_all(holding)?;
             let files = Streams::new(input)?;
             let mut command = Command::new(program);
             command
@@ -89,12 +93,16 @@ where
     })
 }
 
-/// Closes all but the standard three.
-fn close_all() -> io::Result<()> {
+/// Closes all but the standard three, and the one that the program is to have.
+fn close_all(holding: Option<&File>) -> io::Result<()> {
+    if let Some(file) = holding {
+        fcntl_setfd(file, FdFlags::empty())?;
+    }
+    let kept = holding.map(AsRawFd::as_raw_fd);
     let mut open = Vec::new();
     for entry in std::fs::read_dir("/proc/thread-self/fd")? {
         let number: Option<i32> = entry?.file_name().to_str().and_then(|name| name.parse().ok());
-        open.extend(number.filter(|&number| number > 2));
+        open.extend(number.filter(|&number| number > 2 && Some(number) != kept));
     }
     for number in open {
         // That of the listing itself is closed already.

@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use orch_core::runtime::{RuntimeError, SandboxId};
 use rustix::fs::{FlockOperation, flock};
@@ -13,6 +15,9 @@ use serde::de::DeserializeOwned;
 
 use crate::invalid;
 
+/// How long a program that was started by who was killed may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A directory that one network has open at a time, with a file for each sandbox below `sandboxes`.
 ///
 /// Files are not synced: an application may be killed at any point, but when the machine itself stops, every
@@ -20,8 +25,8 @@ use crate::invalid;
 #[derive(Debug)]
 pub(crate) struct StateDir {
     root: PathBuf,
-    /// Held for as long as this is open.
-    _lock: File,
+    /// Held for as long as this is open, and by programs whose work must not come after that of the next.
+    lock: File,
 }
 
 impl StateDir {
@@ -45,17 +50,29 @@ impl StateDir {
             .write(true)
             .open(root.join("lock"))
             .map_err(failed)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { root, _lock: lock }),
-            Err(Errno::WOULDBLOCK) => Err(RuntimeError::Unavailable {
-                runtime: network,
-                reason: format!(
-                    "another program, or network of this one, has {} open",
-                    root.display()
-                ),
-            }),
-            Err(error) => Err(failed(error.into())),
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { root, lock }),
+                Err(Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(Duration::from_millis(10)),
+                Err(Errno::WOULDBLOCK) => {
+                    let reason = format!(
+                        "another program, or network of this one, has {} open",
+                        root.display()
+                    );
+                    return Err(RuntimeError::Unavailable {
+                        runtime: network,
+                        reason,
+                    });
+                }
+                Err(error) => return Err(failed(error.into())),
+            }
         }
+    }
+
+    /// The lock, for programs to hold.
+    pub(crate) fn lock(&self) -> &File {
+        &self.lock
     }
 
     pub(crate) fn root(&self) -> &Path {

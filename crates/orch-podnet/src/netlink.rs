@@ -8,7 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroI32;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use ipnet::IpNet;
@@ -99,6 +99,35 @@ pub(crate) struct Pair<'a> {
     pub(crate) peer: &'a str,
     pub(crate) hardware: Vec<u8>,
     pub(crate) mtu: u32,
+}
+
+/// Brings up the loopback link of the namespace that the thread is in.
+pub(crate) fn loopback() -> io::Result<()> {
+    let up = async {
+        Net::here()?
+            .loopback()
+            .await
+            .map_err(|error| RuntimeError::failed("bringing up lo", error))
+    };
+    with(up).map_err(io::Error::other)
+}
+
+/// The addresses of a link of the namespace that the thread is in; none if there is no such link.
+pub(crate) fn addresses(link: &str) -> io::Result<Vec<IpAddr>> {
+    let look = async {
+        let failed = |error| RuntimeError::failed(format!("looking at {link}"), error);
+        let net = Net::here()?;
+        let Some(link) = net.link(link).await.map_err(failed)? else {
+            return Ok(Vec::new());
+        };
+        let all = net.addresses().await.map_err(failed)?;
+        Ok(all
+            .into_iter()
+            .filter(|(of, _)| *of == link.index)
+            .map(|(_, address)| address.addr())
+            .collect())
+    };
+    with(look).map_err(io::Error::other)
 }
 
 /// Does what needs connections, on this thread.
@@ -242,6 +271,11 @@ impl Net {
         self.0.link().set(message).execute().await.map_err(io_error)
     }
 
+    /// Brings up the loopback link.
+    pub(crate) async fn loopback(&self) -> io::Result<()> {
+        self.set(LinkUnspec::new_with_name("lo").up().build()).await
+    }
+
     /// Gives a link an address; it has it already, or at once: nobody else is asked whether they have it.
     pub(crate) async fn add_address(&self, link: u32, ip: IpAddr, prefix: u8) -> io::Result<()> {
         let mut request = self.0.address().add(link, ip, prefix);
@@ -296,7 +330,7 @@ impl Net {
 
     /// Waits until packets pass a link. The kernel enables a new one a moment after it has answered.
     pub(crate) async fn passes(&self, name: &str) -> io::Result<Link> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let until = Instant::now() + PATIENCE;
         loop {
             let link = self.link(name).await?;
             match link {
@@ -307,11 +341,12 @@ impl Net {
                         format!("the link {name} is gone"),
                     ));
                 }
-                Some(_) if tokio::time::Instant::now() > until => {
+                Some(_) if Instant::now() > until => {
                     let reason = format!("the link {name} carries nothing after {PATIENCE:?}");
                     return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
                 }
-                Some(_) => tokio::time::sleep(Duration::from_micros(200)).await,
+                // Tokio's timer would take a millisecond; there is nothing else on this thread.
+                Some(_) => std::thread::sleep(Duration::from_micros(100)),
             }
         }
     }

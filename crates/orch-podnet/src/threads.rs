@@ -53,11 +53,21 @@ impl Home {
 }
 
 /// Moves this thread into a network namespace.
-pub(crate) fn enter(namespace: impl AsFd) -> io::Result<()> {
+pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
     Ok(move_into_link_name_space(
         namespace.as_fd(),
         Some(LinkNameSpaceType::Network),
     )?)
+}
+
+/// Does `work` in a namespace, on a thread that may stay in it.
+pub(crate) fn inside<T: Send>(namespace: impl AsFd + Sync, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| enter(&namespace).map(|()| work()));
+        working
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Opens a sandbox's network namespace.

@@ -231,8 +231,8 @@ mod tests {
         for (number, link) in [
             (2, "orch0-2"),
             (36, "orch0-10"),
-            (65_534, "orch0-1ekm"),
-            (1 << 24, "orch0-9zldr"),
+            (65_534, "orch0-1eke"),
+            (1 << 24, "orch0-9zlds"),
         ] {
             assert_eq!(plan.link(number), link);
             assert!(plan.is_link(link));

@@ -83,8 +83,7 @@ async fn pair(plan: &Plan, number: u32, bridge: &Link, there: &File, nets: (&Net
                     .up()
                     .build(),
             )
-            .await?;
-            Ok(())
+            .await
         }
         (None, Some(_)) => {
             let reason = format!("the namespace has a link {PEER} that is not this network's");
@@ -129,10 +128,5 @@ async fn configure(plan: &Plan, number: u32, inside: &Net) -> Result<(), Runtime
             .await
             .map_err(failed)?;
     }
-    loopback(inside).await.map_err(failed)
-}
-
-/// Brings up the namespace's own loopback link.
-pub(crate) async fn loopback(inside: &Net) -> io::Result<()> {
-    inside.set(LinkUnspec::new_with_name("lo").up().build()).await
+    inside.loopback().await.map_err(failed)
 }

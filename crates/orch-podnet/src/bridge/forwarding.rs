@@ -5,6 +5,7 @@
 //! all tables let it. So there, and only there, rules for the bridge come at the end of that chain, where all that others
 //! have to say of a packet has been said, and in place of the policy alone.
 
+use std::fs::File;
 use std::time::Duration;
 
 use orch_core::runtime::RuntimeError;
@@ -22,7 +23,7 @@ pub(super) enum Wanted {
 }
 
 /// Sees to the rules of `bridge` in both families.
-pub(super) fn ensure(bridge: &str, wanted: Wanted) -> Result<(), RuntimeError> {
+pub(super) fn ensure(bridge: &str, wanted: Wanted, lock: &File) -> Result<(), RuntimeError> {
     for program in ["iptables", "ip6tables"] {
         // Whoever has made such rules has the program.
         let Some(path) = command::find(program) else {
@@ -32,7 +33,7 @@ pub(super) fn ensure(bridge: &str, wanted: Wanted) -> Result<(), RuntimeError> {
             let arguments: Vec<&str> = ["-w", "10"].iter().chain(arguments).copied().collect();
             let what = || format!("{program} {}", arguments.join(" "));
             let variables = [("PATH", command::search_path())];
-            let ended = command::run(&path, &arguments, variables, &[], BOUND)
+            let ended = command::run(&path, &arguments, variables, &[], BOUND, Some(lock))
                 .map_err(|error| RuntimeError::failed(what(), error))?;
             if ended.status.success() {
                 Ok(String::from_utf8_lossy(&ended.out).into_owned())

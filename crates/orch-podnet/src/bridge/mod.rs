@@ -2,8 +2,10 @@
 
 mod addresses;
 mod connect;
+mod flows;
 mod forwarding;
 mod machine;
+mod made;
 mod network;
 mod options;
 mod ports;

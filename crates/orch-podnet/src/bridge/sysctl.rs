@@ -10,6 +10,20 @@ use super::NAME;
 
 const ROOT: &str = "/proc/sys/net";
 
+/// Refuses a machine whose settings cannot be written, before anything is made on it.
+pub(super) fn writable() -> Result<(), RuntimeError> {
+    let path = Path::new(ROOT).join("ipv4/ip_forward");
+    match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {
+        Err(error) => Err(unwritable(
+            &path,
+            "1",
+            read("ipv4/ip_forward").as_deref().unwrap_or_default(),
+            error.into(),
+        )),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Sets `name` below `/proc/sys/net` unless it is so; whether it was not.
 pub(super) fn set(name: &str, value: &str) -> Result<bool, RuntimeError> {
     let path = Path::new(ROOT).join(name);
@@ -29,8 +43,8 @@ fn unwritable(path: &Path, value: &str, now: &str, error: io::Error) -> RuntimeE
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => RuntimeError::Unavailable {
             runtime: NAME,
             reason: format!(
-                "{name} is {now} and must be {value}, and cannot be written ({error}): set it outside of this \
-                 container, or have /proc/sys writable in it"
+                "{name} is {now} and must become {value}, and cannot be written ({error}): in a container, have \
+                 /proc/sys writable"
             ),
         },
         _ => RuntimeError::failed(format!("writing {value} to {name}"), error),

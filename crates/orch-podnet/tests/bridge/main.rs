@@ -4,6 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod docker;
+mod lasting;
+mod ports;
 mod reach;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Who reaches whom.
 
-use std::time::Instant;
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 use orch_core::runtime::{PodNetwork, SandboxConfig};
 use orch_podnet::{Bridge, BridgeOptions};
@@ -25,6 +26,8 @@ fn sandboxes_reach_each_other_and_the_machine_with_their_own_addresses() {
             ["10.77.0.3", "fd00:77::3"].map(|ip| ip.parse::<std::net::IpAddr>().unwrap())
         );
 
+        // Routes are what the network says, not what another sandbox announces.
+        assert_eq!(one.sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra").trim(), "0");
         let _pods = (two.serve("0.0.0.0:80", "two"), two.serve("[::]:81", "two"));
         let machine = Namespace::here();
         let _machine = (
@@ -222,7 +225,7 @@ fn a_sandbox_is_connected_in_a_few_milliseconds() {
     on_a_machine(&[], async || {
         let state = tempfile::tempdir().unwrap();
         let bridge = Bridge::open(options(state.path())).await.unwrap();
-        let mut times = Vec::new();
+        let (mut times, mut apart) = (Vec::new(), Vec::new());
         for n in 0..40 {
             let namespace = Namespace::new();
             let begun = Instant::now();
@@ -237,14 +240,18 @@ fn a_sandbox_is_connected_in_a_few_milliseconds() {
             times.push(begun.elapsed());
             let begun = Instant::now();
             bridge.detach(&id(&format!("s{n}")), None).await.unwrap();
-            if n == 20 {
-                eprintln!("detach {:?}", begun.elapsed());
-            }
+            apart.push(begun.elapsed());
         }
         times.sort();
-        eprintln!(
-            "attach: least {:?}, median {:?}, most {:?}",
-            times[0], times[20], times[39]
-        );
+        apart.sort();
+        for (what, times) in [("attach", &times), ("detach", &apart)] {
+            let (least, median, most) = (times[0], times[20], times[39]);
+            let _ = writeln!(
+                std::io::stderr(),
+                "{what}: least {least:?}, median {median:?}, most {most:?}"
+            );
+        }
+        // A tenth of it on a machine with nothing else to do; one of forty is not disturbed.
+        assert!(times[0] < Duration::from_millis(30), "{times:?}");
     });
 }

@@ -17,12 +17,12 @@ use orch_core::runtime::{HostPort, Protocol, SandboxConfig, SandboxId};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Longer than anything on one machine takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Long enough to be sure that nothing comes: what is dropped is sent again after a second.
-pub const SHORT: Duration = Duration::from_millis(1500);
+pub(crate) const SHORT: Duration = Duration::from_millis(1500);
 
 /// Says why a test does nothing; where all it needs can be installed, it must not.
-pub fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     assert!(
         std::env::var_os("ORCH_REQUIRE_ENGINE").is_none(),
         "ORCH_REQUIRE_ENGINE is set, and {why}"
@@ -30,13 +30,18 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
-pub fn program(name: &str) -> bool {
+/// Says why a test does nothing, for what cannot be installed.
+pub(crate) fn lacking(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+pub(crate) fn program(name: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     path.split(':').any(|dir| PathBuf::from(dir).join(name).is_file())
 }
 
 /// Runs a test on a thread with a network namespace of its own; or says why it does not.
-pub fn on_a_machine<F: Future<Output = ()>>(needs: &[&str], test: impl FnOnce() -> F + Send) {
+pub(crate) fn on_a_machine<F: Future<Output = ()>>(needs: &[&str], test: impl FnOnce() -> F + Send) {
     for needed in ["ip", "nft"].iter().chain(needs) {
         if !program(needed) {
             return skipped(&format!("there is no program {needed} on this machine"));
@@ -62,7 +67,7 @@ pub fn on_a_machine<F: Future<Output = ()>>(needs: &[&str], test: impl FnOnce() 
 
 /// Runs a line of the shell in this thread's namespace.
 #[track_caller]
-pub fn sh(line: &str) -> String {
+pub(crate) fn sh(line: &str) -> String {
     let ended = Command::new("sh")
         .args(["-ec", line])
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -76,16 +81,16 @@ pub fn sh(line: &str) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-pub fn id(name: &str) -> SandboxId {
+pub(crate) fn id(name: &str) -> SandboxId {
     SandboxId(name.to_owned())
 }
 
 /// A network namespace, which is gone when nothing holds it.
 #[derive(Clone, Debug)]
-pub struct Namespace(Arc<File>);
+pub(crate) struct Namespace(Arc<File>);
 
 impl Namespace {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let making = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             File::open("/proc/thread-self/ns/net").unwrap()
@@ -94,17 +99,17 @@ impl Namespace {
     }
 
     /// That of this thread.
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Self(Arc::new(File::open("/proc/thread-self/ns/net").unwrap()))
     }
 
     /// As a file, for other processes too.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
     }
 
     /// Does something on a thread in it. Sockets that are made there stay in it.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let entering = || {
             move_into_link_name_space(
                 std::os::fd::AsFd::as_fd(&*self.0),
@@ -119,17 +124,17 @@ impl Namespace {
         })
     }
 
-    pub fn sh(&self, line: &str) -> String {
+    pub(crate) fn sh(&self, line: &str) -> String {
         self.run(|| sh(line))
     }
 
     /// A server in it that tells everyone its own word and the address that they come from.
-    pub fn serve(&self, address: &str, word: &'static str) -> Server {
+    pub(crate) fn serve(&self, address: &str, word: &'static str) -> Server {
         let listener = self.run(|| TcpListener::bind(address).unwrap());
         Server::tcp(listener, word)
     }
 
-    pub fn serve_udp(&self, address: &str, word: &'static str) {
+    pub(crate) fn serve_udp(&self, address: &str, word: &'static str) {
         let socket = self.run(|| UdpSocket::bind(address).unwrap());
         thread::spawn(move || {
             let mut buffer = [0; 64];
@@ -140,11 +145,11 @@ impl Namespace {
     }
 
     /// What a server says to one who comes from here.
-    pub fn ask(&self, to: &str) -> Result<Answer, String> {
+    pub(crate) fn ask(&self, to: &str) -> Result<Answer, String> {
         self.ask_within(to, PATIENCE)
     }
 
-    pub fn ask_within(&self, to: &str, bound: Duration) -> Result<Answer, String> {
+    pub(crate) fn ask_within(&self, to: &str, bound: Duration) -> Result<Answer, String> {
         let to: SocketAddr = to.parse().unwrap();
         self.run(|| {
             let ask = || {
@@ -160,7 +165,7 @@ impl Namespace {
         })
     }
 
-    pub fn ask_udp(&self, to: &str, bound: Duration) -> Result<Answer, String> {
+    pub(crate) fn ask_udp(&self, to: &str, bound: Duration) -> Result<Answer, String> {
         let to: SocketAddr = to.parse().unwrap();
         self.run(|| {
             let ask = || {
@@ -181,9 +186,9 @@ impl Namespace {
 
 /// What a server said: its word, and whence it saw the question come.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub word: String,
-    pub from: IpAddr,
+pub(crate) struct Answer {
+    pub(crate) word: String,
+    pub(crate) from: IpAddr,
 }
 
 impl Answer {
@@ -197,7 +202,7 @@ impl Answer {
 }
 
 /// Ends with the value.
-pub struct Server(Arc<TcpListener>);
+pub(crate) struct Server(Arc<TcpListener>);
 
 impl Server {
     fn tcp(listener: TcpListener, word: &'static str) -> Self {
@@ -221,7 +226,7 @@ impl Drop for Server {
 /// Another machine, with 192.0.2.2 and 2001:db8::2, next to this thread's, with 192.0.2.1 and 2001:db8::1.
 ///
 /// It knows no way to anything behind this machine.
-pub fn outside() -> Namespace {
+pub(crate) fn outside() -> Namespace {
     let outside = Namespace::new();
     let here = Namespace::here();
     sh(&format!(
@@ -244,7 +249,7 @@ fn proc_path(namespace: &Namespace) -> String {
     namespace.path().display().to_string()
 }
 
-pub fn with_ports(ports: &[HostPort]) -> SandboxConfig {
+pub(crate) fn with_ports(ports: &[HostPort]) -> SandboxConfig {
     SandboxConfig {
         name: "web".into(),
         namespace: "default".into(),
@@ -254,7 +259,12 @@ pub fn with_ports(ports: &[HostPort]) -> SandboxConfig {
     }
 }
 
-pub fn port(host_ip: Option<&str>, host_port: u16, container_port: u16, protocol: Protocol) -> HostPort {
+pub(crate) fn port(
+    host_ip: Option<&str>,
+    host_port: u16,
+    container_port: u16,
+    protocol: Protocol,
+) -> HostPort {
     HostPort {
         host_ip: host_ip.map(|ip| ip.parse().unwrap()),
         host_port,
