@@ -99,19 +99,15 @@ async fn pair(plan: &Plan, number: u32, bridge: &Link, there: &File, nets: (&Net
 /// Addresses and ways, in the namespace that the thread is in.
 async fn configure(plan: &Plan, number: u32, inside: &Net) -> Result<(), RuntimeError> {
     let failed = |error| RuntimeError::failed("setting up the namespace's links", error);
-    let v6 = plan.subnets.iter().any(|subnet| subnet.addr().is_ipv6());
-    // A sandbox has its ways from here, not from what another sandbox announces as a router (CVE-2020-10749).
-    for (name, value, needed) in [("disable_ipv6", "0", v6), ("accept_ra", "0", false)] {
-        let name = format!("ipv6/conf/{PEER}/{name}");
-        let differs = sysctl::read(&name).is_some_and(|now| now != value);
-        if !differs || (name.ends_with("disable_ipv6") && !v6) {
-            continue;
-        }
-        match sysctl::set(&name, value) {
-            Err(error) if needed => return Err(error),
-            Err(error) => tracing::warn!(%error, "sandboxes take routes that others announce"),
-            Ok(_) => {}
-        }
+    if plan.subnets.iter().any(|subnet| subnet.addr().is_ipv6()) {
+        sysctl::set(&format!("ipv6/conf/{PEER}/disable_ipv6"), "0")?;
+    }
+    // A sandbox has its ways from here, not from what another announces as a router (CVE-2020-10749).
+    let announced = format!("ipv6/conf/{PEER}/accept_ra");
+    if sysctl::read(&announced).is_some()
+        && let Err(error) = sysctl::set(&announced, "0")
+    {
+        tracing::warn!(%error, "sandboxes take ways that others announce");
     }
     let up = LinkUnspec::new_with_name(PEER).up().build();
     inside.set(up).await.map_err(failed)?;

@@ -34,7 +34,8 @@ const AT_ONCE: usize = 8;
 /// Sandboxes on a bridge of the machine, each with an address of the bridge's subnets.
 ///
 /// They reach each other, the machine, and through it whatever the machine reaches. Ports of the machine lead to them
-/// from outside, from the machine itself (also by 127.0.0.1) and from sandboxes, themselves included.
+/// from outside, from the machine itself (also by 127.0.0.1, but not by `::1`, from which the kernel sends nothing on)
+/// and from sandboxes, themselves included.
 ///
 /// It belongs to the network namespace of the thread that opens it.
 ///

@@ -145,6 +145,33 @@ fn what_others_have_is_refused() {
 }
 
 #[test]
+fn what_is_of_no_record_is_removed_and_what_is_of_others_is_not() {
+    on_a_machine(&[], async || {
+        let state = tempfile::tempdir().unwrap();
+        let bridge = Bridge::open(options(state.path())).await.unwrap();
+        let (lost, _) = sandbox(&bridge, "lost").await;
+        let (_torn, _) = sandbox(&bridge, "torn").await;
+        drop(bridge);
+        // Files that a power failure, or somebody, took.
+        std::fs::remove_file(state.path().join("sandboxes/lost.json")).unwrap();
+        std::fs::write(state.path().join("sandboxes/torn.json"), "").unwrap();
+        std::fs::remove_file(state.path().join("last.json")).unwrap();
+        sh("ip link add orch0-x-y type veth peer name other; ip link set other master orch0");
+        let bridge = Bridge::open(options(state.path())).await.unwrap();
+        bridge.retain(&[]).await.unwrap();
+        assert!(!lost.sh("ip link").contains("eth0"));
+        let links = sh("ip -o link show type veth");
+        assert_eq!(
+            (links.lines().count(), links.contains("other")),
+            (2, true),
+            "{links}"
+        );
+        let (_next, attachment) = sandbox(&bridge, "next").await;
+        assert_eq!(attachment.ips[0].to_string(), "10.77.0.2");
+    });
+}
+
+#[test]
 fn a_bridge_half_made_is_finished_and_has_the_size_of_now() {
     on_a_machine(&[], async || {
         // As one leaves it that is killed before it could say whose it is.

@@ -54,6 +54,30 @@ fn sandboxes_reach_each_other_and_the_machine_with_their_own_addresses() {
 }
 
 #[test]
+fn a_network_may_be_of_ipv6_alone() {
+    on_a_machine(&[], async || {
+        let outside = outside();
+        let state = tempfile::tempdir().unwrap();
+        let bridge = Bridge::open(BridgeOptions::new(state.path()).subnet("fd00:78::/112"))
+            .await
+            .unwrap();
+        let (one, first) = sandbox(&bridge, "one").await;
+        let (two, second) = sandbox(&bridge, "two").await;
+        let ips = [&first.ips[0], &second.ips[0]].map(ToString::to_string);
+        assert_eq!(
+            (first.ips.len(), ips),
+            (1, ["fd00:78::2".to_owned(), "fd00:78::3".to_owned()])
+        );
+        let _servers = (two.serve("[::]:80", "two"), outside.serve("[::]:80", "outside"));
+        assert_eq!(one.ask("[fd00:78::3]:80").unwrap().from.to_string(), "fd00:78::2");
+        assert_eq!(
+            one.ask("[2001:db8::2]:80").unwrap().from.to_string(),
+            "2001:db8::1"
+        );
+    });
+}
+
+#[test]
 fn what_leaves_the_subnet_comes_from_the_machine() {
     on_a_machine(&[], async || {
         let outside = outside();
