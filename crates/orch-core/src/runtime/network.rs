@@ -30,8 +30,9 @@ pub trait PodNetwork: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`RuntimeError::InvalidConfig`] for what this network can never do, named by the field of `config`;
-    /// [`RuntimeError::Unavailable`] or [`RuntimeError::Failed`] for what may pass, addresses used up for one. After
-    /// an error nothing needs to be detached, and may be.
+    /// [`RuntimeError::InUse`] for a port of the machine that leads elsewhere; [`RuntimeError::Unavailable`] or
+    /// [`RuntimeError::Failed`] for what may pass, addresses used up for one. After an error nothing needs to be
+    /// detached, and may be.
     async fn attach(
         &self,
         sandbox: &SandboxId,
