@@ -206,3 +206,55 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 pub(crate) fn is_program(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SH: &str = "/bin/sh";
+
+    fn sh(line: &str, bound: Duration, holding: Option<&File>) -> io::Result<Ended> {
+        let variables = [("PATH", USUAL_PATH), ("WORD", "told")];
+        run(Path::new(SH), &["-c", line], variables, b"given", bound, holding)
+    }
+
+    #[test]
+    fn a_program_is_given_and_answers_and_says_how_it_ended() {
+        let long = Duration::from_secs(60);
+        let ended = sh("cat; echo $WORD; echo odd >&2; exit 3", long, None).unwrap();
+        assert_eq!(
+            (ended.out.as_slice(), ended.err.as_slice()),
+            (&b"giventold\n"[..], &b"odd\n"[..])
+        );
+        assert_eq!(ended.complaint(), "exit code 3: odd");
+        assert_eq!(
+            sh("echo only", long, None).unwrap().complaint(),
+            "exit code 0: only"
+        );
+        assert_eq!(
+            sh("kill -9 $$", long, None).unwrap().complaint(),
+            "killed by signal 9"
+        );
+        let none = run(Path::new("/nowhere"), &[], [("A", "b")], &[], long, None).unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::NotFound);
+        let late = sh("sleep 600", Duration::from_millis(50), None).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        // What one leaves behind is not waited for.
+        let begun = Instant::now();
+        assert!(sh("sleep 20 & exit 0", long, None).unwrap().status.success());
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_program_gets_the_descriptor_that_it_is_to_hold_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let [held, other] = ["held", "other"].map(|name| File::create(dir.path().join(name)).unwrap());
+        let _inherited = rustix::io::dup(&other).unwrap();
+        for holding in [None, Some(&held)] {
+            let ended = sh("ls -l /proc/$$/fd", Duration::from_secs(60), holding).unwrap();
+            let open = String::from_utf8(ended.out).unwrap();
+            assert_eq!(open.contains("/held"), holding.is_some(), "{open}");
+            assert!(!open.contains("/other"), "{open}");
+        }
+    }
+}

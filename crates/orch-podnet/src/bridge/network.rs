@@ -156,19 +156,19 @@ impl Network {
         let record = book
             .enter(sandbox, ports, &self.plan)
             .map_err(|refusal| refused(refusal, &self.plan))?;
-        let written = self.state.write(sandbox, &record).and_then(|()| {
-            let last = Last { number: book.last };
-            if before.is_none() {
-                files::replace(&self.state.root().join("last.json"), &last)
-            } else {
-                Ok(())
-            }
-        });
-        if let Err(error) = written {
-            if before.is_none() {
-                book.leave(sandbox);
+        if let Err(error) = self.state.write(sandbox, &record) {
+            // As it is on disk.
+            match &before {
+                None => book.leave(sandbox),
+                Some(before) => drop(book.enter(sandbox, &before.ports, &self.plan)),
             }
             return Err(error);
+        }
+        let last = Last { number: book.last };
+        if before.is_none()
+            && let Err(error) = files::replace(&self.state.root().join("last.json"), &last)
+        {
+            tracing::warn!(%error, "addresses may be used again sooner than need be after a restart");
         }
         Ok((before, record))
     }

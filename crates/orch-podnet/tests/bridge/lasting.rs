@@ -248,6 +248,35 @@ fn no_address_is_given_twice_and_none_is_given_beyond_the_last() {
 }
 
 #[test]
+fn what_cannot_be_written_down_is_not_given() {
+    on_a_machine(&[], async || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let place = state.path().display();
+        sh(&format!(
+            "mount --make-rprivate /; mount -t tmpfs -o size=64k none {place}"
+        ));
+        let bridge = Bridge::open(options(state.path())).await.unwrap();
+        let (one, first) = sandbox(&bridge, "one").await;
+        sh(&format!("cat /dev/zero >{place}/full 2>/dev/null || true"));
+        let two = Namespace::new();
+        let error = bridge
+            .attach(&id("two"), &two.path(), &SandboxConfig::default())
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("No space left on device"), "{error}");
+        assert!(!two.sh("ip link").contains("eth0"));
+        let ports = with_ports(&[port(None, 8080, 80, Protocol::Tcp)]);
+        bridge.attach(&id("one"), &one.path(), &ports).await.unwrap_err();
+        sh(&format!("rm {place}/full"));
+        let second = bridge.attach(&id("two"), &two.path(), &ports).await.unwrap();
+        assert_eq!(second.ips[0].to_string(), "10.77.0.4");
+        let _two = two.serve("0.0.0.0:80", "two");
+        assert_eq!(one.ask("10.77.0.4:80").unwrap().from, first.ips[0]);
+    });
+}
+
+#[test]
 fn calls_for_one_sandbox_take_turns() {
     on_a_machine(&[], async || {
         let state = tempfile::tempdir().unwrap();
