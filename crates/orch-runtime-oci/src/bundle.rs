@@ -48,6 +48,8 @@ pub(crate) fn fill(
         state: driver.dir.root(),
         hosts: &pod.hosts(),
         resolv_conf: &pod.resolv_conf(),
+        shm: &later.shm(),
+        shared: &pod.shared,
     };
     let privileged = config.security.privileged;
     let devices = if privileged {
@@ -60,6 +62,7 @@ pub(crate) fn fill(
         version: record::PLAN,
         shims: driver.ground.shims(),
         base,
+        shared: pod.shared.clone(),
         args: program.args,
         env: program.env,
         cwd: program.cwd,

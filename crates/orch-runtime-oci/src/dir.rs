@@ -116,6 +116,11 @@ impl StateDir {
         self.root.join("sandboxes").join(id)
     }
 
+    /// Where what the containers of pods share is held.
+    pub(crate) fn namespaces(&self) -> PathBuf {
+        self.root.join("ns")
+    }
+
     /// The names in `containers` or `sandboxes`.
     pub(crate) fn names(&self, part: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join(part))?;

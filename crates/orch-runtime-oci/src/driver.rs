@@ -19,7 +19,7 @@ use crate::record;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
-use crate::{NAME, invalid, kernel};
+use crate::{NAME, invalid, kernel, namespaces};
 
 pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
@@ -95,7 +95,7 @@ impl Driver {
             }
         }
         images.hold_only(&index.cells.keys().map(|id| id.0.clone()).collect())?;
-        Ok(Self {
+        let driver = Self {
             hub: Arc::default(),
             images,
             options,
@@ -106,7 +106,11 @@ impl Driver {
             program,
             index: Mutex::new(index),
             making: Mutex::default(),
-        })
+        };
+        driver
+            .find_shared()
+            .map_err(|error| RuntimeError::failed("looking for the pods' namespaces", error))?;
+        Ok(driver)
     }
 
     /// Why containers cannot be run now, if so.
@@ -217,6 +221,9 @@ impl Drop for Driver {
             }
         }
         launch::reap();
+        if let Err(error) = namespaces::close(&self.dir.namespaces()) {
+            tracing::warn!(%error, "the place of the pods' namespaces stays mounted");
+        }
         self.ground.hierarchies.remove_empty(&self.ground.shims());
         self.ground.hierarchies.remove_empty(&self.ground.group);
         self.ground

@@ -25,9 +25,8 @@ impl Index {
             match record::read(&place.join("sandbox.json")) {
                 Ok(Some(record)) => {
                     let id = SandboxId(name);
-                    index
-                        .pods
-                        .insert(id.clone(), Arc::new(Pod::new(id, place, record)));
+                    let pod = Pod::read(id.clone(), place, record, &dir.namespaces())?;
+                    index.pods.insert(id, Arc::new(pod));
                 }
                 unreadable => odd(dir, &place, unreadable)?,
             }

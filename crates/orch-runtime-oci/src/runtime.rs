@@ -53,6 +53,22 @@ pub(crate) async fn blocking<T: Send + 'static>(
     orch_core::runtime::blocking(NAME, work).await
 }
 
+/// Does something to its end, also if whoever asks for it gives up.
+pub(crate) async fn going_on<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RuntimeError>> + Send + 'static,
+) -> Result<T, RuntimeError> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(RuntimeError::Unavailable {
+                runtime: NAME,
+                reason: "the program is ending".into(),
+            }),
+        },
+    }
+}
+
 fn unsupported(what: &'static str) -> RuntimeError {
     RuntimeError::Unsupported { runtime: NAME, what }
 }

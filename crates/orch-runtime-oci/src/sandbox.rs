@@ -1,42 +1,93 @@
-//! Sandboxes: so far what a pod's containers have in common is the machine's network, and two files about it.
+//! One sandbox: what it is, and whether containers can run in it.
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+use parking_lot::Mutex;
 
-use crate::invalid;
-use crate::record::{self, SandboxRecord};
+use crate::namespaces::{Kind, Shared};
+use crate::record::{self, Net, SandboxRecord};
+use crate::{etc, invalid};
 
 /// A sandbox of ours.
 pub(crate) struct Pod {
     pub(crate) id: SandboxId,
     pub(crate) dir: PathBuf,
     pub(crate) record: SandboxRecord,
-    stopped: AtomicBool,
+    pub(crate) shared: Shared,
+    phase: Mutex<Phase>,
+    /// It is readied, or taken down, by one at a time.
+    pub(crate) gate: tokio::sync::Mutex<()>,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It is written down, and nothing else of it is sure to be there.
+    Made,
+    /// With its addresses.
+    Ready(Vec<IpAddr>),
+    /// Something that its containers share has gone.
+    Lost,
+    Stopped,
 }
 
 impl Pod {
-    pub(crate) fn new(id: SandboxId, dir: PathBuf, record: SandboxRecord) -> Self {
-        let stopped = AtomicBool::new(dir.join("stopped").exists());
-        Self {
+    /// As its directory has it; whether what it shares is there is another question.
+    pub(crate) fn read(id: SandboxId, dir: PathBuf, record: SandboxRecord, all: &Path) -> io::Result<Self> {
+        let phase = match record::read::<Net>(&dir.join("net.json"))? {
+            _ if dir.join("stopped").exists() => Phase::Stopped,
+            Some(net) => Phase::Ready(net.ips),
+            None => Phase::Made,
+        };
+        Ok(Self {
+            shared: Shared::new(all, &id, kinds(&record.config)),
             id,
             dir,
             record,
-            stopped,
-        }
+            phase: Mutex::new(phase),
+            gate: tokio::sync::Mutex::default(),
+        })
     }
 
-    pub(crate) fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.lock().clone()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Ready(_))
+    }
+
+    /// All is there. Unless it was stopped meanwhile, containers can run in it.
+    pub(crate) fn ready(&self, ips: Vec<IpAddr>) -> io::Result<()> {
+        let net = Net { ips };
+        record::write(&self.dir.join("net.json"), &net)?;
+        let mut phase = self.phase.lock();
+        if *phase == Phase::Made {
+            *phase = Phase::Ready(net.ips);
+        }
+        Ok(())
+    }
+
+    /// Something that its containers share has gone: no more are to run in it.
+    pub(crate) fn lose(&self) {
+        let mut phase = self.phase.lock();
+        if *phase != Phase::Stopped {
+            *phase = Phase::Lost;
+        }
     }
 
     pub(crate) fn stop(&self) -> io::Result<()> {
         fs::write(self.dir.join("stopped"), "")?;
-        self.stopped.store(true, Ordering::Release);
+        *self.phase.lock() = Phase::Stopped;
         Ok(())
+    }
+
+    pub(crate) fn failed(&self, what: &str, error: io::Error) -> RuntimeError {
+        RuntimeError::failed(format!("{what} sandbox {}", self.id), error)
     }
 
     pub(crate) fn hosts(&self) -> PathBuf {
@@ -57,18 +108,18 @@ impl Pod {
 
     pub(crate) fn seen(&self) -> Sandbox {
         let config = &self.record.config;
+        let (state, ips) = match self.phase() {
+            Phase::Ready(ips) => (SandboxState::Ready, ips),
+            _ => (SandboxState::NotReady, Vec::new()),
+        };
         Sandbox {
             id: self.id.clone(),
             name: config.name.clone(),
             namespace: config.namespace.clone(),
             uid: config.uid.clone(),
             attempt: config.attempt,
-            state: if self.stopped() {
-                SandboxState::NotReady
-            } else {
-                SandboxState::Ready
-            },
-            ips: Vec::new(),
+            state,
+            ips,
             created_at: self.record.created_at,
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
@@ -76,8 +127,26 @@ impl Pod {
     }
 }
 
+/// What its containers share. On the machine's network, asked for, they have the machine's name.
+pub(crate) fn kinds(config: &SandboxConfig) -> Vec<Kind> {
+    let mut kinds = vec![Kind::Ipc];
+    if !config.host_network {
+        kinds.push(Kind::Uts);
+    }
+    kinds
+}
+
 /// Refuses what cannot be done here.
 pub(crate) fn check(config: &SandboxConfig) -> Result<(), RuntimeError> {
+    // The kernel's bound.
+    if config.hostname.len() > 64 {
+        let reason = format!(
+            "{:?} has {} bytes, and 64 are allowed",
+            config.hostname,
+            config.hostname.len()
+        );
+        return Err(invalid("hostname", reason));
+    }
     let network = "the oci runtime has pods on the machine's network only, so far";
     if let Some(port) = config
         .host_ports
@@ -107,40 +176,11 @@ pub(crate) fn check(config: &SandboxConfig) -> Result<(), RuntimeError> {
 /// Writes a new sandbox down.
 pub(crate) fn fill(dir: &Path, record: &SandboxRecord) -> io::Result<()> {
     let of_machine = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    fs::write(
-        dir.join("hosts"),
-        hosts(&record.config, &of_machine("/etc/hosts")),
-    )?;
-    fs::write(
-        dir.join("resolv.conf"),
-        resolv_conf(&record.config, &of_machine("/etc/resolv.conf")),
-    )?;
+    let hosts = etc::hosts(&record.config, &of_machine("/etc/hosts"));
+    fs::write(dir.join("hosts"), hosts)?;
+    let resolv_conf = etc::resolv_conf(&record.config, &of_machine("/etc/resolv.conf"));
+    fs::write(dir.join("resolv.conf"), resolv_conf)?;
     record::write(&dir.join("sandbox.json"), record)
-}
-
-fn hosts(config: &SandboxConfig, machine: &str) -> String {
-    let mut text = machine.trim_end().to_owned() + "\n";
-    for (address, names) in &config.host_aliases {
-        text += &format!("{address}\t{}\n", names.join("\t"));
-    }
-    text
-}
-
-fn resolv_conf(config: &SandboxConfig, machine: &str) -> String {
-    if config.dns_servers.is_empty() && config.dns_searches.is_empty() && config.dns_options.is_empty() {
-        return machine.to_owned();
-    }
-    let mut text: String = config
-        .dns_servers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect();
-    for (word, values) in [("search", &config.dns_searches), ("options", &config.dns_options)] {
-        if !values.is_empty() {
-            text += &format!("{word} {}\n", values.join(" "));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -148,25 +188,6 @@ mod tests {
     use orch_core::runtime::{HostPort, Protocol};
 
     use super::*;
-
-    #[test]
-    fn files_about_the_network_are_the_machines_with_what_was_asked_for() {
-        let mut config = SandboxConfig::default();
-        assert_eq!(
-            resolv_conf(&config, "nameserver 9.9.9.9\n"),
-            "nameserver 9.9.9.9\n"
-        );
-        config.dns_servers = vec!["10.0.0.1".parse().unwrap()];
-        config.dns_searches = vec!["a.example".into(), "b.example".into()];
-        config.dns_options = vec!["ndots:5".into()];
-        let expected = "nameserver 10.0.0.1\nsearch a.example b.example\noptions ndots:5\n";
-        assert_eq!(resolv_conf(&config, "nameserver 9.9.9.9\n"), expected);
-        config.host_aliases = vec![("10.1.2.3".parse().unwrap(), vec!["db".into(), "cache".into()])];
-        assert_eq!(
-            hosts(&config, "127.0.0.1 localhost"),
-            "127.0.0.1 localhost\n10.1.2.3\tdb\tcache\n"
-        );
-    }
 
     #[test]
     fn what_needs_a_network_or_processes_in_common_is_refused() {

@@ -10,6 +10,7 @@ mod executor;
 mod hold;
 mod identity;
 mod input;
+mod join;
 mod log;
 mod root;
 mod serve;

@@ -69,7 +69,8 @@ impl Oci {
         OciOptions::new(self.root()).shim(SHIM).cgroup_parent(&self.group)
     }
 
-    /// What is left: processes that know the directory, control groups, and mounts that name it.
+    /// What is left: processes that know the directory, control groups, mounts that name it, and the place of
+    /// namespaces.
     pub(crate) fn left(&self) -> Vec<String> {
         let place = self.dir.path().to_string_lossy().into_owned();
         let mut left = groups(&self.group);
@@ -89,6 +90,10 @@ impl Oci {
         }
         if let Ok(found) = fs::read_dir(self.root().join("containers")) {
             left.extend(found.flatten().map(|entry| entry.path().display().to_string()));
+        }
+        let namespaces = self.root().join("ns");
+        if namespaces.exists() {
+            left.push(namespaces.display().to_string());
         }
         left
     }

@@ -1,0 +1,151 @@
+//! Readying sandboxes, stopping and removing them, and finding them again.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxId};
+use orch_core::time;
+
+use crate::driver::{Driver, not_found};
+use crate::namespaces;
+use crate::record::SandboxRecord;
+use crate::runtime::{blocking, going_on};
+use crate::sandbox::{self, Phase, Pod};
+use crate::spec::hostname;
+
+impl Driver {
+    pub(crate) async fn run_sandbox(
+        self: &Arc<Self>,
+        config: SandboxConfig,
+    ) -> Result<Sandbox, RuntimeError> {
+        let driver = self.clone();
+        let pod = blocking(move || driver.made(config)).await??;
+        let (driver, readied) = (self.clone(), pod.clone());
+        // A sandbox half ready would be nobody's.
+        going_on(async move { driver.ready(&readied).await }).await?;
+        Ok(pod.seen())
+    }
+
+    /// The sandbox of this identity, written down if it was not there.
+    fn made(&self, config: SandboxConfig) -> Result<Arc<Pod>, RuntimeError> {
+        let _one = self.making.lock();
+        let same = |pod: &Arc<Pod>| {
+            let other = &pod.record.config;
+            (&other.uid, other.attempt) == (&config.uid, config.attempt)
+        };
+        if let Some(pod) = self.pods().into_iter().find(same) {
+            return Ok(pod);
+        }
+        sandbox::check(&config)?;
+        let failed = |name: &str, error| RuntimeError::failed(format!("making sandbox {name}"), error);
+        let id = SandboxId(self.dir.new_id());
+        let place = self.dir.sandbox(&id.0);
+        let record = SandboxRecord {
+            config,
+            created_at: time::now(),
+        };
+        let made = self.dir.make(&place, |draft| sandbox::fill(draft, &record));
+        made.map_err(|error| failed(&record.config.name, error))?;
+        let pod = Pod::read(id.clone(), place, record, &self.dir.namespaces());
+        let pod = Arc::new(pod.map_err(|error| failed(&id.0, error))?);
+        self.index.lock().pods.insert(id, pod.clone());
+        Ok(pod)
+    }
+
+    /// Brings a sandbox that is written down to where containers can run in it.
+    async fn ready(&self, pod: &Arc<Pod>) -> Result<(), RuntimeError> {
+        let _one = pod.gate.lock().await;
+        if pod.phase() != Phase::Made {
+            return Ok(());
+        }
+        let made = pod.clone();
+        let making = blocking(move || {
+            made.shared.make(hostname(&made.record.config))?;
+            made.ready(Vec::new())
+        });
+        making.await?.map_err(|error| pod.failed("readying", error))?;
+        self.pod_changed(pod);
+        Ok(())
+    }
+
+    pub(crate) async fn stop_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
+        let pod = self.pod(id).ok_or_else(|| not_found("sandbox", id))?;
+        let (driver, stopped) = (self.clone(), pod.clone());
+        blocking(move || {
+            // Nothing is being made in it then, or later.
+            let _one = driver.making.lock();
+            let id = &stopped.id;
+            driver.pod(id).ok_or_else(|| not_found("sandbox", id))?;
+            stopped
+                .stop()
+                .map_err(|error| stopped.failed("stopping", error))?;
+            driver.pod_changed(&stopped);
+            Ok::<_, RuntimeError>(())
+        })
+        .await??;
+        let cells = self.cells(|cell| cell.record.sandbox == *id);
+        let stopping = cells.iter().map(|cell| self.stop_cell(cell, Duration::ZERO));
+        join_all(stopping).await.into_iter().collect::<Result<(), _>>()?;
+        let _one = pod.gate.lock().await;
+        let cleared = pod.clone();
+        let clearing = blocking(move || cleared.shared.clear());
+        clearing.await?.map_err(|error| pod.failed("stopping", error))
+    }
+
+    pub(crate) async fn remove_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
+        let Some(pod) = self.pod(id) else { return Ok(()) };
+        match self.stop_sandbox(id).await {
+            // Removed by another meanwhile.
+            Err(RuntimeError::NotFound { .. }) => return Ok(()),
+            stopped => stopped?,
+        }
+        let cells = self.cells(|cell| cell.record.sandbox == *id);
+        let removing = cells.iter().map(|cell| self.remove_cell(cell));
+        join_all(removing).await.into_iter().collect::<Result<(), _>>()?;
+        let driver = self.clone();
+        blocking(move || {
+            let _one = driver.making.lock();
+            let discarded = driver.dir.discard(&pod.dir);
+            discarded.map_err(|error| pod.failed("removing", error))?;
+            driver.index.lock().pods.remove(&pod.id);
+            driver.pod_changed(&pod);
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Finds out what is left of what the pods share, and lets go of what belongs to none.
+    pub(crate) fn find_shared(&self) -> io::Result<()> {
+        namespaces::keep_only(&self.dir.namespaces(), |id| self.pod(id).is_some())?;
+        for pod in self.pods() {
+            if !pod.is_ready() {
+                // Nothing runs in it, and whoever readies it begins anew.
+                pod.shared.clear()?;
+            } else if !pod.shared.is_whole()? {
+                match self.bind_again(&pod) {
+                    Ok(true) => continue,
+                    Ok(false) => tracing::warn!(sandbox = %pod.id, "its namespaces are gone"),
+                    Err(error) => tracing::warn!(sandbox = %pod.id, %error, "its namespaces are gone"),
+                }
+                pod.lose();
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds a pod's namespaces again, if a container of it lives; says whether one did.
+    fn bind_again(&self, pod: &Pod) -> io::Result<bool> {
+        for cell in self.cells(|cell| cell.record.sandbox == pod.id) {
+            let (Some(shim), Some(first)) = (cell.holder()?, cell.first()?) else {
+                continue;
+            };
+            let shm = cell.dir.shm();
+            pod.shared.bind_again(first.as_fd(), Some((shim.as_fd(), &shm)))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
