@@ -28,7 +28,14 @@ pub(crate) struct StateDir {
     name: String,
     random: Random,
     /// Held for as long as this is open.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // Closing it may not be enough: what another thread has just started has it too, until it begins its program.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl StateDir {
@@ -92,7 +99,7 @@ impl StateDir {
             root,
             name,
             random,
-            _lock: lock,
+            lock,
         }))
     }
 

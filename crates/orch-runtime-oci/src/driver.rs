@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, RuntimeEvent, SandboxId};
+use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, SandboxId};
 use parking_lot::Mutex;
 
 use crate::cgroup::Hierarchies;
@@ -60,6 +60,7 @@ impl Driver {
         let images = Images::open(dir.root().join("images"), options.images.clone()).await?;
         let driver = blocking(move || Self::read(options, program, dir, images)).await??;
         let driver = Arc::new(driver);
+        driver.retain().await;
         for cell in driver.cells(|_| true) {
             driver.adopt(&cell)?;
         }
@@ -86,7 +87,7 @@ impl Driver {
             boot,
             group,
         });
-        let index = Index::read(&dir, &ground).map_err(failed)?;
+        let index = Index::read(&dir, &ground, options.network.as_ref()).map_err(failed)?;
         for name in ground.hierarchies.children(&ground.group) {
             let id = ContainerId(name);
             if ground.group_of(&id) != ground.shims() && !index.cells.contains_key(&id) {
@@ -170,8 +171,7 @@ impl Driver {
     }
 
     pub(crate) fn pod_changed(&self, pod: &Pod) {
-        let (id, pod_uid) = (pod.id.clone(), pod.record.config.uid.clone());
-        self.hub.send(&RuntimeEvent::Sandbox { id, pod_uid });
+        self.hub.send(&pod.event());
     }
 
     /// Finds out about a container that was there before.

@@ -25,8 +25,8 @@
 //!
 //! Containers run from images, which are pulled from registries (feature `pull`) or imported from archives
 //! ([`OciRuntime::image_store`]). Without either there is the image `host`, the machine's own root with a layer of the
-//! container's above it. So far they are on the machine's network;
-//! [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
+//! container's above it. Pods are on the machine's network, or each on one of its own, connected by
+//! [`OciOptions::network`]; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
 #![cfg(target_os = "linux")]
 
 mod attach;
@@ -50,6 +50,7 @@ mod making;
 mod namespaces;
 mod options;
 mod place;
+mod readying;
 mod record;
 mod runtime;
 mod sandbox;
@@ -62,6 +63,7 @@ mod spec;
 mod state;
 mod stream;
 mod sys;
+mod sysctl;
 mod terminal;
 mod wire;
 

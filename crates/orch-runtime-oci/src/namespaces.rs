@@ -12,6 +12,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use orch_core::runtime::SandboxId;
+use parking_lot::Mutex;
 use rustix::fs::{CWD, FsWord, statfs};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -33,14 +34,16 @@ const SHM: &std::ffi::CStr = c"mode=1777,size=64m";
 pub(crate) enum Kind {
     Ipc,
     Uts,
+    Net,
 }
 
 impl Kind {
-    /// As the runtime specification calls it, and the file that holds it.
+    /// As the runtime specification calls it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Ipc => "ipc",
             Self::Uts => "uts",
+            Self::Net => "network",
         }
     }
 
@@ -48,14 +51,16 @@ impl Kind {
         match self {
             Self::Ipc => CloneFlags::CLONE_NEWIPC,
             Self::Uts => CloneFlags::CLONE_NEWUTS,
+            Self::Net => CloneFlags::CLONE_NEWNET,
         }
     }
 
-    /// A thread's own.
-    fn own(self) -> &'static str {
+    /// The file that holds it, and as the kernel calls it.
+    fn file(self) -> &'static str {
         match self {
-            Self::Ipc => "/proc/thread-self/ns/ipc",
-            Self::Uts => "/proc/thread-self/ns/uts",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Net => "net",
         }
     }
 }
@@ -84,7 +89,7 @@ impl Shared {
     }
 
     pub(crate) fn file(&self, kind: Kind) -> PathBuf {
-        self.own.join(kind.word())
+        self.own.join(kind.file())
     }
 
     /// The pod's `/dev/shm`.
@@ -136,13 +141,7 @@ impl Shared {
     /// An empty place, in the file system for it.
     fn begin(&self) -> io::Result<()> {
         self.clear()?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.all)?;
-        if !is_mounted(&self.all)? {
-            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-            mount("tmpfs", &self.all, "tmpfs", flags, c"mode=0700,size=64k")?;
-            // Nobody else is to get to see, and hold, what is bound here.
-            mount_change(&self.all, MountPropagationFlags::PRIVATE)?;
-        }
+        open(&self.all)?;
         fs::create_dir(&self.own)
     }
 
@@ -153,9 +152,19 @@ impl Shared {
             for kind in &self.kinds {
                 let file = self.file(*kind);
                 File::create_new(&file)?;
-                mount_bind(kind.own(), file)?;
+                mount_bind(Path::new("/proc/thread-self/ns").join(kind.file()), file)?;
             }
             Ok(())
+        })
+    }
+
+    /// Does something on a thread that is in all of them.
+    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        aside(|| {
+            for kind in &self.kinds {
+                setns(File::open(self.file(*kind))?, kind.flag())?;
+            }
+            work()
         })
     }
 
@@ -222,6 +231,21 @@ fn held(all: &Path) -> io::Result<Vec<SandboxId>> {
     entries
         .map(|entry| Ok(SandboxId(entry?.file_name().to_string_lossy().into_owned())))
         .collect()
+}
+
+/// Mounts the file system of all pods, if it is not there.
+fn open(all: &Path) -> io::Result<()> {
+    // Or two who look at the same time would mount one over the other.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock();
+    DirBuilder::new().recursive(true).mode(0o700).create(all)?;
+    if !is_mounted(all)? {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount("tmpfs", all, "tmpfs", flags, c"mode=0700,size=64k")?;
+        // Nobody else is to get to see, and hold, what is bound here.
+        mount_change(all, MountPropagationFlags::PRIVATE)?;
+    }
+    Ok(())
 }
 
 /// Removes the file system of all pods, if nothing is in it.

@@ -18,6 +18,9 @@ use crate::namespaces::Shared;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SandboxRecord {
     pub(crate) config: SandboxConfig,
+    /// The name of the network that it is on; none: the machine's own.
+    #[serde(default)]
+    pub(crate) network: Option<String>,
     pub(crate) created_at: Timestamp,
 }
 

@@ -85,6 +85,8 @@ impl Runtime for OciRuntime {
         capabilities.exec = true;
         capabilities.images = true;
         capabilities.mounts = true;
+        capabilities.host_ports = self.driver.options.network.is_some();
+        capabilities.sandbox_network = self.driver.options.network.is_some();
         capabilities.security = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;
@@ -92,7 +94,10 @@ impl Runtime for OciRuntime {
     }
 
     async fn status(&self) -> RuntimeStatus {
-        let message = self.driver.trouble();
+        let message = match self.driver.trouble() {
+            None => self.driver.network_trouble().await,
+            trouble => trouble,
+        };
         RuntimeStatus {
             version: "libcontainer 0.7.0".into(),
             ready: message.is_none(),

@@ -4,13 +4,17 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+use orch_core::runtime::{
+    RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+};
 use parking_lot::Mutex;
 
 use crate::namespaces::{Kind, Shared};
+use crate::options::Network;
 use crate::record::{self, Net, SandboxRecord};
-use crate::{etc, invalid};
+use crate::{etc, invalid, sysctl};
 
 /// A sandbox of ours.
 pub(crate) struct Pod {
@@ -18,7 +22,10 @@ pub(crate) struct Pod {
     pub(crate) dir: PathBuf,
     pub(crate) record: SandboxRecord,
     pub(crate) shared: Shared,
+    /// What connects it; none on the machine's network.
+    pub(crate) network: Option<Network>,
     phase: Mutex<Phase>,
+    detached: AtomicBool,
     /// It is readied, or taken down, by one at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
 }
@@ -37,14 +44,22 @@ pub(crate) enum Phase {
 
 impl Pod {
     /// As its directory has it; whether what it shares is there is another question.
-    pub(crate) fn read(id: SandboxId, dir: PathBuf, record: SandboxRecord, all: &Path) -> io::Result<Self> {
+    pub(crate) fn read(
+        id: SandboxId,
+        dir: PathBuf,
+        record: SandboxRecord,
+        all: &Path,
+        network: Option<&Network>,
+    ) -> io::Result<Self> {
         let phase = match record::read::<Net>(&dir.join("net.json"))? {
             _ if dir.join("stopped").exists() => Phase::Stopped,
             Some(net) => Phase::Ready(net.ips),
             None => Phase::Made,
         };
         Ok(Self {
-            shared: Shared::new(all, &id, kinds(&record.config)),
+            shared: Shared::new(all, &id, kinds(&record.config, record.network.is_some())),
+            network: network.filter(|_| record.network.is_some()).cloned(),
+            detached: AtomicBool::new(false),
             id,
             dir,
             record,
@@ -80,10 +95,26 @@ impl Pod {
         }
     }
 
+    /// Whether its network has let go of it since this program has it open.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn detached(&self) {
+        self.detached.store(true, Ordering::Release);
+    }
+
     pub(crate) fn stop(&self) -> io::Result<()> {
         fs::write(self.dir.join("stopped"), "")?;
         *self.phase.lock() = Phase::Stopped;
         Ok(())
+    }
+
+    pub(crate) fn event(&self) -> RuntimeEvent {
+        RuntimeEvent::Sandbox {
+            id: self.id.clone(),
+            pod_uid: self.record.config.uid.clone(),
+        }
     }
 
     pub(crate) fn failed(&self, what: &str, error: io::Error) -> RuntimeError {
@@ -127,17 +158,20 @@ impl Pod {
     }
 }
 
-/// What its containers share. On the machine's network, asked for, they have the machine's name.
-pub(crate) fn kinds(config: &SandboxConfig) -> Vec<Kind> {
+/// What its containers share. On the machine's network, if it was asked for, they have the machine's name.
+pub(crate) fn kinds(config: &SandboxConfig, own_network: bool) -> Vec<Kind> {
     let mut kinds = vec![Kind::Ipc];
     if !config.host_network {
         kinds.push(Kind::Uts);
+    }
+    if own_network {
+        kinds.push(Kind::Net);
     }
     kinds
 }
 
 /// Refuses what cannot be done here.
-pub(crate) fn check(config: &SandboxConfig) -> Result<(), RuntimeError> {
+pub(crate) fn check(config: &SandboxConfig, own_network: bool) -> Result<(), RuntimeError> {
     // The kernel's bound.
     if config.hostname.len() > 64 {
         let reason = format!(
@@ -147,14 +181,13 @@ pub(crate) fn check(config: &SandboxConfig) -> Result<(), RuntimeError> {
         );
         return Err(invalid("hostname", reason));
     }
-    let network = "the oci runtime has pods on the machine's network only, so far";
-    if let Some(port) = config
+    let elsewhere = config
         .host_ports
         .iter()
-        .find(|port| port.host_port != port.container_port)
-    {
+        .find(|port| !own_network && port.host_port != port.container_port);
+    if let Some(port) = elsewhere {
         let reason = format!(
-            "{}: {network}; {} is to lead to it",
+            "{}: the pod is on the machine's network, where nothing can lead from there to {}",
             port.host_port, port.container_port
         );
         return Err(invalid("host_ports", reason));
@@ -164,21 +197,17 @@ pub(crate) fn check(config: &SandboxConfig) -> Result<(), RuntimeError> {
             "the oci runtime gives each container its own processes, or shows it the machine's (host_pid)";
         return Err(invalid("share_process_namespace", reason));
     }
-    match config.sysctls.keys().next() {
-        Some(name) => Err(invalid(
-            "sysctls",
-            format!("{name}: {network}, and would change the machine's"),
-        )),
-        None => Ok(()),
-    }
+    sysctl::check(config, &kinds(config, own_network))
 }
 
 /// Writes a new sandbox down.
 pub(crate) fn fill(dir: &Path, record: &SandboxRecord) -> io::Result<()> {
     let of_machine = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let hosts = etc::hosts(&record.config, &of_machine("/etc/hosts"));
+    let own_network = record.network.is_some();
+    // On a network of its own it is written again, with what it is called by there.
+    let hosts = etc::hosts_of_machine(&record.config, &of_machine("/etc/hosts"));
     fs::write(dir.join("hosts"), hosts)?;
-    let resolv_conf = etc::resolv_conf(&record.config, &of_machine("/etc/resolv.conf"));
+    let resolv_conf = etc::resolv_conf(&record.config, &of_machine("/etc/resolv.conf"), own_network);
     fs::write(dir.join("resolv.conf"), resolv_conf)?;
     record::write(&dir.join("sandbox.json"), record)
 }
@@ -199,44 +228,38 @@ mod tests {
         };
         let fine = SandboxConfig::default();
         let sysctls = [("net.core.somaxconn".to_owned(), "9".to_owned())].into();
-        for (config, expected) in [
-            (fine.clone(), None),
-            (
-                SandboxConfig {
-                    host_network: true,
-                    host_pid: true,
-                    ..fine.clone()
-                },
-                None,
-            ),
-            (
-                SandboxConfig {
-                    host_ports: vec![port(80)],
-                    ..fine.clone()
-                },
-                None,
-            ),
-            (
-                SandboxConfig {
-                    host_ports: vec![port(8080)],
-                    ..fine.clone()
-                },
-                Some("host_ports"),
-            ),
-            (
-                SandboxConfig {
-                    share_process_namespace: true,
-                    ..fine.clone()
-                },
-                Some("share_process_namespace"),
-            ),
-            (SandboxConfig { sysctls, ..fine }, Some("sysctls")),
+        let ports = |port| SandboxConfig {
+            host_ports: vec![port],
+            ..SandboxConfig::default()
+        };
+        let host = SandboxConfig {
+            host_network: true,
+            host_pid: true,
+            ..fine.clone()
+        };
+        let set = SandboxConfig {
+            sysctls,
+            ..fine.clone()
+        };
+        let together = SandboxConfig {
+            share_process_namespace: true,
+            ..fine.clone()
+        };
+        for (config, own_network, expected) in [
+            (fine, false, None),
+            (host, false, None),
+            (ports(port(80)), false, None),
+            (ports(port(8080)), false, Some("host_ports")),
+            (ports(port(8080)), true, None),
+            (together, true, Some("share_process_namespace")),
+            (set.clone(), false, Some("sysctls")),
+            (set, true, None),
         ] {
-            let refused = match check(&config) {
+            let refused = match check(&config, own_network) {
                 Err(RuntimeError::InvalidConfig { field, .. }) => Some(field),
                 other => other.map(|()| None).unwrap(),
             };
-            assert_eq!(refused.as_deref(), expected);
+            assert_eq!(refused.as_deref(), expected, "{config:?}");
         }
     }
 }

@@ -13,8 +13,10 @@ use crate::driver::{Driver, not_found};
 use crate::namespaces;
 use crate::record::SandboxRecord;
 use crate::runtime::{blocking, going_on};
-use crate::sandbox::{self, Phase, Pod};
-use crate::spec::hostname;
+use crate::sandbox::{self, Pod};
+
+/// How long a network may take for one pod, or to answer, before who asked goes on without.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Driver {
     pub(crate) async fn run_sandbox(
@@ -23,9 +25,23 @@ impl Driver {
     ) -> Result<Sandbox, RuntimeError> {
         let driver = self.clone();
         let pod = blocking(move || driver.made(config)).await??;
-        let (driver, readied) = (self.clone(), pod.clone());
-        // A sandbox half ready would be nobody's.
-        going_on(async move { driver.ready(&readied).await }).await?;
+        let (hub, readied) = (Arc::downgrade(&self.hub), pod.clone());
+        let readying = going_on(async move {
+            let event = readied.event();
+            // It is written down, and half ready would be nobody's.
+            if readied.set_up().await?
+                && let Some(hub) = hub.upgrade()
+            {
+                hub.send(&event);
+            }
+            Ok(())
+        });
+        let bound = self.options.start_timeout;
+        let readied = tokio::time::timeout(bound, readying).await;
+        readied.map_err(|_| RuntimeError::Timeout {
+            what: format!("readying sandbox {}", pod.id),
+            after: bound,
+        })??;
         Ok(pod.seen())
     }
 
@@ -39,36 +55,23 @@ impl Driver {
         if let Some(pod) = self.pods().into_iter().find(same) {
             return Ok(pod);
         }
-        sandbox::check(&config)?;
+        let network = self.options.network.as_ref();
+        let network = network.filter(|_| !config.host_network);
+        sandbox::check(&config, network.is_some())?;
         let failed = |name: &str, error| RuntimeError::failed(format!("making sandbox {name}"), error);
         let id = SandboxId(self.dir.new_id());
         let place = self.dir.sandbox(&id.0);
         let record = SandboxRecord {
             config,
+            network: network.map(|network| network.name().into()),
             created_at: time::now(),
         };
         let made = self.dir.make(&place, |draft| sandbox::fill(draft, &record));
         made.map_err(|error| failed(&record.config.name, error))?;
-        let pod = Pod::read(id.clone(), place, record, &self.dir.namespaces());
+        let pod = Pod::read(id.clone(), place, record, &self.dir.namespaces(), network);
         let pod = Arc::new(pod.map_err(|error| failed(&id.0, error))?);
         self.index.lock().pods.insert(id, pod.clone());
         Ok(pod)
-    }
-
-    /// Brings a sandbox that is written down to where containers can run in it.
-    async fn ready(&self, pod: &Arc<Pod>) -> Result<(), RuntimeError> {
-        let _one = pod.gate.lock().await;
-        if pod.phase() != Phase::Made {
-            return Ok(());
-        }
-        let made = pod.clone();
-        let making = blocking(move || {
-            made.shared.make(hostname(&made.record.config))?;
-            made.ready(Vec::new())
-        });
-        making.await?.map_err(|error| pod.failed("readying", error))?;
-        self.pod_changed(pod);
-        Ok(())
     }
 
     pub(crate) async fn stop_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
@@ -89,10 +92,12 @@ impl Driver {
         let cells = self.cells(|cell| cell.record.sandbox == *id);
         let stopping = cells.iter().map(|cell| self.stop_cell(cell, Duration::ZERO));
         join_all(stopping).await.into_iter().collect::<Result<(), _>>()?;
-        let _one = pod.gate.lock().await;
-        let cleared = pod.clone();
-        let clearing = blocking(move || cleared.shared.clear());
-        clearing.await?.map_err(|error| pod.failed("stopping", error))
+        let taken_down = tokio::time::timeout(PATIENCE, going_on(pod.clone().take_down())).await;
+        taken_down.unwrap_or_else(|_| {
+            let after = PATIENCE.as_secs();
+            tracing::warn!(sandbox = %id, "its network has not let go of it after {after} s; that goes on");
+            Ok(())
+        })
     }
 
     pub(crate) async fn remove_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
@@ -108,7 +113,9 @@ impl Driver {
         let driver = self.clone();
         blocking(move || {
             let _one = driver.making.lock();
-            let discarded = driver.dir.discard(&pod.dir);
+            // The network may still be at it.
+            let cleared = pod.shared.clear();
+            let discarded = cleared.and_then(|()| driver.dir.discard(&pod.dir));
             discarded.map_err(|error| pod.failed("removing", error))?;
             driver.index.lock().pods.remove(&pod.id);
             driver.pod_changed(&pod);
@@ -134,6 +141,28 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Has the network let go of what an earlier program has left.
+    pub(crate) async fn retain(&self) {
+        let Some(network) = &self.options.network else {
+            return;
+        };
+        let connected = |pod: &Arc<Pod>| pod.network.is_some() && pod.is_ready();
+        let pods = self.pods().into_iter().filter(connected);
+        let live: Vec<_> = pods.map(|pod| pod.id.clone()).collect();
+        if let Err(error) = network.retain(&live).await {
+            let network = network.name();
+            tracing::warn!(network, %error, "addresses of pods that are gone stay taken until the runtime is opened again");
+        }
+    }
+
+    /// Why pods cannot be connected now, if so.
+    pub(crate) async fn network_trouble(&self) -> Option<String> {
+        let network = self.options.network.as_ref()?;
+        let told = tokio::time::timeout(PATIENCE, network.status()).await;
+        let told = told.unwrap_or_else(|_| Err("does not answer".into()));
+        told.err().map(|why| format!("network {}: {why}", network.name()))
     }
 
     /// Binds a pod's namespaces again, if a container of it lives; says whether one did.

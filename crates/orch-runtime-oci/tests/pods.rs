@@ -7,56 +7,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use common::pods::{idle, namespace, own, pod, run, seen};
 use common::{Oci, PATIENCE, clear, config, open, processes, says};
-use orch_core::runtime::{ContainerId, Runtime, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+use futures::future::join_all;
+use orch_core::runtime::{Runtime, SandboxConfig, SandboxFilter, SandboxState};
 use orch_runtime_oci::{OciOptions, OciRuntime};
-
-/// A pod of this name.
-fn pod(uid: &str) -> SandboxConfig {
-    SandboxConfig {
-        name: uid.into(),
-        uid: uid.into(),
-        hostname: uid.into(),
-        ..SandboxConfig::default()
-    }
-}
-
-async fn run(runtime: &OciRuntime, pod: &SandboxConfig) -> SandboxId {
-    let sandbox = runtime.run_sandbox(pod).await.expect("running a sandbox");
-    assert_eq!(sandbox.state, SandboxState::Ready);
-    sandbox.id
-}
-
-/// A container of a pod that runs until it is killed.
-async fn idle(runtime: &OciRuntime, sandbox: &SandboxId, name: &str) -> ContainerId {
-    let id = runtime
-        .create_container(sandbox, &config(name, "sleep 3600"))
-        .await
-        .expect("creating a container");
-    runtime.start_container(&id).await.expect("starting a container");
-    id
-}
-
-async fn state(runtime: &OciRuntime, id: &SandboxId) -> SandboxState {
-    let filter = SandboxFilter {
-        id: Some(id.clone()),
-        ..SandboxFilter::default()
-    };
-    let found = runtime.sandboxes(&filter).await.expect("listing sandboxes");
-    found.first().expect("it is listed").state
-}
-
-/// Which namespace of a kind a container's first process is in.
-fn namespace(oci: &Oci, id: &ContainerId, kind: &str) -> String {
-    let (_, first) = processes(oci, id);
-    let link = fs::read_link(format!("/proc/{}/ns/{kind}", first.as_raw_nonzero()));
-    link.expect("it runs").to_string_lossy().into_owned()
-}
-
-fn own(kind: &str) -> String {
-    let link = fs::read_link(format!("/proc/self/ns/{kind}")).expect("one's own");
-    link.to_string_lossy().into_owned()
-}
 
 #[tokio::test]
 async fn containers_of_a_pod_share_name_messages_and_memory_and_those_of_two_pods_do_not() {
@@ -149,6 +104,20 @@ async fn no_shim_holds_what_another_pod_shares() {
     clear(&runtime).await;
     drop(runtime);
     assert_eq!(held("self"), 0);
+}
+
+#[tokio::test]
+async fn pods_made_at_the_same_time_have_one_place_for_what_they_share() {
+    let Some(oci) = Oci::new() else { return };
+    for _ in 0..8 {
+        let runtime = &open(&oci).await;
+        let pods = (0..8).map(|number| async move { run(runtime, &pod(&format!("pod-{number}"))).await });
+        join_all(pods).await;
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let place = format!(" {} ", oci.root().join("ns").display());
+        assert_eq!(mounts.matches(&place).count(), 1, "{mounts}");
+        clear(runtime).await;
+    }
 }
 
 #[tokio::test]
@@ -263,7 +232,7 @@ async fn a_sandbox_that_was_not_readied_to_its_end_is_readied_by_whoever_asks_ag
     // As after a kill just before.
     fs::remove_file(oci.root().join("sandboxes").join(&sandbox.0).join("net.json")).unwrap();
     let runtime = open(&oci).await;
-    assert_eq!(state(&runtime, &sandbox).await, SandboxState::NotReady);
+    assert_eq!(seen(&runtime, &sandbox).await.state, SandboxState::NotReady);
     assert_eq!(run(&runtime, &pod("web")).await, sandbox);
     let id = idle(&runtime, &sandbox, "main").await;
     assert_eq!(says(&runtime, &id, "hostname").await, "web\n");

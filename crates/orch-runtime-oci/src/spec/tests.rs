@@ -16,7 +16,7 @@ fn machine(capabilities: u64, unified: bool) -> Machine {
 
 fn shared(sandbox: &SandboxConfig) -> Shared {
     let (all, id) = (Path::new("/var/lib/orch-oci/ns"), SandboxId("s".into()));
-    Shared::new(all, &id, sandbox::kinds(sandbox))
+    Shared::new(all, &id, sandbox::kinds(sandbox, !sandbox.host_network))
 }
 
 fn places(shared: &Shared) -> Places<'_> {
@@ -143,8 +143,9 @@ fn a_container_joins_its_pods_namespaces_and_has_the_machines_where_that_was_ask
         ..SandboxConfig::default()
     };
     let (own_pid, ipc, uts) = (("pid", None), ("ipc", Some("ipc")), ("uts", Some("uts")));
+    let net = ("net", Some("net"));
     for (sandbox, expected) in [
-        (plain.clone(), vec![own_pid, ipc, uts]),
+        (plain.clone(), vec![own_pid, ipc, uts, net]),
         (
             SandboxConfig {
                 host_network: true,
@@ -157,7 +158,7 @@ fn a_container_joins_its_pods_namespaces_and_has_the_machines_where_that_was_ask
                 host_pid: true,
                 ..plain
             },
-            vec![ipc, uts],
+            vec![ipc, uts, net],
         ),
     ] {
         let spec = built(&ContainerConfig::default(), &sandbox, &machine(ALL, false));

@@ -3,6 +3,8 @@
 
 mod containers;
 pub(crate) mod images;
+pub(crate) mod network;
+pub(crate) mod pods;
 mod sessions;
 
 use std::collections::BTreeSet;
@@ -32,6 +34,18 @@ pub(crate) fn possible() -> bool {
         let _ = writeln!(std::io::stderr(), "skipped: needs root");
     }
     root
+}
+
+/// Whether something that a test needs was found; says so if not.
+pub(crate) fn there(found: bool, why: &str) -> bool {
+    if !found {
+        assert!(
+            std::env::var_os("ORCH_REQUIRE_ENGINE").is_none(),
+            "ORCH_REQUIRE_ENGINE is set, and {why}"
+        );
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    }
+    found
 }
 
 /// A place for containers, which must be left clean.
