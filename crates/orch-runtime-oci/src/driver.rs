@@ -60,6 +60,8 @@ impl Driver {
         let images = Images::open(dir.root().join("images"), options.images.clone()).await?;
         let driver = blocking(move || Self::read(options, program, dir, images)).await??;
         let driver = Arc::new(driver);
+        let watched = driver.watch_pods();
+        watched.map_err(|error| RuntimeError::failed("finding the first processes of pods", error))?;
         driver.retain().await;
         for cell in driver.cells(|_| true) {
             driver.adopt(&cell)?;

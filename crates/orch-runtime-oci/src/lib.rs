@@ -49,6 +49,7 @@ mod logs;
 mod making;
 mod namespaces;
 mod options;
+mod pause;
 mod place;
 mod readying;
 mod record;

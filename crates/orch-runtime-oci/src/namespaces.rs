@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Ipc,
     Uts,
     Net,
+    /// Made by the process that is the first in it.
+    Pid,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Ipc => "ipc",
             Self::Uts => "uts",
             Self::Net => "network",
+            Self::Pid => "pid",
         }
     }
 
@@ -52,15 +55,25 @@ impl Kind {
             Self::Ipc => CloneFlags::CLONE_NEWIPC,
             Self::Uts => CloneFlags::CLONE_NEWUTS,
             Self::Net => CloneFlags::CLONE_NEWNET,
+            Self::Pid => CloneFlags::CLONE_NEWPID,
         }
     }
 
-    /// The file that holds it, and as the kernel calls it.
+    /// The file that holds it.
     fn file(self) -> &'static str {
         match self {
             Self::Ipc => "ipc",
             Self::Uts => "uts",
             Self::Net => "net",
+            Self::Pid => "pid",
+        }
+    }
+
+    /// As the kernel calls a thread's own. Of processes, it is that of the children to come.
+    fn own(self) -> &'static str {
+        match self {
+            Self::Pid => "pid_for_children",
+            other => other.file(),
         }
     }
 }
@@ -97,21 +110,27 @@ impl Shared {
         self.own.join("shm")
     }
 
-    fn flags(&self) -> CloneFlags {
-        self.kinds.iter().map(|kind| kind.flag()).collect()
+    /// All but that of processes.
+    fn plain(&self) -> impl Iterator<Item = Kind> {
+        self.kinds.iter().copied().filter(|kind| *kind != Kind::Pid)
     }
 
-    /// Makes all of it anew, whatever was there.
+    /// Makes all of it anew, whatever was there; but for the namespace of processes, which takes a process.
     pub(crate) fn make(&self, hostname: Option<&str>) -> io::Result<()> {
         self.begin()?;
-        self.bind(|| {
-            unshare(self.flags())?;
+        self.bind(self.plain(), || {
+            unshare(self.plain().map(Kind::flag).collect())?;
             match hostname {
                 Some(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
                 None => Ok(()),
             }
         })?;
         self.mount_shm()
+    }
+
+    /// Binds the namespace of a process, and of those that will be in it.
+    pub(crate) fn bind_pid(&self, process: BorrowedFd<'_>) -> io::Result<()> {
+        self.bind([Kind::Pid], || Ok(setns(process, Kind::Pid.flag())?))
     }
 
     /// Binds the namespaces of a process again, whose files are gone: in another mount namespace, for one, than that
@@ -122,7 +141,8 @@ impl Shared {
         shim: Option<(BorrowedFd<'_>, &Path)>,
     ) -> io::Result<()> {
         self.begin()?;
-        self.bind(|| Ok(setns(process, self.flags())?))?;
+        let all = self.kinds.iter().copied();
+        self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?;
         let Some((shim, shm)) = shim else {
             return self.mount_shm();
         };
@@ -146,23 +166,28 @@ impl Shared {
     }
 
     /// Binds the namespaces of a thread, once it has entered them.
-    fn bind(&self, enter: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
+    fn bind(
+        &self,
+        kinds: impl IntoIterator<Item = Kind>,
+        enter: impl FnOnce() -> io::Result<()> + Send,
+    ) -> io::Result<()> {
+        let kinds: Vec<_> = kinds.into_iter().collect();
         aside(|| {
             enter()?;
-            for kind in &self.kinds {
-                let file = self.file(*kind);
+            for kind in kinds {
+                let file = self.file(kind);
                 File::create_new(&file)?;
-                mount_bind(Path::new("/proc/thread-self/ns").join(kind.file()), file)?;
+                mount_bind(Path::new("/proc/thread-self/ns").join(kind.own()), file)?;
             }
             Ok(())
         })
     }
 
-    /// Does something on a thread that is in all of them.
+    /// Does something on a thread that is in all of them but that of processes.
     pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         aside(|| {
-            for kind in &self.kinds {
-                setns(File::open(self.file(*kind))?, kind.flag())?;
+            for kind in self.plain() {
+                setns(File::open(self.file(kind))?, kind.flag())?;
             }
             work()
         })

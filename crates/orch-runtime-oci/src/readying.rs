@@ -3,39 +3,63 @@
 //! Neither is broken off half way, however long a network takes: who asked waits for a while, and it goes on.
 
 use std::fs;
-use std::sync::Arc;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Weak};
 
-use orch_core::runtime::RuntimeError;
+use orch_core::runtime::{EventHub, RuntimeError};
 
+use crate::launch::Program;
 use crate::namespaces::Kind;
 use crate::runtime::blocking;
 use crate::sandbox::{Phase, Pod};
 use crate::spec::hostname;
-use crate::{etc, sysctl};
+use crate::{etc, pause, sysctl};
+
+/// What a sandbox's first process is started with.
+pub(crate) struct Ground {
+    pub(crate) program: Program,
+    pub(crate) shims: String,
+}
 
 impl Pod {
-    /// Once this returns containers can run in it, unless it was stopped; says whether it was this call that saw to it.
-    pub(crate) async fn set_up(self: Arc<Self>) -> Result<bool, RuntimeError> {
+    /// Once this returns containers can run in it, unless it was stopped.
+    pub(crate) async fn set_up(
+        self: Arc<Self>,
+        hub: Weak<EventHub>,
+        ground: Ground,
+    ) -> Result<(), RuntimeError> {
         let _one = self.gate.lock().await;
         if self.phase() != Phase::Made {
-            return Ok(false);
+            return Ok(());
         }
-        let made = self.make().await;
+        let made = self.make(hub.clone(), ground).await;
         if made.is_err() {
             // Whoever tries again begins anew.
             let (pod, clearing) = (self.clone(), self.clone());
-            let cleared = blocking(move || clearing.shared.clear()).await;
+            let cleared = blocking(move || clearing.release()).await;
             if let Ok(Err(error)) = cleared {
                 tracing::warn!(sandbox = %pod.id, %error, "cannot let go of namespaces");
             }
         }
-        made.map(|()| true)
+        made?;
+        if let Some(hub) = hub.upgrade() {
+            hub.send(&self.event());
+        }
+        Ok(())
     }
 
-    async fn make(self: &Arc<Self>) -> Result<(), RuntimeError> {
+    async fn make(self: &Arc<Self>, hub: Weak<EventHub>, ground: Ground) -> Result<(), RuntimeError> {
         let pod = self.clone();
-        let made = blocking(move || pod.shared.make(hostname(&pod.record.config)));
-        made.await?.map_err(|error| self.failed("readying", error))?;
+        let made = blocking(move || {
+            pod.shared.make(hostname(&pod.record.config))?;
+            if !pod.has_processes() {
+                return Ok(None);
+            }
+            let first = pause::start(&ground.program, &pod.dir, &pod.shared, ground.shims)?;
+            pod.shared.bind_pid(first.as_fd())?;
+            Ok(Some(first))
+        });
+        let first = made.await?.map_err(|error| self.failed("readying", error))?;
         let ips = match &self.network {
             None => Vec::new(),
             Some(network) => {
@@ -61,6 +85,11 @@ impl Pod {
                 tracing::warn!(sandbox = %self.id, %error, "a network keeps a sandbox that did not become ready");
             }
         }
+        if finished.is_ok()
+            && let Some(first) = first
+        {
+            self.watch(first, hub);
+        }
         finished
     }
 
@@ -76,7 +105,7 @@ impl Pod {
             self.detached();
         }
         let pod = self.clone();
-        let cleared = blocking(move || pod.shared.clear());
+        let cleared = blocking(move || pod.release());
         cleared.await?.map_err(|error| self.failed("stopping", error))
     }
 }

@@ -5,16 +5,20 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use orch_core::runtime::{
-    RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+    EventHub, RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
 };
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
+use crate::launch::{self, Process};
 use crate::namespaces::{Kind, Shared};
 use crate::options::Network;
 use crate::record::{self, Net, SandboxRecord};
-use crate::{etc, invalid, sysctl};
+use crate::runtime::blocking;
+use crate::{etc, invalid, pause, sysctl};
 
 /// A sandbox of ours.
 pub(crate) struct Pod {
@@ -26,6 +30,8 @@ pub(crate) struct Pod {
     pub(crate) network: Option<Network>,
     phase: Mutex<Phase>,
     detached: AtomicBool,
+    /// Who waits for the end of its first process, where it has one of its own.
+    watcher: Mutex<Option<AbortHandle>>,
     /// It is readied, or taken down, by one at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
 }
@@ -60,6 +66,7 @@ impl Pod {
             shared: Shared::new(all, &id, kinds(&record.config, record.network.is_some())),
             network: network.filter(|_| record.network.is_some()).cloned(),
             detached: AtomicBool::new(false),
+            watcher: Mutex::default(),
             id,
             dir,
             record,
@@ -102,6 +109,37 @@ impl Pod {
 
     pub(crate) fn detached(&self) {
         self.detached.store(true, Ordering::Release);
+    }
+
+    /// Whether its containers see each other's processes.
+    pub(crate) fn has_processes(&self) -> bool {
+        self.shared.kinds().contains(&Kind::Pid)
+    }
+
+    /// Has it be lost once its first process has ended, and says so.
+    pub(crate) fn watch(self: &Arc<Self>, first: Process, hub: Weak<EventHub>) {
+        let pod = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            if let Err(error) = first.ended().await {
+                tracing::error!(%error, "cannot wait for the end of a pod's first process");
+            }
+            let Some(pod) = pod.upgrade() else { return };
+            // Its child, if this program has started it.
+            let _ = blocking(launch::reap).await;
+            pod.lose();
+            if let Some(hub) = hub.upgrade() {
+                hub.send(&pod.event());
+            }
+        });
+        *self.watcher.lock() = Some(task.abort_handle());
+    }
+
+    /// Lets go of what its containers shared, processes first. Reads and writes files.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        if self.has_processes() {
+            pause::end(&self.dir)?;
+        }
+        self.shared.clear()
     }
 
     pub(crate) fn stop(&self) -> io::Result<()> {
@@ -158,6 +196,14 @@ impl Pod {
     }
 }
 
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.get_mut().take() {
+            watcher.abort();
+        }
+    }
+}
+
 /// What its containers share. On the machine's network, if it was asked for, they have the machine's name.
 pub(crate) fn kinds(config: &SandboxConfig, own_network: bool) -> Vec<Kind> {
     let mut kinds = vec![Kind::Ipc];
@@ -166,6 +212,9 @@ pub(crate) fn kinds(config: &SandboxConfig, own_network: bool) -> Vec<Kind> {
     }
     if own_network {
         kinds.push(Kind::Net);
+    }
+    if config.share_process_namespace && !config.host_pid {
+        kinds.push(Kind::Pid);
     }
     kinds
 }
@@ -192,11 +241,6 @@ pub(crate) fn check(config: &SandboxConfig, own_network: bool) -> Result<(), Run
         );
         return Err(invalid("host_ports", reason));
     }
-    if config.share_process_namespace {
-        let reason =
-            "the oci runtime gives each container its own processes, or shows it the machine's (host_pid)";
-        return Err(invalid("share_process_namespace", reason));
-    }
     sysctl::check(config, &kinds(config, own_network))
 }
 
@@ -219,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_a_network_or_processes_in_common_is_refused() {
+    fn what_needs_a_network_is_refused_without_one() {
         let port = |host_port| HostPort {
             host_ip: None,
             host_port,
@@ -251,7 +295,7 @@ mod tests {
             (ports(port(80)), false, None),
             (ports(port(8080)), false, Some("host_ports")),
             (ports(port(8080)), true, None),
-            (together, true, Some("share_process_namespace")),
+            (together, true, None),
             (set.clone(), false, Some("sysctls")),
             (set, true, None),
         ] {

@@ -10,10 +10,11 @@ use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxId};
 use orch_core::time;
 
 use crate::driver::{Driver, not_found};
-use crate::namespaces;
+use crate::readying::Ground;
 use crate::record::SandboxRecord;
 use crate::runtime::{blocking, going_on};
 use crate::sandbox::{self, Pod};
+use crate::{namespaces, pause};
 
 /// How long a network may take for one pod, or to answer, before who asked goes on without.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,17 +26,12 @@ impl Driver {
     ) -> Result<Sandbox, RuntimeError> {
         let driver = self.clone();
         let pod = blocking(move || driver.made(config)).await??;
-        let (hub, readied) = (Arc::downgrade(&self.hub), pod.clone());
-        let readying = going_on(async move {
-            let event = readied.event();
-            // It is written down, and half ready would be nobody's.
-            if readied.set_up().await?
-                && let Some(hub) = hub.upgrade()
-            {
-                hub.send(&event);
-            }
-            Ok(())
-        });
+        let ground = Ground {
+            program: self.program.clone(),
+            shims: self.ground.shims(),
+        };
+        // It is written down, and half ready would be nobody's.
+        let readying = going_on(pod.clone().set_up(Arc::downgrade(&self.hub), ground));
         let bound = self.options.start_timeout;
         let readied = tokio::time::timeout(bound, readying).await;
         readied.map_err(|_| RuntimeError::Timeout {
@@ -114,7 +110,7 @@ impl Driver {
         blocking(move || {
             let _one = driver.making.lock();
             // The network may still be at it.
-            let cleared = pod.shared.clear();
+            let cleared = pod.release();
             let discarded = cleared.and_then(|()| driver.dir.discard(&pod.dir));
             discarded.map_err(|error| pod.failed("removing", error))?;
             driver.index.lock().pods.remove(&pod.id);
@@ -130,7 +126,10 @@ impl Driver {
         for pod in self.pods() {
             if !pod.is_ready() {
                 // Nothing runs in it, and whoever readies it begins anew.
-                pod.shared.clear()?;
+                pod.release()?;
+            } else if pod.has_processes() && pause::find(&pod.dir)?.is_none() {
+                tracing::warn!(sandbox = %pod.id, "its first process has ended");
+                pod.lose();
             } else if !pod.shared.is_whole()? {
                 match self.bind_again(&pod) {
                     Ok(true) => continue,
@@ -138,6 +137,19 @@ impl Driver {
                     Err(error) => tracing::warn!(sandbox = %pod.id, %error, "its namespaces are gone"),
                 }
                 pod.lose();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the ends of the pods' first processes.
+    pub(crate) fn watch_pods(&self) -> io::Result<()> {
+        for pod in self.pods() {
+            if pod.is_ready()
+                && pod.has_processes()
+                && let Some(first) = pause::find(&pod.dir)?
+            {
+                pod.watch(first, Arc::downgrade(&self.hub));
             }
         }
         Ok(())

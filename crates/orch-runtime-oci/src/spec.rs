@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::confine::Confinement;
 use crate::defaults::Program;
 use crate::invalid;
-use crate::namespaces::Shared;
+use crate::namespaces::{Kind, Shared};
 
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::devices::of_the_machine;
@@ -158,7 +158,7 @@ pub(crate) fn build(
     places: Places<'_>,
 ) -> Value {
     let mut namespaces = vec![json!({"type": "mount"})];
-    if !sandbox.host_pid {
+    if !sandbox.host_pid && !places.shared.kinds().contains(&Kind::Pid) {
         namespaces.push(json!({"type": "pid"}));
     }
     let joined = places.shared.kinds().iter();

@@ -1,11 +1,13 @@
 //! Pods with names, and what their containers share.
 
 use std::fs;
+use std::path::Path;
 
 use orch_core::runtime::{
     ContainerId, Runtime, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
 };
 use orch_runtime_oci::OciRuntime;
+use rustix::process::Pid;
 
 use super::{Oci, config, processes};
 
@@ -54,4 +56,18 @@ pub(crate) fn namespace(oci: &Oci, id: &ContainerId, kind: &str) -> String {
 pub(crate) fn own(kind: &str) -> String {
     let link = fs::read_link(format!("/proc/self/ns/{kind}")).expect("one's own");
     link.to_string_lossy().into_owned()
+}
+
+/// The process that a pod's process namespace lives by: of all that are this test's, there is to be one.
+pub(crate) fn first_of_pod(oci: &Oci) -> Option<Pid> {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let is = |dir: &Path| {
+        let has =
+            |file: &str, text: &str| fs::read_to_string(dir.join(file)).is_ok_and(|all| all.contains(text));
+        has("cmdline", "\0--pause\0") && has("cgroup", &format!("/{}/", oci.group()))
+    };
+    let found: Vec<_> = processes.filter(|entry| is(&entry.path())).collect();
+    assert!(found.len() < 2, "{found:?}");
+    let name = found.first()?.file_name();
+    Pid::from_raw(name.to_str()?.parse().ok()?)
 }
