@@ -83,8 +83,8 @@ impl Oci {
         OciOptions::new(self.root()).shim(SHIM).cgroup_parent(&self.group)
     }
 
-    /// What is left: processes that know the directory, control groups, mounts that name it, and the place of
-    /// namespaces.
+    /// What is left: processes that know the directory, control groups, mounts that name it, the place of
+    /// namespaces, and namespaces that this program has open.
     pub(crate) fn left(&self) -> Vec<String> {
         let place = self.dir.path().to_string_lossy().into_owned();
         let mut left = groups(&self.group);
@@ -109,6 +109,7 @@ impl Oci {
         if namespaces.exists() {
             left.push(namespaces.display().to_string());
         }
+        left.extend(held_namespaces());
         left
     }
 }
@@ -118,6 +119,11 @@ impl Drop for Oci {
         if std::thread::panicking() {
             return;
         }
+        let strayed = strayed_threads();
+        assert!(
+            strayed.is_empty(),
+            "a thread has stayed where it was to do one thing: {strayed:#?}"
+        );
         let begin = Instant::now();
         // A runtime that was just dropped has tasks that end a moment later.
         while !self.left().is_empty() && begin.elapsed() < PATIENCE {
@@ -126,6 +132,39 @@ impl Drop for Oci {
         let left = self.left();
         assert!(left.is_empty(), "a test has left {left:#?}");
     }
+}
+
+/// Kinds of namespaces, as links to them begin.
+const KINDS: [&str; 5] = ["ipc", "mnt", "net", "pid", "uts"];
+
+/// Namespaces that this program has open. Of all its tests; they are open for a moment only.
+fn held_namespaces() -> Vec<String> {
+    let open = fs::read_dir("/proc/self/fd").expect("/proc").flatten();
+    let links = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let links = links.map(|link| link.to_string_lossy().into_owned());
+    links
+        .filter(|link| KINDS.iter().any(|kind| link.starts_with(&format!("{kind}:["))))
+        .collect()
+}
+
+/// Threads of this program in other namespaces than it, but for those that are made for that, and end.
+fn strayed_threads() -> Vec<String> {
+    let mut strayed = Vec::new();
+    for entry in fs::read_dir("/proc/self/task").expect("/proc").flatten() {
+        let thread = entry.path();
+        // One may end meanwhile.
+        let Ok(name) = fs::read_to_string(thread.join("comm")) else {
+            continue;
+        };
+        for kind in KINDS {
+            let own = fs::read_link(Path::new("/proc/self/ns").join(kind)).expect("one's own");
+            let is = fs::read_link(thread.join("ns").join(kind));
+            if is.is_ok_and(|is| is != own) && name.trim() != "orch-oci-aside" {
+                strayed.push(format!("{} {kind}", name.trim()));
+            }
+        }
+    }
+    strayed
 }
 
 fn find(text: &[u8], part: &str) -> bool {
