@@ -59,7 +59,7 @@ async fn containers_of_a_pod_see_each_others_processes_if_that_was_asked_for() {
     assert_eq!(first, "orch-oci-shim --pause 0\n");
     // It waits for those that nobody else does.
     says(&runtime, &one, "for i in 1 2 3; do (sleep 0.05 &) ; done").await;
-    let orphans = "while cat /proc/[0-9]*/stat 2>/dev/null | grep -q '(sleep) Z'; do sleep 0.05; done";
+    let orphans = "until [ $(cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^sleep$') = 2 ]; do :; done";
     says(&runtime, &one, orphans).await;
     // The end of one container is its own.
     runtime.stop_container(&one, Duration::ZERO).await.unwrap();

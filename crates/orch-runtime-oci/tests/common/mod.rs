@@ -134,16 +134,16 @@ impl Drop for Oci {
     }
 }
 
-/// Kinds of namespaces, as links to them begin.
-const KINDS: [&str; 5] = ["ipc", "mnt", "net", "pid", "uts"];
-
-/// Namespaces that this program has open. Of all its tests; they are open for a moment only.
+/// Namespaces that this program has open, by the kind of file that they are: what they are called says nothing once
+/// they are bound nowhere. Of all its tests; they are open for a moment only.
 fn held_namespaces() -> Vec<String> {
+    /// The kernel's `NSFS_MAGIC`.
+    const NSFS: rustix::fs::FsWord = 0x6e73_6673;
     let open = fs::read_dir("/proc/self/fd").expect("/proc").flatten();
-    let links = open.filter_map(|entry| fs::read_link(entry.path()).ok());
-    let links = links.map(|link| link.to_string_lossy().into_owned());
-    links
-        .filter(|link| KINDS.iter().any(|kind| link.starts_with(&format!("{kind}:["))))
+    let is_one = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == NSFS);
+    open.map(|entry| entry.path())
+        .filter(is_one)
+        .map(|path| format!("{} -> {:?}", path.display(), fs::read_link(&path)))
         .collect()
 }
 
@@ -156,7 +156,7 @@ fn strayed_threads() -> Vec<String> {
         let Ok(name) = fs::read_to_string(thread.join("comm")) else {
             continue;
         };
-        for kind in KINDS {
+        for kind in ["ipc", "mnt", "net", "pid", "uts"] {
             let own = fs::read_link(Path::new("/proc/self/ns").join(kind)).expect("one's own");
             let is = fs::read_link(thread.join("ns").join(kind));
             if is.is_ok_and(|is| is != own) && name.trim() != "orch-oci-aside" {
