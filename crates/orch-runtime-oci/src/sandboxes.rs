@@ -177,7 +177,7 @@ impl Driver {
         told.err().map(|why| format!("network {}: {why}", network.name()))
     }
 
-    /// Binds a pod's namespaces again, if a container of it lives; says whether one did.
+    /// Binds a pod's namespaces again, if a container of it lives, or its first process; says whether one did.
     fn bind_again(&self, pod: &Pod) -> io::Result<bool> {
         for cell in self.cells(|cell| cell.record.sandbox == pod.id) {
             let (Some(shim), Some(first)) = (cell.holder()?, cell.first()?) else {
@@ -187,6 +187,10 @@ impl Driver {
             pod.shared.bind_again(first.as_fd(), Some((shim.as_fd(), &shm)))?;
             return Ok(true);
         }
-        Ok(false)
+        // Nobody is left who could miss what was in memory.
+        match pause::find(&pod.dir)? {
+            Some(first) => pod.shared.bind_again(first.as_fd(), None).map(|()| true),
+            None => Ok(false),
+        }
     }
 }

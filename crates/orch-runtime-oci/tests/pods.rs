@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::pods::{idle, namespace, own, pod, run, seen};
+use common::pods::{first_of_pod, idle, namespace, own, pod, run, seen};
 use common::{Oci, PATIENCE, clear, config, open, processes, says};
 use futures::future::join_all;
 use orch_core::runtime::{Runtime, SandboxConfig, SandboxFilter, SandboxState};
@@ -152,6 +152,11 @@ fn holder() {
         let lively = run(&runtime, &pod("lively")).await;
         let id = idle(&runtime, &lively, "main").await;
         says(&runtime, &id, "echo kept > /dev/shm/file").await;
+        let paused = SandboxConfig {
+            share_process_namespace: true,
+            ..pod("paused")
+        };
+        run(&runtime, &paused).await;
         let empty = run(&runtime, &pod("empty")).await;
         runtime
             .create_container(&empty, &config("late", "true"))
@@ -185,8 +190,11 @@ async fn a_program_with_a_mount_namespace_of_its_own_leaves_what_its_successor_f
     holder.wait().unwrap();
     let runtime = open(&oci).await;
     let found = runtime.sandboxes(&SandboxFilter::default()).await.unwrap();
-    let of = |name: &str| found.iter().find(|sandbox| sandbox.name == name).unwrap().clone();
-    let (lively, empty) = (of("lively"), of("empty"));
+    let of_name = |name: &str| {
+        let mut found = found.iter();
+        found.find(|sandbox| sandbox.name == name).unwrap().clone()
+    };
+    let (lively, empty) = (of_name("lively"), of_name("empty"));
     assert_eq!(
         (lively.state, empty.state),
         (SandboxState::Ready, SandboxState::NotReady)
@@ -201,7 +209,14 @@ async fn a_program_with_a_mount_namespace_of_its_own_leaves_what_its_successor_f
         says(&runtime, &next, "cat /dev/shm/file; hostname").await,
         "kept\nlively\n"
     );
-    // In the other, what its containers had in common is gone.
+    // Where processes are shared, the first of them is as good as a container.
+    let next = idle(&runtime, &of_name("paused").id, "paused").await;
+    let first = first_of_pod(&oci).unwrap().as_raw_nonzero();
+    for kind in ["ipc", "pid", "uts"] {
+        let link = fs::read_link(format!("/proc/{first}/ns/{kind}")).unwrap();
+        assert_eq!(namespace(&oci, &next, kind), link.to_string_lossy());
+    }
+    // In the last, what its containers had in common is gone.
     let refused = runtime.start_container(&of("late")).await.unwrap_err();
     assert!(refused.to_string().contains("not ready"), "{refused}");
     assert!(
