@@ -1,6 +1,7 @@
 //! Measurements; each file in `benches/` is one. What several share is here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use orch_cluster::controllers::{NamespaceLifecycle, ensure_namespaces};
@@ -46,6 +47,21 @@ pub async fn fill(client: &Client, objects: usize) {
     for n in 0..objects as u64 {
         api.create(&Counter::new(n)).await.expect("created");
     }
+}
+
+/// The time in the middle.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// A time in milliseconds.
+pub fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// A size in KiB that the kernel states of a process (`VmRSS`, `VmHWM`, ...).

@@ -97,7 +97,7 @@ fn simulate_a_controller_shows_the_crash_that_the_wrong_one_does_not_survive() {
             "the wrong controller, nothing going wrong: passes",
             "order order-0 has 2 invoices",
             "ORCH_SIM='billing 0 billing/commit#1=crash-after'",
-            "the right controller, one thing going wrong at each place: 65 runs, 86 faults",
+            "the right controller, one thing going wrong at each place: 85 runs, 106 faults",
             "the right controller, many things going wrong by chance: 200 runs",
         ],
     );

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
-use orch_core::runtime::ContainerId;
+use orch_core::runtime::{ContainerId, Resources};
 
 use crate::confine::Confinement;
 use crate::defaults::Program;
@@ -21,6 +21,7 @@ pub(crate) struct Made {
     pub(crate) base: Base,
     pub(crate) confinement: Confinement,
     pub(crate) filter: Option<Arc<Filter>>,
+    pub(crate) limits: Resources,
 }
 
 /// Fills a directory that will be the container's: its record, and what its shim reads.
@@ -37,6 +38,7 @@ pub(crate) fn fill(
         base,
         confinement,
         filter,
+        limits,
     } = made;
     let (now, later) = (ContainerDir(draft.to_owned()), driver.dir.container(&id.0));
     let (config, sandbox) = (&record.config, &pod.record.config);
@@ -83,6 +85,7 @@ pub(crate) fn fill(
     if let Some(filter) = filter {
         fs::write(now.filter(), filter.encode())?;
     }
+    record::write(&now.resources(), &limits)?;
     record::write(&now.plan(), &plan)?;
     record::write(&now.record(), record)
 }

@@ -1,6 +1,9 @@
 //! Control groups, in every hierarchy that the machine has: v1, v2 or both.
 
-use std::collections::BTreeSet;
+mod group;
+mod limits;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +12,9 @@ use std::{fs, io, thread};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::record::gone;
+
+pub(crate) use self::group::{Group, is_gone};
+pub(crate) use self::limits::Refused;
 
 /// How often to look again at a group whose processes were killed and have not gone yet.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -20,17 +26,26 @@ const PATIENCE: u32 = 5_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Hierarchies {
     mounts: Vec<PathBuf>,
+    /// Which of them measures and limits what. On hybrid machines that is never the one of version 2: libcontainer
+    /// makes no groups in it there.
+    controllers: BTreeMap<String, PathBuf>,
     /// There is no other than version 2, as libcontainer sees it.
     pub(crate) unified: bool,
 }
 
 impl Hierarchies {
     pub(crate) fn find() -> io::Result<Self> {
-        Ok(Self::parse(&fs::read_to_string("/proc/self/mountinfo")?))
+        let mut found = Self::parse(&fs::read_to_string("/proc/self/mountinfo")?);
+        if let (true, Some(mount)) = (found.unified, found.mounts.first()) {
+            let names = fs::read_to_string(mount.join("cgroup.controllers"))?;
+            let names = names.split_whitespace().map(str::to_owned);
+            found.controllers = names.map(|name| (name, mount.clone())).collect();
+        }
+        Ok(found)
     }
 
     fn parse(mountinfo: &str) -> Self {
-        let (mut mounts, mut unified) = (Vec::new(), false);
+        let (mut mounts, mut controllers, mut unified) = (Vec::new(), BTreeMap::new(), false);
         for line in mountinfo.lines() {
             let Some((before, after)) = line.split_once(" - ") else {
                 continue;
@@ -42,10 +57,43 @@ impl Hierarchies {
             let whole = before.split(' ').nth(3) == Some("/");
             if whole && matches!(kind, "cgroup" | "cgroup2") && target.starts_with("/sys/fs/cgroup") {
                 unified |= kind == "cgroup2" && target == "/sys/fs/cgroup";
+                if kind == "cgroup" {
+                    // Among them are options that are no controllers, which nobody asks for.
+                    let options = after.rsplit(' ').next().unwrap_or_default();
+                    let names = options.split(',').map(str::to_owned);
+                    controllers.extend(names.map(|name| (name, PathBuf::from(target))));
+                }
                 mounts.push(PathBuf::from(target));
             }
         }
-        Self { mounts, unified }
+        Self {
+            mounts,
+            controllers,
+            unified,
+        }
+    }
+
+    /// Whether there is something that measures and limits this.
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        self.controllers.contains_key(controller)
+    }
+
+    /// Where the files of a group are.
+    pub(crate) fn group(&self, group: &str) -> Group {
+        let name = group.trim_start_matches('/');
+        let dir = |controller: &str| Some(self.controllers.get(controller)?.join(name));
+        Group {
+            unified: self.unified,
+            cpu: dir("cpu"),
+            // In version 2 what is used is counted without a controller for it.
+            cpuacct: if self.unified {
+                self.at(group).next()
+            } else {
+                dir("cpuacct")
+            },
+            memory: dir("memory"),
+            pids: dir("pids"),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -258,5 +306,32 @@ mod tests {
             ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"]
         );
         assert!(Hierarchies::parse("").is_empty());
+    }
+
+    #[test]
+    fn each_limit_is_where_its_controller_is() {
+        let joint = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+            32 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+            33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = Hierarchies::parse(joint);
+        assert!(found.has("memory") && !found.has("pids"));
+        assert_eq!(
+            found.group("/orch/a/1"),
+            Group {
+                unified: false,
+                cpu: Some("/sys/fs/cgroup/cpu,cpuacct/orch/a/1".into()),
+                cpuacct: Some("/sys/fs/cgroup/cpu,cpuacct/orch/a/1".into()),
+                memory: Some("/sys/fs/cgroup/memory/orch/a/1".into()),
+                pids: None,
+            }
+        );
+        let mut v2 =
+            Hierarchies::parse("30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
+        v2.controllers = [("memory".into(), "/sys/fs/cgroup".into())].into();
+        let group = Some(PathBuf::from("/sys/fs/cgroup/orch/a/1"));
+        let Group {
+            cpu, cpuacct, memory, ..
+        } = v2.group("/orch/a/1");
+        assert_eq!((cpu, cpuacct, memory), (None, group.clone(), group));
     }
 }

@@ -53,7 +53,9 @@ pub(crate) struct Cell {
     pub(crate) dir: ContainerDir,
     pub(crate) record: ContainerRecord,
     pub(crate) ground: Arc<Ground>,
-    /// One start, or removal, at a time.
+    /// Those in force, as they are written down.
+    pub(crate) limits: Mutex<Resources>,
+    /// One start, removal or change of limits at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
     /// One sweep of what a shim has left at a time.
     settling: Mutex<()>,
@@ -69,6 +71,7 @@ impl Cell {
         id: ContainerId,
         dir: ContainerDir,
         record: ContainerRecord,
+        limits: Resources,
         ground: Arc<Ground>,
     ) -> Self {
         Self {
@@ -76,6 +79,7 @@ impl Cell {
             dir,
             record,
             ground,
+            limits: Mutex::new(limits),
             gate: tokio::sync::Mutex::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -154,6 +158,7 @@ impl Cell {
             at: time::now(),
             code: None,
             why,
+            out_of_memory: false,
             message: Some(message),
         };
         record::write(&self.dir.end(), &end)?;
@@ -264,7 +269,7 @@ impl Cell {
             image_id: record.image_id.clone(),
             state,
             created_at: record.created_at,
-            resources: Resources::default(),
+            resources: self.limits.lock().clone(),
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
         })

@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::launch::{self, Process, Program};
 use crate::options::OciOptions;
 use crate::record;
+use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
@@ -26,6 +27,7 @@ pub(crate) struct Driver {
     pub(crate) options: OciOptions,
     pub(crate) machine: Machine,
     pub(crate) filters: Filters,
+    pub(crate) limiter: Limiter,
     pub(crate) ground: Arc<Ground>,
     pub(crate) dir: StateDir,
     pub(crate) images: Images,
@@ -82,6 +84,7 @@ impl Driver {
         dir.empty_trash().map_err(failed)?;
         let hierarchies = Hierarchies::find().map_err(failed)?;
         let machine = Machine::find(hierarchies.unified).map_err(failed)?;
+        let limiter = Limiter::find(&hierarchies, machine.capabilities).map_err(failed)?;
         let group = format!("/{}/{}", options.cgroup_parent, dir.name());
         let boot = record::boot().map_err(failed)?;
         let ground = Arc::new(Ground {
@@ -104,6 +107,7 @@ impl Driver {
             options,
             machine,
             filters: Filters::default(),
+            limiter,
             ground,
             dir,
             program,

@@ -37,9 +37,12 @@ impl Index {
             match record::read::<ContainerRecord>(&place.record()) {
                 Ok(Some(record)) if index.pods.contains_key(&record.sandbox) => {
                     let id = ContainerId(name);
-                    index
-                        .cells
-                        .insert(id.clone(), Arc::new(Cell::new(id, place, record, ground.clone())));
+                    let limits = record::read(&place.resources())
+                        .ok()
+                        .flatten()
+                        .unwrap_or_default();
+                    let cell = Cell::new(id.clone(), place, record, limits, ground.clone());
+                    index.cells.insert(id, Arc::new(cell));
                 }
                 unreadable => {
                     ground.hierarchies.sweep(&ground.group_of(&ContainerId(name)))?;

@@ -27,6 +27,12 @@
 //! ([`OciRuntime::image_store`]). Without either there is the image `host`, the machine's own root with a layer of the
 //! container's above it. Pods are on the machine's network, or each on one of its own, connected by
 //! [`OciOptions::network`]; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
+//!
+//! Limits are the kernel's control groups, of version 1, also on hybrid machines, or 2. They need those of processor time,
+//! memory and processes (`cpu`, `memory` and `pids`); where one is missing, as memory's is unless the kernel is started
+//! with it on some small boards, the runtime does not declare that it limits, and what it cannot limit is not limited. A
+//! container with a limit of memory has no swap. Version 1 is tested on a real machine; of version 2 what is read from the
+//! files and written to them, on files alone.
 #![cfg(target_os = "linux")]
 
 mod attach;
@@ -53,6 +59,7 @@ mod pause;
 mod place;
 mod readying;
 mod record;
+mod resources;
 mod runtime;
 mod sandbox;
 mod sandboxes;
@@ -62,6 +69,7 @@ mod shim;
 mod signal;
 mod spec;
 mod state;
+mod stats;
 mod stream;
 mod sys;
 mod sysctl;

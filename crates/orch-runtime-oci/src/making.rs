@@ -71,6 +71,7 @@ impl Driver {
         root: Rootfs,
     ) -> Result<Cell, RuntimeError> {
         let program = defaults::program(&config, &pod.record.config, &root)?;
+        let limits = self.limiter.settle(&config.resources)?;
         let (confinement, filter) = self.filters.confine(&config.security, &self.machine)?;
         let record = ContainerRecord {
             sandbox: pod.id.clone(),
@@ -87,12 +88,13 @@ impl Driver {
                 base: root.base,
                 confinement,
                 filter,
+                limits: limits.clone(),
             };
             bundle::fill(self, draft, id, &record, made, pod)
         });
         made.map_err(|error| {
             RuntimeError::failed(format!("creating container {}", record.config.name), error)
         })?;
-        Ok(Cell::new(id.clone(), dir, record, self.ground.clone()))
+        Ok(Cell::new(id.clone(), dir, record, limits, self.ground.clone()))
     }
 }

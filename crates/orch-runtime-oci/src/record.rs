@@ -136,6 +136,9 @@ pub(crate) struct End {
     pub(crate) at: Timestamp,
     pub(crate) code: Option<i32>,
     pub(crate) why: Why,
+    /// Whether the kernel killed any of it because memory ran out.
+    #[serde(default)]
+    pub(crate) out_of_memory: bool,
     pub(crate) message: Option<String>,
 }
 
@@ -149,6 +152,10 @@ pub(crate) struct ContainerDir(pub(crate) PathBuf);
 impl ContainerDir {
     pub(crate) fn record(&self) -> PathBuf {
         self.0.join("container.json")
+    }
+    /// The limits in force.
+    pub(crate) fn resources(&self) -> PathBuf {
+        self.0.join("resources.json")
     }
     pub(crate) fn plan(&self) -> PathBuf {
         self.0.join("plan.json")

@@ -69,10 +69,6 @@ pub(crate) async fn going_on<T: Send + 'static>(
     }
 }
 
-fn unsupported(what: &'static str) -> RuntimeError {
-    RuntimeError::Unsupported { runtime: NAME, what }
-}
-
 #[async_trait]
 impl Runtime for OciRuntime {
     fn name(&self) -> &'static str {
@@ -87,9 +83,11 @@ impl Runtime for OciRuntime {
         capabilities.mounts = true;
         capabilities.host_ports = self.driver.options.network.is_some();
         capabilities.sandbox_network = self.driver.options.network.is_some();
+        capabilities.resource_limits = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;
+        capabilities.update_resources = self.driver.limiter.is_complete();
         capabilities
     }
 
@@ -203,13 +201,11 @@ impl Runtime for OciRuntime {
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("telling what containers use"))
+        self.driver.stats(id).await
     }
 
-    async fn update_resources(&self, id: &ContainerId, _: &Resources) -> Result<(), RuntimeError> {
-        self.driver.cell(id)?;
-        Err(unsupported("changing the limits of a running container"))
+    async fn update_resources(&self, id: &ContainerId, resources: &Resources) -> Result<(), RuntimeError> {
+        self.driver.update_resources(id, resources).await
     }
 
     async fn events(&self) -> BoxStream<'static, RuntimeEvent> {

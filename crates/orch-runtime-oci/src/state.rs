@@ -54,7 +54,9 @@ pub(crate) fn exited(end: &End) -> ContainerState {
         finished_at: end.at,
         exit_code: end.code,
         reason: match (end.why, end.code) {
+            // Then only something beside the program was killed, if anything.
             (Why::Exited, Some(0)) => ExitReason::Completed,
+            (Why::Exited, _) if end.out_of_memory => ExitReason::OutOfMemory,
             (Why::Exited, _) => ExitReason::Error,
             (Why::StartError, _) => ExitReason::StartError,
             (Why::Unknown, _) => ExitReason::Unknown,
@@ -79,6 +81,7 @@ mod tests {
             at,
             code: Some(3),
             why: Why::Exited,
+            out_of_memory: false,
             message: None,
         };
         let running = Meaning::Is(ContainerState::Running { started_at: at });
@@ -119,19 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn only_a_code_of_zero_is_completed() {
+    fn only_a_code_of_zero_is_completed_and_any_other_after_a_kill_over_memory_is_that() {
         let at = Timestamp::UNIX_EPOCH;
-        for (why, code, expected) in [
-            (Why::Exited, Some(0), ExitReason::Completed),
-            (Why::Exited, Some(137), ExitReason::Error),
-            (Why::StartError, None, ExitReason::StartError),
-            (Why::Unknown, None, ExitReason::Unknown),
+        for (why, code, out_of_memory, expected) in [
+            (Why::Exited, Some(0), false, ExitReason::Completed),
+            (Why::Exited, Some(0), true, ExitReason::Completed),
+            (Why::Exited, Some(137), false, ExitReason::Error),
+            (Why::Exited, Some(137), true, ExitReason::OutOfMemory),
+            (Why::Exited, Some(1), true, ExitReason::OutOfMemory),
+            (Why::StartError, None, true, ExitReason::StartError),
+            (Why::Unknown, None, false, ExitReason::Unknown),
         ] {
             let end = End {
                 started_at: None,
                 at,
                 code,
                 why,
+                out_of_memory,
                 message: None,
             };
             let ContainerState::Exited { reason, .. } = exited(&end) else {

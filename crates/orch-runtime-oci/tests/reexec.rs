@@ -7,7 +7,8 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Oci, clear, config, create, ended};
+use common::groups::{MIB, limited, memory};
+use common::{Oci, clear, create, ended};
 use futures::future::join_all;
 use orch_core::runtime::{ContainerState, Runtime, SandboxConfig};
 use orch_runtime_oci::{OciOptions, OciRuntime, init};
@@ -70,7 +71,9 @@ async fn a_busy_program_starts_all_of_many_containers(oci: &Oci) {
 
 async fn run_one(runtime: &OciRuntime, number: usize) {
     let code = i32::try_from(number % 100).expect("a small number");
-    let id = create(runtime, &config(&format!("c{number}"), &format!("exit {code}"))).await;
+    // The least that is taken: what of this program is in a process that becomes a container's must not count.
+    let config = limited(&format!("c{number}"), &format!("exit {code}"), memory(6 * MIB));
+    let id = create(runtime, &config).await;
     runtime.start_container(&id).await.expect("starting a container");
     let state = ended(runtime, &id).await;
     assert!(

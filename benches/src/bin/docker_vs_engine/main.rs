@@ -9,7 +9,7 @@ mod ours;
 mod raw;
 mod swarm;
 
-use std::time::Duration;
+use orch_benches::{median, millis};
 
 const REPLICAS: usize = 50;
 const PARALLELISM: usize = 8;
@@ -61,13 +61,4 @@ async fn main() {
         millis(heal),
         millis(start)
     );
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

@@ -22,7 +22,7 @@ use super::console::Console;
 use super::executor::{Confined, Joining, Program, Refusal};
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
-use super::{hold, leave};
+use super::{hold, leave, limits};
 use crate::cgroup::Hierarchies;
 use crate::confine::Confinement;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
@@ -146,6 +146,7 @@ fn start(
 ) -> Result<Running, Fault> {
     let failed = |error: io::Error| Fault::other("preparing a command", &error);
     let init = first(dir).map_err(failed)?;
+    limits::share_score(dir).map_err(failed)?;
     let process: Option<Process> = record::read(&exec.process()).map_err(failed)?;
     let process = process.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     let notes = exec.notes().join(CONTAINER);

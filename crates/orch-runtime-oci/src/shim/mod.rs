@@ -11,6 +11,7 @@ mod hold;
 mod identity;
 mod input;
 mod join;
+mod limits;
 mod log;
 mod pause;
 mod root;
@@ -100,7 +101,7 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
         started?;
         let server = Server::listen(&dir.0, plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
-        Ok((server, start::start(dir, &plan)?))
+        Ok((server, start::start(dir, &plan, &hierarchies)?))
     };
     let (mut server, running) = match start() {
         Ok(started) => started,
@@ -108,7 +109,15 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
             // What there is of it is in its control group, or waited for.
             hierarchies.sweep(&plan.cgroup)?;
             hold::reap_all();
-            return end(dir, None, None, Why::StartError, Some(why));
+            let failed = End {
+                started_at: None,
+                at: time::now(),
+                code: None,
+                why: Why::StartError,
+                out_of_memory: false,
+                message: Some(why),
+            };
+            return record::write(&dir.end(), &failed);
         }
     };
     let pid = running.pid.as_raw_nonzero().get();
@@ -122,7 +131,19 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
     record::write(&dir.started(), &started)?;
     drop(answer);
     let code = hold::hold(running, &mut server, &hierarchies, &plan.cgroup)?;
-    end(dir, Some(&started), Some(code), Why::Exited, None)?;
+    let end = End {
+        started_at: Some(started.at),
+        at: time::now(),
+        code: Some(code),
+        why: Why::Exited,
+        // While there is a group to ask. If it cannot say, the rest is still to be written down.
+        out_of_memory: hierarchies
+            .group(&plan.cgroup)
+            .oom_kills()
+            .is_ok_and(|kills| kills > 0),
+        message: None,
+    };
+    record::write(&dir.end(), &end)?;
     server.finish(code);
     hierarchies.sweep(&plan.cgroup)
 }
@@ -171,26 +192,6 @@ fn leave(hierarchies: &Hierarchies, plan: &Plan) -> io::Result<()> {
     // An empty list in the specification would have the container keep the caller's.
     nix::unistd::setgroups(&[])?;
     hierarchies.enter(&plan.shims)
-}
-
-fn end(
-    dir: &ContainerDir,
-    started: Option<&Started>,
-    code: Option<i32>,
-    why: Why,
-    message: Option<String>,
-) -> io::Result<()> {
-    let started_at = started.map(|started| started.at);
-    record::write(
-        &dir.end(),
-        &End {
-            started_at,
-            at: time::now(),
-            code,
-            why,
-            message,
-        },
-    )
 }
 
 /// Whether the arguments of this process say that it is a shim, and for what.

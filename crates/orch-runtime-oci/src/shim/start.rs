@@ -16,7 +16,8 @@ use super::executor::{Confined, Program, Refusal};
 use super::input::Input;
 use super::log::Log;
 use super::streams::{Streams, pipe};
-use super::{identity, join, root};
+use super::{identity, join, limits, root};
+use crate::cgroup::Hierarchies;
 use crate::record::{ContainerDir, Plan};
 
 /// What libcontainer knows it by, each in a directory of its own.
@@ -32,7 +33,7 @@ pub(super) struct Running {
 }
 
 /// Starts the program; an error is a sentence for whoever asked.
-pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> {
+pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) -> Result<Running, String> {
     let failed = |what: &str, error: &dyn Error| format!("{what}: {}", told(error));
     let log = Log::create(&dir.log(), plan.log_file_bytes, plan.log_files);
     let log = log.map_err(|error| failed("opening its log", &error))?;
@@ -62,6 +63,8 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan) -> Result<Running, String> 
     if !plan.privileged {
         deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
     }
+    limits::set(dir, hierarchies, &plan.cgroup, pid)
+        .map_err(|error| failed("setting its limits", &*error))?;
     // Before its program runs, whose they must be by then.
     let (output, input) = streams
         .take()

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
 mod containers;
+pub(crate) mod groups;
 pub(crate) mod images;
 pub(crate) mod network;
 pub(crate) mod pods;

@@ -134,23 +134,29 @@ pub(super) enum Mark {
 #[cfg(target_os = "linux")]
 pub(super) fn mark_of(pid: Pid, mark: &[u8]) -> Mark {
     let process = std::path::PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
-    let Ok(environment) = std::fs::read(process.join("environ")) else {
-        return Mark::Absent;
+    let environment = || std::fs::read(process.join("environ")).unwrap_or_default();
+    let seen = environment();
+    let is_marked = |environment: &[u8]| {
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark)
     };
-    if environment
-        .split(|byte| *byte == 0)
-        .any(|variable| variable == mark)
-    {
+    if is_marked(&seen) {
         return Mark::Present;
     }
     // Threads of the kernel, and processes that have ended, have no program.
-    if environment.is_empty()
-        && std::fs::read_link(process.join("exe")).is_ok()
-        && environment_is_to_come(&process)
-    {
+    if !seen.is_empty() || std::fs::read_link(process.join("exe")).is_err() {
+        return Mark::Absent;
+    }
+    if environment_is_to_come(&process) {
         return Mark::Unknown;
     }
-    Mark::Absent
+    // It has come by now, if it is not empty for good.
+    if is_marked(&environment()) {
+        Mark::Present
+    } else {
+        Mark::Absent
+    }
 }
 
 /// Whether a process has no place for its environment yet; a process begun without any variable has one.

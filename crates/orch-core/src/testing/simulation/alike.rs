@@ -54,8 +54,8 @@ impl Simulation {
     /// What to do about runs that differ.
     pub(super) fn advice(&self, seed: u64) -> String {
         format!(
-            "A component has a clock or a source of chance that is not the simulation's, iterates over a HashMap, or knows of \
-             earlier runs (a static); Simulation::repeats({seed}) says where two runs part."
+            "A component has a clock or a source of chance that is not the simulation's, iterates over a HashMap, has a \
+             tokio::select! without `biased;`, or knows of earlier runs (a static); Simulation::repeats({seed}) says where two runs part."
         )
     }
 }

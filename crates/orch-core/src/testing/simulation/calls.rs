@@ -141,7 +141,7 @@ impl Calls {
                     let is_new = |fault: &&Fault| match fault {
                         Fault::CrashBefore => crashed.insert(moments.before),
                         Fault::CrashAfter => moments.after.is_none_or(|after| crashed.insert(after)),
-                        Fault::Unanswered => moments.can_fail,
+                        Fault::Unanswered | Fault::Fails => moments.can_fail,
                         _ => true,
                     };
                     let faults = swept(*call).iter().filter(is_new);
@@ -157,7 +157,12 @@ impl Calls {
 fn swept(call: Call) -> &'static [Fault] {
     match call {
         // The crash after it first: most that come before a commit are the same as one after an earlier call.
-        Call::Commit => &[Fault::CrashAfter, Fault::CrashBefore, Fault::Unanswered],
+        Call::Commit => &[
+            Fault::CrashAfter,
+            Fault::CrashBefore,
+            Fault::Unanswered,
+            Fault::Fails,
+        ],
         Call::Runtime => &[Fault::CrashAfter, Fault::Unanswered],
         Call::Watch => &[Fault::Skips, Fault::Lags],
         Call::View => &[Fault::Stale],
@@ -191,10 +196,10 @@ mod tests {
         commit(&mut calls, &one, now, true);
         // Time has passed; and the commit changes nothing.
         commit(&mut calls, &one, later, false);
-        let expected = "one/commit#1=crash-after one/commit#1=crash-before one/commit#1=unanswered \
-            one/commit#2=crash-after one/commit#2=unanswered \
-            one/commit#3=crash-after one/commit#3=crash-before one/commit#3=unanswered \
-            one/commit#4=crash-after one/commit#4=unanswered";
+        let expected = "one/commit#1=crash-after one/commit#1=crash-before one/commit#1=unanswered one/commit#1=fails \
+            one/commit#2=crash-after one/commit#2=unanswered one/commit#2=fails \
+            one/commit#3=crash-after one/commit#3=crash-before one/commit#3=unanswered one/commit#3=fails \
+            one/commit#4=crash-after one/commit#4=unanswered one/commit#4=fails";
         assert_eq!(places(&calls), expected.split_whitespace().collect::<Vec<_>>());
     }
 

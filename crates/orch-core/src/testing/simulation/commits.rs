@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::normal::normal;
+use super::oracle::Oracle;
 use super::panics::guarded_call;
 use super::state::{Held, Written};
 use super::trace::{TraceEntry, What};
@@ -43,18 +44,33 @@ impl Shared {
         counts
     }
 
-    /// Whether a key holds what it held before, but for versions and times, as after a heartbeat.
-    fn is_beat(&self, key: &Key, before: Option<&Held>) -> bool {
-        if !self.tells_beats {
-            return false;
-        }
+    /// Whether a key holds what it held before, but for versions and times, as after a heartbeat; of values that are no objects
+    /// it is never known.
+    fn is_same(&self, key: &Key, before: Option<&Held>) -> bool {
         let form = |held: Option<&Held>| normal(held?.document.as_ref()?);
         let before = form(before);
         before.is_some() && before == form(self.state.held(key))
     }
 
+    /// What the oracles have against the run's ending so.
+    pub(super) fn asked(&mut self) -> Vec<String> {
+        let _looking = Looking::new();
+        let mut wrong = Vec::new();
+        for oracle in &mut self.oracles {
+            if let Err(why) = guarded_call("it", || oracle.settled(&self.state)).flatten() {
+                wrong.push(named(&**oracle, &why));
+            }
+        }
+        wrong
+    }
+
     /// Takes note of a change by a commit; what is wrong with it.
-    fn write(&mut self, by: &Arc<str>, revision: Revision, op: Op, world: &World) -> Result<(), String> {
+    fn write(
+        &mut self,
+        (by, revision, now): (&Arc<str>, Revision, Instant),
+        op: Op,
+        world: &World,
+    ) -> Result<(), String> {
         let key = op.key().clone();
         let (before, value) = match op {
             Op::Put { value, .. } => {
@@ -71,9 +87,14 @@ impl Shared {
             },
         };
         if self.counts(&key, before.as_ref()) {
-            self.changed = Instant::now();
+            self.changed = now;
         }
-        let at = world.elapsed();
+        if let Some(later) = self.later
+            && !self.is_same(&key, before.as_ref())
+        {
+            self.later = Some(later + 1);
+        }
+        let at = now.duration_since(self.began);
         if !self.has_failed() {
             let entry = TraceEntry {
                 at,
@@ -84,7 +105,7 @@ impl Shared {
                     created: before.is_none(),
                     deleted: value.is_none(),
                 },
-                is_beat: self.is_beat(&key, before.as_ref()),
+                is_beat: self.tells_beats && self.is_same(&key, before.as_ref()),
             };
             self.trace.add(entry, value.as_deref().unwrap_or_default());
         }
@@ -101,10 +122,16 @@ impl Shared {
         let mut judged = Ok(());
         for oracle in &mut self.oracles {
             let ended = guarded_call("it", || oracle.written(&written)).flatten();
-            judged = judged.and(ended.map_err(|why| format!("{}: {why}", oracle.name())));
+            judged = judged.and(ended.map_err(|why| named(&**oracle, &why)));
         }
         judged.map_err(|why| format!("{why} (written by {by} at {revision})"))
     }
+}
+
+/// What an oracle says, with its name, whose making may panic like all that users write.
+fn named(oracle: &dyn Oracle, why: &str) -> String {
+    let name = guarded_call("an oracle's name", || oracle.name().to_owned());
+    format!("{}: {why}", name.unwrap_or_else(|why| why))
 }
 
 /// The form in which an object is compared; none if it is not.
@@ -141,6 +168,7 @@ impl World {
 
     /// Takes note of a commit, shows it to the oracles, and wakes who waits for it.
     pub(super) fn committed(&self, component: &Arc<str>, revision: Revision, ops: Vec<Op>) {
+        let now = Instant::now();
         let has_failed = {
             let mut guard = self.shared();
             let shared = &mut *guard;
@@ -153,7 +181,7 @@ impl World {
                 shared.state.revision = revision;
                 let mut judged = Ok(());
                 for op in ops {
-                    judged = judged.and(shared.write(&by, revision, op, self));
+                    judged = judged.and(shared.write((&by, revision, now), op, self));
                 }
                 if let Err(why) = judged {
                     shared.fail(why, Some(revision));
@@ -164,21 +192,13 @@ impl World {
         if has_failed {
             self.tell_failure();
         }
-        self.0.moved.send_modify(|count| *count += 1);
+        self.0.moved.notify_waiters();
     }
 
     /// Asks the oracles about the end.
     pub(super) fn judge(&self) {
-        let mut guard = self.shared();
-        let shared = &mut *guard;
-        let mut wrong = None;
-        for oracle in &mut shared.oracles {
-            let _looking = Looking::new();
-            if let Err(why) = guarded_call("it", || oracle.settled(&shared.state)).flatten() {
-                wrong.get_or_insert(format!("{}: {why}", oracle.name()));
-            }
-        }
-        if let Some(why) = wrong {
+        let mut shared = self.shared();
+        if let Some(why) = shared.asked().into_iter().next() {
             shared.fail(why, None);
         }
     }

@@ -181,7 +181,7 @@ impl Component {
                     // What it left running has died with it.
                     life.alive.send_replace(false);
                     match ended {
-                        Ok(()) => world.record(&self.name, What::Returned, &[]),
+                        Ok(()) => world.returned(&self.name),
                         Err(why) => world.fail(why),
                     }
                 }

@@ -58,14 +58,26 @@ impl FromStr for Point {
     type Err = UnreadableFault;
 
     fn from_str(text: &str) -> Result<Self, UnreadableFault> {
-        let unreadable = || UnreadableFault(text.to_owned());
-        let (place, nth) = text.rsplit_once('#').ok_or_else(unreadable)?;
-        let (component, call) = place.rsplit_once('/').ok_or_else(unreadable)?;
-        let call = Call::ALL.into_iter().find(|known| known.word() == call);
+        let unreadable = || UnreadableFault::new(text, "expected COMPONENT/CALL#N");
+        let (place, number) = text.rsplit_once('#').ok_or_else(unreadable)?;
+        let (component, word) = place.rsplit_once('/').ok_or_else(unreadable)?;
+        // No name has these in it.
+        if component.contains(['=', '#']) {
+            return Err(UnreadableFault::new(text, SPACES));
+        }
+        let call = Call::ALL.into_iter().find(|known| known.word() == word);
+        let call = call.ok_or_else(|| {
+            let calls = Call::ALL.map(Call::word).join(", ");
+            UnreadableFault::new(text, format!("there is no call {word:?}; calls: {calls}"))
+        })?;
+        let nth = number.parse().ok().filter(|nth| *nth > 0);
+        let nth = nth.ok_or_else(|| {
+            UnreadableFault::new(text, format!("calls are counted from 1, found {number:?}"))
+        })?;
         Ok(Self {
             component: component.into(),
-            call: call.ok_or_else(unreadable)?,
-            nth: nth.parse().map_err(|_| unreadable())?,
+            call,
+            nth,
         })
     }
 }
@@ -232,7 +244,10 @@ impl FromStr for Strike {
     type Err = UnreadableFault;
 
     fn from_str(text: &str) -> Result<Self, UnreadableFault> {
-        let unreadable = || UnreadableFault(text.to_owned());
+        let unreadable = || match text.strip_suffix(',') {
+            Some(_) => UnreadableFault::new(text, SPACES),
+            None => UnreadableFault::new(text, SHAPES),
+        };
         let number = |text: &str| text.parse().map_err(|_| unreadable());
         let timed = |text: &'_ str| {
             let (what, time) = text.rsplit_once('@')?;
@@ -250,13 +265,20 @@ impl FromStr for Strike {
             });
         }
         if let Some((point, word)) = text.rsplit_once('=') {
-            let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word);
-            let (point, fault) = (point.parse::<Point>()?, fault.ok_or_else(unreadable)?);
-            return if fault.befalls(point.call) {
-                Ok(Self::Call(point, fault))
-            } else {
-                Err(unreadable())
-            };
+            let point: Point = point.parse()?;
+            let faults = Fault::ALL.into_iter().filter(|fault| fault.befalls(point.call));
+            if let Some(fault) = faults.clone().find(|fault| fault.word() == word) {
+                return Ok(Self::Call(point, fault));
+            }
+            if word.ends_with(',') {
+                return Err(unreadable());
+            }
+            let faults = faults.map(Fault::word).collect::<Vec<_>>().join(", ");
+            let reason = format!(
+                "{word:?} does not happen to a {} call; what does: {faults}",
+                point.call.word()
+            );
+            return Err(UnreadableFault::new(text, reason));
         }
         let (what, at) = timed(text).ok_or_else(unreadable)?;
         let (name, nth) = what.rsplit_once('#').ok_or_else(unreadable)?;
@@ -268,13 +290,28 @@ impl FromStr for Strike {
     }
 }
 
-/// A text that names nothing that can happen to a run.
+/// What stands between two of them in a line.
+const SPACES: &str = "spaces stand between faults, not commas";
+
+/// What a [`Strike`] can look like.
+const SHAPES: &str = "expected COMPONENT/CALL#N=FAULT, DISASTER#N@TIMEms, or then#N:STATE@TIMEms";
+
+/// A text that names nothing that can happen to a run, and why not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is nothing that can happen: expected COMPONENT/CALL#N=FAULT, with a fault that can befall such a call, DISASTER#N@TIMEms, or \
-     then#N:STATE@TIMEms"
-)]
-pub struct UnreadableFault(String);
+#[error("{text:?} is nothing that can happen: {reason}")]
+pub struct UnreadableFault {
+    text: String,
+    reason: String,
+}
+
+impl UnreadableFault {
+    fn new(text: &str, reason: impl Into<String>) -> Self {
+        Self {
+            text: text.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -292,19 +329,35 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Strike>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "a",
-            "a/commit=lost",
-            "a/commit#x=lost",
-            "a/commit#1=bored",
-            "a/read#1=lost",
-            "a/read#1=stale",
-            "a/sing#1=fails",
-            "a#1@5s",
-            "a#1",
+        for (text, reason) in [
+            ("", SHAPES),
+            ("a", SHAPES),
+            ("a#1", SHAPES),
+            ("a#1@5s", SHAPES),
+            ("a/commit=lost", "expected COMPONENT/CALL#N"),
+            ("a/commit#1=lost,b/commit#2=late", SPACES),
+            ("a/commit#x=lost", "calls are counted from 1, found \"x\""),
+            ("a/commit#0=lost", "calls are counted from 1, found \"0\""),
+            ("a/commit#1=lost,", SPACES),
+            ("a#1@5ms,", SPACES),
+            (
+                "a/read#1=stale",
+                "\"stale\" does not happen to a read call; what does: slow, crash-before, fails",
+            ),
+            (
+                "a/watch#1=bored",
+                "\"bored\" does not happen to a watch call; what does: crash-before, ends, skips, lags, repeats",
+            ),
+            (
+                "a/sing#1=fails",
+                "there is no call \"sing\"; calls: read, view, commit, watch, runtime",
+            ),
         ] {
-            assert!(text.parse::<Strike>().is_err(), "{text:?}");
+            let unreadable = text.parse::<Strike>().unwrap_err().to_string();
+            assert!(
+                unreadable.ends_with(&format!(": {reason}")),
+                "{text:?}: {unreadable}"
+            );
         }
     }
 }

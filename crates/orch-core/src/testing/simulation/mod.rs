@@ -31,12 +31,15 @@
 //! It takes the feature `testing`, which belongs into `[dev-dependencies]`, and is some six times as fast optimised a
 //! little: `docs/SIMULATION.md` in the repository has the profile, and more.
 //!
-//! A panic on the thread of a run fails it, wherever it is, also one that somebody catches.
+//! A panic on the thread of a run fails it, wherever it is, also one that somebody catches. Of panics on other threads
+//! (`tokio::task::spawn_blocking`, `std::thread`) it knows nothing, and nothing of any that are caught once somebody else has
+//! called [`std::panic::set_hook`]: call it before the first run, if need be.
 
 mod alike;
 mod calls;
 mod commits;
 mod component;
+mod ends;
 mod fault;
 mod normal;
 mod oracle;
@@ -129,10 +132,28 @@ pub struct Run {
     pub end: Vec<String>,
     /// How long it lasted, in virtual time.
     pub lasted: Duration,
-    /// The calls that components made until the scenario had ended.
+    /// The calls that components made until the scenario had ended, if they are kept.
     calls: Calls,
     /// All that they made.
     made: Calls,
+    /// How many changes came after the scenario had ended, heartbeats apart.
+    later: u64,
+}
+
+impl Run {
+    /// It has failed, for a reason that shows only now that it is over. The first reason counts.
+    fn fail(&mut self, why: String) {
+        if self.failure.is_none() {
+            let entry = TraceEntry {
+                at: self.lasted,
+                component: "world".into(),
+                what: What::failed(&why),
+                is_beat: false,
+            };
+            self.trace.add(entry, &[]);
+            self.failure = Some(why);
+        }
+    }
 }
 
 impl Simulation {
@@ -175,7 +196,8 @@ impl Simulation {
         self
     }
 
-    /// For how long things go wrong, from the start; ten minutes unless said otherwise. A run lasts at least that long.
+    /// For how long things go wrong, from the start; ten minutes unless said otherwise. A run by chance lasts at least that long,
+    /// and its calls fail for longer if its scenario has not ended by then.
     #[must_use]
     pub fn storm(mut self, storm: Duration) -> Self {
         self.storm = storm;
@@ -183,7 +205,7 @@ impl Simulation {
     }
 
     /// How long nothing may change for a run to have settled; five minutes unless said otherwise. It has to be longer
-    /// than anything that a component waits for before it tries again.
+    /// than anything that a component waits for before it tries again: with no time at all, a run ends as soon as its scenario and its storm have.
     #[must_use]
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
@@ -197,7 +219,8 @@ impl Simulation {
         self
     }
 
-    /// How long a run may last until it has settled; an hour unless said otherwise.
+    /// How long a run may last until it has settled; an hour unless said otherwise. It has to be longer than
+    /// [storm](Self::storm) and [quiet](Self::quiet) together: whatever makes a run panics if it is not.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -218,7 +241,8 @@ impl Simulation {
     /// as names that were drawn, is to be left out. Objects that it makes nothing of are not compared, and changes
     /// that do not change the form do not count as changes once a run settles: heartbeats, say.
     ///
-    /// Unless said otherwise it is the whole object but uid, versions, times and the drawn end of names.
+    /// Unless said otherwise it is the whole object but uid, versions, times and the drawn end of names. One that makes
+    /// nothing of any object leaves all to the oracles.
     #[must_use]
     pub fn normal(mut self, normal: impl Fn(&Document) -> Option<String> + Send + Sync + 'static) -> Self {
         self.normal = Arc::new(normal);
@@ -227,10 +251,18 @@ impl Simulation {
 
     /// One run in which nothing goes wrong, and users ask for one [state](Setup::state) after the other.
     pub fn run_calm(&self, seed: u64) -> Run {
-        self.run_exactly(seed, self.tour())
+        let telling = self.telling(Detail {
+            keeps_calls: true,
+            ..self.detail
+        });
+        telling.run_exactly(seed, self.tour())
     }
 
     /// One run in which things go wrong by chance, at the [rates](Self::rates), and users ask for what chance wants.
+    ///
+    /// # Panics
+    ///
+    /// If [storm](Self::storm) and [quiet](Self::quiet) leave it no time to end by its [deadline](Self::deadline).
     pub fn run(&self, seed: u64) -> Run {
         let plan = Plan::Random {
             seed,
@@ -241,8 +273,15 @@ impl Simulation {
 
     /// One run in which exactly this happens. It fails if something of it does not: a call of that number was not made,
     /// or there is no such component.
+    ///
+    /// # Panics
+    ///
+    /// If two faults are to happen to one call, or something so late that no run could [end in time](Self::deadline).
     pub fn run_with(&self, seed: u64, strikes: impl IntoIterator<Item = Strike>) -> Run {
         let strikes: Vec<Strike> = strikes.into_iter().collect();
+        if let Err(why) = replay::one_fault_each(&strikes) {
+            panic!("{}: {why}", self.name);
+        }
         self.having_happened(self.run_exactly(seed, strikes.clone()), &strikes)
     }
 

@@ -46,7 +46,8 @@ pub trait Oracle: Send {
         Ok(())
     }
 
-    /// Judges the state when the scenario is over, the faults have ended and nothing changes any more.
+    /// Judges the state when the scenario is over, the faults have ended and nothing changes any more. Of a run that does not
+    /// come to that by its deadline it is asked then, to tell how far it came.
     ///
     /// # Errors
     ///

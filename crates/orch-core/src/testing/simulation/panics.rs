@@ -4,11 +4,14 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use futures::FutureExt;
 use tokio::sync::watch;
+
+use super::watchdog::Pulse;
 
 thread_local! {
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
@@ -18,6 +21,8 @@ thread_local! {
 struct Seen {
     /// Ends the run.
     failed: watch::Sender<bool>,
+    /// Which run it is.
+    pulse: Arc<Pulse>,
     /// The panics that nobody has reported yet, oldest first.
     unreported: Vec<String>,
     /// Whether nothing is to be written of them: of hundreds of runs one is told.
@@ -25,7 +30,7 @@ struct Seen {
 }
 
 /// From now on panics on this thread, which is the run's own, fail the run that listens to `failed`.
-pub(super) fn watch_thread(failed: watch::Sender<bool>, is_silent: bool) {
+pub(super) fn watch_thread(failed: watch::Sender<bool>, pulse: Arc<Pulse>, is_silent: bool) {
     static HOOK: Once = Once::new();
     // Who catches a panic keeps it from everybody else: only the hook sees them all.
     HOOK.call_once(|| {
@@ -38,9 +43,45 @@ pub(super) fn watch_thread(failed: watch::Sender<bool>, is_silent: bool) {
     });
     SEEN.set(Some(Seen {
         failed,
+        pulse,
         unreported: Vec::new(),
-        is_silent,
+        // Where a panic ends the process, nothing tells of it later.
+        is_silent: is_silent && !cfg!(panic = "abort"),
     }));
+}
+
+/// From now on nothing is written of panics on this thread: the run is over.
+pub(super) fn no_longer_tell() {
+    SEEN.with_borrow_mut(|seen| {
+        if let Some(seen) = seen {
+            seen.is_silent = !cfg!(panic = "abort");
+        }
+    });
+}
+
+/// What std says when a panic cannot be caught any more, and the process ends.
+const ENDS: [&str; 2] = [
+    "panic in a destructor during cleanup",
+    "panic in a function that cannot unwind",
+];
+
+impl Seen {
+    /// Writes what nobody will come to report.
+    fn tell_the_end(&self) {
+        let panics: String = self
+            .unreported
+            .iter()
+            .map(|panic| format!("  {panic}\n"))
+            .collect();
+        let told = format!(
+            "simulation {}: a panic that cannot be caught (one in a destructor while another unwinds, say) ends the process. \
+             What panicked before it:\n{panics}It is the run of ORCH_SIM='{}'.\n",
+            self.pulse.name,
+            self.pulse.line(),
+        );
+        // Past the capture of tests, which does not outlive the process.
+        drop(std::io::stderr().write_all(told.as_bytes()));
+    }
 }
 
 /// Takes note of a panic; whether it is one of which nothing is to be written.
@@ -49,6 +90,10 @@ fn is_to_be_silent(panic: &PanicHookInfo<'_>) -> bool {
     let noted = SEEN.try_with(|seen| {
         let mut seen = seen.try_borrow_mut().ok()?;
         let seen = seen.as_mut()?;
+        if ENDS.contains(&message(panic.payload())) {
+            seen.tell_the_end();
+            return Some(false);
+        }
         let place = panic
             .location()
             .map(|at| format!(" (at {at})"))

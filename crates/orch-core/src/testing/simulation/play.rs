@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,11 +23,22 @@ use crate::store::MemoryStore;
 /// The date on which every run begins.
 const DAY_ONE: &str = "2030-01-01T00:00:00Z";
 
+/// What goes when a scenario does, in the midst of it perhaps.
+const HELD: &str = "what the scenario held";
+
 impl Simulation {
     /// # Panics
     ///
-    /// If the run cannot be built.
+    /// If the run cannot be built, or cannot end in time.
     pub(super) fn run_as(&self, seed: u64, plan: Plan, storm: Duration) -> Run {
+        assert!(
+            storm.saturating_add(self.quiet) < self.deadline,
+            "{}: no run could end in time: things go wrong until {storm:?} (storm, or what happens last), and then nothing may \
+             change for {:?} (quiet), which must be less than {:?} together (deadline)",
+            self.name,
+            self.quiet,
+            self.deadline
+        );
         // A thread of its own: the clock's anchor is the thread's, and the caller may be in a runtime already.
         std::thread::scope(|scope| {
             let run = scope.spawn(|| {
@@ -37,13 +50,7 @@ impl Simulation {
                     Ok(runtime) => runtime,
                     Err(error) => panic!("the operating system gives no clock: {error}"),
                 };
-                let mut run = runtime.block_on(self.play(seed, plan, storm));
-                // What is dropped at last may panic, too.
-                drop(runtime);
-                if run.failure.is_none() {
-                    run.failure = panics::unreported();
-                }
-                run
+                runtime.block_on(self.play(seed, plan, storm))
             });
             match run.join() {
                 Ok(run) => run,
@@ -59,9 +66,9 @@ impl Simulation {
         (self.build)(&mut setup);
         // What panics from here on is the run's, and not how it is built.
         let failed = watch::Sender::new(false);
-        panics::watch_thread(failed.clone(), self.detail.is_silent);
         let plan = Arc::new(plan);
         let pulse = Arc::new(Pulse::new(self.name.clone(), seed, plan.clone(), self.patience));
+        panics::watch_thread(failed.clone(), pulse.clone(), self.detail.is_silent);
         let _watched = watchdog::watch(pulse.clone());
         let components = setup.components();
         let made = guarded_call("what makes the store", || (setup.store)(seed));
@@ -97,7 +104,10 @@ impl Simulation {
                 played.map_err(|why| format!("the scenario: {why}"))?;
             }
             sequence::take(&world, &setup.wishes).await?;
-            calls = world.calls();
+            if self.detail.keeps_calls {
+                calls = world.calls();
+                world.count_later();
+            }
             tokio::time::sleep(storm.saturating_sub(world.elapsed())).await;
             world.calm();
             while disasters.join_next().await.is_some() {}
@@ -105,27 +115,37 @@ impl Simulation {
             world.settled(self.quiet).await;
             guarded("the store's disk", world.check_what_is_kept()).await?
         };
+        // Polled when it is woken itself, and not when the watchdog wakes what is beside it: `tokio::join!` begins with another
+        // of its futures at each poll, and the order of what they do must not hang on real time.
+        let whole = async {
+            // While it is told what had not ended, all that waits is there to say so.
+            let mut whole = Box::pin(whole);
+            let ended = tokio::time::timeout(self.deadline, whole.as_mut()).await;
+            let ended = ended.unwrap_or_else(|_| Err(world.unsettled(self.deadline)));
+            ended.and(guarded_call(HELD, || drop(whole)))
+        };
+        let mut whole = FuturesUnordered::from_iter([whole]);
         let ended = tokio::select! {
             biased;
             () = world.failed() => Ok(()),
-            ended = tokio::time::timeout(self.deadline, whole) => {
-                ended.unwrap_or_else(|_| Err(world.unsettled(self.deadline)))
-            }
+            Some(ended) = whole.next() => ended,
             why = pulse.stands_still(&world) => Err(why),
         };
-        match ended {
+        match ended.and(guarded_call(HELD, || drop(whole))) {
             Ok(()) => world.fail_if_panicked(),
             Err(why) => world.fail(why),
         }
         if world.failure().is_none() {
             world.judge();
         }
-        tasks.shutdown().await;
         let end = world.end();
         world.fail_if_panicked();
         let lasted = world.elapsed();
         let failure = world.failure();
         let left = world.left();
+        panics::no_longer_tell();
+        // The run is over. What panics from here on does so because its component is gone, as a task does that waits for it.
+        tasks.shutdown().await;
         Run {
             failure,
             failed_at: left.failed_at,
@@ -136,6 +156,7 @@ impl Simulation {
             lasted,
             calls,
             made: left.calls,
+            later: left.later,
         }
     }
 }

@@ -158,7 +158,7 @@ impl World {
             return;
         }
         if let Some(store) = powered.store.write().take() {
-            self.record("world", What::Note("the power is off".to_owned()), &[]);
+            self.record(&"world".into(), What::Note("the power is off".to_owned()), &[]);
             drop(store);
             self.0.troubled.notify_waiters();
             powered.turned.notify_waiters();
@@ -233,7 +233,7 @@ impl World {
             self.catch_up(&*store).await?;
             let revision = self.look(State::revision);
             self.record(
-                "world",
+                &"world".into(),
                 What::Note(format!("the store is open at {revision}")),
                 &[],
             );

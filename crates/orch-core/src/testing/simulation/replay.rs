@@ -1,6 +1,6 @@
 //! Makes one run again: the one that `ORCH_SIM` asks for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,10 @@ impl Simulation {
     pub(super) fn replayed(&self) -> Option<Result<Passed, Box<Failure>>> {
         let asked = match std::env::var(REPLAY) {
             Ok(asked) if !asked.trim().is_empty() => asked,
-            Err(std::env::VarError::NotUnicode(asked)) => panic!("{REPLAY}={}: no text", asked.display()),
+            Err(std::env::VarError::NotUnicode(asked)) => panic!(
+                "{REPLAY}={}: it is not UTF-8; expected NAME SEED [FAULT]...",
+                asked.display()
+            ),
             _ => return None,
         };
         if !self.is_asked(&asked) {
@@ -44,27 +47,29 @@ impl Simulation {
 
     /// Whether the line asks for a run of this simulation.
     ///
-    /// A process that runs many tests has many simulations, and the line is for one. Where a process runs one test, a line for
-    /// a simulation that it does not have is a mistake.
+    /// A process has many simulations, and the line is for one of them, or for one of another process where each test has its
+    /// own. So the others run as always. Whether the one that is asked for will yet be made nobody can know here: what is told
+    /// are the names of those made so far.
     fn is_asked(&self, line: &str) -> bool {
         static HAS_TOLD: AtomicBool = AtomicBool::new(false);
         let asked = line.split_whitespace().next().unwrap_or_default();
         if asked == &*self.name {
             return true;
         }
-        let names = NAMES.lock().clone();
-        let names: Vec<Arc<str>> = names.into_iter().collect();
-        match only_test(std::env::args().skip(1)) {
-            Some(test) => assert!(
-                names.iter().any(|name| **name == *asked),
-                "{REPLAY}='{line}' asks for the simulation {asked:?}, which {test} does not have; {}",
-                listed("simulations", &names)
-            ),
-            None if !HAS_TOLD.swap(true, Ordering::Relaxed) => tell(&format!(
-                "{REPLAY}='{line}' asks for the simulation {asked:?}; those of other names, as {}, run as always\n",
+        if !HAS_TOLD.swap(true, Ordering::Relaxed) {
+            let names: Vec<Arc<str>> = NAMES.lock().iter().cloned().collect();
+            let unknown = if names.iter().any(|name| **name == *asked) {
+                String::new()
+            } else {
+                format!(
+                    ". So far there is none of this name; {}",
+                    listed("simulations", &names)
+                )
+            };
+            tell(&format!(
+                "{REPLAY}='{line}' asks for the simulation {asked:?}; those of other names, as {}, run as always{unknown}\n",
                 self.name
-            )),
-            None => {}
+            ));
         }
         false
     }
@@ -79,7 +84,8 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If the line cannot be read, for it was written by hand; or if it names another simulation.
+    /// If the line cannot be read, for it was written by hand; if it has two faults for one call; or if it names another
+    /// simulation.
     pub fn replay(&self, asked: &str) -> Result<Passed, Box<Failure>> {
         self.made_again(asked).1
     }
@@ -105,6 +111,11 @@ impl Simulation {
             [CALM] => Case::Exactly(seed, Vec::new()),
             words => Case::Exactly(seed, words.iter().map(read).collect()),
         };
+        if let Case::Exactly(_, strikes) = &case
+            && let Err(why) = one_fault_each(strikes)
+        {
+            panic!("{asked:?}: {why}");
+        }
         let telling = self.telling(Detail {
             tells_beats: true,
             keeps_all: true,
@@ -138,10 +149,8 @@ impl Simulation {
         if let Some(missing) = missing
             && run.failure.is_none()
         {
-            run.failure = Some(format!(
-                "{missing} did not happen: {}",
-                self.why_not(missing, &run)
-            ));
+            let why_not = self.why_not(missing, &run);
+            run.fail(format!("{missing} did not happen: {why_not}"));
         }
         run
     }
@@ -184,13 +193,35 @@ impl Simulation {
     }
 }
 
+/// To a call there happens one thing; said twice, it is the same.
+pub(super) fn one_fault_each(strikes: &[Strike]) -> Result<(), String> {
+    let mut points = BTreeMap::new();
+    for strike in strikes {
+        if let Strike::Call(point, fault) = strike
+            && let Some(other) = points.insert(point, fault)
+            && other != fault
+        {
+            return Err(format!(
+                "to {point} there happens one fault at most, found {other} and {fault}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn tell(lines: &str) {
     // Who asks for a replay reads it; there is nothing to be done about an error stream that is closed.
     drop(std::io::stderr().write_all(lines.as_bytes()));
 }
 
-/// The only test that a process with these arguments runs, if it runs one alone and can know it.
-pub(super) fn only_test(arguments: impl Iterator<Item = String>) -> Option<String> {
+/// The only test that this process runs, if it runs one alone and can know it.
+pub(super) fn the_only_test() -> Option<String> {
+    let arguments = std::env::args_os().skip(1);
+    only_test(arguments.map(|argument| argument.to_string_lossy().into_owned()))
+}
+
+/// The only test that a process with these arguments runs.
+fn only_test(arguments: impl Iterator<Item = String>) -> Option<String> {
     /// What takes the next argument as its value.
     const VALUED: [&str; 7] = [
         "--test-threads",

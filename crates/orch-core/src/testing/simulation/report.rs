@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::fault::Strike;
-use super::replay::only_test;
+use super::replay::the_only_test;
 use super::trace::{Trace, TraceEntry, What};
 use crate::store::Revision;
 
@@ -25,6 +25,10 @@ pub struct Passed {
     pub steps: u64,
     /// How long they lasted together, in virtual time.
     pub lasted: Duration,
+    /// How many changes came, in the run in which nothing goes wrong, when the scenario had ended already, heartbeats apart. A
+    /// [sweep](super::Simulation::sweep) tries nothing with them: the scenario should wait for them
+    /// ([`World::until`](super::World::until)). Of other searches it is 0.
+    pub untried: u64,
 }
 
 impl Passed {
@@ -44,6 +48,7 @@ impl std::ops::AddAssign for Passed {
         self.faults += more.faults;
         self.steps += more.steps;
         self.lasted += more.lasted;
+        self.untried += more.untried;
     }
 }
 
@@ -61,8 +66,26 @@ impl fmt::Display for Passed {
         if self.steps > 0 {
             write!(f, "{} asked for, ", counted(self.steps, "state"))?;
         }
-        write!(f, "{hours:.1} virtual hours")
+        write!(f, "{hours:.1} virtual hours")?;
+        match self.untried {
+            0 => Ok(()),
+            untried => write!(
+                f,
+                "; {} came after the scenario had ended, with which nothing was tried",
+                counted(untried, "change")
+            ),
+        }
     }
+}
+
+/// What is known of whether a failure needs all that happens in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    All,
+    /// To find out would have taken too long.
+    Perhaps,
+    /// With the same done on purpose it does not fail as it did.
+    Unknown,
 }
 
 /// A run that failed.
@@ -78,12 +101,19 @@ pub struct Failure {
     pub seed: u64,
     /// What is wrong.
     pub why: String,
-    /// What happens to the shortest run found that fails; nothing more could be taken away.
+    /// What happens to the shortest run found that fails as this one did. Nothing more could be taken away; or, as it says when it
+    /// is [shown](fmt::Display), to find out would have taken too long (that ends after 300 runs, 80 virtual hours, a
+    /// minute of real time, or five runs that stood still), or nothing was taken away, for the same faults did not fail the run
+    /// when they were no longer chance's.
     pub strikes: Vec<Strike>,
     /// What happens in it.
     pub trace: Trace,
     /// The commit that is wrong, if one is.
     pub(super) at: Option<Revision>,
+    /// Whether less might do.
+    pub(super) needs: Needs,
+    /// Whether the run alone is wrong, and not what a search makes of it.
+    pub(super) is_of_run: bool,
     /// The line that asks for it.
     pub(super) line: String,
     /// The name of the thread that looked for it.
@@ -91,7 +121,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The value of the environment variable `ORCH_SIM` with which the simulation runs this and nothing else.
+    /// The value of the environment variable `ORCH_SIM` with which the simulation runs this and nothing else. Where a sweep has
+    /// nothing to try it is the run that gives nothing to try, which passes.
     pub fn replay(&self) -> String {
         self.line.clone()
     }
@@ -112,7 +143,14 @@ impl fmt::Display for Failure {
         match self.strikes.as_slice() {
             [] => writeln!(f, "nothing has to go wrong for that")?,
             strikes => {
-                writeln!(f, "it needs that:")?;
+                let heading = match self.needs {
+                    Needs::All => "it needs that:",
+                    Needs::Perhaps => "it needs that, or less (to take more away would have taken too long):",
+                    Needs::Unknown => {
+                        "all that went wrong in it (less may do; done on purpose, the same does not make it fail so):"
+                    }
+                };
+                writeln!(f, "{heading}")?;
                 strikes.iter().try_for_each(|strike| writeln!(f, "  {strike}"))?;
             }
         }
@@ -129,8 +167,11 @@ impl fmt::Display for Failure {
             let mark = if self.is_it(entry) { "=>" } else { "  " };
             writeln!(f, "{mark}{entry}")?;
         }
+        if !self.is_of_run {
+            return write!(f, "to see it again, search again: the run by itself passes");
+        }
         let shown_by = std::thread::current();
-        let only = only_test(std::env::args().skip(1));
+        let only = the_only_test();
         let test = test_name(only.as_deref(), self.thread.as_deref(), shown_by.name());
         let (test, note) = match test {
             Some(test) => (test, ""),
@@ -197,6 +238,8 @@ mod tests {
             strikes: vec!["agent/commit#3=lost".parse().unwrap()],
             trace: Trace::default(),
             at: None,
+            needs: Needs::All,
+            is_of_run: true,
             line: "roll 0 agent/commit#3=lost".to_owned(),
             thread: None,
         }
@@ -229,7 +272,7 @@ mod tests {
         let told = std::thread::Builder::new().name("tokio-rt-worker".to_owned());
         let told = told.spawn(|| format!("{:?}", failure())).unwrap().join().unwrap();
         // Run alone, by its name, this test's is the name.
-        if only_test(std::env::args().skip(1)).is_none() {
+        if the_only_test().is_none() {
             assert!(
                 told.contains(" TEST -- --exact") && told.contains("where TEST is the test"),
                 "{told}"
@@ -248,6 +291,7 @@ mod tests {
             faults: 1,
             steps: 1,
             lasted: Duration::from_secs(3600),
+            untried: 0,
         };
         assert_eq!(
             passed.to_string(),

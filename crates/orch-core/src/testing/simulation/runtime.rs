@@ -92,7 +92,7 @@ impl ComponentRuntime {
             };
             self.life
                 .world()
-                .record(self.life.name(), What::Runtime(line), &[]);
+                .record(self.life.shared_name(), What::Runtime(line), &[]);
         }
         self.life.leave(fault).await;
         match fault {

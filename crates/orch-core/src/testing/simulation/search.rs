@@ -1,6 +1,7 @@
 //! Looks for a run that fails: seed by seed, fault by fault.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use super::{CALM_SEED, Run, Simulation, plan};
 
 /// In a sweep of so many places at most each crash is tried with old views thereafter, too: one of more takes long enough,
 /// and its simulation makes so many calls that chance brings such pairs.
-const PLACES_FOR_PAIRS: usize = 300;
+const PLACES_FOR_PAIRS: usize = 400;
 
 /// How many of the views that a component takes when it lives again are tried.
 const VIEWS: usize = 3;
@@ -56,9 +57,8 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If there are no seeds, or no component. If `ORCH_SIM` cannot be read; or if it names a simulation that there is not,
-    /// and this process runs one test alone (`--exact`), as with the command of a [`Failure`]. In a process that runs
-    /// more, simulations of other names run as always, and standard error says so once.
+    /// If there are no seeds, or no component. If the storm and the quiet thereafter last longer than the deadline allows. If
+    /// `ORCH_SIM` cannot be read; if it names another simulation, this one runs as always, and standard error says so once.
     pub fn seeds(&self, seeds: std::ops::Range<u64>) -> Result<Passed, Box<Failure>> {
         assert!(
             !seeds.is_empty(),
@@ -69,16 +69,24 @@ impl Simulation {
             return replayed;
         }
         let ends = self.ends()?;
-        self.search(seeds.map(Case::Chance).collect(), &ends, |_, _| {})
+        let count = usize::try_from(seeds.end - seeds.start).unwrap_or(usize::MAX);
+        self.search(
+            count,
+            |nth| Case::Chance(seeds.start + nth as u64),
+            &ends,
+            |_, _| {},
+        )
     }
 
     /// Makes a run in which nothing goes wrong, and then one for each place at which that run touched the world until its scenario
-    /// had ended: with a crash before and after each commit and a commit whose answer is lost, with a crash and a lost
+    /// had ended: with a crash before and after each commit, a commit that fails and one whose answer is lost, with a crash and a lost
     /// answer at each call of a runtime, with each change that a watch brings late or skipped, with each list stale.
     /// Every run must satisfy the oracles and end as the first. Of crashes between which a component has only looked at the
     /// world, and no other has touched it, one is tried.
     ///
-    /// If there are no more than three hundred such places, each crash is then tried together with each of the first three lists
+    /// With what happens thereafter nothing is tried, and [`Passed::untried`] counts it.
+    ///
+    /// If there are no more than four hundred such places, each crash is then tried together with each of the first three lists
     /// that the component takes when it lives again, stale.
     ///
     /// Of [states](super::Setup::state) that users may ask for, each run asks for all, one after the other.
@@ -97,19 +105,19 @@ impl Simulation {
         }
         let ends = self.ends()?;
         let mut calm = self.judged(self.silent().run_calm(CALM_SEED), &ends);
-        let tour = Case::Exactly(CALM_SEED, calm.strikes.clone());
+        let tour = Case::Exactly(CALM_SEED, self.tour());
         let places: Vec<Strike> = calm.calls.places();
         if calm.failure.is_none() && places.is_empty() {
-            calm.failure = Some(
-                "a sweep has nothing to try: no component touches the world before the scenario has ended, which should wait \
-                 for what they do (World::until)"
-                    .to_owned(),
-            );
-            let nothing = |run: Run| Run {
-                failure: calm.failure.clone(),
-                ..run
+            let why = "a sweep has nothing to try: no component touches the world before the scenario has ended, which should wait \
+                 for what they do (World::until)";
+            let nothing = |mut run: Run| {
+                run.fail(why.to_owned());
+                run
             };
-            return Err(self.failure(&tour, calm.clone(), &nothing));
+            calm.fail(why.to_owned());
+            let mut failure = self.failure(&tour, calm, &nothing);
+            failure.is_of_run = false;
+            return Err(failure);
         }
         if calm.failure.is_some() {
             return Err(self.failure(&tour, calm, &|run| self.judged(run, &ends)));
@@ -120,16 +128,9 @@ impl Simulation {
             Case::Exactly(CALM_SEED, strikes.cloned().collect())
         };
         let views: Mutex<BTreeMap<usize, Vec<Point>>> = Mutex::default();
-        let singles = places.iter().map(|place| with(&[place])).collect();
-        let mut passed = self.search(singles, &ends, |index, run| {
+        let single = |index: usize| with(&[&places[index]]);
+        let mut passed = self.search(places.len(), single, &ends, |index, run| {
             let place = &places[index];
-            if run.failure.is_none() && !run.strikes.contains(place) {
-                let why = format!(
-                    "the run is not deterministic: {place} happened to nobody, though a run that was the same up to there had a \
-                     call of that number; Simulation::repeats({CALM_SEED}) says where two runs part"
-                );
-                run.failure = Some(why);
-            }
             if let Strike::Call(point, Fault::CrashBefore | Fault::CrashAfter) = place
                 && tries_pairs
             {
@@ -140,12 +141,15 @@ impl Simulation {
             let stale = views.into_iter().map(|view| Strike::Call(view, Fault::Stale));
             stale.map(move |stale| (index, stale))
         });
-        let pairs: Vec<Case> = stale
-            .map(|(crash, stale)| with(&[&places[crash], &stale]))
-            .collect();
+        let pairs: Vec<(usize, Strike)> = stale.collect();
         if !pairs.is_empty() {
-            passed += self.search(pairs, &ends, |_, _| {})?;
+            let pair = |index: usize| {
+                let (crash, stale) = &pairs[index];
+                with(&[&places[*crash], stale])
+            };
+            passed += self.search(pairs.len(), pair, &ends, |_, _| {})?;
         }
+        passed.untried = calm.later;
         Ok(passed)
     }
 
@@ -157,13 +161,29 @@ impl Simulation {
         }
     }
 
-    /// Makes a run of each case, several at once, and shows it to `check`; the first that fails is made shorter. The first of all
+    /// A run of this case; it has failed if it ended otherwise than it should, or if something did not happen in it that a run
+    /// before says must.
+    pub(super) fn judged_as(&self, case: &Case, run: Run, ends: &Ends) -> Run {
+        let mut run = self.judged(run, ends);
+        if let Case::Exactly(seed, strikes) = case
+            && let Some(missing) = strikes.iter().find(|strike| !run.strikes.contains(strike))
+        {
+            run.fail(format!(
+                "the run is not deterministic: {missing} happened to nobody, though a run that was the same up to there had a \
+                 call of that number; Simulation::repeats({seed}) says where two runs part"
+            ));
+        }
+        run
+    }
+
+    /// Makes a run of each case, several at once, and shows it to `look`; the first that fails is made shorter. The first of all
     /// is made twice.
     pub(super) fn search(
         &self,
-        cases: Vec<Case>,
+        count: usize,
+        case: impl Fn(usize) -> Case + Sync,
         ends: &Ends,
-        check: impl Fn(usize, &mut Run) + Sync,
+        look: impl Fn(usize, &Run) + Sync,
     ) -> Result<Passed, Box<Failure>> {
         let silent = self.silent();
         let next = AtomicUsize::new(0);
@@ -173,16 +193,19 @@ impl Simulation {
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index == cases.len() {
-                    let again = silent.run_case(&cases[0]);
+                if index == count {
+                    let again = silent.run_case(&case(0));
                     firsts.lock().push(again.trace.fingerprint());
                 }
-                let Some(case) = cases.get(index) else { return };
+                if index >= count {
+                    return;
+                }
                 if found.lock().as_ref().is_some_and(|(first, _)| *first < index) {
                     return;
                 }
-                let mut run = silent.judged(silent.run_case(case), ends);
-                check(index, &mut run);
+                let case = case(index);
+                let run = silent.judged_as(&case, silent.run_case(&case), ends);
+                look(index, &run);
                 passed.lock().add(&run);
                 if index == 0 {
                     firsts.lock().push(run.trace.fingerprint());
@@ -197,7 +220,18 @@ impl Simulation {
         };
         std::thread::scope(|scope| {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..threads)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let worked = std::panic::catch_unwind(AssertUnwindSafe(work));
+                        worked.unwrap_or_else(|panic| {
+                            // Nobody else needs to go on.
+                            next.store(count.saturating_add(1), Ordering::Relaxed);
+                            std::panic::resume_unwind(panic);
+                        });
+                    })
+                })
+                .collect();
             for worker in workers {
                 if let Err(panic) = worker.join() {
                     // With what it has to say, which the scope would not tell.
@@ -206,12 +240,12 @@ impl Simulation {
             }
         });
         if let Some((index, run)) = found.into_inner() {
-            return Err(self.reported(&cases[index], run, ends));
+            return Err(self.reported(&case(index), run, ends));
         }
         if let [one, two] = **firsts.lock()
             && one != two
         {
-            return Err(self.not_repeated(&cases[0]));
+            return Err(self.not_repeated(&case(0)));
         }
         Ok(passed.into_inner())
     }

@@ -88,7 +88,7 @@ impl Simulation {
             "{}: there are no two states to go between",
             self.name
         );
-        self.search(sequences, &ends, |_, _| {})
+        self.search(sequences.len(), |nth| sequences[nth].clone(), &ends, |_, _| {})
     }
 
     /// What a run is made of.
@@ -128,11 +128,10 @@ impl Simulation {
         let mut ends = Ends::default();
         let calm = std::iter::once(None).chain(wishes.iter().filter(|wish| wish.is_end).map(Some));
         for wish in calm {
-            let run = self
-                .silent()
-                .run_exactly(CALM_SEED, wish.map(|wish| step(1, wish, Duration::ZERO)));
+            let steps = wish.map(|wish| step(1, wish, Duration::ZERO));
+            let run = self.silent().run_exactly(CALM_SEED, steps.clone());
             if run.failure.is_some() {
-                let case = Case::Exactly(CALM_SEED, run.strikes.clone());
+                let case = Case::Exactly(CALM_SEED, steps.into_iter().collect());
                 return Err(self.failure(&case, run, &|run| run));
             }
             ends.0.insert(wish.map(|wish| wish.name.clone()), run.end);
@@ -146,7 +145,7 @@ impl Simulation {
             && let Some(end) = ends.of(&run.strikes)
             && run.end != end
         {
-            run.failure = Some(difference(end, &run.end));
+            run.fail(difference(end, &run.end));
         }
         run
     }
@@ -169,11 +168,9 @@ pub(super) async fn take(world: &World, wishes: &[Wish]) -> Result<(), String> {
         };
         tokio::time::sleep(*after).await;
         let what = format!("asking for {}", wish.name);
-        let asked = guarded(&what, async {
-            let asked = (wish.ask)(world.clone());
-            world.struck(step.clone());
-            asked.await
-        });
+        // Before anything of it can panic: what was asked for is what the run needs.
+        world.struck(step.clone());
+        let asked = guarded(&what, async { (wish.ask)(world.clone()).await });
         asked.await?.map_err(|why| format!("{what}: {why}"))?;
     }
     tokio::time::sleep(passes).await;

@@ -21,6 +21,9 @@ type Act = dyn Fn(World, Random) -> BoxFuture<'static, ()> + Send + Sync;
 /// In traces they stand for who is no component.
 const RESERVED: [&str; 2] = ["scenario", "world"];
 
+/// The most disasters of a name in an hour: one in each millisecond, in which their times are counted.
+const MOST_PER_HOUR: f64 = 3_600_000.0;
+
 /// Something that happens to the world, rather than to one call.
 #[derive(Clone)]
 pub(super) struct Disaster {
@@ -103,7 +106,7 @@ impl Setup {
     /// # Panics
     ///
     /// If there is one of this name, if the name does not fit into the line that replays a run (spaces, quotes, `=` and `#`
-    /// do not), or if `per_hour` is negative or no finite number.
+    /// do not), or if `per_hour` is not from 0 to 3 600 000.
     pub fn disaster<F>(
         &mut self,
         name: impl Into<Arc<str>>,
@@ -116,8 +119,8 @@ impl Setup {
         let is_new = self.disasters.iter().all(|disaster| disaster.name != name);
         assert!(is_new, "there are two disasters named {name:?}");
         assert!(
-            per_hour.is_finite() && per_hour >= 0.0,
-            "disaster {name:?}: per_hour must be a number from 0 up, got {per_hour}"
+            (0.0..=MOST_PER_HOUR).contains(&per_hour),
+            "disaster {name:?}: per_hour must be from 0 to {MOST_PER_HOUR}, got {per_hour}"
         );
         self.disasters.push(Disaster {
             name,

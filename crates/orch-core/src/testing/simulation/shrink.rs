@@ -1,11 +1,12 @@
 //! Makes a run that fails as short as it can be, and tells of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::report::Failure;
+use super::report::{Failure, Needs};
 use super::search::Case;
 use super::sequence::Ends;
 use super::trace::Detail;
+use super::watchdog::STANDS_STILL;
 use super::{Run, Simulation};
 
 /// How many runs are spent on taking away what a failure does not need.
@@ -13,6 +14,63 @@ const SHRINKING_RUNS: usize = 300;
 
 /// How long they may last together, in virtual time: those that never settle take long.
 const SHRINKING_TIME: Duration = Duration::from_secs(80 * 3600);
+
+/// How long they may last together, in real time: somebody waits.
+const SHRINKING_REAL: Duration = Duration::from_secs(60);
+
+/// How many of them may stand still until [patience](Simulation::patience) ends.
+const SHRINKING_STILL: usize = 5;
+
+/// What was spent on taking away what a failure does not need.
+struct Spent {
+    began: Instant,
+    runs: usize,
+    lasted: Duration,
+    still: usize,
+}
+
+impl Spent {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            runs: 0,
+            lasted: Duration::ZERO,
+            still: 0,
+        }
+    }
+
+    fn add(&mut self, run: &Run) {
+        let failure = run.failure.as_deref();
+        self.runs += 1;
+        self.lasted += run.lasted;
+        self.still += usize::from(failure.is_some_and(|why| why.contains(STANDS_STILL)));
+    }
+
+    fn is_all(&self) -> bool {
+        self.runs >= SHRINKING_RUNS
+            || self.lasted >= SHRINKING_TIME
+            || self.still >= SHRINKING_STILL
+            || self.began.elapsed() >= SHRINKING_REAL
+    }
+}
+
+/// What kind of failure it is: by the oracle or whoever says so, without what differs from run to run.
+fn kind(why: &str) -> String {
+    let who = why.split([':', '\n']).next().unwrap_or_default();
+    let has_number = |word: &&str| word.contains(|sign: char| sign.is_ascii_digit());
+    let words: Vec<_> = who.split_whitespace().filter(|word| !has_number(word)).collect();
+    words.join(" ")
+}
+
+impl Run {
+    /// Whether it failed as the other did.
+    fn fails_as(&self, other: &Self) -> bool {
+        match (&self.failure, &other.failure) {
+            (Some(why), Some(other)) => kind(why) == kind(other),
+            _ => false,
+        }
+    }
+}
 
 impl Simulation {
     /// The same, with more told of its runs, or less.
@@ -35,16 +93,19 @@ impl Simulation {
     pub(super) fn reported(&self, case: &Case, run: Run, ends: &Ends) -> Box<Failure> {
         let seed = case.seed();
         let silent = self.silent();
-        let judge = |run| self.judged(run, ends);
         // What chance did must fail when it is done on purpose, too.
-        let again = judge(silent.run_exactly(seed, run.strikes.clone()));
-        if again.failure.is_none() {
+        let again = self.judged(silent.run_exactly(seed, run.strikes.clone()), ends);
+        if !again.fails_as(&run) {
             // With the same faults it does not: unless it lasts as long, or a component has chance of its own.
-            return self.failure(case, run, &judge);
+            let mut failure = self.failure(case, run, &|run| self.judged_as(case, run, ends));
+            failure.needs = Needs::Unknown;
+            return failure;
         }
-        let shortest = silent.shrink(seed, again, ends);
+        let (shortest, needs) = silent.shrink(seed, again, ends);
         let case = Case::Exactly(seed, shortest.strikes.clone());
-        self.failure(&case, shortest, &judge)
+        let mut failure = self.failure(&case, shortest, &|run| self.judged(run, ends));
+        failure.needs = needs;
+        failure
     }
 
     /// Tells of a run, which is made once more for the trace, and must fail again as it did.
@@ -63,7 +124,12 @@ impl Simulation {
                 Some(other) if *other == why => {
                     "it fails the same, but not all before is the same".to_owned()
                 }
-                Some(other) => format!("it fails otherwise: {other}"),
+                Some(other) => {
+                    let before: Vec<&str> = why.lines().collect();
+                    let differs = other.lines().find(|line| !before.contains(line));
+                    let differs = differs.unwrap_or("without some of it").trim();
+                    format!("it fails otherwise: {}", differs.trim_end_matches(':'))
+                }
             };
             why.push_str(&format!(
                 "\nThe run is not deterministic: made once more, {comes_of_it}. {}",
@@ -84,20 +150,22 @@ impl Simulation {
             at: shown.failed_at,
             trace: shown.trace,
             strikes: shown.strikes,
+            needs: Needs::All,
+            is_of_run: true,
             line: case.line(&self.name),
             thread: std::thread::current().name().map(Into::into),
         })
     }
 
-    /// Takes faults away for as long as the run still fails: halves, quarters, and at last one by one (delta debugging).
-    fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> Run {
+    /// Takes faults away for as long as the run still fails as it did: halves, quarters, and at last one by one (delta
+    /// debugging). Also says whether that took too long, and less might do.
+    fn shrink(&self, seed: u64, mut failed: Run, ends: &Ends) -> (Run, Needs) {
         let mut chunk = failed.strikes.len();
-        let (mut runs, mut lasted) = (0, Duration::ZERO);
-        let is_over = |runs, lasted| runs >= SHRINKING_RUNS || lasted >= SHRINKING_TIME;
+        let mut spent = Spent::new();
         while chunk > 0 {
             let mut at = 0;
             let mut shorter = false;
-            while at < failed.strikes.len() && !is_over(runs, lasted) {
+            while at < failed.strikes.len() && !spent.is_all() {
                 let mut fewer = failed.strikes.clone();
                 fewer.drain(at..(at + chunk).min(fewer.len()));
                 if ends.of(&fewer).is_none() {
@@ -106,22 +174,95 @@ impl Simulation {
                     continue;
                 }
                 let run = self.judged(self.run_exactly(seed, fewer), ends);
-                runs += 1;
-                lasted += run.lasted;
-                if run.failure.is_some() && run.strikes.len() < failed.strikes.len() {
+                spent.add(&run);
+                if run.fails_as(&failed) && run.strikes.len() < failed.strikes.len() {
                     failed = run;
                     shorter = true;
                 } else {
                     at += chunk;
                 }
             }
-            if is_over(runs, lasted) {
-                break;
+            if spent.is_all() {
+                return (failed, Needs::Perhaps);
             }
             if !shorter || chunk > 1 {
                 chunk /= 2;
             }
         }
-        failed
+        (failed, Needs::All)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_one_kind_differ_in_numbers_and_in_what_comes_after_who_says_so() {
+        let still = "at 10s virtual time has stood still for 10s of real time while tasks run: one waits";
+        for (one, two, is_same) in [
+            (
+                "no surplus: 6 kittens (written by it at 9)",
+                "no surplus: 7 kittens (written by it at 3)",
+                true,
+            ),
+            (
+                "no surplus: 6 kittens",
+                "it does not end as it should: 5 objects, not 4",
+                false,
+            ),
+            (
+                "it had not settled after 100s: the last change",
+                "it had not settled after 5s: the last change",
+                true,
+            ),
+            ("the scenario had not ended after 5s", "the scenario: no", false),
+            (still, &still.replace("at 10s", "at 7.5s"), true),
+        ] {
+            assert_eq!(kind(one) == kind(two), is_same, "{one}; {two}");
+        }
+    }
+
+    #[test]
+    fn runs_that_stand_still_are_soon_enough() {
+        let simulation = Simulation::new("still", |_| {});
+        let mut run = simulation.run_calm(0);
+        let mut spent = Spent::new();
+        (0..SHRINKING_STILL).for_each(|_| spent.add(&run));
+        assert!(!spent.is_all());
+        run.failure = Some(format!("at 0ns {STANDS_STILL} for 10s"));
+        (1..SHRINKING_STILL).for_each(|_| spent.add(&run));
+        assert!(!spent.is_all());
+        spent.add(&run);
+        assert!(spent.is_all());
+    }
+
+    #[test]
+    fn a_failure_that_was_not_cut_down_as_far_as_it_could_be_says_so() {
+        let simulation = Simulation::new("cut", |_| {});
+        let strikes: Vec<_> = ["it/commit#1=lost".parse().unwrap()].into();
+        let case = Case::Exactly(0, strikes.clone());
+        let run = Run {
+            strikes,
+            ..simulation.run_calm(0)
+        };
+        let mut failure = simulation.failure_of(&case, "it is wrong".to_owned(), run);
+        assert!(
+            failure
+                .to_string()
+                .contains("it needs that:\n  it/commit#1=lost\n"),
+            "{failure}"
+        );
+        for (needs, heading) in [
+            (Needs::Perhaps, "it needs that, or less (to take more"),
+            (Needs::Unknown, "all that went wrong in it (less may do;"),
+        ] {
+            failure.needs = needs;
+            let told = failure.to_string();
+            assert!(
+                told.contains(heading) && told.contains("):\n  it/commit#1=lost\n"),
+                "{told}"
+            );
+        }
     }
 }

@@ -66,6 +66,13 @@ pub enum What {
     Failed(String),
 }
 
+impl What {
+    /// The run fails for this, of which the trace has the first line.
+    pub(super) fn failed(why: &str) -> Self {
+        Self::Failed(why.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
 impl fmt::Display for TraceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>10.3}s {:<16} ", self.at.as_secs_f64(), self.component)?;
@@ -106,6 +113,8 @@ pub(super) struct Detail {
     pub(super) keeps_all: bool,
     /// Whether the fingerprint after each entry is kept.
     pub(super) keeps_marks: bool,
+    /// Whether the calls are kept that components made until the scenario had ended.
+    pub(super) keeps_calls: bool,
     /// Whether nothing is written of panics when they happen.
     pub(super) is_silent: bool,
 }

@@ -1,6 +1,7 @@
 //! What components suffer from for a time: death, silence, being cut off, standing still.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -25,7 +26,8 @@ impl Trouble {
 impl World {
     /// The component begins a life; false is sent to it when it is to die.
     pub(super) fn begin_life(&self, component: &Arc<str>, alive: watch::Sender<bool>) {
-        self.0.lives.lock().insert(component.clone(), alive);
+        let before = self.0.lives.lock().insert(component.clone(), alive);
+        self.0.has_died.fetch_or(before.is_some(), Relaxed);
     }
 
     /// Kills a component in the middle of whatever it does; it is started anew.

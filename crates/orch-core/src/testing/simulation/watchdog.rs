@@ -9,6 +9,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use super::plan::Plan;
+use super::state::State;
 use super::world::World;
 
 /// How often runs are asked, in real time.
@@ -19,6 +20,9 @@ const PEACE: u64 = 8;
 
 /// How long a run may stand still, unless the simulation says otherwise.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a failure says of a run that stood still.
+pub(super) const STANDS_STILL: &str = "virtual time has stood still";
 
 /// What the watchdog knows of a run.
 pub(super) struct Pulse {
@@ -83,12 +87,17 @@ impl Pulse {
         }
         Some(format!(
             "simulation {}: a run has been stuck for {:?} of real time in code that does not await: a loop, a blocking call \
-             (std::thread::sleep, a channel of std's), or a lock that is held. Nothing can end it but the end of the process. \
-             It is the run of ORCH_SIM='{}'.\n",
+             (std::thread::sleep, a channel of std's), or a lock that is held. If it does not return, \
+             nothing can end it but the end of the process. It is the run of ORCH_SIM='{}'.\n",
             self.name,
             BEAT * u32::try_from(unanswered).unwrap_or(u32::MAX),
-            self.plan.line(&self.name, self.seed),
+            self.line(),
         ))
+    }
+
+    /// The line that asks for the run.
+    pub(super) fn line(&self) -> String {
+        self.plan.line(&self.name, self.seed)
     }
 
     /// Returns what is wrong when the run has stood still for too long: tasks run, and no time passes.
@@ -100,14 +109,15 @@ impl Pulse {
             if beats < PEACE || self.answered.swap(beats, Relaxed) == beats {
                 return Poll::Pending;
             }
-            let now = Some((world.elapsed(), world.touches()));
+            // What the scenario does counts as no touch; what it commits is one.
+            let now = Some((world.elapsed(), world.touches(), world.look(State::revision)));
             still = if now == before { still + 1 } else { 0 };
             before = now;
             if still < self.patience {
                 return Poll::Pending;
             }
             Poll::Ready(format!(
-                "at {:?} virtual time has stood still for {:?} of real time while tasks run that do not touch the world: one \
+                "at {:?} {STANDS_STILL} for {:?} of real time while tasks run that do not touch the world: one \
                  waits in a loop that awaits no time and no change (tokio::task::yield_now, try_recv, an atomic)",
                 world.elapsed(),
                 BEAT * u32::try_from(still).unwrap_or(u32::MAX),
@@ -121,8 +131,10 @@ impl Pulse {
 pub(super) fn watch(pulse: Arc<Pulse>) -> Watched {
     let mut runs = RUNS.lock();
     runs.pulses.push(pulse.clone());
-    if !std::mem::replace(&mut runs.is_watched, true) {
-        std::thread::spawn(keep_watch);
+    if !runs.is_watched {
+        let watch = std::thread::Builder::new().name("simulation watchdog".to_owned());
+        // Without a thread for it there is no watch now; the next run tries again.
+        runs.is_watched = watch.spawn(keep_watch).is_ok();
     }
     Watched(pulse)
 }

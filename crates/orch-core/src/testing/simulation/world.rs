@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -47,10 +49,12 @@ pub(super) struct Inner {
     state: Mutex<Shared>,
     /// The names of all components.
     components: Vec<Arc<str>>,
-    /// Counts commits.
-    pub(super) moved: watch::Sender<u64>,
+    /// Rung at each commit. Who waits for it is woken in order, where a `watch` wakes them by chance.
+    pub(super) moved: Notify,
     /// Where each component is told to die.
     pub(super) lives: Mutex<BTreeMap<Arc<str>, watch::Sender<bool>>>,
+    /// Whether any life has ended.
+    pub(super) has_died: AtomicBool,
     pub(super) troubles: Mutex<BTreeMap<Arc<str>, Trouble>>,
     /// Rung when a component gets into trouble, or the power goes: watches may have to end.
     pub(super) troubled: Notify,
@@ -61,7 +65,7 @@ pub(super) struct Inner {
 
 /// What of it changes all the time.
 pub(super) struct Shared {
-    began: Instant,
+    pub(super) began: Instant,
     pub(super) trace: Trace,
     calls: Calls,
     pub(super) struck: Vec<Strike>,
@@ -81,6 +85,12 @@ pub(super) struct Shared {
     /// The form of what keys hold that were written since it counts.
     pub(super) forms: BTreeMap<Key, Option<String>>,
     touches: (Duration, u32),
+    /// How many changes came since they are counted, heartbeats apart.
+    pub(super) later: Option<u64>,
+    /// How often each component returned.
+    pub(super) returned: BTreeMap<Arc<str>, u64>,
+    /// Where [`World::until`] waits, by a number of its own.
+    pub(super) waits: BTreeMap<u64, &'static Location<'static>>,
 }
 
 /// What a run is made of, and its world knows.
@@ -97,6 +107,7 @@ pub(super) struct Left {
     pub(super) struck: Vec<Strike>,
     pub(super) state: State,
     pub(super) calls: Calls,
+    pub(super) later: u64,
     pub(super) failed_at: Option<Revision>,
 }
 
@@ -141,8 +152,7 @@ impl Shared {
     /// The run has failed; at this commit, if it is one's fault. The first reason counts.
     pub(super) fn fail(&mut self, why: String, at: Option<Revision>) {
         if self.failure.is_none() {
-            let first_line = why.lines().next().unwrap_or_default().to_owned();
-            self.add(&"world".into(), What::Failed(first_line), &[]);
+            self.add(&"world".into(), What::failed(&why), &[]);
             (self.failure, self.failed_at) = (Some(why), at);
         }
     }
@@ -186,10 +196,14 @@ impl World {
                 normal: simulation.normal.clone(),
                 forms: BTreeMap::new(),
                 touches: (Duration::ZERO, 0),
+                later: None,
+                returned: BTreeMap::new(),
+                waits: BTreeMap::new(),
             }),
             components: parts.components,
-            moved: watch::Sender::new(0),
+            moved: Notify::new(),
             lives: Mutex::default(),
+            has_died: AtomicBool::new(false),
             troubles: Mutex::default(),
             troubled: Notify::new(),
             failed,
@@ -236,38 +250,36 @@ impl World {
         look(&shared.state)
     }
 
-    /// Waits until what the store holds is as `wanted`; in virtual time, so until the simulation's
-    /// [deadline](Simulation::deadline) if need be.
-    ///
-    /// # Panics
-    ///
-    /// If `wanted` calls the world, which waits for it meanwhile.
-    pub async fn until(&self, wanted: impl Fn(&State) -> bool) {
-        let mut moved = self.0.moved.subscribe();
-        while !self.look(&wanted) {
-            // The sender lives in this very world.
-            let _ = moved.changed().await;
-        }
-    }
-
     /// Writes a line into the trace.
     pub fn note(&self, what: impl Into<String>) {
-        self.record("scenario", What::Note(what.into()), &[]);
+        self.record(&"scenario".into(), What::Note(what.into()), &[]);
     }
 
     /// Says that the run has failed, and why; it ends then. The first reason counts.
     pub fn fail(&self, why: impl Into<String>) {
         // What panicked and was caught by others came before.
-        let why = panics::unreported().unwrap_or_else(|| why.into());
+        let why = self.unreported().unwrap_or_else(|| why.into());
         self.shared().fail(why, None);
         self.tell_failure();
     }
 
     /// Says so of a panic that others have caught.
     pub(super) fn fail_if_panicked(&self) {
-        if let Some(why) = panics::unreported() {
+        if let Some(why) = self.unreported() {
             self.fail(why);
         }
+    }
+
+    /// What to say of the first panic that others have caught, if there was one.
+    fn unreported(&self) -> Option<String> {
+        let why = panics::unreported()?;
+        let is_dead = |alive: &watch::Sender<bool>| !*alive.borrow();
+        if self.0.has_died.load(Relaxed) || self.0.lives.lock().values().any(is_dead) {
+            return Some(format!(
+                "{why}\nIt may be of a task that a dead life left behind: hold tasks in a JoinSet, which ends them with it"
+            ));
+        }
+        Some(why)
     }
 
     /// Has the run end.
@@ -346,8 +358,8 @@ impl World {
     /// Takes note of what happens to this run.
     pub(super) fn struck(&self, strike: Strike) {
         match &strike {
-            Strike::Step { .. } => self.record("scenario", What::Asked(strike.to_string()), &[]),
-            _ => self.record("world", What::Fault(strike.to_string()), &[]),
+            Strike::Step { .. } => self.record(&"scenario".into(), What::Asked(strike.to_string()), &[]),
+            _ => self.record(&"world".into(), What::Fault(strike.to_string()), &[]),
         }
         self.shared().struck.push(strike);
     }
@@ -357,8 +369,8 @@ impl World {
         self.shared().stormy = false;
     }
 
-    pub(super) fn record(&self, component: &str, what: What, detail: &[u8]) {
-        self.shared().add(&component.into(), what, detail);
+    pub(super) fn record(&self, component: &Arc<str>, what: What, detail: &[u8]) {
+        self.shared().add(component, what, detail);
     }
 
     /// Returns when the run has failed.
@@ -381,6 +393,7 @@ impl World {
             struck: std::mem::take(&mut state.struck),
             state: std::mem::take(&mut state.state),
             calls: std::mem::take(&mut state.calls),
+            later: state.later.unwrap_or_default(),
             failed_at: state.failed_at,
         }
     }
@@ -408,35 +421,6 @@ impl World {
     /// The calls that components have made.
     pub(super) fn calls(&self) -> Calls {
         self.shared().calls.clone()
-    }
-
-    /// Returns when nothing has changed for `quiet`, heartbeats apart.
-    pub(super) async fn settled(&self, quiet: Duration) {
-        {
-            let mut state = self.shared();
-            state.changed = Instant::now();
-            state.settling = true;
-        }
-        loop {
-            let changed = self.shared().changed;
-            if changed.elapsed() >= quiet {
-                return;
-            }
-            tokio::time::sleep_until(changed + quiet).await;
-        }
-    }
-
-    /// What to say of a run that has not settled by its deadline.
-    pub(super) fn unsettled(&self, deadline: Duration) -> String {
-        let state = self.shared();
-        if state.settling {
-            format!(
-                "it had not settled after {deadline:?}: the last change was {:?} before",
-                state.changed.elapsed()
-            )
-        } else {
-            format!("the scenario had not ended after {deadline:?}")
-        }
     }
 
     /// A client that nothing goes wrong with.

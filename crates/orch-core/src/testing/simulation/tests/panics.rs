@@ -68,6 +68,12 @@ fn a_panic_of_what_users_write_is_a_failure_like_any_other() {
         run.scenario(has_written);
         run.state("sleepy cat", |_| async { panic!("it wakes") });
     });
+    let asked = writing(|run| {
+        run.scenario(has_written);
+        run.state("sleepy cat", |_| -> std::future::Ready<_> {
+            panic!("it wakes at once")
+        });
+    });
     let written = writing(|run| run.oracle(Panics { in_the_end: false }));
     let settled = writing(|run| run.oracle(Panics { in_the_end: true }));
     let at_last = writing(|_| {}).normal(|document| panic!("no form of {}", document.kind()));
@@ -75,6 +81,7 @@ fn a_panic_of_what_users_write_is_a_failure_like_any_other() {
         (scenario, "the scenario panicked: oh no (at "),
         (early, "the scenario panicked: at once (at "),
         (state, "asking for sleepy-cat panicked: it wakes (at "),
+        (asked, "asking for sleepy-cat panicked: it wakes at once (at "),
         (written, "panics: it panicked: over registry/cats/tom (at "),
         (settled, "panics: it panicked: in the end (at "),
         (at_last, "`normal` panicked: no form of Cat (at "),
@@ -222,4 +229,139 @@ fn tasks_that_only_make_room_for_each_other_are_found() {
         failure.starts_with("at 0ns virtual time has stood still for 500ms of real time"),
         "{failure}"
     );
+}
+
+#[test]
+fn a_task_that_a_component_leaves_behind_fails_no_run_that_was_good() {
+    let simulation = writing(|run| {
+        run.component("asker", |life| async move {
+            let (held, answer) = tokio::sync::oneshot::channel::<()>();
+            drop(tokio::spawn(async move { answer.await.unwrap() }));
+            drop(life.store().commit(Txn::new().put("asked", "x")).await);
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+    });
+    assert_eq!(simulation.run_calm(0).failure, None);
+    // While the run goes on, who knows whose it is?
+    let dies = simulation.run_with(0, ["asker/commit#1=crash-after".parse().unwrap()]);
+    let failure = dies.failure.unwrap();
+    assert!(
+        failure.starts_with("a task or a reconciler panicked: called `Result::unwrap()`"),
+        "{failure}"
+    );
+    assert!(
+        failure.ends_with("hold tasks in a JoinSet, which ends them with it"),
+        "{failure}"
+    );
+    let lives = writing(|run| {
+        run.component("spawner", |_| async {
+            drop(tokio::spawn(async { panic!("by itself") }));
+            std::future::pending::<()>().await;
+        });
+    });
+    let lives = lives.run_calm(0).failure.unwrap();
+    assert!(
+        lives.contains("by itself") && !lives.contains("JoinSet"),
+        "{lives}"
+    );
+}
+
+/// Takes some three seconds of real time, so that the watchdog asks whether it lives.
+async fn labours() {
+    for _ in 0..12 {
+        std::thread::sleep(Duration::from_millis(250));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn real_time_wakes_no_scenario() {
+    let polls = Arc::new(AtomicU64::new(0));
+    let counted = polls.clone();
+    let simulation = writing(move |run| {
+        let counted = counted.clone();
+        run.component("labourer", |_| async {
+            labours().await;
+            std::future::pending::<()>().await;
+        });
+        run.scenario(move |_| {
+            let counted = counted.clone();
+            let mut day = Box::pin(tokio::time::sleep(Duration::from_secs(1)));
+            std::future::poll_fn(move |context| {
+                counted.fetch_add(1, Relaxed);
+                day.as_mut().poll(context).map(Ok)
+            })
+        });
+    });
+    assert_eq!(simulation.run_calm(0).failure, None);
+    assert_eq!(polls.load(Relaxed), 2, "at first, and when its time has come");
+}
+
+#[test]
+fn a_scenario_that_works_for_longer_than_patience_passes() {
+    let simulation = writing(|run| {
+        run.scenario(|world| async move {
+            let cats = world.client().api::<Cat>("default");
+            for kittens in 0..60 {
+                let cat = Cat {
+                    metadata: ObjectMeta::named(format!("cat-{kittens}")),
+                    kittens,
+                };
+                cats.create(&cat).await.map_err(|error| error.to_string())?;
+                std::thread::sleep(Duration::from_millis(50));
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        });
+    });
+    let run = simulation.patience(Duration::from_millis(500)).run_calm(0);
+    assert_eq!(run.failure, None);
+}
+
+/// Set for the process that may end by it.
+const PANICS_TWICE: &str = "ORCH_TEST_PANICS_TWICE";
+
+/// Panics when it is dropped.
+struct Brittle;
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        panic!("it breaks");
+    }
+}
+
+#[test]
+#[ignore = "the next test runs it, in a process of its own, which it ends"]
+fn panics_twice() {
+    if std::env::var_os(PANICS_TWICE).is_none() {
+        return;
+    }
+    let simulation = writing(|run| {
+        run.scenario(|_| async {
+            let _brittle = Brittle;
+            panic!("it slips")
+        });
+    });
+    drop(simulation.seeds(0..2));
+}
+
+#[test]
+fn a_panic_that_ends_the_process_tells_what_came_before_and_of_which_run_it_is() {
+    let test = "testing::simulation::tests::panics::panics_twice";
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .args([test, "--exact", "--ignored"])
+        .env(PANICS_TWICE, "1");
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    for expected in [
+        "simulation writing: a panic that cannot be caught",
+        "\n  it slips (at ",
+        "\n  it breaks (at ",
+        "ORCH_SIM='writing 0 calm'",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
 }

@@ -44,11 +44,11 @@ fn a_run_that_is_built_wrongly_is_refused() {
         run.disaster("quake", 1.0, calm);
     });
     assert_eq!(quakes, "there are two disasters named \"quake\"");
-    for rate in [-1.0, f64::NAN, f64::INFINITY] {
+    for rate in [-1.0, f64::NAN, f64::INFINITY, 1e12] {
         let quake = unbuilt(move |run| run.disaster("quake", rate, calm));
         assert_eq!(
             quake,
-            format!("disaster \"quake\": per_hour must be a number from 0 up, got {rate}")
+            format!("disaster \"quake\": per_hour must be from 0 to 3600000, got {rate}")
         );
     }
     for name in ["scenario", "world"] {
@@ -140,6 +140,12 @@ fn a_search_that_would_try_nothing_is_refused() {
         "{idle}"
     );
     assert!(!idle.why.contains("deterministic"), "{idle}");
+    // The run by itself is no failure, so no line that has it again shows one.
+    let told = idle.to_string();
+    assert!(
+        told.ends_with("search again: the run by itself passes") && !told.contains("ORCH_SIM"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -174,4 +180,19 @@ fn what_cannot_happen_to_a_world_fails_the_run() {
         };
         assert!(failure.why.starts_with(&expected), "{failure}");
     }
+}
+
+#[test]
+fn a_run_that_could_not_end_in_time_is_refused() {
+    let seconds = Duration::from_secs;
+    let simulation = alone(idle).storm(seconds(90)).quiet(seconds(10));
+    let refused_with = |deadline| refused(|| simulation.clone().deadline(seconds(deadline)).run(0));
+    assert_eq!(
+        refused_with(100),
+        "alone: no run could end in time: things go wrong until 90s (storm, or what happens last), and then nothing may change for 10s (quiet), which \
+         must be less than 100s together (deadline)"
+    );
+    assert_eq!(simulation.clone().deadline(seconds(101)).run(0).failure, None);
+    // Where nothing goes wrong by chance there is no storm.
+    assert_eq!(simulation.deadline(seconds(11)).run_calm(0).failure, None);
 }

@@ -70,6 +70,8 @@ fn what_is_asked_for_and_does_not_happen_fails_the_run() {
         let failure = failure.expect_err(expected);
         assert_eq!(failure.why, format!("{strike} did not happen: {expected}"));
         assert!(failure.replay().contains(strike), "{failure}");
+        let last = failure.trace.entries().next_back().unwrap().to_string();
+        assert!(last.ends_with(&format!("FAILED {}", failure.why)), "{failure}");
         let run = simulation.run_with(0, [strike.parse().unwrap()]);
         assert_eq!(run.failure, Some(failure.why.clone()));
     }
@@ -99,6 +101,10 @@ fn a_line_for_another_simulation_or_without_a_seed_is_refused() {
         ("counting", "found no seed"),
         ("counting x", "with a number for SEED, found \"x\""),
         ("counting 0 counter/commit=lost", "is nothing that can happen"),
+        (
+            "counting 0 counter/commit#1=lost counter/commit#1=late",
+            "to counter/commit#1 there happens one fault at most, found lost and late",
+        ),
     ] {
         let panic = catch_unwind(AssertUnwindSafe(|| simulation.replay(line))).expect_err(line);
         let text = panic.downcast_ref::<String>().unwrap();
@@ -110,10 +116,17 @@ fn a_line_for_another_simulation_or_without_a_seed_is_refused() {
 #[ignore = "the next test runs it, in a process of its own"]
 fn which_is_asked_for() {
     counting(10).seeds(0..2).unwrap();
+    let second = Simulation::new("second", |run| {
+        run.component("it", |life| async move {
+            drop(life.store().commit(Txn::new().put("second", "x")).await);
+            std::future::pending::<()>().await;
+        });
+    });
+    second.seeds(0..2).unwrap();
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_an_error_where_a_test_runs_alone() {
+fn which_simulation_is_asked_for_is_its_own_matter_and_others_run_as_always() {
     let test = "testing::simulation::tests::replay::which_is_asked_for";
     let with = |line: &str, filter: &[&str]| -> Output {
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -133,18 +146,18 @@ fn a_name_that_does_not_exist_is_an_error_where_a_test_runs_alone() {
         text(&right)
     );
     let wrong = with("countin 0 calm", &[test, "--exact"]);
-    assert!(!wrong.status.success(), "{}", text(&wrong));
-    let expected = format!(
-        "ORCH_SIM='countin 0 calm' asks for the simulation \"countin\", which {test} does not have; simulations: counting"
-    );
-    assert!(text(&wrong).contains(&expected), "{}", text(&wrong));
-    // Where more tests run, each other simulation is none that was asked for.
-    let other = with("countin 0 calm", &["replay::which_is_asked_for"]);
-    assert!(other.status.success(), "{}", text(&other));
+    assert!(wrong.status.success(), "{}", text(&wrong));
+    let expected = "ORCH_SIM='countin 0 calm' asks for the simulation \"countin\"; those of other names, as counting, run as \
+        always. So far there is none of this name; simulations: counting\n";
+    assert!(text(&wrong).contains(expected), "{}", text(&wrong));
+    // The first is searched as always, and of the second that run is made.
+    let second = with("second 0 calm", &[test, "--exact"]);
+    assert!(second.status.success(), "{}", text(&second));
     assert!(
-        text(&other).contains("those of other names, as counting, run as always"),
+        text(&second).contains("those of other names, as counting, run as always")
+            && text(&second).contains("it               created second at 1"),
         "{}",
-        text(&other)
+        text(&second)
     );
     let none = with(" ", &[test, "--exact"]);
     assert!(
@@ -259,4 +272,32 @@ fn a_failure_that_takes_a_whole_storm_is_replayed_with_one() {
     let again = simulation.replay(&failure.replay()).expect_err("it fails again");
     assert_eq!(again.why, failure.why);
     assert_eq!(again.trace.fingerprint(), failure.trace.fingerprint());
+}
+
+#[test]
+fn what_a_sweep_cannot_make_happen_is_said_once() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let simulation = Simulation::new("tiring", move |run| {
+        let runs = runs.clone();
+        run.component("it", move |life| {
+            // Two runs are made without faults, before those with them.
+            let commits = if runs.fetch_add(1, Relaxed) < 2 { 2 } else { 1 };
+            async move {
+                for number in 0..commits {
+                    let commit = Txn::new().put("n", format!("{number}"));
+                    drop(life.store().commit(commit).await);
+                }
+                std::future::pending::<()>().await;
+            }
+        });
+        run.scenario(|_| async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok(())
+        });
+    });
+    let failure = simulation.sweep().expect_err("it is another each time");
+    let expected = "the run is not deterministic: it/commit#2=";
+    assert!(failure.why.starts_with(expected), "{failure}");
+    assert!(failure.why.contains(" happened to nobody"), "{failure}");
+    assert!(!failure.why.contains("made once more"), "{failure}");
 }

@@ -1,5 +1,7 @@
 //! What a failure shows.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::alone;
 use crate::store::{ListOptions, Prefix, Txn};
 use crate::testing::simulation::*;
@@ -159,6 +161,44 @@ fn ends_that_differ_in_how_often_something_is_there_say_so() {
         failure.why,
         "it does not end as it should: 5 objects, not 4\n  + Lent (5, not 4)"
     );
+    let last = failure.trace.entries().next_back().unwrap().to_string();
+    assert!(
+        last.ends_with("FAILED it does not end as it should: 5 objects, not 4"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_failure_is_cut_down_to_no_other() {
+    let simulation = Simulation::new("quakes", |run| {
+        let quakes = Arc::new(AtomicU64::new(0));
+        let counted = quakes.clone();
+        run.component("it", |_| std::future::pending());
+        run.disaster("quake", 600.0, move |_, _| {
+            counted.fetch_add(1, Relaxed);
+            async {}
+        });
+        run.scenario(move |world| {
+            let quakes = quakes.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                match quakes.load(Relaxed) {
+                    0 => Ok(()),
+                    few @ 1..3 => {
+                        world.fail(format!("few: {few}"));
+                        Ok(())
+                    }
+                    _ => Err("many".to_owned()),
+                }
+            }
+        });
+    });
+    let simulation = simulation
+        .storm(Duration::from_secs(60))
+        .quiet(Duration::from_secs(10));
+    let failure = simulation.seeds(0..1).expect_err("it quakes");
+    assert_eq!(failure.why, "the scenario: many");
+    assert_eq!(failure.strikes.len(), 3, "{failure}");
 }
 
 /// Does a job once, if its view is not old when it lives again: then it does it twice.

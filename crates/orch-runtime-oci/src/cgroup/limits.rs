@@ -1,0 +1,185 @@
+//! A group's limits, written to its files: all of what is asked for or nothing.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use orch_core::runtime::Resources;
+use rustix::io::Errno;
+
+use super::group::{Group, number};
+
+/// The period that limits of processor time are counted in, in microseconds: the kernel's own and Docker's.
+const PERIOD: u64 = 100_000;
+
+/// The least processor time in a period that the kernel takes.
+const QUOTA_MIN: u64 = 1_000;
+
+/// The most it takes (its `MAX_BW`).
+const QUOTA_MAX: u64 = (1 << 44) - 1;
+
+/// The most processes that there can be on a machine (the kernel's `PID_MAX_LIMIT`).
+const PIDS_MAX: u64 = 4 << 20;
+
+/// Why limits cannot be set. None of them is.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The memory that is in use and cannot be taken back, in bytes, is more than the limit.
+    InUse(u64),
+    Failed(PathBuf, io::Error),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(used) => write!(f, "{used} bytes of memory are in use, more than the limit"),
+            Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What is to be written to a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    file: PathBuf,
+    value: String,
+    /// The kernel may be built, or started, without it.
+    optional: bool,
+}
+
+impl Group {
+    /// Sets the limits that are given, those of them that this machine has.
+    pub(crate) fn limit(&self, wanted: &Resources) -> Result<(), Refused> {
+        let mut limit = None;
+        if let (Some(dir), Some(bytes)) = (&self.memory, wanted.memory_limit_bytes) {
+            if self.unified {
+                // The kernel would not refuse it: it would kill.
+                let used = self.memory_kept(dir);
+                let used = used.map_err(|error| Refused::Failed(dir.clone(), error))?;
+                if used > bytes {
+                    return Err(Refused::InUse(used));
+                }
+            } else {
+                let file = dir.join("memory.limit_in_bytes");
+                limit = Some(number(&file).map_err(|error| Refused::Failed(file, error))?);
+            }
+        }
+        write(&self.changes(wanted, limit)).map_err(|(file, error)| {
+            let busy = Errno::from_io_error(&error) == Some(Errno::BUSY);
+            match self.memory.as_ref().filter(|dir| busy && file.starts_with(dir)) {
+                Some(dir) => Refused::InUse(self.memory_kept(dir).unwrap_or(0)),
+                None => Refused::Failed(file, error),
+            }
+        })
+    }
+
+    /// What to write where, in this order: what the kernel may refuse comes first. `now` is the limit of memory as it is, of
+    /// version 1.
+    fn changes(&self, wanted: &Resources, now: Option<u64>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let (Some(dir), Some(bytes)) = (&self.memory, wanted.memory_limit_bytes) {
+            changes.extend(self.memory(dir, bytes, now));
+        }
+        if let Some(dir) = &self.cpu {
+            let quota = |millis: u64| millis.saturating_mul(PERIOD / 1000).clamp(QUOTA_MIN, QUOTA_MAX);
+            let (shares, quota) = (wanted.cpu_shares, wanted.cpu_limit_millis.map(quota));
+            if self.unified {
+                changes.extend(shares.map(|shares| change(dir, "cpu.weight", weight(shares))));
+                changes.extend(quota.map(|quota| change(dir, "cpu.max", format!("{quota} {PERIOD}"))));
+            } else {
+                changes.extend(shares.map(|shares| change(dir, "cpu.shares", shares)));
+                changes.extend(quota.map(|_| change(dir, "cpu.cfs_period_us", PERIOD)));
+                changes.extend(quota.map(|quota| change(dir, "cpu.cfs_quota_us", quota)));
+            }
+        }
+        if let (Some(dir), Some(most)) = (&self.pids, wanted.pids_limit) {
+            // It takes no number beyond what there can be.
+            let most = (most <= PIDS_MAX).then(|| most.to_string());
+            changes.push(change(dir, "pids.max", most.unwrap_or_else(|| "max".into())));
+        }
+        changes
+    }
+
+    /// Memory and swap together get the same limit, which means no swap, as Kubernetes has it.
+    fn memory(&self, dir: &Path, bytes: u64, now: Option<u64>) -> [Change; 2] {
+        // More than this is read as a negative number, or not at all.
+        let bytes = bytes.min(i64::MAX.unsigned_abs());
+        let optional = |change| Change {
+            optional: true,
+            ..change
+        };
+        if self.unified {
+            return [
+                optional(change(dir, "memory.swap.max", 0)),
+                change(dir, "memory.max", bytes),
+            ];
+        }
+        let alone = change(dir, "memory.limit_in_bytes", bytes);
+        let with_swap = optional(change(dir, "memory.memsw.limit_in_bytes", bytes));
+        // At no time may the first be more than the second.
+        if now.is_some_and(|now| bytes > now) {
+            [with_swap, alone]
+        } else {
+            [alone, with_swap]
+        }
+    }
+}
+
+fn change(dir: &Path, name: &str, value: impl ToString) -> Change {
+    Change {
+        file: dir.join(name),
+        value: value.to_string(),
+        optional: false,
+    }
+}
+
+/// Writes all of it. If something is refused, what was written before is set back, last first.
+fn write(changes: &[Change]) -> Result<(), (PathBuf, io::Error)> {
+    let mut before = Vec::new();
+    for Change {
+        file,
+        value,
+        optional,
+    } in changes
+    {
+        let written = fs::read_to_string(file).and_then(|old| put(file, value).map(|()| old));
+        match written {
+            Ok(old) => before.push((file, old)),
+            Err(error) if *optional && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                for (file, old) in before.into_iter().rev() {
+                    // It was so a moment ago.
+                    let _ = put(file, old.trim());
+                }
+                return Err((file.clone(), error));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn put(file: &Path, value: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).truncate(true).open(file)?;
+    file.write_all(value.as_bytes())
+}
+
+/// Version 2's word for shares, as runc has it since 1.3.2: a curve through the least, the most and what is usual
+/// (<https://github.com/opencontainers/cgroups/pull/20>).
+fn weight(shares: u64) -> u64 {
+    match shares {
+        ..=2 => 1,
+        262_144.. => 10_000,
+        _ => {
+            let log = (shares as f64).log2();
+            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+            let weight = 10_f64.powf(exponent).ceil() as u64;
+            weight.clamp(1, 10_000)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

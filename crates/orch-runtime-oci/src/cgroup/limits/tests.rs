@@ -1,0 +1,214 @@
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+/// A group of its own files, with values that a new group has.
+fn tree(unified: bool) -> (tempfile::TempDir, Group) {
+    let dir = tempfile::tempdir().unwrap();
+    let files: &[(&str, &str)] = if unified {
+        &[
+            ("cpu.weight", "100\n"),
+            ("cpu.max", "max 100000\n"),
+            ("memory.current", "0\n"),
+            ("memory.stat", "anon 0\n"),
+            ("memory.max", "max\n"),
+            ("memory.swap.max", "max\n"),
+            ("pids.max", "max\n"),
+        ]
+    } else {
+        &[
+            ("cpu.shares", "1024\n"),
+            ("cpu.cfs_period_us", "100000\n"),
+            ("cpu.cfs_quota_us", "-1\n"),
+            ("memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory.memsw.limit_in_bytes", "9223372036854771712\n"),
+            ("pids.max", "max\n"),
+        ]
+    };
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let place = || Some(dir.path().to_owned());
+    let group = Group {
+        unified,
+        cpu: place(),
+        cpuacct: place(),
+        memory: place(),
+        pids: place(),
+    };
+    (dir, group)
+}
+
+fn read(dir: &tempfile::TempDir, name: &str) -> String {
+    fs::read_to_string(dir.path().join(name)).unwrap()
+}
+
+fn everything() -> Resources {
+    Resources {
+        cpu_shares: Some(512),
+        cpu_limit_millis: Some(1500),
+        memory_limit_bytes: Some(64 * MIB),
+        pids_limit: Some(99),
+        oom_score_adj: Some(7),
+    }
+}
+
+#[test]
+fn limits_are_written_in_the_words_of_either_version() {
+    let (dir, group) = tree(false);
+    group.limit(&everything()).unwrap();
+    for (name, expected) in [
+        ("cpu.shares", "512"),
+        ("cpu.cfs_period_us", "100000"),
+        ("cpu.cfs_quota_us", "150000"),
+        ("memory.limit_in_bytes", "67108864"),
+        ("memory.memsw.limit_in_bytes", "67108864"),
+        ("pids.max", "99"),
+    ] {
+        assert_eq!(read(&dir, name), expected, "{name}");
+    }
+    let (dir, group) = tree(true);
+    group.limit(&everything()).unwrap();
+    for (name, expected) in [
+        ("cpu.weight", "59"),
+        ("cpu.max", "150000 100000"),
+        ("memory.max", "67108864"),
+        // Not what is left of the limit: none.
+        ("memory.swap.max", "0"),
+        ("pids.max", "99"),
+    ] {
+        assert_eq!(read(&dir, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_asked_for_stays_and_what_the_machine_lacks_is_left_out() {
+    for unified in [false, true] {
+        let (dir, mut group) = tree(unified);
+        group.limit(&Resources::default()).unwrap();
+        assert_eq!(read(&dir, "pids.max"), "max\n");
+        let memory = if unified {
+            "memory.max"
+        } else {
+            "memory.limit_in_bytes"
+        };
+        let swap = if unified {
+            "memory.swap.max"
+        } else {
+            "memory.memsw.limit_in_bytes"
+        };
+        // Of a kernel that does not count what is swapped out.
+        fs::remove_file(dir.path().join(swap)).unwrap();
+        group.pids = None;
+        group.limit(&everything()).unwrap();
+        assert_eq!(read(&dir, memory), "67108864");
+        assert_eq!(read(&dir, "pids.max"), "max\n");
+        assert!(!dir.path().join(swap).exists());
+    }
+}
+
+#[test]
+fn memory_alone_is_never_allowed_more_than_memory_with_swap() {
+    let (_, group) = tree(false);
+    let wanted = Resources {
+        memory_limit_bytes: Some(64 * MIB),
+        ..Resources::default()
+    };
+    let order = |now| {
+        let changes = group.changes(&wanted, Some(now));
+        let names = changes.iter().map(|change| change.file.file_name().unwrap());
+        names
+            .map(|name| name.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (alone, both) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
+    assert_eq!(order(32 * MIB), [both, alone], "more than now");
+    assert_eq!(order(64 * MIB), [alone, both]);
+    assert_eq!(order(9_223_372_036_854_771_712), [alone, both], "less than now");
+}
+
+#[test]
+fn what_is_out_of_the_kernels_range_becomes_the_nearest_that_is_in_it() {
+    let extreme = |few| Resources {
+        cpu_limit_millis: Some(if few { 1 } else { u64::MAX }),
+        memory_limit_bytes: (!few).then_some(u64::MAX),
+        pids_limit: (!few).then_some(PIDS_MAX + 1),
+        ..Resources::default()
+    };
+    for (few, quota) in [(true, "1000"), (false, "17592186044415")] {
+        let (dir, group) = tree(true);
+        group.limit(&extreme(few)).unwrap();
+        assert_eq!(read(&dir, "cpu.max"), format!("{quota} 100000"));
+        if !few {
+            assert_eq!(read(&dir, "pids.max"), "max");
+            assert_eq!(read(&dir, "memory.max"), i64::MAX.to_string());
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_leaves_everything_as_it_was() {
+    for unified in [false, true] {
+        let (dir, group) = tree(unified);
+        // Of those that are written last, one that cannot be.
+        let last = dir.path().join("pids.max");
+        fs::remove_file(&last).unwrap();
+        let before = files(&dir);
+        match group.limit(&everything()) {
+            Err(Refused::Failed(file, _)) => assert_eq!(file, last),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(files(&dir), before);
+    }
+}
+
+fn files(dir: &tempfile::TempDir) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(dir.path()).unwrap().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| {
+            let text = fs::read_to_string(entry.path()).unwrap();
+            (entry.path(), text.trim().to_owned())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn version_2_is_not_given_a_limit_below_what_is_in_use() {
+    let (dir, group) = tree(true);
+    fs::write(dir.path().join("memory.current"), format!("{}\n", 100 * MIB)).unwrap();
+    let stat = |file: u64| format!("anon 1\ninactive_file {}\nactive_file {}\n", file * MIB, 10 * MIB);
+    fs::write(dir.path().join("memory.stat"), stat(20)).unwrap();
+    let before = files(&dir);
+    match group.limit(&everything()) {
+        Err(refused @ Refused::InUse(used)) => {
+            assert_eq!(used, 70 * MIB);
+            assert!(refused.to_string().contains("73400320 bytes"), "{refused}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(files(&dir), before);
+    // What is in files can be taken back.
+    fs::write(dir.path().join("memory.stat"), stat(30)).unwrap();
+    group.limit(&everything()).unwrap();
+    assert_eq!(read(&dir, "memory.max"), "67108864");
+}
+
+#[test]
+fn the_least_the_usual_and_the_most_shares_are_the_least_the_usual_and_the_most_weight() {
+    for (shares, expected) in [
+        (0, 1),
+        (2, 1),
+        (3, 2),
+        (512, 59),
+        (1024, 100),
+        (1025, 101),
+        (2048, 174),
+        (262_143, 10_000),
+        (262_144, 10_000),
+        (u64::MAX, 10_000),
+    ] {
+        assert_eq!(weight(shares), expected, "{shares}");
+    }
+}
