@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 }
 
 /// How this version writes plans. A change that an older or newer shim would read wrongly is a new number.
-pub(crate) const PLAN: u32 = 2;
+pub(crate) const PLAN: u32 = 3;
 
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -286,7 +286,7 @@ mod tests {
         fs::write(container.plan(), r#"{"version": 1, "of": "another kind"}"#).unwrap();
         let error = Plan::read(&container).unwrap_err().to_string();
         assert!(
-            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 2"),
+            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 3"),
             "{error}"
         );
     }
