@@ -50,6 +50,8 @@ pub(crate) fn fill(
         state: driver.dir.root(),
         hosts: &pod.hosts(),
         resolv_conf: &pod.resolv_conf(),
+        shm: &later.shm(),
+        shared: &pod.shared,
     };
     let privileged = config.security.privileged;
     let devices = if privileged {
@@ -62,6 +64,7 @@ pub(crate) fn fill(
         version: record::PLAN,
         shims: driver.ground.shims(),
         base,
+        shared: pod.shared.clone(),
         args: program.args,
         env: program.env,
         cwd: program.cwd,

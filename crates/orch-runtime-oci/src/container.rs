@@ -1,6 +1,7 @@
 //! One container: what it is, starting, stopping and removing it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, thread};
@@ -181,24 +182,27 @@ impl Cell {
 
     /// Sends a signal to its program, if that runs; it can reach no other process.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
-        let Some(started) = record::read::<record::Started>(&self.dir.started())? else {
-            return Ok(());
-        };
-        let Some(pid) = Pid::from_raw(started.pid) else {
-            return Ok(());
-        };
-        let held = match pidfd_open(pid, PidfdFlags::empty()) {
-            Err(rustix::io::Errno::SRCH) => return Ok(()),
-            held => held?,
-        };
-        // Looked at once it is held fast: the number may have become another's.
-        if record::ticks(started.pid) != Some(started.ticks) {
-            return Ok(());
-        }
-        match pidfd_send_signal(held, signal) {
+        let Some(first) = self.first()? else { return Ok(()) };
+        match pidfd_send_signal(first, signal) {
             Err(rustix::io::Errno::SRCH) => Ok(()),
             sent => Ok(sent?),
         }
+    }
+
+    /// Its first process, held fast; none if it does not run.
+    pub(crate) fn first(&self) -> io::Result<Option<OwnedFd>> {
+        let Some(started) = record::read::<record::Started>(&self.dir.started())? else {
+            return Ok(None);
+        };
+        let Some(pid) = Pid::from_raw(started.pid) else {
+            return Ok(None);
+        };
+        let held = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            held => held?,
+        };
+        // Looked at once it is held fast: the number may have become another's.
+        Ok((record::ticks(started.pid) == Some(started.ticks)).then_some(held))
     }
 
     /// The signal that asks it to end.

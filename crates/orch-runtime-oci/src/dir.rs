@@ -28,7 +28,14 @@ pub(crate) struct StateDir {
     name: String,
     random: Random,
     /// Held for as long as this is open.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // Closing it may not be enough: what another thread has just started has it too, until it begins its program.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl StateDir {
@@ -92,7 +99,7 @@ impl StateDir {
             root,
             name,
             random,
-            _lock: lock,
+            lock,
         }))
     }
 
@@ -114,6 +121,11 @@ impl StateDir {
 
     pub(crate) fn sandbox(&self, id: &str) -> PathBuf {
         self.root.join("sandboxes").join(id)
+    }
+
+    /// Where what the containers of pods share is held.
+    pub(crate) fn namespaces(&self) -> PathBuf {
+        self.root.join("ns")
     }
 
     /// The names in `containers` or `sandboxes`.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, RuntimeEvent, SandboxId};
+use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, SandboxId};
 use parking_lot::Mutex;
 
 use crate::cgroup::Hierarchies;
@@ -20,7 +20,7 @@ use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
-use crate::{NAME, invalid, kernel};
+use crate::{NAME, invalid, kernel, namespaces};
 
 pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
@@ -62,6 +62,9 @@ impl Driver {
         let images = Images::open(dir.root().join("images"), options.images.clone()).await?;
         let driver = blocking(move || Self::read(options, program, dir, images)).await??;
         let driver = Arc::new(driver);
+        let watched = driver.watch_pods();
+        watched.map_err(|error| RuntimeError::failed("finding the first processes of pods", error))?;
+        driver.retain().await;
         for cell in driver.cells(|_| true) {
             driver.adopt(&cell)?;
         }
@@ -89,7 +92,7 @@ impl Driver {
             boot,
             group,
         });
-        let index = Index::read(&dir, &ground).map_err(failed)?;
+        let index = Index::read(&dir, &ground, options.network.as_ref()).map_err(failed)?;
         for name in ground.hierarchies.children(&ground.group) {
             let id = ContainerId(name);
             if ground.group_of(&id) != ground.shims() && !index.cells.contains_key(&id) {
@@ -98,7 +101,7 @@ impl Driver {
             }
         }
         images.hold_only(&index.cells.keys().map(|id| id.0.clone()).collect())?;
-        Ok(Self {
+        let driver = Self {
             hub: Arc::default(),
             images,
             options,
@@ -110,7 +113,11 @@ impl Driver {
             program,
             index: Mutex::new(index),
             making: Mutex::default(),
-        })
+        };
+        driver
+            .find_shared()
+            .map_err(|error| RuntimeError::failed("looking for the pods' namespaces", error))?;
+        Ok(driver)
     }
 
     /// Why containers cannot be run now, if so.
@@ -170,8 +177,7 @@ impl Driver {
     }
 
     pub(crate) fn pod_changed(&self, pod: &Pod) {
-        let (id, pod_uid) = (pod.id.clone(), pod.record.config.uid.clone());
-        self.hub.send(&RuntimeEvent::Sandbox { id, pod_uid });
+        self.hub.send(&pod.event());
     }
 
     /// Finds out about a container that was there before.
@@ -221,6 +227,9 @@ impl Drop for Driver {
             }
         }
         launch::reap();
+        if let Err(error) = namespaces::close(&self.dir.namespaces()) {
+            tracing::warn!(%error, "the place of the pods' namespaces stays mounted");
+        }
         self.ground.hierarchies.remove_empty(&self.ground.shims());
         self.ground.hierarchies.remove_empty(&self.ground.group);
         self.ground

@@ -8,6 +8,7 @@ use orch_core::runtime::{ContainerId, SandboxId};
 
 use crate::container::{Cell, Ground};
 use crate::dir::StateDir;
+use crate::options::Network;
 use crate::record::{self, ContainerRecord};
 use crate::sandbox::Pod;
 
@@ -18,16 +19,15 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn read(dir: &StateDir, ground: &Arc<Ground>) -> io::Result<Self> {
+    pub(crate) fn read(dir: &StateDir, ground: &Arc<Ground>, network: Option<&Network>) -> io::Result<Self> {
         let mut index = Self::default();
         for name in dir.names("sandboxes")? {
             let place = dir.sandbox(&name);
             match record::read(&place.join("sandbox.json")) {
                 Ok(Some(record)) => {
                     let id = SandboxId(name);
-                    index
-                        .pods
-                        .insert(id.clone(), Arc::new(Pod::new(id, place, record)));
+                    let pod = Pod::read(id.clone(), place, record, &dir.namespaces(), network)?;
+                    index.pods.insert(id, Arc::new(pod));
                 }
                 unreadable => odd(dir, &place, unreadable)?,
             }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,7 @@ pub fn init() {
 }
 
 /// The program that holds containers.
+#[derive(Clone)]
 pub(crate) struct Program(PathBuf);
 
 impl Program {
@@ -69,6 +70,10 @@ impl Program {
             }
             Err(error) => Err(invalid("shim", format!("{}: {error}", path.display()))),
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Starts a shim for the container of this directory, which exists and has not begun.
@@ -99,7 +104,8 @@ impl Program {
     }
 }
 
-fn start(command: &mut Command) -> io::Result<Process> {
+/// Starts one of this process's children, to be waited for when it has ended.
+pub(crate) fn start(command: &mut Command) -> io::Result<Process> {
     let child = command.spawn()?;
     // Not waited for yet: the number is its own.
     let process = pidfd_open(pid(child.id()), PidfdFlags::NONBLOCK)?;
@@ -178,9 +184,20 @@ impl Process {
     }
 }
 
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// The shim that holds the container of this directory, none if there is none.
 pub(crate) fn holder(dir: &ContainerDir) -> io::Result<Option<Process>> {
-    let Some(first) = locked_by(dir)? else {
+    holder_of(&dir.lock())
+}
+
+/// The process that has a lock for life, none if there is none.
+pub(crate) fn holder_of(lock: &Path) -> io::Result<Option<Process>> {
+    let Some(first) = who_locked(lock)? else {
         return Ok(None);
     };
     let process = match pidfd_open(first, PidfdFlags::NONBLOCK) {
@@ -188,12 +205,16 @@ pub(crate) fn holder(dir: &ContainerDir) -> io::Result<Option<Process>> {
         process => process?,
     };
     // Asked again once it is held fast: the number may have become another's.
-    Ok((locked_by(dir)? == Some(first)).then_some(Process(process)))
+    Ok((who_locked(lock)? == Some(first)).then_some(Process(process)))
 }
 
 /// Which process has the lock that a shim holds for life.
 pub(crate) fn locked_by(dir: &ContainerDir) -> io::Result<Option<Pid>> {
-    let file = match File::options().write(true).open(dir.lock()) {
+    who_locked(&dir.lock())
+}
+
+fn who_locked(lock: &Path) -> io::Result<Option<Pid>> {
+    let file = match File::options().write(true).open(lock) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };

@@ -25,8 +25,8 @@
 //!
 //! Containers run from images, which are pulled from registries (feature `pull`) or imported from archives
 //! ([`OciRuntime::image_store`]). Without either there is the image `host`, the machine's own root with a layer of the
-//! container's above it. So far they are on the machine's network;
-//! [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
+//! container's above it. Pods are on the machine's network, or each on one of its own, connected by
+//! [`OciOptions::network`]; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
 //!
 //! Limits are the kernel's control groups, of version 1, also on hybrid machines, or 2. They need those of processor time,
 //! memory and processes (`cpu`, `memory` and `pids`); where one is missing, as memory's is unless the kernel is started
@@ -44,6 +44,7 @@ mod container;
 mod defaults;
 mod dir;
 mod driver;
+mod etc;
 mod exec;
 pub mod image;
 mod index;
@@ -52,12 +53,16 @@ mod launch;
 mod lifecycle;
 mod logs;
 mod making;
+mod namespaces;
 mod options;
+mod pause;
 mod place;
+mod readying;
 mod record;
 mod resources;
 mod runtime;
 mod sandbox;
+mod sandboxes;
 mod seccomp;
 mod session;
 mod shim;
@@ -67,6 +72,7 @@ mod state;
 mod stats;
 mod stream;
 mod sys;
+mod sysctl;
 mod terminal;
 mod wire;
 

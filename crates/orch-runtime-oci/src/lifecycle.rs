@@ -7,10 +7,9 @@ use std::time::Duration;
 use orch_core::runtime::{ContainerId, ContainerState, RuntimeError};
 use rustix::process::Signal;
 
-use crate::NAME;
 use crate::container::{Cell, KILL_TIMEOUT, Look, outcome};
-use crate::driver::{Driver, not_found};
-use crate::runtime::blocking;
+use crate::driver::Driver;
+use crate::runtime::{blocking, going_on};
 
 impl Driver {
     async fn look(&self, cell: &Arc<Cell>) -> Result<ContainerState, RuntimeError> {
@@ -21,17 +20,7 @@ impl Driver {
     pub(crate) async fn start_container(self: &Arc<Self>, id: &ContainerId) -> Result<(), RuntimeError> {
         let (driver, cell) = (self.clone(), self.cell(id)?);
         // Goes on if the caller gives up: a container half started would be nobody's.
-        let starting = tokio::spawn(async move { driver.start_cell(&cell).await });
-        match starting.await {
-            Ok(started) => started,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(RuntimeError::Unavailable {
-                    runtime: NAME,
-                    reason: "the program is ending".into(),
-                }),
-            },
-        }
+        going_on(async move { driver.start_cell(&cell).await }).await
     }
 
     /// Whether its end is written down, and its log whole with it.
@@ -55,7 +44,7 @@ impl Driver {
             }
             _ => {}
         }
-        if self.pod(&cell.record.sandbox).is_none_or(|pod| pod.stopped()) {
+        if self.pod(&cell.record.sandbox).is_none_or(|pod| !pod.is_ready()) {
             return Err(cell.failed(
                 "starting",
                 format!("sandbox {} is not ready", cell.record.sandbox),
@@ -140,7 +129,7 @@ impl Driver {
     pub(crate) async fn remove_cell(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
         // Goes on if the caller gives up, as each of its steps would.
         let (driver, cell) = (self.clone(), cell.clone());
-        let removing = tokio::spawn(async move {
+        going_on(async move {
             let _one = cell.gate.lock().await;
             if driver.cell(&cell.id).is_err() {
                 return Ok(());
@@ -158,14 +147,8 @@ impl Driver {
                 _ => {}
             }
             driver.discard(&cell).await
-        });
-        match removing.await {
-            Ok(removed) => removed,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(not_found("container", "of a program that is ending")),
-            },
-        }
+        })
+        .await
     }
 
     /// Removes what is left of a container that does not run.

@@ -1,95 +1,20 @@
-//! Making sandboxes and containers, and unmaking sandboxes.
+//! Making containers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::join_all;
-use orch_core::runtime::{ContainerConfig, ContainerId, RuntimeError, Sandbox, SandboxConfig, SandboxId};
+use orch_core::runtime::{ContainerConfig, ContainerId, RuntimeError, SandboxId};
 use orch_core::time;
 
 use crate::container::Cell;
 use crate::driver::{Driver, not_found};
 use crate::image::Rootfs;
-use crate::record::{ContainerRecord, SandboxRecord};
+use crate::record::ContainerRecord;
 use crate::runtime::blocking;
-use crate::sandbox::{self, Pod};
+use crate::sandbox::Pod;
 use crate::spec;
 use crate::{bundle, defaults, invalid};
 
 impl Driver {
-    pub(crate) async fn run_sandbox(
-        self: &Arc<Self>,
-        config: SandboxConfig,
-    ) -> Result<Sandbox, RuntimeError> {
-        let driver = self.clone();
-        blocking(move || {
-            let _one = driver.making.lock();
-            let same = |pod: &&Arc<Pod>| {
-                let other = &pod.record.config;
-                (&other.uid, other.attempt) == (&config.uid, config.attempt)
-            };
-            if let Some(pod) = driver.pods().iter().find(same) {
-                return Ok(pod.seen());
-            }
-            sandbox::check(&config)?;
-            let id = SandboxId(driver.dir.new_id());
-            let place = driver.dir.sandbox(&id.0);
-            let record = SandboxRecord {
-                config,
-                created_at: time::now(),
-            };
-            let made = driver.dir.make(&place, |draft| sandbox::fill(draft, &record));
-            made.map_err(|error| {
-                RuntimeError::failed(format!("making sandbox {}", record.config.name), error)
-            })?;
-            let pod = Arc::new(Pod::new(id, place, record));
-            driver.index.lock().pods.insert(pod.id.clone(), pod.clone());
-            driver.pod_changed(&pod);
-            Ok(pod.seen())
-        })
-        .await?
-    }
-
-    pub(crate) async fn stop_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
-        let pod = self.pod(id).ok_or_else(|| not_found("sandbox", id))?;
-        let driver = self.clone();
-        blocking(move || {
-            // Nothing is being made in it then, or later.
-            let _one = driver.making.lock();
-            driver.pod(&pod.id).ok_or_else(|| not_found("sandbox", &pod.id))?;
-            let stopped = pod.stop();
-            stopped.map_err(|error| RuntimeError::failed(format!("stopping sandbox {}", pod.id), error))?;
-            driver.pod_changed(&pod);
-            Ok::<_, RuntimeError>(())
-        })
-        .await??;
-        let cells = self.cells(|cell| cell.record.sandbox == *id);
-        let stopping = cells.iter().map(|cell| self.stop_cell(cell, Duration::ZERO));
-        join_all(stopping).await.into_iter().collect()
-    }
-
-    pub(crate) async fn remove_sandbox(self: &Arc<Self>, id: &SandboxId) -> Result<(), RuntimeError> {
-        let Some(pod) = self.pod(id) else { return Ok(()) };
-        match self.stop_sandbox(id).await {
-            // Removed by another meanwhile.
-            Err(RuntimeError::NotFound { .. }) => return Ok(()),
-            stopped => stopped?,
-        }
-        let cells = self.cells(|cell| cell.record.sandbox == *id);
-        let removing = cells.iter().map(|cell| self.remove_cell(cell));
-        join_all(removing).await.into_iter().collect::<Result<(), _>>()?;
-        let driver = self.clone();
-        blocking(move || {
-            let _one = driver.making.lock();
-            let discarded = driver.dir.discard(&pod.dir);
-            discarded.map_err(|error| RuntimeError::failed(format!("removing sandbox {}", pod.id), error))?;
-            driver.index.lock().pods.remove(&pod.id);
-            driver.pod_changed(&pod);
-            Ok(())
-        })
-        .await?
-    }
-
     pub(crate) async fn create_container(
         self: &Arc<Self>,
         sandbox: &SandboxId,
@@ -110,7 +35,7 @@ impl Driver {
                 return Ok(cell.id.clone());
             }
             spec::check(&config)?;
-            if pod.stopped() {
+            if !pod.is_ready() {
                 return Err(RuntimeError::failed(
                     format!("creating container {}", config.name),
                     format!("sandbox {sandbox} is not ready"),

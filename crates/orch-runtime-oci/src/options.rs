@@ -1,7 +1,12 @@
 //! The runtime's settings.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use orch_core::runtime::PodNetwork;
 
 use crate::image::ImageOptions;
 
@@ -21,6 +26,25 @@ pub struct OciOptions {
     pub(crate) log_files: usize,
     pub(crate) start_timeout: Duration,
     pub(crate) images: ImageOptions,
+    pub(crate) network: Option<Network>,
+}
+
+/// What pods are connected by.
+#[derive(Clone)]
+pub(crate) struct Network(Arc<dyn PodNetwork>);
+
+impl Deref for Network {
+    type Target = dyn PodNetwork;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl OciOptions {
@@ -34,6 +58,7 @@ impl OciOptions {
             log_files: 5,
             start_timeout: Duration::from_secs(60),
             images: ImageOptions::default(),
+            network: None,
         }
     }
 
@@ -70,6 +95,14 @@ impl OciOptions {
     #[must_use]
     pub fn images(mut self, images: ImageOptions) -> Self {
         self.images = images;
+        self
+    }
+
+    /// Gives each pod that does not share the machine's network one of its own, connected by this. Without it all
+    /// pods are on the machine's network; those made before stay on the one that they are on.
+    #[must_use]
+    pub fn network(mut self, network: Arc<dyn PodNetwork>) -> Self {
+        self.network = Some(Network(network));
         self
     }
 }

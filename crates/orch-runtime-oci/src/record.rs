@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -11,12 +12,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::confine::Confinement;
 use crate::image::Base;
+use crate::namespaces::Shared;
 
 /// `sandbox.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SandboxRecord {
     pub(crate) config: SandboxConfig,
+    /// The name of the network that it is on; none: the machine's own.
+    #[serde(default)]
+    pub(crate) network: Option<String>,
     pub(crate) created_at: Timestamp,
+}
+
+/// `net.json`: all that its containers share is there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Net {
+    /// Its addresses, the primary one first; none on the machine's network.
+    pub(crate) ips: Vec<IpAddr>,
 }
 
 /// `container.json`.
@@ -42,7 +54,7 @@ pub(crate) struct Identity {
 }
 
 /// How this version writes plans. A change that an older or newer shim would read wrongly is a new number.
-pub(crate) const PLAN: u32 = 2;
+pub(crate) const PLAN: u32 = 3;
 
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) shims: String,
     /// What its root is made of.
     pub(crate) base: Base,
+    /// What it has in common with its pod's other containers.
+    pub(crate) shared: Shared,
     pub(crate) args: Vec<String>,
     /// The shim adds the user's home directory, if it lacks one.
     pub(crate) env: Vec<String>,
@@ -170,6 +184,10 @@ impl ContainerDir {
     pub(crate) fn rootfs(&self) -> PathBuf {
         self.0.join("bundle/rootfs")
     }
+    /// Where the pod's `/dev/shm` is mounted, in its shim's view.
+    pub(crate) fn shm(&self) -> PathBuf {
+        self.bundle().join("shm")
+    }
     pub(crate) fn upper(&self) -> PathBuf {
         self.0.join("upper")
     }
@@ -268,7 +286,7 @@ mod tests {
         fs::write(container.plan(), r#"{"version": 1, "of": "another kind"}"#).unwrap();
         let error = Plan::read(&container).unwrap_err().to_string();
         assert!(
-            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 2"),
+            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 3"),
             "{error}"
         );
     }

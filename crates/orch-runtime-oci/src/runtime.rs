@@ -53,6 +53,22 @@ pub(crate) async fn blocking<T: Send + 'static>(
     orch_core::runtime::blocking(NAME, work).await
 }
 
+/// Does something to its end, also if whoever asks for it gives up.
+pub(crate) async fn going_on<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RuntimeError>> + Send + 'static,
+) -> Result<T, RuntimeError> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(RuntimeError::Unavailable {
+                runtime: NAME,
+                reason: "the program is ending".into(),
+            }),
+        },
+    }
+}
+
 #[async_trait]
 impl Runtime for OciRuntime {
     fn name(&self) -> &'static str {
@@ -65,6 +81,8 @@ impl Runtime for OciRuntime {
         capabilities.exec = true;
         capabilities.images = true;
         capabilities.mounts = true;
+        capabilities.host_ports = self.driver.options.network.is_some();
+        capabilities.sandbox_network = self.driver.options.network.is_some();
         capabilities.resource_limits = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
@@ -74,7 +92,10 @@ impl Runtime for OciRuntime {
     }
 
     async fn status(&self) -> RuntimeStatus {
-        let message = self.driver.trouble();
+        let message = match self.driver.trouble() {
+            None => self.driver.network_trouble().await,
+            trouble => trouble,
+        };
         RuntimeStatus {
             version: "libcontainer 0.7.0".into(),
             ready: message.is_none(),

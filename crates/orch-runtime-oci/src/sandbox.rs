@@ -1,42 +1,162 @@
-//! Sandboxes: so far what a pod's containers have in common is the machine's network, and two files about it.
+//! One sandbox: what it is, and whether containers can run in it.
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
-use orch_core::runtime::{RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
+use orch_core::runtime::{
+    EventHub, RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
-use crate::invalid;
-use crate::record::{self, SandboxRecord};
+use crate::launch::{self, Process};
+use crate::namespaces::{Kind, Shared};
+use crate::options::Network;
+use crate::record::{self, Net, SandboxRecord};
+use crate::runtime::blocking;
+use crate::{etc, invalid, pause, sysctl};
 
 /// A sandbox of ours.
 pub(crate) struct Pod {
     pub(crate) id: SandboxId,
     pub(crate) dir: PathBuf,
     pub(crate) record: SandboxRecord,
-    stopped: AtomicBool,
+    pub(crate) shared: Shared,
+    /// What connects it; none on the machine's network.
+    pub(crate) network: Option<Network>,
+    phase: Mutex<Phase>,
+    detached: AtomicBool,
+    /// Who waits for the end of its first process, where it has one of its own.
+    watcher: Mutex<Option<AbortHandle>>,
+    /// It is readied, or taken down, by one at a time.
+    pub(crate) gate: tokio::sync::Mutex<()>,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It is written down, and nothing else of it is sure to be there.
+    Made,
+    /// With its addresses.
+    Ready(Vec<IpAddr>),
+    /// Something that its containers share has gone.
+    Lost,
+    Stopped,
 }
 
 impl Pod {
-    pub(crate) fn new(id: SandboxId, dir: PathBuf, record: SandboxRecord) -> Self {
-        let stopped = AtomicBool::new(dir.join("stopped").exists());
-        Self {
+    /// As its directory has it; whether what it shares is there is another question.
+    pub(crate) fn read(
+        id: SandboxId,
+        dir: PathBuf,
+        record: SandboxRecord,
+        all: &Path,
+        network: Option<&Network>,
+    ) -> io::Result<Self> {
+        let phase = match record::read::<Net>(&dir.join("net.json"))? {
+            _ if dir.join("stopped").exists() => Phase::Stopped,
+            Some(net) => Phase::Ready(net.ips),
+            None => Phase::Made,
+        };
+        Ok(Self {
+            shared: Shared::new(all, &id, kinds(&record.config, record.network.is_some())),
+            network: network.filter(|_| record.network.is_some()).cloned(),
+            detached: AtomicBool::new(false),
+            watcher: Mutex::default(),
             id,
             dir,
             record,
-            stopped,
+            phase: Mutex::new(phase),
+            gate: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.lock().clone()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Ready(_))
+    }
+
+    /// All is there. Unless it was stopped meanwhile, containers can run in it.
+    pub(crate) fn ready(&self, ips: Vec<IpAddr>) -> io::Result<()> {
+        let net = Net { ips };
+        record::write(&self.dir.join("net.json"), &net)?;
+        let mut phase = self.phase.lock();
+        if *phase == Phase::Made {
+            *phase = Phase::Ready(net.ips);
+        }
+        Ok(())
+    }
+
+    /// Something that its containers share has gone: no more are to run in it.
+    pub(crate) fn lose(&self) {
+        let mut phase = self.phase.lock();
+        if *phase != Phase::Stopped {
+            *phase = Phase::Lost;
         }
     }
 
-    pub(crate) fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+    /// Whether its network has let go of it since this program has it open.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn detached(&self) {
+        self.detached.store(true, Ordering::Release);
+    }
+
+    /// Whether its containers see each other's processes.
+    pub(crate) fn has_processes(&self) -> bool {
+        self.shared.kinds().contains(&Kind::Pid)
+    }
+
+    /// Has it be lost once its first process has ended, and says so.
+    pub(crate) fn watch(self: &Arc<Self>, first: Process, hub: Weak<EventHub>) {
+        let pod = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            if let Err(error) = first.ended().await {
+                tracing::error!(%error, "cannot wait for the end of a pod's first process");
+            }
+            let Some(pod) = pod.upgrade() else { return };
+            // Its child, if this program has started it.
+            let _ = blocking(launch::reap).await;
+            pod.lose();
+            if let Some(hub) = hub.upgrade() {
+                hub.send(&pod.event());
+            }
+        });
+        *self.watcher.lock() = Some(task.abort_handle());
+    }
+
+    /// Lets go of what its containers shared, processes first. Reads and writes files.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        if self.has_processes() {
+            pause::end(&self.dir)?;
+        }
+        self.shared.clear()
     }
 
     pub(crate) fn stop(&self) -> io::Result<()> {
         fs::write(self.dir.join("stopped"), "")?;
-        self.stopped.store(true, Ordering::Release);
+        *self.phase.lock() = Phase::Stopped;
         Ok(())
+    }
+
+    pub(crate) fn event(&self) -> RuntimeEvent {
+        RuntimeEvent::Sandbox {
+            id: self.id.clone(),
+            pod_uid: self.record.config.uid.clone(),
+        }
+    }
+
+    pub(crate) fn failed(&self, what: &str, error: io::Error) -> RuntimeError {
+        RuntimeError::failed(format!("{what} sandbox {}", self.id), error)
     }
 
     pub(crate) fn hosts(&self) -> PathBuf {
@@ -57,18 +177,18 @@ impl Pod {
 
     pub(crate) fn seen(&self) -> Sandbox {
         let config = &self.record.config;
+        let (state, ips) = match self.phase() {
+            Phase::Ready(ips) => (SandboxState::Ready, ips),
+            _ => (SandboxState::NotReady, Vec::new()),
+        };
         Sandbox {
             id: self.id.clone(),
             name: config.name.clone(),
             namespace: config.namespace.clone(),
             uid: config.uid.clone(),
             attempt: config.attempt,
-            state: if self.stopped() {
-                SandboxState::NotReady
-            } else {
-                SandboxState::Ready
-            },
-            ips: Vec::new(),
+            state,
+            ips,
             created_at: self.record.created_at,
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
@@ -76,71 +196,64 @@ impl Pod {
     }
 }
 
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.get_mut().take() {
+            watcher.abort();
+        }
+    }
+}
+
+/// What its containers share. On the machine's network, if it was asked for, they have the machine's name.
+pub(crate) fn kinds(config: &SandboxConfig, own_network: bool) -> Vec<Kind> {
+    let mut kinds = vec![Kind::Ipc];
+    if !config.host_network {
+        kinds.push(Kind::Uts);
+    }
+    if own_network {
+        kinds.push(Kind::Net);
+    }
+    if config.share_process_namespace && !config.host_pid {
+        kinds.push(Kind::Pid);
+    }
+    kinds
+}
+
 /// Refuses what cannot be done here.
-pub(crate) fn check(config: &SandboxConfig) -> Result<(), RuntimeError> {
-    let network = "the oci runtime has pods on the machine's network only, so far";
-    if let Some(port) = config
+pub(crate) fn check(config: &SandboxConfig, own_network: bool) -> Result<(), RuntimeError> {
+    // The kernel's bound.
+    if config.hostname.len() > 64 {
+        let reason = format!(
+            "{:?} has {} bytes, and 64 are allowed",
+            config.hostname,
+            config.hostname.len()
+        );
+        return Err(invalid("hostname", reason));
+    }
+    let elsewhere = config
         .host_ports
         .iter()
-        .find(|port| port.host_port != port.container_port)
-    {
+        .find(|port| !own_network && port.host_port != port.container_port);
+    if let Some(port) = elsewhere {
         let reason = format!(
-            "{}: {network}; {} is to lead to it",
+            "{}: the pod is on the machine's network, where nothing can lead from there to {}",
             port.host_port, port.container_port
         );
         return Err(invalid("host_ports", reason));
     }
-    if config.share_process_namespace {
-        let reason =
-            "the oci runtime gives each container its own processes, or shows it the machine's (host_pid)";
-        return Err(invalid("share_process_namespace", reason));
-    }
-    match config.sysctls.keys().next() {
-        Some(name) => Err(invalid(
-            "sysctls",
-            format!("{name}: {network}, and would change the machine's"),
-        )),
-        None => Ok(()),
-    }
+    sysctl::check(config, &kinds(config, own_network))
 }
 
 /// Writes a new sandbox down.
 pub(crate) fn fill(dir: &Path, record: &SandboxRecord) -> io::Result<()> {
     let of_machine = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    fs::write(
-        dir.join("hosts"),
-        hosts(&record.config, &of_machine("/etc/hosts")),
-    )?;
-    fs::write(
-        dir.join("resolv.conf"),
-        resolv_conf(&record.config, &of_machine("/etc/resolv.conf")),
-    )?;
+    let own_network = record.network.is_some();
+    // On a network of its own it is written again, with what it is called by there.
+    let hosts = etc::hosts_of_machine(&record.config, &of_machine("/etc/hosts"));
+    fs::write(dir.join("hosts"), hosts)?;
+    let resolv_conf = etc::resolv_conf(&record.config, &of_machine("/etc/resolv.conf"), own_network);
+    fs::write(dir.join("resolv.conf"), resolv_conf)?;
     record::write(&dir.join("sandbox.json"), record)
-}
-
-fn hosts(config: &SandboxConfig, machine: &str) -> String {
-    let mut text = machine.trim_end().to_owned() + "\n";
-    for (address, names) in &config.host_aliases {
-        text += &format!("{address}\t{}\n", names.join("\t"));
-    }
-    text
-}
-
-fn resolv_conf(config: &SandboxConfig, machine: &str) -> String {
-    if config.dns_servers.is_empty() && config.dns_searches.is_empty() && config.dns_options.is_empty() {
-        return machine.to_owned();
-    }
-    let mut text: String = config
-        .dns_servers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect();
-    for (word, values) in [("search", &config.dns_searches), ("options", &config.dns_options)] {
-        if !values.is_empty() {
-            text += &format!("{word} {}\n", values.join(" "));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -150,26 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_about_the_network_are_the_machines_with_what_was_asked_for() {
-        let mut config = SandboxConfig::default();
-        assert_eq!(
-            resolv_conf(&config, "nameserver 9.9.9.9\n"),
-            "nameserver 9.9.9.9\n"
-        );
-        config.dns_servers = vec!["10.0.0.1".parse().unwrap()];
-        config.dns_searches = vec!["a.example".into(), "b.example".into()];
-        config.dns_options = vec!["ndots:5".into()];
-        let expected = "nameserver 10.0.0.1\nsearch a.example b.example\noptions ndots:5\n";
-        assert_eq!(resolv_conf(&config, "nameserver 9.9.9.9\n"), expected);
-        config.host_aliases = vec![("10.1.2.3".parse().unwrap(), vec!["db".into(), "cache".into()])];
-        assert_eq!(
-            hosts(&config, "127.0.0.1 localhost"),
-            "127.0.0.1 localhost\n10.1.2.3\tdb\tcache\n"
-        );
-    }
-
-    #[test]
-    fn what_needs_a_network_or_processes_in_common_is_refused() {
+    fn what_needs_a_network_is_refused_without_one() {
         let port = |host_port| HostPort {
             host_ip: None,
             host_port,
@@ -178,44 +272,38 @@ mod tests {
         };
         let fine = SandboxConfig::default();
         let sysctls = [("net.core.somaxconn".to_owned(), "9".to_owned())].into();
-        for (config, expected) in [
-            (fine.clone(), None),
-            (
-                SandboxConfig {
-                    host_network: true,
-                    host_pid: true,
-                    ..fine.clone()
-                },
-                None,
-            ),
-            (
-                SandboxConfig {
-                    host_ports: vec![port(80)],
-                    ..fine.clone()
-                },
-                None,
-            ),
-            (
-                SandboxConfig {
-                    host_ports: vec![port(8080)],
-                    ..fine.clone()
-                },
-                Some("host_ports"),
-            ),
-            (
-                SandboxConfig {
-                    share_process_namespace: true,
-                    ..fine.clone()
-                },
-                Some("share_process_namespace"),
-            ),
-            (SandboxConfig { sysctls, ..fine }, Some("sysctls")),
+        let ports = |port| SandboxConfig {
+            host_ports: vec![port],
+            ..SandboxConfig::default()
+        };
+        let host = SandboxConfig {
+            host_network: true,
+            host_pid: true,
+            ..fine.clone()
+        };
+        let set = SandboxConfig {
+            sysctls,
+            ..fine.clone()
+        };
+        let together = SandboxConfig {
+            share_process_namespace: true,
+            ..fine.clone()
+        };
+        for (config, own_network, expected) in [
+            (fine, false, None),
+            (host, false, None),
+            (ports(port(80)), false, None),
+            (ports(port(8080)), false, Some("host_ports")),
+            (ports(port(8080)), true, None),
+            (together, true, None),
+            (set.clone(), false, Some("sysctls")),
+            (set, true, None),
         ] {
-            let refused = match check(&config) {
+            let refused = match check(&config, own_network) {
                 Err(RuntimeError::InvalidConfig { field, .. }) => Some(field),
                 other => other.map(|()| None).unwrap(),
             };
-            assert_eq!(refused.as_deref(), expected);
+            assert_eq!(refused.as_deref(), expected, "{config:?}");
         }
     }
 }

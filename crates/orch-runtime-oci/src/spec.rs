@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::confine::Confinement;
 use crate::defaults::Program;
 use crate::invalid;
+use crate::namespaces::{Kind, Shared};
 
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::devices::of_the_machine;
@@ -63,6 +64,9 @@ pub(crate) struct Places<'a> {
     pub(crate) state: &'a Path,
     pub(crate) hosts: &'a Path,
     pub(crate) resolv_conf: &'a Path,
+    /// Where its shim sees the pod's `/dev/shm`.
+    pub(crate) shm: &'a Path,
+    pub(crate) shared: &'a Shared,
 }
 
 /// What programs with a terminal are told of it, as Docker does.
@@ -153,13 +157,13 @@ pub(crate) fn build(
     devices: &[Value],
     places: Places<'_>,
 ) -> Value {
-    let namespaces = [
-        ("mount", true),
-        ("ipc", true),
-        ("pid", !sandbox.host_pid),
-        ("uts", hostname(sandbox).is_some()),
-    ];
-    let namespaces = namespaces.into_iter().filter(|(_, wanted)| *wanted);
+    let mut namespaces = vec![json!({"type": "mount"})];
+    if !sandbox.host_pid && !places.shared.kinds().contains(&Kind::Pid) {
+        namespaces.push(json!({"type": "pid"}));
+    }
+    let joined = places.shared.kinds().iter();
+    // Its shim puts what it has opened in place of the files.
+    namespaces.extend(joined.map(|kind| json!({"type": kind.word(), "path": places.shared.file(*kind)})));
     let capabilities = confinement.until_then().names();
     let security = &config.security;
     let mut spec = json!({
@@ -184,12 +188,9 @@ pub(crate) fn build(
             // Where none is, libcontainer then allows the usual ones.
             "resources": {"devices": [{"allow": security.privileged, "access": "rwm"}]},
             "cgroupsPath": places.cgroup,
-            "namespaces": namespaces.map(|(name, _)| json!({"type": name})).collect::<Vec<_>>(),
+            "namespaces": namespaces,
         },
     });
-    if let Some(name) = hostname(sandbox) {
-        spec["hostname"] = json!(name);
-    }
     if confinement.no_new_privileges {
         // Never false, which keeps libcontainer from what it does where nothing is said.
         spec["process"]["noNewPrivileges"] = json!(true);

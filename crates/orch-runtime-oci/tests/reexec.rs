@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::groups::{MIB, limited, memory};
 use common::{Oci, clear, create, ended};
 use futures::future::join_all;
-use orch_core::runtime::{ContainerState, Runtime};
+use orch_core::runtime::{ContainerState, Runtime, SandboxConfig};
 use orch_runtime_oci::{OciOptions, OciRuntime, init};
 
 /// How many containers are started, by how many tasks, while how many threads allocate.
@@ -57,6 +57,13 @@ async fn a_busy_program_starts_all_of_many_containers(oci: &Oci) {
     for thread in threads {
         thread.join().expect("a thread that allocates");
     }
+    let sandbox = SandboxConfig {
+        share_process_namespace: true,
+        ..common::pods::pod("together")
+    };
+    let sandbox = common::pods::run(&runtime, &sandbox).await;
+    common::pods::idle(&runtime, &sandbox, "main").await;
+    assert!(common::pods::first_of_pod(oci).is_some());
     clear(&runtime).await;
     drop(runtime);
     assert!(common::zombies().is_empty(), "each shim was waited for");

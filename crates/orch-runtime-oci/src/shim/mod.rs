@@ -10,8 +10,10 @@ mod executor;
 mod hold;
 mod identity;
 mod input;
+mod join;
 mod limits;
 mod log;
+mod pause;
 mod root;
 mod serve;
 mod start;
@@ -36,16 +38,21 @@ pub(crate) const NAME: &str = "orch-oci-shim";
 /// What a shim program says of itself when asked with `--probe`.
 pub(crate) const VERSION: &str = "orch-oci-shim 1";
 
+/// What a process is asked for to be a pod's first rather than a shim.
+pub(crate) const PAUSE: &str = "--pause";
+
 /// What a shim is started for.
-pub(crate) struct Asked {
-    dir: PathBuf,
-    /// To run a command beside the container's program, by this name, rather than to hold the container.
-    exec: Option<String>,
+pub(crate) enum Asked {
+    /// To hold the container of this directory.
+    Hold(PathBuf),
+    /// To run a command of this name beside the container's program.
+    Exec(PathBuf, String),
+    /// To be the first process of a pod.
+    Pause,
 }
 
 /// Holds a container, or a command in one, until it ends, and exits.
 pub(crate) fn main(asked: &Asked) -> ! {
-    let dir = ContainerDir(asked.dir.clone());
     let run = || {
         if threads()? != 1 {
             return Err(io::Error::other(
@@ -53,9 +60,10 @@ pub(crate) fn main(asked: &Asked) -> ! {
             ));
         }
         close_inherited()?;
-        match &asked.exec {
-            None => run(&dir),
-            Some(id) => exec::run(&dir, id),
+        match asked {
+            Asked::Hold(dir) => run(&ContainerDir(dir.clone())),
+            Asked::Exec(dir, id) => exec::run(&ContainerDir(dir.clone()), id),
+            Asked::Pause => pause::run(),
         }
     };
     let code = match run() {
@@ -190,10 +198,11 @@ fn leave(hierarchies: &Hierarchies, plan: &Plan) -> io::Result<()> {
 pub(crate) fn asked() -> Option<Asked> {
     let mut arguments = std::env::args_os();
     let is = arguments.next()?.as_bytes() == NAME.as_bytes();
-    let dir = arguments.next()?.into();
-    let exec = match arguments.next() {
-        None => None,
-        Some(id) => Some(id.into_string().ok()?),
+    let dir: PathBuf = arguments.next()?.into();
+    let asked = match arguments.next() {
+        None if dir.as_os_str() == PAUSE => Asked::Pause,
+        None => Asked::Hold(dir),
+        Some(id) => Asked::Exec(dir, id.into_string().ok()?),
     };
-    (is && arguments.next().is_none()).then_some(Asked { dir, exec })
+    (is && arguments.next().is_none()).then_some(asked)
 }

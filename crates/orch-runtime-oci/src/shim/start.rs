@@ -16,7 +16,7 @@ use super::executor::{Confined, Program, Refusal};
 use super::input::Input;
 use super::log::Log;
 use super::streams::{Streams, pipe};
-use super::{identity, limits, root};
+use super::{identity, join, limits, root};
 use crate::cgroup::Hierarchies;
 use crate::record::{ContainerDir, Plan};
 
@@ -39,6 +39,8 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
+    let joined = join::join(dir, plan);
+    let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
     let env = identity::settle(dir, plan)?;
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;

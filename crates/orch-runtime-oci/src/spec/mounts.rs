@@ -34,11 +34,12 @@ pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value>
                 "gid=5",
             ],
         ),
-        made(
-            "/dev/shm",
-            "tmpfs",
-            &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
-        ),
+        json!({
+            "destination": "/dev/shm",
+            "type": "bind",
+            "source": places.shm,
+            "options": ["bind", "rprivate", "nosuid", "noexec", "nodev"],
+        }),
         made("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         made("/sys", "sysfs", sys),
     ];

@@ -1,7 +1,8 @@
-use libcontainer::oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
-use orch_core::runtime::Mount;
+use libcontainer::oci_spec::runtime::{Capability, Spec};
+use orch_core::runtime::{Mount, SandboxId};
 
 use super::*;
+use crate::sandbox;
 
 const ALL: u64 = (1 << 41) - 1;
 
@@ -13,7 +14,12 @@ fn machine(capabilities: u64, unified: bool) -> Machine {
     }
 }
 
-fn places() -> Places<'static> {
+fn shared(sandbox: &SandboxConfig) -> Shared {
+    let (all, id) = (Path::new("/var/lib/orch-oci/ns"), SandboxId("s".into()));
+    Shared::new(all, &id, sandbox::kinds(sandbox, !sandbox.host_network))
+}
+
+fn places(shared: &Shared) -> Places<'_> {
     Places {
         rootfs: Path::new("/var/lib/orch-oci/containers/c/bundle/rootfs"),
         cgroup: "/orch/x/c",
@@ -21,6 +27,8 @@ fn places() -> Places<'static> {
         state: Path::new("/var/lib/orch-oci"),
         hosts: Path::new("/var/lib/orch-oci/sandboxes/s/hosts"),
         resolv_conf: Path::new("/var/lib/orch-oci/sandboxes/s/resolv.conf"),
+        shm: Path::new("/var/lib/orch-oci/containers/c/bundle/shm"),
+        shared,
     }
 }
 
@@ -37,7 +45,8 @@ fn built(config: &ContainerConfig, sandbox: &SandboxConfig, machine: &Machine) -
         filtered: true,
     };
     let devices = [json!({"path": "/dev/disk", "type": "b", "major": 8, "minor": 0})];
-    let spec = build(config, &program, sandbox, confinement, &devices, places());
+    let shared = shared(sandbox);
+    let spec = build(config, &program, sandbox, confinement, &devices, places(&shared));
     serde_json::from_value(spec).expect("what the library reads")
 }
 
@@ -76,7 +85,7 @@ fn nothing_is_left_to_the_librarys_defaults_that_would_weaken_a_container() {
             .as_ref()
             .unwrap()
             .iter()
-            .any(|mount| mount.destination() == places().state)
+            .any(|mount| mount.destination() == Path::new("/var/lib/orch-oci"))
     );
 }
 
@@ -128,45 +137,54 @@ fn a_program_that_gives_up_privileges_needs_none_to_be_confined() {
 }
 
 #[test]
-fn the_machines_name_and_processes_are_seen_where_that_was_asked_for() {
-    use LinuxNamespaceType::{Ipc, Mount, Pid, Uts};
-    let named = SandboxConfig {
+fn a_container_joins_its_pods_namespaces_and_has_the_machines_where_that_was_asked_for() {
+    let plain = SandboxConfig {
         hostname: "web".into(),
         ..SandboxConfig::default()
     };
-    for (sandbox, expected, name) in [
-        (named.clone(), vec![Mount, Ipc, Pid, Uts], Some("web")),
+    let (own_pid, ipc, uts) = (("pid", None), ("ipc", Some("ipc")), ("uts", Some("uts")));
+    let net = ("net", Some("net"));
+    for (sandbox, expected) in [
+        (plain.clone(), vec![own_pid, ipc, uts, net]),
         (
             SandboxConfig {
                 host_network: true,
-                ..named.clone()
+                ..plain.clone()
             },
-            vec![Mount, Ipc, Pid],
-            None,
+            vec![own_pid, ipc],
         ),
         (
             SandboxConfig {
                 host_pid: true,
-                ..named
+                ..plain
             },
-            vec![Mount, Ipc, Uts],
-            Some("web"),
+            vec![ipc, uts, net],
         ),
     ] {
         let spec = built(&ContainerConfig::default(), &sandbox, &machine(ALL, false));
         let namespaces = spec.linux().as_ref().unwrap().namespaces().as_ref().unwrap();
-        let types: Vec<_> = namespaces
+        let found = namespaces
             .iter()
-            .map(libcontainer::oci_spec::runtime::LinuxNamespace::typ)
-            .collect();
-        assert_eq!((types, spec.hostname().as_deref()), (expected, name));
+            .map(|namespace| (namespace.typ().to_string(), namespace.path().clone()));
+        let own_mounts = ("mnt".to_owned(), None);
+        let expected = expected.into_iter().map(|(kind, file)| {
+            let file = file.map(|file| Path::new("/var/lib/orch-oci/ns/s").join(file));
+            (kind.to_owned(), file)
+        });
+        let expected: Vec<_> = [own_mounts].into_iter().chain(expected).collect();
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(spec.hostname(), &None, "the pod's name is set once");
     }
 }
 
 #[test]
 fn what_an_image_has_is_not_covered_by_what_covers_the_machines() {
     let targets = |is_host| {
-        let places = Places { is_host, ..places() };
+        let shared = shared(&SandboxConfig::default());
+        let places = Places {
+            is_host,
+            ..places(&shared)
+        };
         let mounts = mounts(&ContainerConfig::default(), places);
         let targets = mounts
             .iter()

@@ -2,8 +2,10 @@
 #![allow(unsafe_code)]
 
 mod filter;
+mod mounts;
 
 pub(crate) use filter::{Filter, Instruction};
+pub(crate) use mounts::make_read_only;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 

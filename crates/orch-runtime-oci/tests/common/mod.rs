@@ -4,6 +4,8 @@
 mod containers;
 pub(crate) mod groups;
 pub(crate) mod images;
+pub(crate) mod network;
+pub(crate) mod pods;
 mod sessions;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,18 @@ pub(crate) fn possible() -> bool {
         let _ = writeln!(std::io::stderr(), "skipped: needs root");
     }
     root
+}
+
+/// Whether something that a test needs was found; says so if not.
+pub(crate) fn there(found: bool, why: &str) -> bool {
+    if !found {
+        assert!(
+            std::env::var_os("ORCH_REQUIRE_ENGINE").is_none(),
+            "ORCH_REQUIRE_ENGINE is set, and {why}"
+        );
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    }
+    found
 }
 
 /// A place for containers, which must be left clean.
@@ -70,7 +84,8 @@ impl Oci {
         OciOptions::new(self.root()).shim(SHIM).cgroup_parent(&self.group)
     }
 
-    /// What is left: processes that know the directory, control groups, and mounts that name it.
+    /// What is left: processes that know the directory, control groups, mounts that name it, the place of
+    /// namespaces, and namespaces that this program has open.
     pub(crate) fn left(&self) -> Vec<String> {
         let place = self.dir.path().to_string_lossy().into_owned();
         let mut left = groups(&self.group);
@@ -91,6 +106,11 @@ impl Oci {
         if let Ok(found) = fs::read_dir(self.root().join("containers")) {
             left.extend(found.flatten().map(|entry| entry.path().display().to_string()));
         }
+        let namespaces = self.root().join("ns");
+        if namespaces.exists() {
+            left.push(namespaces.display().to_string());
+        }
+        left.extend(held_namespaces());
         left
     }
 }
@@ -100,6 +120,11 @@ impl Drop for Oci {
         if std::thread::panicking() {
             return;
         }
+        let strayed = strayed_threads();
+        assert!(
+            strayed.is_empty(),
+            "a thread has stayed where it was to do one thing: {strayed:#?}"
+        );
         let begin = Instant::now();
         // A runtime that was just dropped has tasks that end a moment later.
         while !self.left().is_empty() && begin.elapsed() < PATIENCE {
@@ -108,6 +133,39 @@ impl Drop for Oci {
         let left = self.left();
         assert!(left.is_empty(), "a test has left {left:#?}");
     }
+}
+
+/// Namespaces that this program has open, by the kind of file that they are: what they are called says nothing once
+/// they are bound nowhere. Of all its tests; they are open for a moment only.
+fn held_namespaces() -> Vec<String> {
+    /// The kernel's `NSFS_MAGIC`.
+    const NSFS: rustix::fs::FsWord = 0x6e73_6673;
+    let open = fs::read_dir("/proc/self/fd").expect("/proc").flatten();
+    let is_one = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == NSFS);
+    open.map(|entry| entry.path())
+        .filter(is_one)
+        .map(|path| format!("{} -> {:?}", path.display(), fs::read_link(&path)))
+        .collect()
+}
+
+/// Threads of this program in other namespaces than it, but for those that are made for that, and end.
+fn strayed_threads() -> Vec<String> {
+    let mut strayed = Vec::new();
+    for entry in fs::read_dir("/proc/self/task").expect("/proc").flatten() {
+        let thread = entry.path();
+        // One may end meanwhile.
+        let Ok(name) = fs::read_to_string(thread.join("comm")) else {
+            continue;
+        };
+        for kind in ["ipc", "mnt", "net", "pid", "uts"] {
+            let own = fs::read_link(Path::new("/proc/self/ns").join(kind)).expect("one's own");
+            let is = fs::read_link(thread.join("ns").join(kind));
+            if is.is_ok_and(|is| is != own) && name.trim() != "orch-oci-aside" {
+                strayed.push(format!("{} {kind}", name.trim()));
+            }
+        }
+    }
+    strayed
 }
 
 fn find(text: &[u8], part: &str) -> bool {

@@ -1,0 +1,304 @@
+//! What the containers of a pod share, held by files: bound to one, a namespace lives without a process in it.
+//!
+//! All of them lie in a small file system of their own, a directory for each sandbox. It is not on the disk: after a
+//! restart of the machine nothing is there that could be taken for a namespace.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use orch_core::runtime::SandboxId;
+use parking_lot::Mutex;
+use rustix::fs::{CWD, FsWord, statfs};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind,
+    mount_change, move_mount, open_tree, unmount,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::record::gone;
+
+/// The kernel's `NSFS_MAGIC`.
+const NSFS: FsWord = 0x6e73_6673;
+
+/// How much a pod may have in `/dev/shm`: as other runtimes have it.
+const SHM: &std::ffi::CStr = c"mode=1777,size=64m";
+
+/// A kind of namespace that a pod's containers may share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    Ipc,
+    Uts,
+    Net,
+    /// Made by the process that is the first in it.
+    Pid,
+}
+
+impl Kind {
+    /// As the runtime specification calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Net => "network",
+            Self::Pid => "pid",
+        }
+    }
+
+    fn flag(self) -> CloneFlags {
+        match self {
+            Self::Ipc => CloneFlags::CLONE_NEWIPC,
+            Self::Uts => CloneFlags::CLONE_NEWUTS,
+            Self::Net => CloneFlags::CLONE_NEWNET,
+            Self::Pid => CloneFlags::CLONE_NEWPID,
+        }
+    }
+
+    /// The file that holds it.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Net => "net",
+            Self::Pid => "pid",
+        }
+    }
+
+    /// As the kernel calls a thread's own. Of processes, it is that of the children to come.
+    fn own(self) -> &'static str {
+        match self {
+            Self::Pid => "pid_for_children",
+            other => other.file(),
+        }
+    }
+}
+
+/// What the containers of one pod share, and where it is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shared {
+    /// Of all pods.
+    all: PathBuf,
+    own: PathBuf,
+    kinds: Vec<Kind>,
+}
+
+impl Shared {
+    pub(crate) fn new(all: &Path, id: &SandboxId, kinds: Vec<Kind>) -> Self {
+        let (all, own) = (all.to_owned(), all.join(&id.0));
+        Self { all, own, kinds }
+    }
+
+    pub(crate) fn all(&self) -> &Path {
+        &self.all
+    }
+
+    pub(crate) fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    pub(crate) fn file(&self, kind: Kind) -> PathBuf {
+        self.own.join(kind.file())
+    }
+
+    /// The pod's `/dev/shm`.
+    pub(crate) fn shm(&self) -> PathBuf {
+        self.own.join("shm")
+    }
+
+    /// All but that of processes.
+    fn plain(&self) -> impl Iterator<Item = Kind> {
+        self.kinds.iter().copied().filter(|kind| *kind != Kind::Pid)
+    }
+
+    /// Makes all of it anew, whatever was there; but for the namespace of processes, which takes a process.
+    pub(crate) fn make(&self, hostname: Option<&str>) -> io::Result<()> {
+        self.begin()?;
+        self.bind(self.plain(), || {
+            unshare(self.plain().map(Kind::flag).collect())?;
+            match hostname {
+                Some(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
+                None => Ok(()),
+            }
+        })?;
+        self.mount_shm()
+    }
+
+    /// Binds the namespace of a process, and of those that will be in it.
+    pub(crate) fn bind_pid(&self, process: BorrowedFd<'_>) -> io::Result<()> {
+        self.bind([Kind::Pid], || Ok(setns(process, Kind::Pid.flag())?))
+    }
+
+    /// Binds the namespaces of a process again, whose files are gone: in another mount namespace, for one, than that
+    /// of the program that made them. What was in `/dev/shm` is to be found in the mount namespace of a shim.
+    pub(crate) fn bind_again(
+        &self,
+        process: BorrowedFd<'_>,
+        shim: Option<(BorrowedFd<'_>, &Path)>,
+    ) -> io::Result<()> {
+        self.begin()?;
+        let all = self.kinds.iter().copied();
+        self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?;
+        let Some((shim, shm)) = shim else {
+            return self.mount_shm();
+        };
+        let tree = aside(|| {
+            // What is one's own alone can be in another mount namespace than the other threads.
+            unshare(CloneFlags::CLONE_FS)?;
+            setns(shim, CloneFlags::CLONE_NEWNS)?;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            Ok(open_tree(CWD, shm, flags)?)
+        })?;
+        fs::create_dir(self.shm())?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        Ok(move_mount(tree, "", CWD, self.shm(), flags)?)
+    }
+
+    /// An empty place, in the file system for it.
+    fn begin(&self) -> io::Result<()> {
+        self.clear()?;
+        open(&self.all)?;
+        fs::create_dir(&self.own)
+    }
+
+    /// Binds the namespaces of a thread, once it has entered them.
+    fn bind(
+        &self,
+        kinds: impl IntoIterator<Item = Kind>,
+        enter: impl FnOnce() -> io::Result<()> + Send,
+    ) -> io::Result<()> {
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        aside(|| {
+            enter()?;
+            for kind in kinds {
+                let file = self.file(kind);
+                File::create_new(&file)?;
+                mount_bind(Path::new("/proc/thread-self/ns").join(kind.own()), file)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Does something on a thread that is in all of them but that of processes.
+    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        aside(|| {
+            for kind in self.plain() {
+                setns(File::open(self.file(kind))?, kind.flag())?;
+            }
+            work()
+        })
+    }
+
+    fn mount_shm(&self) -> io::Result<()> {
+        fs::create_dir(self.shm())?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        Ok(mount("shm", self.shm(), "tmpfs", flags, SHM)?)
+    }
+
+    /// Whether all of it is there.
+    pub(crate) fn is_whole(&self) -> io::Result<bool> {
+        for kind in &self.kinds {
+            match statfs(self.file(*kind)) {
+                Ok(found) if found.f_type == NSFS => {}
+                Ok(_) | Err(Errno::NOENT) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.shm().exists() && is_mounted(&self.shm())?)
+    }
+
+    /// Lets go of all of it. What has processes in it lives on until they end.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        clear(&self.own)
+    }
+}
+
+/// Lets go of all that a pod's directory has.
+fn clear(own: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(own) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        // One that is not mounted is as good.
+        let _ = unmount(entry.path(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+        // By this the kernel unmounts it also in copies of the mount table, which would hold it still.
+        let removed = match entry.file_type()?.is_dir() {
+            true => fs::remove_dir(entry.path()),
+            false => fs::remove_file(entry.path()),
+        };
+        gone(removed)?;
+    }
+    gone(fs::remove_dir(own))
+}
+
+/// Lets go of what is held of all sandboxes but these.
+pub(crate) fn keep_only(all: &Path, wanted: impl Fn(&SandboxId) -> bool) -> io::Result<()> {
+    for id in held(all)? {
+        if !wanted(&id) {
+            clear(&all.join(&id.0))?;
+        }
+    }
+    Ok(())
+}
+
+/// The sandboxes that something is held of.
+fn held(all: &Path) -> io::Result<Vec<SandboxId>> {
+    let entries = match fs::read_dir(all) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    entries
+        .map(|entry| Ok(SandboxId(entry?.file_name().to_string_lossy().into_owned())))
+        .collect()
+}
+
+/// Mounts the file system of all pods, if it is not there.
+fn open(all: &Path) -> io::Result<()> {
+    // Or two who look at the same time would mount one over the other.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock();
+    DirBuilder::new().recursive(true).mode(0o700).create(all)?;
+    if !is_mounted(all)? {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount("tmpfs", all, "tmpfs", flags, c"mode=0700,size=64k")?;
+        // Nobody else is to get to see, and hold, what is bound here.
+        mount_change(all, MountPropagationFlags::PRIVATE)?;
+    }
+    Ok(())
+}
+
+/// Removes the file system of all pods, if nothing is in it.
+pub(crate) fn close(all: &Path) -> io::Result<()> {
+    if !held(all)?.is_empty() {
+        return Ok(());
+    }
+    match unmount(all, UnmountFlags::NOFOLLOW) {
+        // Nothing was mounted there, or nothing is.
+        Err(Errno::INVAL | Errno::NOENT) => {}
+        unmounted => unmounted?,
+    }
+    gone(fs::remove_dir(all))
+}
+
+/// Whether a directory is the root of a file system, and not of the one that it lies in.
+fn is_mounted(path: &Path) -> io::Result<bool> {
+    let above = path.parent().unwrap_or(path);
+    Ok(path.metadata()?.dev() != above.metadata()?.dev())
+}
+
+/// Does something on a thread that ends with it: what it enters is nobody else's.
+fn aside<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let aside = thread::Builder::new().name("orch-oci-aside".into());
+        match aside.spawn_scoped(scope, work)?.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

@@ -1,0 +1,102 @@
+//! The process that a pod's own process namespace lives by, where its containers see each other's: the first in there,
+//! which waits for those that nobody else does. Its end is that of all processes of the pod.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::CWD;
+use rustix::mount::{MountPropagationFlags, OpenTreeFlags, mount_change, open_tree};
+use rustix::pipe::{PipeFlags, pipe_with};
+use serde::{Deserialize, Serialize};
+
+use crate::launch::{self, Process, Program};
+use crate::namespaces::Shared;
+use crate::{record, shim, sys};
+
+/// How long it may take to come up, and to end once it was killed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `pause.json`, in the sandbox's directory: what it is to know.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Pause {
+    /// The control group of the shims.
+    pub(crate) shims: String,
+}
+
+/// Held by it for as long as it lives.
+pub(crate) fn lock(dir: &Path) -> PathBuf {
+    dir.join("pause.lock")
+}
+
+/// Starts it in the namespaces that the pod has already. Its own is held by nothing else yet.
+pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: String) -> io::Result<Process> {
+    record::write(&dir.join("pause.json"), &Pause { shims })?;
+    let complaints = dir.join("pause.err");
+    let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    let stderr = File::create(&complaints)?;
+    let process = shared.within(|| {
+        // Read-only, in a mount that is nobody else's: whoever may trace it could have the file of its program.
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let file = open_tree(CWD, program.path(), flags)?;
+        sys::make_read_only(&file)?;
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
+        mount_change(
+            "/",
+            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+        )?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        // It is seen in the containers: nothing of the machine is in its arguments.
+        command.arg0(shim::NAME).arg(shim::PAUSE).env_clear();
+        command
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(write)
+            .stderr(stderr);
+        launch::start(&mut command)
+    })?;
+    // Nothing is ever written: it becomes readable by its end.
+    let came_up = readable(&answer)? && launch::holder_of(&lock(dir))?.is_some();
+    if came_up {
+        return Ok(process);
+    }
+    process.kill();
+    let said = std::fs::read_to_string(complaints).unwrap_or_default();
+    Err(io::Error::other(format!(
+        "the first process of the pod did not come up: {}",
+        said.trim()
+    )))
+}
+
+/// The one of this sandbox, if it lives.
+pub(crate) fn find(dir: &Path) -> io::Result<Option<Process>> {
+    launch::holder_of(&lock(dir))
+}
+
+/// Ends it, and with it all processes of the pod. None is as good.
+pub(crate) fn end(dir: &Path) -> io::Result<()> {
+    let Some(process) = find(dir)? else { return Ok(()) };
+    process.kill();
+    if !readable(&process)? {
+        return Err(io::Error::other("the first process of the pod cannot be killed"));
+    }
+    launch::reap();
+    Ok(())
+}
+
+/// Waits for something to be said, or to end; false if that takes too long.
+fn readable(fd: impl AsFd) -> io::Result<bool> {
+    let bound = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+    loop {
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&bound)) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => return Ok(polled? > 0),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Brings one sandbox to where containers can run in it, and takes down what they shared.
+//!
+//! Neither is broken off half way, however long a network takes: who asked waits for a while, and it goes on.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Weak};
+
+use orch_core::runtime::{EventHub, RuntimeError};
+
+use crate::launch::Program;
+use crate::namespaces::Kind;
+use crate::runtime::blocking;
+use crate::sandbox::{Phase, Pod};
+use crate::spec::hostname;
+use crate::{etc, pause, sysctl};
+
+/// What a sandbox's first process is started with.
+pub(crate) struct Ground {
+    pub(crate) program: Program,
+    pub(crate) shims: String,
+}
+
+impl Pod {
+    /// Once this returns containers can run in it, unless it was stopped.
+    pub(crate) async fn set_up(
+        self: Arc<Self>,
+        hub: Weak<EventHub>,
+        ground: Ground,
+    ) -> Result<(), RuntimeError> {
+        let _one = self.gate.lock().await;
+        if self.phase() != Phase::Made {
+            return Ok(());
+        }
+        let made = self.make(hub.clone(), ground).await;
+        if made.is_err() {
+            // Whoever tries again begins anew.
+            let (pod, clearing) = (self.clone(), self.clone());
+            let cleared = blocking(move || clearing.release()).await;
+            if let Ok(Err(error)) = cleared {
+                tracing::warn!(sandbox = %pod.id, %error, "cannot let go of namespaces");
+            }
+        }
+        made?;
+        if let Some(hub) = hub.upgrade() {
+            hub.send(&self.event());
+        }
+        Ok(())
+    }
+
+    async fn make(self: &Arc<Self>, hub: Weak<EventHub>, ground: Ground) -> Result<(), RuntimeError> {
+        let pod = self.clone();
+        let made = blocking(move || {
+            pod.shared.make(hostname(&pod.record.config))?;
+            if !pod.has_processes() {
+                return Ok(None);
+            }
+            let first = pause::start(&ground.program, &pod.dir, &pod.shared, ground.shims)?;
+            pod.shared.bind_pid(first.as_fd())?;
+            Ok(Some(first))
+        });
+        let first = made.await?.map_err(|error| self.failed("readying", error))?;
+        let ips = match &self.network {
+            None => Vec::new(),
+            Some(network) => {
+                let namespace = self.shared.file(Kind::Net);
+                let attached = network.attach(&self.id, &namespace, &self.record.config).await?;
+                attached.ips
+            }
+        };
+        let pod = self.clone();
+        let finished = blocking(move || {
+            // Only now, for some are of devices that the network has made.
+            sysctl::set(&pod.record.config, &pod.shared)?;
+            let failed = |error| pod.failed("readying", error);
+            if pod.network.is_some() {
+                fs::write(pod.hosts(), etc::hosts(&pod.record.config, &ips)).map_err(failed)?;
+            }
+            pod.ready(ips).map_err(failed)
+        });
+        let finished = finished.await?;
+        if let (Err(_), Some(network)) = (&finished, &self.network) {
+            let namespace = self.shared.file(Kind::Net);
+            if let Err(error) = network.detach(&self.id, Some(&namespace)).await {
+                tracing::warn!(sandbox = %self.id, %error, "a network keeps a sandbox that did not become ready");
+            }
+        }
+        if finished.is_ok()
+            && let Some(first) = first
+        {
+            self.watch(first, hub);
+        }
+        finished
+    }
+
+    /// Once this returns nothing is left of what its containers shared; none runs any more, or will.
+    pub(crate) async fn take_down(self: Arc<Self>) -> Result<(), RuntimeError> {
+        let _one = self.gate.lock().await;
+        if let Some(network) = &self.network
+            && !self.is_detached()
+        {
+            let namespace = self.shared.file(Kind::Net);
+            let namespace = namespace.exists().then_some(&*namespace);
+            network.detach(&self.id, namespace).await?;
+            self.detached();
+        }
+        let pod = self.clone();
+        let cleared = blocking(move || pod.release());
+        cleared.await?.map_err(|error| self.failed("stopping", error))
+    }
+}

@@ -1,0 +1,68 @@
+//! The first process of a pod whose containers see each other's processes. It waits for what nobody else does.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::FlockOperation;
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+use rustix::process::{DumpableBehavior, chdir, pivot_root, set_dumpable_behavior};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+
+use super::{hold, start, take_output};
+use crate::cgroup::Hierarchies;
+use crate::pause::{Pause, lock};
+use crate::record;
+
+/// In the sandbox's directory, and a mount namespace of this process's own. Never returns but with an error.
+pub(super) fn run() -> io::Result<()> {
+    let answer = take_output()?;
+    let dir = std::env::current_dir()?;
+    let lock = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(lock(&dir))?;
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    let pause: Pause = record::read(&dir.join("pause.json"))?.ok_or(io::ErrorKind::NotFound)?;
+    rustix::process::setsid()?;
+    Hierarchies::find()?.enter(&pause.shims)?;
+    nix::unistd::setgroups(&[])?;
+    let children = start::children()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    leave_machine(&dir)?;
+    // Of those in the containers that may trace others, some could otherwise make this one do things for them.
+    let nothing = CapabilitySet::empty();
+    set_no_new_privs(true)?;
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: nothing,
+            permitted: nothing,
+            inheritable: nothing,
+        },
+    )?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    drop((answer, null));
+    loop {
+        hold::reap_all();
+        match poll(&mut [PollFd::new(&children, PollFlags::IN)], None) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => drop(polled?),
+        }
+        while let Ok(Some(_)) = children.read_signal() {}
+    }
+}
+
+/// From here on this process has an empty root, so that nobody finds the machine's through it.
+fn leave_machine(dir: &Path) -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("tmpfs", dir, "tmpfs", flags, c"mode=0555,size=4k")?;
+    chdir(dir)?;
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    chdir("/")?;
+    Ok(mount_remount("/", flags | MountFlags::RDONLY, c"")?)
+}
