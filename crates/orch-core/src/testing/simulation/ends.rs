@@ -34,7 +34,7 @@ impl Drop for Waiting<'_> {
 
 impl World {
     /// Waits until what the store holds is as `wanted`; in virtual time, so until the simulation's
-    /// [deadline](Simulation::deadline) if need be.
+    /// [deadline](super::Simulation::deadline) if need be.
     ///
     /// # Panics
     ///
