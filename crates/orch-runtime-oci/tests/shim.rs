@@ -10,13 +10,17 @@ use std::time::{Duration, Instant};
 use common::{Oci, PATIENCE, clear, config, ended, exit_code, open, processes, start, text};
 use orch_core::runtime::{ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// Whether a process runs no more; whoever has inherited it may not have waited for it yet.
+/// Returns once a process runs no more, whoever is to wait for it; false if it goes on. One that is killed leaves its
+/// control group a moment before.
 fn gone(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_none_or(|(_, rest)| rest.starts_with(" Z"))
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return true;
+    };
+    let bound = Timespec::try_from(PATIENCE).unwrap();
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&bound)).unwrap() > 0
 }
 
 #[tokio::test]
