@@ -34,6 +34,7 @@
 mod bridge;
 mod cni;
 mod command;
+mod desk;
 mod files;
 mod netlink;
 mod threads;

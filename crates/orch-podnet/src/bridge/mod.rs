@@ -16,20 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future;
 use orch_core::runtime::{Attachment, PodNetwork, RuntimeError, SandboxConfig, SandboxId};
-use tokio::sync::Semaphore;
 
-use crate::files;
-use crate::threads::Home;
-use crate::turns::Turns;
+use crate::desk::Desk;
 use network::Network;
 pub use options::BridgeOptions;
 
 const NAME: &str = "bridge";
-
-/// How many sandboxes are worked on at once. The kernel does one change of links at a time anyway.
-const AT_ONCE: usize = 8;
 
 /// Sandboxes on a bridge of the machine, each with an address of the bridge's subnets.
 ///
@@ -51,10 +44,7 @@ const AT_ONCE: usize = 8;
 /// All of it is left when the network is closed, for sandboxes go on; [`Bridge::remove`] removes what is its own.
 #[derive(Clone, Debug)]
 pub struct Bridge {
-    home: Home,
-    network: Arc<Network>,
-    turns: Arc<Turns>,
-    places: Arc<Semaphore>,
+    desk: Arc<Desk<Network>>,
 }
 
 impl Bridge {
@@ -67,22 +57,14 @@ impl Bridge {
     /// settings cannot be written.
     pub async fn open(options: BridgeOptions) -> Result<Self, RuntimeError> {
         let subnets = options.checked()?;
-        let home =
-            Home::here().map_err(|error| RuntimeError::failed("opening /proc/thread-self/ns/net", error))?;
-        let network = home
-            .run("opening the bridge", move || Network::open(options, subnets))
-            .await?;
-        Ok(Self {
-            home,
-            network: Arc::new(network),
-            turns: Arc::default(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-        })
+        let desk = Desk::open("opening the bridge", move || Network::open(options, subnets)).await?;
+        Ok(Self { desk: Arc::new(desk) })
     }
 
     /// The subnets that sandboxes have addresses of, the primary one first.
     pub fn subnets(&self) -> Vec<String> {
-        self.network
+        self.desk
+            .network()
             .plan()
             .subnets
             .iter()
@@ -97,30 +79,7 @@ impl Bridge {
     ///
     /// [`RuntimeError::InUse`] while a sandbox is connected.
     pub async fn remove(self) -> Result<(), RuntimeError> {
-        let network = self.network.clone();
-        self.home
-            .run("removing the bridge", move || network.remove())
-            .await
-    }
-
-    /// Works on one sandbox, when its turn comes.
-    async fn work<T: Send + 'static>(
-        &self,
-        what: &str,
-        sandbox: &SandboxId,
-        work: impl FnOnce(&Network) -> Result<T, RuntimeError> + Send + 'static,
-    ) -> Result<T, RuntimeError> {
-        files::checked(sandbox)?;
-        let turn = self.turns.take(&sandbox.0).await;
-        let place = self.places.clone().acquire_owned().await;
-        let network = self.network.clone();
-        let what = format!("{what} sandbox {sandbox}");
-        self.home
-            .run(&what, move || {
-                let _held = (turn, place);
-                work(&network)
-            })
-            .await
+        self.desk.run("removing the bridge", Network::remove).await
     }
 }
 
@@ -137,41 +96,29 @@ impl PodNetwork for Bridge {
         config: &SandboxConfig,
     ) -> Result<Attachment, RuntimeError> {
         let (id, namespace, ports) = (sandbox.clone(), namespace.to_owned(), config.host_ports.clone());
-        self.work("connecting", sandbox, move |network| {
-            let ips = network.attach(&id, &namespace, &ports)?;
-            Ok(Attachment { ips })
-        })
-        .await
+        self.desk
+            .work("connecting", sandbox, move |network| {
+                let ips = network.attach(&id, &namespace, &ports)?;
+                Ok(Attachment { ips })
+            })
+            .await
     }
 
     async fn detach(&self, sandbox: &SandboxId, _namespace: Option<&Path>) -> Result<(), RuntimeError> {
         let id = sandbox.clone();
-        self.work("disconnecting", sandbox, move |network| network.detach(&id))
+        self.desk
+            .work("disconnecting", sandbox, move |network| network.detach(&id))
             .await
     }
 
     async fn retain(&self, live: &[SandboxId]) -> Result<(), RuntimeError> {
-        let orphans = self.network.others(live);
-        let gone = orphans.iter().map(|orphan| async move {
-            tracing::info!(sandbox = %orphan, "disconnecting what belongs to no sandbox");
-            self.detach(orphan, None).await
-        });
-        future::join_all(gone)
-            .await
-            .into_iter()
-            .collect::<Result<(), _>>()?;
-        let network = self.network.clone();
-        self.home
-            .run("removing stray links", move || network.sweep())
-            .await
+        let orphans = self.desk.network().others(live);
+        self.desk.disconnect(orphans, Network::detach).await?;
+        self.desk.run("removing stray links", Network::sweep).await
     }
 
     async fn status(&self) -> Result<(), String> {
-        let network = self.network.clone();
-        let seen = self
-            .home
-            .run("looking at the bridge", move || network.mend())
-            .await;
+        let seen = self.desk.run("looking at the bridge", Network::mend).await;
         seen.map_err(|error| error.to_string())
     }
 }
