@@ -62,7 +62,6 @@ pub(crate) fn fill(
     let spec = spec::build(config, &program, sandbox, confinement, &devices, places);
     let plan = Plan {
         version: record::PLAN,
-        shims: driver.ground.shims(),
         base,
         shared: pod.shared.clone(),
         args: program.args,

@@ -14,6 +14,7 @@ use crate::dir::StateDir;
 use crate::image::Images;
 use crate::index::Index;
 use crate::launch::{self, Process, Program};
+use crate::nursery::Nursery;
 use crate::options::OciOptions;
 use crate::record;
 use crate::resources::Limiter;
@@ -32,6 +33,7 @@ pub(crate) struct Driver {
     pub(crate) dir: StateDir,
     pub(crate) images: Images,
     pub(crate) program: Program,
+    pub(crate) nursery: Nursery,
     pub(crate) index: Mutex<Index>,
     /// One sandbox or container is made at a time, so that five who ask for the same get one.
     pub(crate) making: Mutex<()>,
@@ -108,6 +110,7 @@ impl Driver {
             machine,
             filters: Filters::default(),
             limiter,
+            nursery: Nursery::new(program.clone(), dir.root().join("nursery.err"), ground.shims()),
             ground,
             dir,
             program,
@@ -226,6 +229,7 @@ impl Drop for Driver {
                 watcher.abort();
             }
         }
+        self.nursery.end();
         launch::reap();
         if let Err(error) = namespaces::close(&self.dir.namespaces()) {
             tracing::warn!(%error, "the place of the pods' namespaces stays mounted");

@@ -54,6 +54,7 @@ mod lifecycle;
 mod logs;
 mod making;
 mod namespaces;
+mod nursery;
 mod options;
 mod pause;
 mod place;

@@ -53,7 +53,7 @@ impl Driver {
         let failed = |error: io::Error| cell.failed("starting", error);
         let shim = blocking({
             let (driver, cell) = (self.clone(), cell.clone());
-            move || driver.program.spawn(&cell.dir)
+            move || driver.nursery.hold(&cell.dir)
         });
         let shim = shim.await?.map_err(failed)?;
         let bound = self.options.start_timeout;

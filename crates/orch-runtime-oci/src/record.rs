@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 }
 
 /// How this version writes plans. A change that an older or newer shim would read wrongly is a new number.
-pub(crate) const PLAN: u32 = 3;
+pub(crate) const PLAN: u32 = 4;
 
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,8 +63,6 @@ pub(crate) struct Plan {
     pub(crate) version: u32,
     /// The container's control group, from the root of each hierarchy.
     pub(crate) cgroup: String,
-    /// The control group of the shims.
-    pub(crate) shims: String,
     /// What its root is made of.
     pub(crate) base: Base,
     /// What it has in common with its pod's other containers.

@@ -79,7 +79,7 @@ impl Command {
         let spawn = || {
             fs::create_dir(&place.0)?;
             record::write(&place.process(), &process(cell, request)?)?;
-            driver.program.spawn_exec(&cell.dir, &id)
+            driver.nursery.exec(&cell.dir, &id)
         };
         let (shim, control) = match spawn() {
             Ok(spawned) => spawned,

@@ -22,7 +22,7 @@ use super::console::Console;
 use super::executor::{Confined, Joining, Program, Refusal};
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
-use super::{hold, leave, limits};
+use super::{hold, limits};
 use crate::cgroup::Hierarchies;
 use crate::confine::Confinement;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
@@ -56,7 +56,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
     let control = take_input()?;
     let plan = Plan::read(dir)?;
     let hierarchies = Hierarchies::find()?;
-    leave(&hierarchies, &plan)?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut inbox = Inbox::default();
     let Some(streams) = asked(&control, &mut inbox)? else {
         return gone(fs::remove_dir_all(dir.exec(id).0));
@@ -105,7 +105,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
 }
 
 /// Takes standard input, the socket of whoever started this, away from what follows.
-fn take_input() -> io::Result<UnixStream> {
+pub(super) fn take_input() -> io::Result<UnixStream> {
     let control = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
