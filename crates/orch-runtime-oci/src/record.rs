@@ -284,7 +284,9 @@ mod tests {
         fs::write(container.plan(), r#"{"version": 1, "of": "another kind"}"#).unwrap();
         let error = Plan::read(&container).unwrap_err().to_string();
         assert!(
-            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 3"),
+            error.contains("plan.json")
+                && error.contains("version 1")
+                && error.contains(&format!("knows {PLAN}")),
             "{error}"
         );
     }

@@ -307,14 +307,13 @@ async fn what_a_command_leaves_running_goes_on_with_the_container_and_does_not_h
     clear(&runtime).await;
 }
 
-/// The shims of commands in a container.
+/// The shims of commands in a container, by where they complain.
 fn shims(oci: &Oci, id: &ContainerId) -> Vec<Pid> {
-    let dir = oci.root().join("containers").join(&id.0);
-    let start = format!("orch-oci-shim\0{}\0", dir.display());
+    let execs = oci.root().join("containers").join(&id.0).join("execs");
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let found = processes.filter(|process| {
-        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        line.starts_with(start.as_bytes()) && line.len() > start.len()
+        let stderr = fs::read_link(process.path().join("fd/2"));
+        stderr.is_ok_and(|file| file.starts_with(&execs))
     });
     let numbers = found.filter_map(|process| process.file_name().to_str()?.parse().ok());
     numbers.filter_map(Pid::from_raw).collect()
