@@ -93,10 +93,6 @@ impl Shared {
         Self { all, own, kinds }
     }
 
-    pub(crate) fn all(&self) -> &Path {
-        &self.all
-    }
-
     pub(crate) fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
@@ -134,24 +130,20 @@ impl Shared {
     }
 
     /// Binds the namespaces of a process again, whose files are gone: in another mount namespace, for one, than that
-    /// of the program that made them. What was in `/dev/shm` is to be found in the mount namespace of a shim.
-    pub(crate) fn bind_again(
-        &self,
-        process: BorrowedFd<'_>,
-        shim: Option<(BorrowedFd<'_>, &Path)>,
-    ) -> io::Result<()> {
+    /// of the program that made them. Where it is a container's, what was in `/dev/shm` is to be found there.
+    pub(crate) fn bind_again(&self, process: BorrowedFd<'_>, is_container: bool) -> io::Result<()> {
         self.begin()?;
         let all = self.kinds.iter().copied();
         self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?;
-        let Some((shim, shm)) = shim else {
+        if !is_container {
             return self.mount_shm();
-        };
+        }
         let tree = aside(|| {
             // What is one's own alone can be in another mount namespace than the other threads.
             unshare(CloneFlags::CLONE_FS)?;
-            setns(shim, CloneFlags::CLONE_NEWNS)?;
+            setns(process, CloneFlags::CLONE_NEWNS)?;
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            Ok(open_tree(CWD, shm, flags)?)
+            Ok(open_tree(CWD, "/dev/shm", flags)?)
         })?;
         fs::create_dir(self.shm())?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;

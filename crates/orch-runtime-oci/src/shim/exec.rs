@@ -18,13 +18,13 @@ use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::apart::Apart;
 use super::console::Console;
 use super::executor::{Confined, Joining, Program, Refusal};
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
 use super::{hold, limits};
 use crate::cgroup::Hierarchies;
-use crate::confine::Confinement;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
 use crate::wire::{Inbox, Reply, Request, Stage, send};
 
@@ -52,7 +52,7 @@ impl Fault {
     }
 }
 
-pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
+pub(super) fn run(dir: &ContainerDir, id: &str, shims: &str) -> io::Result<()> {
     let control = take_input()?;
     let plan = Plan::read(dir)?;
     let hierarchies = Hierarchies::find()?;
@@ -66,9 +66,8 @@ pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
     let answer = match start(
         dir,
         &dir.exec(id),
-        &hierarchies,
-        &group,
-        plan.confinement,
+        (&hierarchies, &group, shims),
+        &plan,
         streams,
     ) {
         Ok(running) => {
@@ -139,9 +138,8 @@ fn ended(dir: &ContainerDir) -> bool {
 fn start(
     dir: &ContainerDir,
     exec: &ExecDir,
-    hierarchies: &Hierarchies,
-    group: &str,
-    confinement: Confinement,
+    (hierarchies, group, shims): (&Hierarchies, &str, &str),
+    plan: &Plan,
     streams: Vec<OwnedFd>,
 ) -> Result<Running, Fault> {
     let failed = |error: io::Error| Fault::other("preparing a command", &error);
@@ -165,7 +163,7 @@ fn start(
         args: process.args,
         env: process.env,
         status: Rc::new(status.1.into()),
-        confined: Confined::read(dir, confinement).map_err(failed)?,
+        confined: Confined::read(dir, plan.confinement).map_err(failed)?,
         joining: Some(Rc::new(Joining {
             group: hierarchies.mark(group).map_err(failed)?,
             init,
@@ -185,11 +183,13 @@ fn start(
             .map_err(|_| failed(io::Error::other("three streams are needed")))?;
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
+    let apart = Apart::go(hierarchies, &plan.cgroup, shims).map_err(failed)?;
     let built = builder
         .as_tenant()
         .with_process(Some(exec.process()))
         .with_detach(true)
         .build();
+    apart.come_back().map_err(failed)?;
     match built {
         Ok(pid) => {
             let pid = Pid::from_raw(pid.as_raw());

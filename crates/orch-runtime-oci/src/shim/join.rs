@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 
-use rustix::mount::{UnmountFlags, mount_bind, unmount};
+use rustix::mount::mount_bind;
 use serde_json::{Value, json};
 
 use crate::namespaces::Kind;
@@ -13,15 +13,13 @@ use crate::record::{self, ContainerDir, Plan};
 /// The pod's namespaces, open for as long as this lives. The container's specification names them.
 pub(super) struct Joined(#[expect(dead_code, reason = "held open, not read")] Vec<File>);
 
-/// In a mount namespace of this process's own, which then has no other pod's files any more: they would live for as
-/// long as this process.
+/// In the mount namespace that the container is made in.
 pub(super) fn join(dir: &ContainerDir, plan: &Plan) -> io::Result<Joined> {
     let shared = &plan.shared;
     let open = |kind: &Kind| Ok((*kind, File::open(shared.file(*kind))?));
     let opened = shared.kinds().iter().map(open).collect::<io::Result<Vec<_>>>()?;
     fs::create_dir_all(dir.shm())?;
     mount_bind(shared.shm(), dir.shm())?;
-    unmount(shared.all(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
     let path = dir.bundle().join("config.json");
     let mut spec: Value = record::read(&path)?.ok_or(io::ErrorKind::NotFound)?;
     let namespaces = spec["linux"]["namespaces"].as_array_mut();

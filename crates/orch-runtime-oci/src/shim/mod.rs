@@ -4,6 +4,7 @@
 //! after which a program with more threads can hang for ever. The program that asked for the container may die at
 //! any time; the shim goes on.
 
+mod apart;
 mod console;
 mod exec;
 mod executor;
@@ -77,8 +78,8 @@ pub(crate) fn main(asked: &Asked) -> ! {
         let life = nursery::run(shims)?;
         // The nursery's are closed.
         match life {
-            Some(Life::Hold(dir)) => run(&ContainerDir(dir)),
-            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir(dir), &id),
+            Some(Life::Hold(dir)) => run(&ContainerDir(dir), shims),
+            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir(dir), &id, shims),
             None => Ok(()),
         }
     };
@@ -98,7 +99,7 @@ pub(crate) fn threads() -> io::Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())
 }
 
-fn run(dir: &ContainerDir) -> io::Result<()> {
+fn run(dir: &ContainerDir, shims: &str) -> io::Result<()> {
     let answer = take_output()?;
     // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
     let lock = File::options()
@@ -115,7 +116,7 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
     let start = || -> Result<_, String> {
         let server = Server::listen(&dir.0, plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
-        Ok((server, start::start(dir, &plan, &hierarchies)?))
+        Ok((server, start::start(dir, &plan, &hierarchies, shims)?))
     };
     let (mut server, running) = match start() {
         Ok(started) => started,

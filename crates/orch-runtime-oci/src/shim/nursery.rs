@@ -24,7 +24,7 @@ pub(super) fn run(shims: &str) -> io::Result<Option<Life>> {
     // An empty list in a specification would have a container keep the caller's.
     nix::unistd::setgroups(&[])?;
     Hierarchies::find()?
-        .enter(shims)
+        .settle(shims)
         .map_err(|error| io::Error::other(format!("leaving the caller's control groups: {error}")))?;
     let children = children()?;
     send(&socket, &Reply::Hello.encode(), &[])?;

@@ -1,4 +1,4 @@
-//! Mounts the container's root file system where nobody else sees it: the kernel unmounts it with the last process.
+//! Mounts the container's root file system, in a mount namespace of its own.
 
 use std::ffi::CString;
 use std::fs;
@@ -6,10 +6,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::sched::CloneFlags;
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::mount::MountFlags;
 
 use crate::image::{Base, root};
 use crate::record::ContainerDir;
@@ -19,9 +18,6 @@ const LONGEST_OPTIONS: usize = 4095;
 
 /// Below a layer that takes the container's changes lies what its image has.
 pub(super) fn mount(dir: &ContainerDir, base: &Base) -> io::Result<()> {
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
-    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", slave)?;
     // What whoever started this has is not the container's, nor that of what is made in its root.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     for path in [dir.rootfs(), dir.upper(), dir.work(), dir.notes()] {
@@ -89,6 +85,7 @@ fn overlay(dir: &ContainerDir, place: &Path, lower: &[impl AsRef<Path>]) -> Resu
         upper.as_os_str().as_bytes(),
         b",workdir=",
         work.as_os_str().as_bytes(),
+        b",volatile",
     ]
     .concat();
     if options.len() > LONGEST_OPTIONS {

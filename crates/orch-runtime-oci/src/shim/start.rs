@@ -1,9 +1,8 @@
 //! Makes the container, through libcontainer.
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::rc::Rc;
 
 use libcontainer::container::builder::ContainerBuilder;
@@ -12,6 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
 
+use super::apart::Apart;
 use super::executor::{Confined, Program, Refusal};
 use super::input::Input;
 use super::log::Log;
@@ -32,12 +32,25 @@ pub(super) struct Running {
     pub(super) children: SignalFd,
 }
 
-/// Starts the program; an error is a sentence for whoever asked.
-pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) -> Result<Running, String> {
+/// Starts the program, from the control group of the shims; an error is a sentence for whoever asked.
+pub(super) fn start(
+    dir: &ContainerDir,
+    plan: &Plan,
+    hierarchies: &Hierarchies,
+    shims: &str,
+) -> Result<Running, String> {
     let failed = |what: &str, error: &dyn Error| format!("{what}: {}", told(error));
     let log = Log::create(&dir.log(), plan.log_file_bytes, plan.log_files);
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
+    let grouped = || {
+        hierarchies.make(&plan.cgroup)?;
+        if !plan.privileged {
+            hierarchies.deny_devices(&plan.cgroup)?;
+        }
+        Apart::go(hierarchies, &plan.cgroup, shims)
+    };
+    let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
     let joined = join::join(dir, plan);
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
@@ -60,9 +73,9 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
     let mut container = built.map_err(|error| told(&error))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
-    if !plan.privileged {
-        deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
-    }
+    apart
+        .come_back()
+        .map_err(|error| failed("leaving its control group", &error))?;
     limits::set(dir, hierarchies, &plan.cgroup, pid)
         .map_err(|error| failed("setting its limits", &*error))?;
     // Before its program runs, whose they must be by then.
@@ -90,16 +103,6 @@ pub(super) fn children() -> nix::Result<SignalFd> {
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
     SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-}
-
-/// libcontainer allows it to every container.
-fn deny_tunnels(cgroup: &str) -> io::Result<()> {
-    let group = Path::new("/sys/fs/cgroup/devices").join(cgroup.trim_start_matches('/'));
-    match fs::write(group.join("devices.deny"), "c 10:200 rwm") {
-        // Version 2 has no such file, and what may make devices there does not get that far.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// An error with what is behind it.
