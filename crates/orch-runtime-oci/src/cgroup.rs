@@ -158,6 +158,16 @@ impl Hierarchies {
         })
     }
 
+    /// The processes of a group that is in every hierarchy.
+    pub(crate) fn processes(&self, group: &str) -> Vec<Pid> {
+        let list = self.at(group).next().map(|path| path.join("cgroup.procs"));
+        let text = list.and_then(|list| fs::read_to_string(list).ok());
+        let text = text.unwrap_or_default();
+        text.lines()
+            .filter_map(|line| Pid::from_raw(line.parse().ok()?))
+            .collect()
+    }
+
     /// The names of the groups in a group.
     pub(crate) fn children(&self, group: &str) -> BTreeSet<String> {
         let entries = self.at(group).filter_map(|path| fs::read_dir(path).ok());
@@ -171,15 +181,20 @@ impl Hierarchies {
 
     /// Kills all that is in a group and the groups in it, and removes them. One that is not there is as good.
     pub(crate) fn sweep(&self, group: &str) -> io::Result<()> {
-        self.kill(group)?;
-        for path in self.at(group) {
-            self.remove(&path)?;
+        // Most are empty, and gone by this.
+        let is_left = |path: &PathBuf| gone(fs::remove_dir(path)).is_err();
+        let left: Vec<_> = self.at(group).filter(is_left).collect();
+        if !left.is_empty() {
+            self.kill(group)?;
         }
-        Ok(())
+        left.iter().try_for_each(|path| self.remove(path))
     }
 
     /// Kills all that is in a group and the groups in it; returns once it has gone.
     pub(crate) fn kill(&self, group: &str) -> io::Result<()> {
+        if self.is_vacant(group) {
+            return Ok(());
+        }
         for _ in 0..PATIENCE {
             let mut left = false;
             for path in self.at(group) {
@@ -193,6 +208,13 @@ impl Hierarchies {
         Err(io::Error::other(format!(
             "processes of control group {group} cannot be killed"
         )))
+    }
+
+    /// Whether nothing is in a group and the groups in it, where the kernel counts that.
+    fn is_vacant(&self, group: &str) -> bool {
+        let pids = self.group(group).pids;
+        let count = pids.and_then(|dir| fs::read_to_string(dir.join("pids.current")).ok());
+        count.is_some_and(|count| count.trim() == "0")
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -75,6 +75,7 @@ mod stream;
 mod sys;
 mod sysctl;
 mod terminal;
+mod volatile;
 mod wire;
 
 use orch_core::runtime::RuntimeError;

@@ -156,7 +156,7 @@ impl Driver {
         let (driver, discarded) = (self.clone(), cell.clone());
         let discarding = blocking(move || {
             let removed = driver.ground.hierarchies.sweep(&discarded.group());
-            let removed = removed.and_then(|()| driver.dir.discard(&discarded.dir.0));
+            let removed = removed.and_then(|()| driver.dir.discard_container(&discarded.dir));
             removed.map_err(|error| discarded.failed("removing", error))?;
             driver.images.let_go(&discarded.id.0)
         });

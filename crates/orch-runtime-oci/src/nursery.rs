@@ -61,7 +61,7 @@ impl Nursery {
             stdout: write,
             stderr: File::create(dir.complaints())?.into(),
         };
-        let process = self.bear(dir.0.as_os_str().as_bytes(), streams)?;
+        let process = self.bear(dir.kept().as_os_str().as_bytes(), streams)?;
         Ok(Shim::new(process, answer))
     }
 
@@ -74,7 +74,7 @@ impl Nursery {
             stdout: null()?,
             stderr: File::create(dir.exec(id).complaints())?.into(),
         };
-        let arguments = [dir.0.as_os_str().as_bytes(), b"\0", id.as_bytes()].concat();
+        let arguments = [dir.kept().as_os_str().as_bytes(), b"\0", id.as_bytes()].concat();
         Ok((self.bear(&arguments, streams)?, ours))
     }
 

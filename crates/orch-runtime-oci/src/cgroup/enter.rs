@@ -87,7 +87,10 @@ impl Hierarchies {
 
 /// Has the groups in a group of version 2 measure and limit what this one can.
 fn hand_down(group: &Path) -> io::Result<()> {
-    let (can, does) = (group.join("cgroup.controllers"), group.join("cgroup.subtree_control"));
+    let (can, does) = (
+        group.join("cgroup.controllers"),
+        group.join("cgroup.subtree_control"),
+    );
     let (can, handed) = (fs::read_to_string(can)?, fs::read_to_string(&does)?);
     let handed: BTreeSet<&str> = handed.split_whitespace().collect();
     for name in can.split_whitespace().filter(|name| !handed.contains(name)) {

@@ -10,9 +10,7 @@ use std::os::fd::OwnedFd;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::process::{chdir, chroot, fchdir};
 
 use crate::cgroup::{self, Hierarchies};
@@ -34,12 +32,19 @@ impl<'a> Apart<'a> {
             hierarchies,
             back,
             namespace: File::open("/proc/self/ns/mnt")?,
-            root: open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?,
+            root: open(
+                "/",
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?,
             is_back: false,
         };
         hierarchies.enter(group)?;
         unshare(CloneFlags::CLONE_NEWNS)?;
-        mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+        mount_change(
+            "/",
+            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+        )?;
         unmount(cgroup::ROOT, UnmountFlags::DETACH)?;
         // By this libcontainer takes the machine for one of version 1.
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;

@@ -63,13 +63,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str, shims: &str) -> io::Result<()> {
     };
     let group = format!("{}/exec-{id}", plan.cgroup);
     let children = children()?;
-    let answer = match start(
-        dir,
-        &dir.exec(id),
-        (&hierarchies, &group, shims),
-        &plan,
-        streams,
-    ) {
+    let answer = match start(dir, &dir.exec(id), (&hierarchies, &group, shims), &plan, streams) {
         Ok(running) => {
             let fd = running.terminal.as_ref().map(AsFd::as_fd);
             // Whoever asked may be gone; that shows again below.
@@ -87,7 +81,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str, shims: &str) -> io::Result<()> {
         Err(fault) => {
             hierarchies.kill(&group)?;
             reap_failed(&children)?;
-            let why = fault.stage == Stage::Other && !alive(dir);
+            let why = fault.stage == Stage::Other && !record::is_alive(dir);
             Reply::Failed(if why { Stage::Ended } else { fault.stage }, fault.text)
         }
     };
@@ -224,23 +218,6 @@ fn first(dir: &ContainerDir) -> io::Result<OwnedFd> {
     (record::ticks(started.pid) == Some(started.ticks))
         .then_some(held)
         .ok_or_else(ended)
-}
-
-/// Whether the container's first process neither has ended nor is about to: then nothing can join it any more.
-fn alive(dir: &ContainerDir) -> bool {
-    /// The kernel's `PF_EXITING`.
-    const EXITING: u64 = 4;
-    let Ok(Some(started)) = record::read::<Started>(&dir.started()) else {
-        return false;
-    };
-    let stat = fs::read_to_string(format!("/proc/{}/stat", started.pid)).unwrap_or_default();
-    // The name before it may have any characters, and ends with the last bracket.
-    let fields: Vec<_> = match stat.rsplit_once(')') {
-        Some((_, fields)) => fields.split_whitespace().collect(),
-        None => return false,
-    };
-    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
-    number(19) == Some(started.ticks) && number(6).is_some_and(|flags| flags & EXITING == 0)
 }
 
 /// Returns the exit code once the command has ended, which the end of the connection brings about.

@@ -32,7 +32,7 @@ use rustix::fs::FlockOperation;
 
 use self::serve::Server;
 use crate::cgroup::Hierarchies;
-use crate::record::{self, Begun, ContainerDir, End, Plan, Started, Why};
+use crate::record::{self, ContainerDir, End, Plan, Started, Why};
 
 /// What a process calls itself (its first argument) to be a shim.
 pub(crate) const NAME: &str = "orch-oci-shim";
@@ -78,8 +78,8 @@ pub(crate) fn main(asked: &Asked) -> ! {
         let life = nursery::run(shims)?;
         // The nursery's are closed.
         match life {
-            Some(Life::Hold(dir)) => run(&ContainerDir(dir), shims),
-            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir(dir), &id, shims),
+            Some(Life::Hold(dir)) => run(&ContainerDir::new(dir), shims),
+            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir::new(dir), &id, shims),
             None => Ok(()),
         }
     };
@@ -109,12 +109,13 @@ fn run(dir: &ContainerDir, shims: &str) -> io::Result<()> {
         .truncate(false)
         .open(dir.lock())?;
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-    begin(dir)?;
+    // Once in a container's life.
+    File::create_new(dir.begun())?;
     let plan = Plan::read(dir)?;
     let hierarchies = Hierarchies::find()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let start = || -> Result<_, String> {
-        let server = Server::listen(&dir.0, plan.stdin_once);
+        let server = Server::listen(dir.run(), plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
         Ok((server, start::start(dir, &plan, &hierarchies, shims)?))
     };
@@ -185,19 +186,6 @@ fn take_output() -> io::Result<OwnedFd> {
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     Ok(answer)
-}
-
-/// Writes down, once and whole, that the container's only start has begun.
-fn begin(dir: &ContainerDir) -> io::Result<()> {
-    let draft = dir.0.join("begun.draft");
-    record::write(
-        &draft,
-        &Begun {
-            boot: record::boot()?,
-        },
-    )?;
-    fs::hard_link(&draft, dir.begun())?;
-    fs::remove_file(draft)
 }
 
 /// Whether the arguments of this process say that it is a shim, and for what.

@@ -10,6 +10,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
+use serde_json::Value;
 
 use super::apart::Apart;
 use super::executor::{Confined, Program, Refusal};
@@ -18,7 +19,7 @@ use super::log::Log;
 use super::streams::{Streams, pipe};
 use super::{identity, join, limits, root};
 use crate::cgroup::Hierarchies;
-use crate::record::{ContainerDir, Plan};
+use crate::record::{self, ContainerDir, Plan};
 
 /// What libcontainer knows it by, each in a directory of its own.
 pub(super) const CONTAINER: &str = "c";
@@ -40,7 +41,7 @@ pub(super) fn start(
     shims: &str,
 ) -> Result<Running, String> {
     let failed = |what: &str, error: &dyn Error| format!("{what}: {}", told(error));
-    let log = Log::create(&dir.log(), plan.log_file_bytes, plan.log_files);
+    let log = Log::create(dir.log(), plan.log_file_bytes, plan.log_files);
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
     let grouped = || {
@@ -52,9 +53,14 @@ pub(super) fn start(
     };
     let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
-    let joined = join::join(dir, plan);
+    let spec: io::Result<Option<Value>> = record::read(&dir.spec());
+    let spec = spec.and_then(|spec| Ok(spec.ok_or(io::ErrorKind::NotFound)?));
+    let mut spec = spec.map_err(|error| failed("reading its specification", &error))?;
+    let joined = join::join(dir, plan, &mut spec);
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
-    let env = identity::settle(dir, plan)?;
+    let env = identity::settle(dir, plan, &mut spec)?;
+    record::write(&dir.spec(), &spec).map_err(|error| failed("writing its specification", &error))?;
+    drop(spec);
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let confined = Confined::read(dir, plan.confinement);
