@@ -92,6 +92,10 @@ impl Shared {
         Self { all, own, kinds }
     }
 
+    pub(crate) fn all(&self) -> &Path {
+        &self.all
+    }
+
     pub(crate) fn kinds(&self) -> &[Kind] {
         &self.kinds
     }

@@ -185,7 +185,7 @@ pub(crate) fn build(
         "root": {"path": places.rootfs, "readonly": security.read_only_root},
         "mounts": mounts(config, places),
         "linux": {
-            // Its shim sets them. libcontainer refuses where it sees no control groups, if any are named.
+            // Resources are its shim's to set. If any were named, libcontainer would refuse where it sees no control groups.
             "cgroupsPath": places.cgroup,
             "namespaces": namespaces,
         },

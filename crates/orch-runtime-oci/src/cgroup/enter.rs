@@ -102,3 +102,64 @@ fn hand_down(group: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The machine's hierarchy of version 2, wherever it is, if it can hand anything down.
+    fn v2() -> Option<Hierarchies> {
+        let mount = Hierarchies::find().ok()?.v2?;
+        let names = fs::read_to_string(mount.join("cgroup.controllers")).ok()?;
+        let names: Vec<&str> = names.split_whitespace().collect();
+        let is_writable = fs::write(mount.join("cgroup.subtree_control"), "").is_ok();
+        (is_writable && !names.is_empty()).then(|| Hierarchies {
+            mounts: vec![mount.clone()],
+            v2: Some(mount.clone()),
+            controllers: names
+                .iter()
+                .map(|name| ((*name).to_owned(), mount.clone()))
+                .collect(),
+            unified: true,
+        })
+    }
+
+    #[test]
+    fn groups_of_version_2_are_handed_all_controllers_down_to_a_containers() {
+        let Some(hierarchies) = v2() else {
+            println!("skipped: no hierarchy of version 2 here has a controller and can be written");
+            return;
+        };
+        let mount = hierarchies.v2.clone().unwrap();
+        let handed = mount.join("cgroup.subtree_control");
+        let before = fs::read_to_string(&handed).unwrap();
+        let top = format!("orch-enter-{}", std::process::id());
+        hierarchies.make(&format!("/{top}/a/b")).unwrap();
+        hierarchies.make(&format!("/{top}/a/b")).unwrap();
+        let has = |path: &str| fs::read_to_string(mount.join(&top).join(path)).unwrap();
+        let own: BTreeSet<_> = has("a/b/cgroup.controllers")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let missing: Vec<_> = hierarchies
+            .controllers
+            .keys()
+            .filter(|name| !own.contains(*name))
+            .collect();
+        let limiting = missing
+            .iter()
+            .any(|name| ["memory", "pids", "hugetlb"].contains(&name.as_str()));
+        assert!(!limiting, "{missing:?} of {own:?}");
+        assert_eq!(has("a/b/cgroup.subtree_control").trim(), "", "it has processes");
+        hierarchies.sweep(&format!("/{top}")).unwrap();
+        assert!(!mount.join(&top).exists());
+        for name in hierarchies
+            .controllers
+            .keys()
+            .filter(|name| !before.contains(*name))
+        {
+            // Others may have begun to need it.
+            let _ = fs::write(&handed, format!("-{name}"));
+        }
+    }
+}

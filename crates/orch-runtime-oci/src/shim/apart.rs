@@ -1,12 +1,14 @@
 //! Where a container is made: in its control group, whose members all its processes are born as, and in a mount
 //! namespace that nobody else sees and that goes with its last process.
 //!
-//! There are no control groups to be seen there, so libcontainer finds none to make or enter: it would have the kernel
-//! wait for every other process of the machine, and read the list of mounts a dozen times.
+//! There are no control groups to be seen there, so libcontainer finds none to make or enter, for which it would have the
+//! kernel wait for every other process of the machine. Unless the container is to see the machine's: then libcontainer
+//! enters again what this process is in.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{Mode, OFlags, open};
@@ -26,8 +28,13 @@ pub(super) struct Apart<'a> {
 }
 
 impl<'a> Apart<'a> {
-    /// Goes there; the group was made.
-    pub(super) fn go(hierarchies: &'a Hierarchies, group: &str, back: &'a str) -> io::Result<Self> {
+    /// Goes there; the group was made. What is mounted from these places of the machine is there still.
+    pub(super) fn go<'b>(
+        hierarchies: &'a Hierarchies,
+        group: &str,
+        back: &'a str,
+        mut sources: impl Iterator<Item = &'b Path>,
+    ) -> io::Result<Self> {
         let apart = Self {
             hierarchies,
             back,
@@ -45,10 +52,12 @@ impl<'a> Apart<'a> {
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
         )?;
-        unmount(cgroup::ROOT, UnmountFlags::DETACH)?;
-        // By this libcontainer takes the machine for one of version 1.
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-        mount("none", cgroup::ROOT, "tmpfs", flags, c"size=4k,mode=0555")?;
+        if !sources.any(shows_groups) {
+            unmount(cgroup::ROOT, UnmountFlags::DETACH)?;
+            // By this libcontainer takes the machine for one of version 1.
+            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+            mount("none", cgroup::ROOT, "tmpfs", flags, c"size=4k,mode=0555")?;
+        }
         Ok(apart)
     }
 
@@ -76,4 +85,12 @@ impl Drop for Apart<'_> {
             tracing::error!(%error, "a shim cannot leave its container, and will be swept away with it");
         }
     }
+}
+
+/// Whether control groups are in a place of the machine, or it in them.
+fn shows_groups(place: &Path) -> bool {
+    // What cannot be resolved is refused when it is mounted.
+    let shows =
+        |place: PathBuf| place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place);
+    place.canonicalize().is_ok_and(shows)
 }

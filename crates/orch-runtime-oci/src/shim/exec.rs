@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -52,10 +53,9 @@ impl Fault {
     }
 }
 
-pub(super) fn run(dir: &ContainerDir, id: &str, shims: &str) -> io::Result<()> {
+pub(super) fn run(dir: &ContainerDir, id: &str, hierarchies: &Hierarchies, shims: &str) -> io::Result<()> {
     let control = take_input()?;
     let plan = Plan::read(dir)?;
-    let hierarchies = Hierarchies::find()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut inbox = Inbox::default();
     let Some(streams) = asked(&control, &mut inbox)? else {
@@ -63,7 +63,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str, shims: &str) -> io::Result<()> {
     };
     let group = format!("{}/exec-{id}", plan.cgroup);
     let children = children()?;
-    let answer = match start(dir, &dir.exec(id), (&hierarchies, &group, shims), &plan, streams) {
+    let answer = match start(dir, &dir.exec(id), (hierarchies, &group, shims), &plan, streams) {
         Ok(running) => {
             let fd = running.terminal.as_ref().map(AsFd::as_fd);
             // Whoever asked may be gone; that shows again below.
@@ -177,7 +177,7 @@ fn start(
             .map_err(|_| failed(io::Error::other("three streams are needed")))?;
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
-    let apart = Apart::go(hierarchies, &plan.cgroup, shims).map_err(failed)?;
+    let apart = Apart::go(hierarchies, &plan.cgroup, shims, iter::empty()).map_err(failed)?;
     let built = builder
         .as_tenant()
         .with_process(Some(exec.process()))

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use rustix::mount::mount_bind;
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
 use crate::namespaces::Kind;
@@ -19,6 +19,8 @@ pub(super) fn join(dir: &ContainerDir, plan: &Plan, spec: &mut Value) -> io::Res
     let open = |kind: &Kind| Ok((*kind, File::open(shared.file(*kind))?));
     let opened = shared.kinds().iter().map(open).collect::<io::Result<Vec<_>>>()?;
     mount_bind(shared.shm(), dir.shm())?;
+    // Or the list of mounts, which libcontainer reads again and again, had some for each pod of the machine.
+    unmount(shared.all(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
     let namespaces = spec["linux"]["namespaces"].as_array_mut();
     for namespace in namespaces.into_iter().flatten() {
         let mut opened = opened.iter();

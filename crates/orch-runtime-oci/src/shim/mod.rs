@@ -75,11 +75,12 @@ pub(crate) fn main(asked: &Asked) -> ! {
             Asked::Nursery(shims) => shims,
             Asked::Pause => return pause::run(),
         };
-        let life = nursery::run(shims)?;
-        // The nursery's are closed.
+        // What is known before a fork, nobody has to find out after it.
+        let hierarchies = &Hierarchies::find()?;
+        let life = nursery::run(shims, hierarchies)?;
         match life {
-            Some(Life::Hold(dir)) => run(&ContainerDir::new(dir), shims),
-            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir::new(dir), &id, shims),
+            Some(Life::Hold(dir)) => run(&ContainerDir::new(dir), hierarchies, shims),
+            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir::new(dir), &id, hierarchies, shims),
             None => Ok(()),
         }
     };
@@ -99,7 +100,7 @@ pub(crate) fn threads() -> io::Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())
 }
 
-fn run(dir: &ContainerDir, shims: &str) -> io::Result<()> {
+fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result<()> {
     let answer = take_output()?;
     // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
     let lock = File::options()
@@ -112,12 +113,11 @@ fn run(dir: &ContainerDir, shims: &str) -> io::Result<()> {
     // Once in a container's life.
     File::create_new(dir.begun())?;
     let plan = Plan::read(dir)?;
-    let hierarchies = Hierarchies::find()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let start = || -> Result<_, String> {
         let server = Server::listen(dir.run(), plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
-        Ok((server, start::start(dir, &plan, &hierarchies, shims)?))
+        Ok((server, start::start(dir, &plan, hierarchies, shims)?))
     };
     let (mut server, running) = match start() {
         Ok(started) => started,
@@ -146,7 +146,7 @@ fn run(dir: &ContainerDir, shims: &str) -> io::Result<()> {
     };
     record::write(&dir.started(), &started)?;
     drop(answer);
-    let code = hold::hold(running, &mut server, &hierarchies, &plan.cgroup)?;
+    let code = hold::hold(running, &mut server, hierarchies, &plan.cgroup)?;
     let end = End {
         started_at: Some(started.at),
         at: time::now(),

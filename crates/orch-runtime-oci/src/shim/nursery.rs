@@ -18,12 +18,12 @@ use crate::sys::{self, Forked};
 use crate::wire::{Inbox, Reply, Request, Stage, send};
 
 /// Returns in each process that is born, and says what that is to be; or with none, when nobody can ask for more.
-pub(super) fn run(shims: &str) -> io::Result<Option<Life>> {
+pub(super) fn run(shims: &str, hierarchies: &Hierarchies) -> io::Result<Option<Life>> {
     let socket = take_input()?;
     rustix::process::setsid()?;
     // An empty list in a specification would have a container keep the caller's.
     nix::unistd::setgroups(&[])?;
-    Hierarchies::find()?
+    hierarchies
         .settle(shims)
         .map_err(|error| io::Error::other(format!("leaving the caller's control groups: {error}")))?;
     let children = children()?;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 
 use libcontainer::container::builder::ContainerBuilder;
@@ -44,18 +45,18 @@ pub(super) fn start(
     let log = Log::create(dir.log(), plan.log_file_bytes, plan.log_files);
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
+    let spec: io::Result<Option<Value>> = record::read(&dir.spec());
+    let spec = spec.and_then(|spec| Ok(spec.ok_or(io::ErrorKind::NotFound)?));
+    let mut spec = spec.map_err(|error| failed("reading its specification", &error))?;
     let grouped = || {
         hierarchies.make(&plan.cgroup)?;
         if !plan.privileged {
             hierarchies.deny_devices(&plan.cgroup)?;
         }
-        Apart::go(hierarchies, &plan.cgroup, shims)
+        Apart::go(hierarchies, &plan.cgroup, shims, sources(&spec))
     };
     let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
-    let spec: io::Result<Option<Value>> = record::read(&dir.spec());
-    let spec = spec.and_then(|spec| Ok(spec.ok_or(io::ErrorKind::NotFound)?));
-    let mut spec = spec.map_err(|error| failed("reading its specification", &error))?;
     let joined = join::join(dir, plan, &mut spec);
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
     let env = identity::settle(dir, plan, &mut spec)?;
@@ -101,6 +102,13 @@ pub(super) fn start(
         log,
         children,
     })
+}
+
+/// The places of the machine that are mounted in the container.
+fn sources(spec: &Value) -> impl Iterator<Item = &Path> {
+    let mounts = spec["mounts"].as_array().into_iter().flatten();
+    let bound = mounts.filter(|mount| mount["type"] == "bind");
+    bound.filter_map(|mount| mount["source"].as_str().map(Path::new))
 }
 
 /// Becomes readable when a child has ended.
