@@ -41,7 +41,7 @@ impl Driver {
             let cell = cell.clone();
             move || {
                 cell.must_run()?;
-                let socket = Place::open(&cell.dir.0).and_then(|place| place.connect(SOCKET));
+                let socket = Place::open(cell.dir.run()).and_then(|place| place.connect(SOCKET));
                 socket.map_err(|error| cell.must_run().err().unwrap_or_else(|| failed(&cell, error)))
             }
         });

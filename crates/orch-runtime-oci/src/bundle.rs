@@ -40,17 +40,18 @@ pub(crate) fn fill(
         filter,
         limits,
     } = made;
-    let (now, later) = (ContainerDir(draft.to_owned()), driver.dir.container(&id.0));
+    // What is in memory has its place at once: nobody looks there before the record is where it belongs.
+    let dir = ContainerDir::new(draft.to_owned());
     let (config, sandbox) = (&record.config, &pod.record.config);
     let cgroup = driver.ground.group_of(id);
     let places = Places {
-        rootfs: &later.rootfs(),
+        rootfs: &dir.rootfs(),
         cgroup: &cgroup,
         is_host: base == Base::Host,
         state: driver.dir.root(),
         hosts: &pod.hosts(),
         resolv_conf: &pod.resolv_conf(),
-        shm: &later.shm(),
+        shm: &dir.shm(),
         shared: &pod.shared,
     };
     let privileged = config.security.privileged;
@@ -62,7 +63,6 @@ pub(crate) fn fill(
     let spec = spec::build(config, &program, sandbox, confinement, &devices, places);
     let plan = Plan {
         version: record::PLAN,
-        shims: driver.ground.shims(),
         base,
         shared: pod.shared.clone(),
         args: program.args,
@@ -78,14 +78,14 @@ pub(crate) fn fill(
         log_files: driver.options.log_files,
         cgroup: cgroup.clone(),
     };
-    fs::create_dir(now.log())?;
-    fs::create_dir(now.execs())?;
-    fs::create_dir(now.bundle())?;
-    record::write(&now.bundle().join("config.json"), &spec)?;
-    if let Some(filter) = filter {
-        fs::write(now.filter(), filter.encode())?;
+    for path in [dir.run(), &dir.execs(), &dir.bundle(), &dir.rootfs(), &dir.shm()] {
+        fs::create_dir(path)?;
     }
-    record::write(&now.resources(), &limits)?;
-    record::write(&now.plan(), &plan)?;
-    record::write(&now.record(), record)
+    record::write(&dir.spec(), &spec)?;
+    if let Some(filter) = filter {
+        fs::write(dir.filter(), filter.encode())?;
+    }
+    record::write(&dir.resources(), &limits)?;
+    record::write(&dir.plan(), &plan)?;
+    record::write(&dir.record(), record)
 }

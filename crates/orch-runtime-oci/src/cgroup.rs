@@ -1,5 +1,7 @@
 //! Control groups, in every hierarchy that the machine has: v1, v2 or both.
 
+mod devices;
+mod enter;
 mod group;
 mod limits;
 
@@ -16,6 +18,9 @@ use crate::record::gone;
 pub(crate) use self::group::{Group, is_gone};
 pub(crate) use self::limits::Refused;
 
+/// Where the machine has them.
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
+
 /// How often to look again at a group whose processes were killed and have not gone yet.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -26,10 +31,12 @@ const PATIENCE: u32 = 5_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Hierarchies {
     mounts: Vec<PathBuf>,
-    /// Which of them measures and limits what. On hybrid machines that is never the one of version 2: libcontainer
-    /// makes no groups in it there.
+    /// The one of version 2 among them.
+    v2: Option<PathBuf>,
+    /// Which of them measures and limits what. On hybrid machines that is never the one of version 2, in which
+    /// containers have no groups there.
     controllers: BTreeMap<String, PathBuf>,
-    /// There is no other than version 2, as libcontainer sees it.
+    /// There is no other than version 2.
     pub(crate) unified: bool,
 }
 
@@ -45,7 +52,7 @@ impl Hierarchies {
     }
 
     fn parse(mountinfo: &str) -> Self {
-        let (mut mounts, mut controllers, mut unified) = (Vec::new(), BTreeMap::new(), false);
+        let (mut mounts, mut v2, mut controllers) = (Vec::new(), None, BTreeMap::new());
         for line in mountinfo.lines() {
             let Some((before, after)) = line.split_once(" - ") else {
                 continue;
@@ -55,11 +62,12 @@ impl Hierarchies {
             };
             // A part of a hierarchy mounted elsewhere is no place for groups of ours.
             let whole = before.split(' ').nth(3) == Some("/");
-            if whole && matches!(kind, "cgroup" | "cgroup2") && target.starts_with("/sys/fs/cgroup") {
-                unified |= kind == "cgroup2" && target == "/sys/fs/cgroup";
-                if kind == "cgroup" {
+            if whole && matches!(kind, "cgroup" | "cgroup2") && target.starts_with(ROOT) {
+                let options = after.rsplit(' ').next().unwrap_or_default();
+                if kind == "cgroup2" {
+                    v2 = Some(PathBuf::from(target));
+                } else if !options.split(',').any(|option| option.starts_with("name=")) {
                     // Among them are options that are no controllers, which nobody asks for.
-                    let options = after.rsplit(' ').next().unwrap_or_default();
                     let names = options.split(',').map(str::to_owned);
                     controllers.extend(names.map(|name| (name, PathBuf::from(target))));
                 }
@@ -67,9 +75,10 @@ impl Hierarchies {
             }
         }
         Self {
+            unified: v2.as_deref() == Some(Path::new(ROOT)),
             mounts,
+            v2,
             controllers,
-            unified,
         }
     }
 
@@ -105,42 +114,19 @@ impl Hierarchies {
         self.mounts.iter().map(move |mount| mount.join(&group))
     }
 
-    /// Moves the calling process into a group, which is made.
-    pub(crate) fn enter(&self, group: &str) -> io::Result<()> {
-        for mount in &self.mounts {
-            let mut path = mount.clone();
-            for part in Path::new(group.trim_start_matches('/')) {
-                let above = path.clone();
-                path.push(part);
-                match fs::create_dir(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => {}
-                }
-                // A new group of the v1 cpuset has no processor, and takes no process until it has.
-                for file in ["cpuset.cpus", "cpuset.mems"] {
-                    if fs::read_to_string(path.join(file)).is_ok_and(|own| own.trim().is_empty())
-                        && !path.join("cgroup.controllers").exists()
-                    {
-                        fs::write(path.join(file), fs::read_to_string(above.join(file))?)?;
-                    }
-                }
-            }
-            fs::write(path.join("cgroup.procs"), "0")?;
-        }
-        Ok(())
-    }
-
     /// Makes a group in one that exists, in a single hierarchy, to tell some of its processes from the others by. It
-    /// limits nothing. Returns the list of its processes, open for writing: also for those who could not open it.
+    /// limits nothing. Returns a list that a process with one thread writes
+    /// itself (`0`) into, open for writing: also for those who could not open it.
     pub(crate) fn mark(&self, group: &str) -> io::Result<File> {
-        let path = self.marked(group)?;
+        let mount = self.marking()?;
+        let path = mount.join(group.trim_start_matches('/'));
         fs::create_dir(&path)?;
-        File::options().write(true).open(path.join("cgroup.procs"))
+        File::options().write(true).open(path.join(self.list_of(mount)))
     }
 
     /// Removes such a group and leaves what is in it to the one above, which must exist.
     pub(crate) fn unmark(&self, group: &str) -> io::Result<()> {
-        let path = self.marked(group)?;
+        let path = self.marking()?.join(group.trim_start_matches('/'));
         let above = path.with_file_name("cgroup.procs");
         for _ in 0..PATIENCE {
             let left = fs::read_to_string(path.join("cgroup.procs"))?;
@@ -160,17 +146,26 @@ impl Hierarchies {
         Err(io::Error::other(format!("control group {group} stays busy")))
     }
 
-    /// Where a group is that limits nothing.
-    fn marked(&self, group: &str) -> io::Result<PathBuf> {
+    /// Where groups are that limit nothing.
+    fn marking(&self) -> io::Result<&PathBuf> {
         let fit = |mount: &&PathBuf| {
             let name = mount.file_name().and_then(|name| name.to_str());
             self.unified || matches!(name, Some("freezer" | "pids" | "devices"))
         };
         let mount = self.mounts.iter().find(fit);
-        let mount = mount.ok_or_else(|| {
+        mount.ok_or_else(|| {
             io::Error::other("none of the control groups freezer, pids and devices is mounted")
-        })?;
-        Ok(mount.join(group.trim_start_matches('/')))
+        })
+    }
+
+    /// The processes of a group that is in every hierarchy.
+    pub(crate) fn processes(&self, group: &str) -> Vec<Pid> {
+        let list = self.at(group).next().map(|path| path.join("cgroup.procs"));
+        let text = list.and_then(|list| fs::read_to_string(list).ok());
+        let text = text.unwrap_or_default();
+        text.lines()
+            .filter_map(|line| Pid::from_raw(line.parse().ok()?))
+            .collect()
     }
 
     /// The names of the groups in a group.
@@ -186,15 +181,20 @@ impl Hierarchies {
 
     /// Kills all that is in a group and the groups in it, and removes them. One that is not there is as good.
     pub(crate) fn sweep(&self, group: &str) -> io::Result<()> {
-        self.kill(group)?;
-        for path in self.at(group) {
-            self.remove(&path)?;
+        // Most are empty, and gone by this.
+        let is_left = |path: &PathBuf| gone(fs::remove_dir(path)).is_err();
+        let left: Vec<_> = self.at(group).filter(is_left).collect();
+        if !left.is_empty() {
+            self.kill(group)?;
         }
-        Ok(())
+        left.iter().try_for_each(|path| self.remove(path))
     }
 
     /// Kills all that is in a group and the groups in it; returns once it has gone.
     pub(crate) fn kill(&self, group: &str) -> io::Result<()> {
+        if self.is_vacant(group) {
+            return Ok(());
+        }
         for _ in 0..PATIENCE {
             let mut left = false;
             for path in self.at(group) {
@@ -208,6 +208,13 @@ impl Hierarchies {
         Err(io::Error::other(format!(
             "processes of control group {group} cannot be killed"
         )))
+    }
+
+    /// Whether nothing is in a group and the groups in it, where the kernel counts that.
+    fn is_vacant(&self, group: &str) -> bool {
+        let pids = self.group(group).pids;
+        let count = pids.and_then(|dir| fs::read_to_string(dir.join("pids.current")).ok());
+        count.is_some_and(|count| count.trim() == "0")
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

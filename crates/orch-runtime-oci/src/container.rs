@@ -28,10 +28,12 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long what was killed may take to end.
 pub(crate) const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The control group of the shims, in that of all. No container's: those have ids of 32 digits.
+pub(crate) const SHIMS: &str = "shims";
+
 /// What all containers of a runtime live on.
 pub(crate) struct Ground {
     pub(crate) hierarchies: Hierarchies,
-    pub(crate) boot: String,
     /// The control group of all that is this state directory's.
     pub(crate) group: String,
 }
@@ -41,9 +43,8 @@ impl Ground {
         format!("{}/{id}", self.group)
     }
 
-    /// The control group of the shims. No container's: those have ids of 32 digits.
     pub(crate) fn shims(&self) -> String {
-        format!("{}/shims", self.group)
+        format!("{}/{SHIMS}", self.group)
     }
 }
 
@@ -102,18 +103,25 @@ impl Cell {
 
     fn find(&self) -> io::Result<Found> {
         // In this order; see `Found`.
+        let shim = launch::locked_by(&self.dir)?.is_some();
+        let begun = self.dir.begun().exists();
         Ok(Found {
-            shim: launch::locked_by(&self.dir)?.is_some(),
+            shim,
             end: record::read(&self.dir.end())?,
             started: record::read(&self.dir.started())?,
-            begun: record::read(&self.dir.begun())?,
+            begun,
+            lost: !begun && !self.dir.run().exists(),
         })
     }
 
     /// What it is now; where its shim has died, after it was swept and that was written down. Reads files.
     pub(crate) fn look(&self) -> io::Result<Look> {
+        // That is for ever.
+        if let Some(end) = self.end.get() {
+            return Ok(Look::Is(end.clone()));
+        }
         let found = self.find()?;
-        let state = match meaning(&found, &self.ground.boot) {
+        let state = match meaning(&found) {
             Meaning::Is(state) => state,
             Meaning::Starting => return Ok(Look::Starting),
             Meaning::Abandoned(..) => self.settle()?,
@@ -142,7 +150,7 @@ impl Cell {
     fn settle(&self) -> io::Result<ContainerState> {
         let _one = self.settling.lock();
         let found = self.find()?;
-        let (why, message) = match meaning(&found, &self.ground.boot) {
+        let (why, message) = match meaning(&found) {
             Meaning::Abandoned(why, message) => (why, message),
             Meaning::Is(state) => return Ok(state),
             Meaning::Starting => return Ok(ContainerState::Created),

@@ -116,7 +116,7 @@ impl StateDir {
     }
 
     pub(crate) fn container(&self, id: &str) -> ContainerDir {
-        ContainerDir(self.root.join("containers").join(id))
+        ContainerDir::new(self.root.join("containers").join(id))
     }
 
     pub(crate) fn sandbox(&self, id: &str) -> PathBuf {
@@ -136,15 +136,29 @@ impl StateDir {
             .collect()
     }
 
+    /// Where what containers have in memory is.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.root.join(record::RUN)
+    }
+
     /// Makes a directory with all that is in it appear at once.
     pub(crate) fn make(&self, place: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-        let draft = self.root.join("trash").join(self.new_id());
+        let draft = self
+            .root
+            .join("trash")
+            .join(place.file_name().unwrap_or_default());
         fs::create_dir(&draft)?;
         let made = fill(&draft).and_then(|()| fs::rename(&draft, place));
         if made.is_err() {
             gone(fs::remove_dir_all(draft))?;
         }
         made
+    }
+
+    /// Makes a container disappear at once, and then removes all of it; one that is gone is as good.
+    pub(crate) fn discard_container(&self, dir: &ContainerDir) -> io::Result<()> {
+        self.discard(dir.kept())?;
+        gone(fs::remove_dir_all(dir.run()))
     }
 
     /// Makes a directory disappear at once, and then removes it; one that is gone is as good.
@@ -158,6 +172,12 @@ impl StateDir {
 
     /// Removes what was being made or removed when an earlier program died.
     pub(crate) fn empty_trash(&self) -> io::Result<()> {
+        for name in self.names(record::RUN)? {
+            let dir = self.container(&name);
+            if !dir.kept().exists() {
+                gone(fs::remove_dir_all(dir.run()))?;
+            }
+        }
         for entry in fs::read_dir(self.root.join("trash"))? {
             gone(fs::remove_dir_all(entry?.path()))?;
         }
@@ -188,7 +208,9 @@ mod tests {
             .make(&place, |draft| fs::write(draft.join("file"), ""))
             .unwrap();
         assert!(place.join("file").exists());
-        fs::create_dir(root.join("trash/left")).unwrap();
+        for left in ["trash/left", "run/left", "run/kept", "containers/kept"] {
+            fs::create_dir_all(root.join(left)).unwrap();
+        }
         let name = first.name().to_owned();
         drop(first);
         let second = StateDir::open(&root).unwrap();
@@ -198,6 +220,7 @@ mod tests {
         second.discard(&place).unwrap();
         assert!(!place.exists());
         assert_eq!(fs::read_dir(root.join("trash")).unwrap().count(), 0);
+        assert_eq!(second.names("run").unwrap(), ["kept"]);
     }
 
     #[test]

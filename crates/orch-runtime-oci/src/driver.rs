@@ -1,5 +1,6 @@
 //! What the runtime's calls work with: what is open, what there is, and who is told when that changes.
 
+use std::ffi::CStr;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,18 +10,21 @@ use parking_lot::Mutex;
 
 use crate::cgroup::Hierarchies;
 use crate::confine::Filters;
-use crate::container::{Cell, Ground};
+use crate::container::{Cell, Ground, SHIMS};
 use crate::dir::StateDir;
 use crate::image::Images;
 use crate::index::Index;
 use crate::launch::{self, Process, Program};
+use crate::nursery::Nursery;
 use crate::options::OciOptions;
-use crate::record;
 use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
-use crate::{NAME, invalid, kernel, namespaces};
+use crate::{NAME, invalid, kernel, volatile};
+
+/// Of the file system for what containers have in memory, some tens of kilobytes each.
+const RUN_OPTIONS: &CStr = c"mode=0700";
 
 pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
@@ -32,6 +36,7 @@ pub(crate) struct Driver {
     pub(crate) dir: StateDir,
     pub(crate) images: Images,
     pub(crate) program: Program,
+    pub(crate) nursery: Nursery,
     pub(crate) index: Mutex<Index>,
     /// One sandbox or container is made at a time, so that five who ask for the same get one.
     pub(crate) making: Mutex<()>,
@@ -81,17 +86,15 @@ impl Driver {
         let failed =
             |error: io::Error| RuntimeError::failed(format!("opening {}", dir.root().display()), error);
         launch::reap();
-        dir.empty_trash().map_err(failed)?;
         let hierarchies = Hierarchies::find().map_err(failed)?;
+        let group = format!("/{}/{}", options.cgroup_parent, dir.name());
+        let shims = hierarchies.processes(&format!("{group}/{SHIMS}"));
+        volatile::find(&dir.run(), &shims).map_err(failed)?;
+        volatile::open(&dir.run(), RUN_OPTIONS).map_err(failed)?;
+        dir.empty_trash().map_err(failed)?;
         let machine = Machine::find(hierarchies.unified).map_err(failed)?;
         let limiter = Limiter::find(&hierarchies, machine.capabilities).map_err(failed)?;
-        let group = format!("/{}/{}", options.cgroup_parent, dir.name());
-        let boot = record::boot().map_err(failed)?;
-        let ground = Arc::new(Ground {
-            hierarchies,
-            boot,
-            group,
-        });
+        let ground = Arc::new(Ground { hierarchies, group });
         let index = Index::read(&dir, &ground, options.network.as_ref()).map_err(failed)?;
         for name in ground.hierarchies.children(&ground.group) {
             let id = ContainerId(name);
@@ -100,7 +103,9 @@ impl Driver {
                 ground.hierarchies.sweep(&ground.group_of(&id)).map_err(failed)?;
             }
         }
-        images.hold_only(&index.cells.keys().map(|id| id.0.clone()).collect())?;
+        let held = index.cells.values();
+        let held = held.map(|cell| (cell.id.0.clone(), cell.record.image_id.clone()));
+        images.hold_only(&held.collect())?;
         let driver = Self {
             hub: Arc::default(),
             images,
@@ -108,6 +113,7 @@ impl Driver {
             machine,
             filters: Filters::default(),
             limiter,
+            nursery: Nursery::new(program.clone(), dir.root().join("nursery.err"), ground.shims()),
             ground,
             dir,
             program,
@@ -226,9 +232,12 @@ impl Drop for Driver {
                 watcher.abort();
             }
         }
+        self.nursery.end();
         launch::reap();
-        if let Err(error) = namespaces::close(&self.dir.namespaces()) {
-            tracing::warn!(%error, "the place of the pods' namespaces stays mounted");
+        for place in [self.dir.namespaces(), self.dir.run()] {
+            if let Err(error) = volatile::close(&place) {
+                tracing::warn!(place = %place.display(), %error, "what the runtime keeps in memory stays mounted");
+            }
         }
         self.ground.hierarchies.remove_empty(&self.ground.shims());
         self.ground.hierarchies.remove_empty(&self.ground.group);

@@ -37,16 +37,14 @@ impl Index {
             match record::read::<ContainerRecord>(&place.record()) {
                 Ok(Some(record)) if index.pods.contains_key(&record.sandbox) => {
                     let id = ContainerId(name);
-                    let limits = record::read(&place.resources())
-                        .ok()
-                        .flatten()
-                        .unwrap_or_default();
+                    let limits = record::read(&place.resources()).ok().flatten();
+                    let limits = limits.unwrap_or_else(|| record.config.resources.clone());
                     let cell = Cell::new(id.clone(), place, record, limits, ground.clone());
                     index.cells.insert(id, Arc::new(cell));
                 }
                 unreadable => {
                     ground.hierarchies.sweep(&ground.group_of(&ContainerId(name)))?;
-                    odd(dir, &place.0, unreadable)?;
+                    odd(dir, place.kept(), unreadable)?;
                 }
             }
         }

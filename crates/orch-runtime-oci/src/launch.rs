@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use orch_core::runtime::RuntimeError;
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal};
@@ -24,10 +24,13 @@ use crate::{invalid, shim};
 /// How long a program may take to say that it is a shim.
 const PROBE: Duration = Duration::from_secs(10);
 
+/// How long a process of ours may take to come up, to answer, and to end once it was told to.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How many threads there were when [`init`] was called; none if it was not.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// The shims this process has started, to be waited for when they have ended.
+/// The processes this one has started, to be waited for when they have ended.
 static CHILDREN: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 
 /// Lets this program be the shim that holds containers. Must be called first thing in a synchronous `main`.
@@ -76,31 +79,15 @@ impl Program {
         &self.0
     }
 
-    /// Starts a shim for the container of this directory, which exists and has not begun.
-    pub(crate) fn spawn(&self, dir: &ContainerDir) -> io::Result<Shim> {
-        let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        let mut command = self.command(dir, &dir.complaints())?;
-        command.stdin(Stdio::null()).stdout(write);
-        Ok(Shim {
-            process: start(&mut command)?,
-            answer,
-        })
-    }
-
-    /// Starts a shim for a command in a container that runs, whose directory exists; what it is to do is told over
-    /// the socket, and the command ends with that.
-    pub(crate) fn spawn_exec(&self, dir: &ContainerDir, id: &str) -> io::Result<(Process, UnixStream)> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let mut command = self.command(dir, &dir.exec(id).complaints())?;
-        command.arg(id).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
-        Ok((start(&mut command)?, ours))
-    }
-
-    fn command(&self, dir: &ContainerDir, complaints: &Path) -> io::Result<Command> {
+    /// Starts it as what these arguments say.
+    pub(crate) fn command(&self, arguments: [&str; 2]) -> Command {
         let mut command = Command::new(&self.0);
-        command.arg0(shim::NAME).arg(&dir.0).env_clear().current_dir("/");
-        command.stderr(File::create(complaints)?);
-        Ok(command)
+        command
+            .arg0(shim::NAME)
+            .args(arguments)
+            .env_clear()
+            .current_dir("/");
+        command
     }
 }
 
@@ -157,6 +144,10 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
+    pub(crate) fn new(process: Process, answer: OwnedFd) -> Self {
+        Self { process, answer }
+    }
+
     /// Returns once the container has started or ended, or the shim has.
     pub(crate) async fn answered(&self) -> io::Result<()> {
         let answer = readable(self.answer.try_clone()?)?;
@@ -181,6 +172,12 @@ impl Process {
     pub(crate) fn kill(&self) {
         // It may have ended, and that is as good.
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+}
+
+impl From<OwnedFd> for Process {
+    fn from(pidfd: OwnedFd) -> Self {
+        Self(pidfd)
     }
 }
 
@@ -223,7 +220,7 @@ fn who_locked(lock: &Path) -> io::Result<Option<Pid>> {
     Ok(found.and_then(|lock| lock.pid))
 }
 
-/// Waits for those of this process's shims that have ended.
+/// Waits for those of this process's children that have ended.
 pub(crate) fn reap() {
     CHILDREN.lock().retain(|child| {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
@@ -233,6 +230,17 @@ pub(crate) fn reap() {
             Ok(None)
         )
     });
+}
+
+/// Waits, for [`PATIENCE`] at most, for something to be said, or to end; false if that takes too long.
+pub(crate) fn readable_in_time(fd: impl AsFd) -> io::Result<bool> {
+    let bound = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+    loop {
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&bound)) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => return Ok(polled? > 0),
+        }
+    }
 }
 
 /// A descriptor whose readability can be awaited.

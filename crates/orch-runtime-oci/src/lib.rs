@@ -54,6 +54,7 @@ mod lifecycle;
 mod logs;
 mod making;
 mod namespaces;
+mod nursery;
 mod options;
 mod pause;
 mod place;
@@ -74,6 +75,7 @@ mod stream;
 mod sys;
 mod sysctl;
 mod terminal;
+mod volatile;
 mod wire;
 
 use orch_core::runtime::RuntimeError;

@@ -53,7 +53,7 @@ impl Driver {
         let failed = |error: io::Error| cell.failed("starting", error);
         let shim = blocking({
             let (driver, cell) = (self.clone(), cell.clone());
-            move || driver.program.spawn(&cell.dir)
+            move || driver.nursery.hold(&cell.dir)
         });
         let shim = shim.await?.map_err(failed)?;
         let bound = self.options.start_timeout;
@@ -156,7 +156,7 @@ impl Driver {
         let (driver, discarded) = (self.clone(), cell.clone());
         let discarding = blocking(move || {
             let removed = driver.ground.hierarchies.sweep(&discarded.group());
-            let removed = removed.and_then(|()| driver.dir.discard(&discarded.dir.0));
+            let removed = removed.and_then(|()| driver.dir.discard_container(&discarded.dir));
             removed.map_err(|error| discarded.failed("removing", error))?;
             driver.images.let_go(&discarded.id.0)
         });

@@ -82,7 +82,7 @@ impl Driver {
             created_at: time::now(),
         };
         let dir = self.dir.container(&id.0);
-        let made = self.dir.make(&dir.0, |draft| {
+        let made = self.dir.make(dir.kept(), |draft| {
             let made = bundle::Made {
                 program,
                 base: root.base,

@@ -3,31 +3,30 @@
 //! All of them lie in a small file system of their own, a directory for each sandbox. It is not on the disk: after a
 //! restart of the machine nothing is there that could be taken for a namespace.
 
-use std::fs::{self, DirBuilder, File};
+use std::ffi::CStr;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use orch_core::runtime::SandboxId;
-use parking_lot::Mutex;
-use rustix::fs::{CWD, FsWord, statfs};
+use rustix::fs::{FsWord, statfs};
 use rustix::io::Errno;
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind,
-    mount_change, move_mount, open_tree, unmount,
-};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use serde::{Deserialize, Serialize};
 
 use crate::record::gone;
+use crate::volatile::{self, aside, take_over};
 
 /// The kernel's `NSFS_MAGIC`.
 const NSFS: FsWord = 0x6e73_6673;
 
 /// How much a pod may have in `/dev/shm`: as other runtimes have it.
-const SHM: &std::ffi::CStr = c"mode=1777,size=64m";
+const SHM: &CStr = c"mode=1777,size=64m";
+
+/// The file system of all pods.
+const ALL: &CStr = c"mode=0700,size=64k";
 
 /// A kind of namespace that a pod's containers may share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,34 +133,22 @@ impl Shared {
     }
 
     /// Binds the namespaces of a process again, whose files are gone: in another mount namespace, for one, than that
-    /// of the program that made them. What was in `/dev/shm` is to be found in the mount namespace of a shim.
-    pub(crate) fn bind_again(
-        &self,
-        process: BorrowedFd<'_>,
-        shim: Option<(BorrowedFd<'_>, &Path)>,
-    ) -> io::Result<()> {
+    /// of the program that made them. Where it is a container's, what was in `/dev/shm` is to be found there.
+    pub(crate) fn bind_again(&self, process: BorrowedFd<'_>, is_container: bool) -> io::Result<()> {
         self.begin()?;
         let all = self.kinds.iter().copied();
         self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?;
-        let Some((shim, shm)) = shim else {
+        if !is_container {
             return self.mount_shm();
-        };
-        let tree = aside(|| {
-            // What is one's own alone can be in another mount namespace than the other threads.
-            unshare(CloneFlags::CLONE_FS)?;
-            setns(shim, CloneFlags::CLONE_NEWNS)?;
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            Ok(open_tree(CWD, shm, flags)?)
-        })?;
+        }
         fs::create_dir(self.shm())?;
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-        Ok(move_mount(tree, "", CWD, self.shm(), flags)?)
+        take_over(process, Path::new("/dev/shm"), &self.shm())
     }
 
     /// An empty place, in the file system for it.
     fn begin(&self) -> io::Result<()> {
         self.clear()?;
-        open(&self.all)?;
+        volatile::open(&self.all, ALL)?;
         fs::create_dir(&self.own)
     }
 
@@ -208,7 +195,7 @@ impl Shared {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.shm().exists() && is_mounted(&self.shm())?)
+        volatile::is_mounted(&self.shm())
     }
 
     /// Lets go of all of it. What has processes in it lives on until they end.
@@ -256,49 +243,4 @@ fn held(all: &Path) -> io::Result<Vec<SandboxId>> {
     entries
         .map(|entry| Ok(SandboxId(entry?.file_name().to_string_lossy().into_owned())))
         .collect()
-}
-
-/// Mounts the file system of all pods, if it is not there.
-fn open(all: &Path) -> io::Result<()> {
-    // Or two who look at the same time would mount one over the other.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock();
-    DirBuilder::new().recursive(true).mode(0o700).create(all)?;
-    if !is_mounted(all)? {
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        mount("tmpfs", all, "tmpfs", flags, c"mode=0700,size=64k")?;
-        // Nobody else is to get to see, and hold, what is bound here.
-        mount_change(all, MountPropagationFlags::PRIVATE)?;
-    }
-    Ok(())
-}
-
-/// Removes the file system of all pods, if nothing is in it.
-pub(crate) fn close(all: &Path) -> io::Result<()> {
-    if !held(all)?.is_empty() {
-        return Ok(());
-    }
-    match unmount(all, UnmountFlags::NOFOLLOW) {
-        // Nothing was mounted there, or nothing is.
-        Err(Errno::INVAL | Errno::NOENT) => {}
-        unmounted => unmounted?,
-    }
-    gone(fs::remove_dir(all))
-}
-
-/// Whether a directory is the root of a file system, and not of the one that it lies in.
-fn is_mounted(path: &Path) -> io::Result<bool> {
-    let above = path.parent().unwrap_or(path);
-    Ok(path.metadata()?.dev() != above.metadata()?.dev())
-}
-
-/// Does something on a thread that ends with it: what it enters is nobody else's.
-fn aside<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let aside = thread::Builder::new().name("orch-oci-aside".into());
-        match aside.spawn_scoped(scope, work)?.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
 }

@@ -3,14 +3,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::CWD;
 use rustix::mount::{MountPropagationFlags, OpenTreeFlags, mount_change, open_tree};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -19,9 +17,6 @@ use serde::{Deserialize, Serialize};
 use crate::launch::{self, Process, Program};
 use crate::namespaces::Shared;
 use crate::{record, shim, sys};
-
-/// How long it may take to come up, and to end once it was killed.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `pause.json`, in the sandbox's directory: what it is to know.
 #[derive(Serialize, Deserialize)]
@@ -62,7 +57,7 @@ pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: Strin
         launch::start(&mut command)
     })?;
     // Nothing is ever written: it becomes readable by its end.
-    let came_up = readable(&answer)? && launch::holder_of(&lock(dir))?.is_some();
+    let came_up = launch::readable_in_time(&answer)? && launch::holder_of(&lock(dir))?.is_some();
     if came_up {
         return Ok(process);
     }
@@ -83,20 +78,9 @@ pub(crate) fn find(dir: &Path) -> io::Result<Option<Process>> {
 pub(crate) fn end(dir: &Path) -> io::Result<()> {
     let Some(process) = find(dir)? else { return Ok(()) };
     process.kill();
-    if !readable(&process)? {
+    if !launch::readable_in_time(&process)? {
         return Err(io::Error::other("the first process of the pod cannot be killed"));
     }
     launch::reap();
     Ok(())
-}
-
-/// Waits for something to be said, or to end; false if that takes too long.
-fn readable(fd: impl AsFd) -> io::Result<bool> {
-    let bound = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-    loop {
-        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&bound)) {
-            Err(rustix::io::Errno::INTR) => {}
-            polled => return Ok(polled? > 0),
-        }
-    }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 }
 
 /// How this version writes plans. A change that an older or newer shim would read wrongly is a new number.
-pub(crate) const PLAN: u32 = 3;
+pub(crate) const PLAN: u32 = 4;
 
 /// `plan.json`: what the shim does beside what is in the bundle's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,8 +63,6 @@ pub(crate) struct Plan {
     pub(crate) version: u32,
     /// The container's control group, from the root of each hierarchy.
     pub(crate) cgroup: String,
-    /// The control group of the shims.
-    pub(crate) shims: String,
     /// What its root is made of.
     pub(crate) base: Base,
     /// What it has in common with its pod's other containers.
@@ -105,13 +103,6 @@ impl Plan {
     }
 }
 
-/// `begun`: written by the shim before anything else, once in a container's life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Begun {
-    /// Which start of the machine this was in.
-    pub(crate) boot: String,
-}
-
 /// `started.json`: the program runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Started {
@@ -142,69 +133,93 @@ pub(crate) struct End {
     pub(crate) message: Option<String>,
 }
 
-/// The shim's socket, in a container's directory.
+/// What of all containers is in memory, in the state directory.
+pub(crate) const RUN: &str = "run";
+
+/// The shim's socket, in a container's directory in memory.
 pub(crate) const SOCKET: &str = "sock";
 
-/// Where a container's files are.
+/// Where a container's files are: what outlives the machine's restart, and what does not need to.
 #[derive(Clone, Debug)]
-pub(crate) struct ContainerDir(pub(crate) PathBuf);
+pub(crate) struct ContainerDir {
+    kept: PathBuf,
+    run: PathBuf,
+}
 
 impl ContainerDir {
+    /// Of a container, or the draft of one, by its place in the state directory: `containers/ID` or `trash/ID`.
+    pub(crate) fn new(kept: PathBuf) -> Self {
+        let root = kept.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+        let run = root.join(RUN).join(kept.file_name().unwrap_or_default());
+        Self { kept, run }
+    }
+    /// What stays on the disk: its record, its end, its log and what it has changed in its root.
+    pub(crate) fn kept(&self) -> &Path {
+        &self.kept
+    }
+    /// What is in memory.
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
+    }
     pub(crate) fn record(&self) -> PathBuf {
-        self.0.join("container.json")
+        self.kept.join("container.json")
+    }
+    pub(crate) fn end(&self) -> PathBuf {
+        self.kept.join("end.json")
+    }
+    pub(crate) fn log(&self) -> &Path {
+        &self.kept
+    }
+    pub(crate) fn upper(&self) -> PathBuf {
+        self.kept.join("upper")
+    }
+    pub(crate) fn work(&self) -> PathBuf {
+        self.kept.join("work")
     }
     /// The limits in force.
     pub(crate) fn resources(&self) -> PathBuf {
-        self.0.join("resources.json")
+        self.run.join("resources.json")
     }
     pub(crate) fn plan(&self) -> PathBuf {
-        self.0.join("plan.json")
+        self.run.join("plan.json")
     }
     pub(crate) fn filter(&self) -> PathBuf {
-        self.0.join("filter")
+        self.run.join("filter")
     }
     pub(crate) fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.run.join("lock")
     }
+    /// Made by the shim before anything else, once in a container's life.
     pub(crate) fn begun(&self) -> PathBuf {
-        self.0.join("begun")
+        self.run.join("begun")
     }
     pub(crate) fn started(&self) -> PathBuf {
-        self.0.join("started.json")
-    }
-    pub(crate) fn end(&self) -> PathBuf {
-        self.0.join("end.json")
-    }
-    pub(crate) fn log(&self) -> PathBuf {
-        self.0.join("log")
+        self.run.join("started.json")
     }
     pub(crate) fn bundle(&self) -> PathBuf {
-        self.0.join("bundle")
+        self.run.join("bundle")
+    }
+    pub(crate) fn spec(&self) -> PathBuf {
+        self.run.join("bundle/config.json")
     }
     pub(crate) fn rootfs(&self) -> PathBuf {
-        self.0.join("bundle/rootfs")
+        self.run.join("bundle/rootfs")
     }
     /// Where the pod's `/dev/shm` is mounted, in its shim's view.
     pub(crate) fn shm(&self) -> PathBuf {
-        self.bundle().join("shm")
-    }
-    pub(crate) fn upper(&self) -> PathBuf {
-        self.0.join("upper")
-    }
-    pub(crate) fn work(&self) -> PathBuf {
-        self.0.join("work")
+        self.run.join("bundle/shm")
     }
     /// libcontainer's own notes, which nothing of ours reads.
     pub(crate) fn notes(&self) -> PathBuf {
-        self.0.join("lc")
+        self.run.join("lc")
     }
     /// What the shim has to say if it cannot even write an end.
     pub(crate) fn complaints(&self) -> PathBuf {
-        self.0.join("shim.err")
+        self.run.join("shim.err")
     }
     /// What its commands have, each while it runs.
     pub(crate) fn execs(&self) -> PathBuf {
-        self.0.join("execs")
+        self.run.join("execs")
     }
     pub(crate) fn exec(&self, id: &str) -> ExecDir {
         ExecDir(self.execs().join(id))
@@ -252,18 +267,28 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// Which start of the machine this is.
-pub(crate) fn boot() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
-}
-
 /// When a process started, in ticks since the machine did; none if there is no such process.
 pub(crate) fn ticks(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it may have any characters, and ends with the last bracket.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether the container's first process neither has ended nor is about to: then nothing can join it any more.
+pub(crate) fn is_alive(dir: &ContainerDir) -> bool {
+    /// The kernel's `PF_EXITING`.
+    const EXITING: u64 = 4;
+    let Ok(Some(started)) = read::<Started>(&dir.started()) else {
+        return false;
+    };
+    let stat = fs::read_to_string(format!("/proc/{}/stat", started.pid)).unwrap_or_default();
+    // The name before it may have any characters, and ends with the last bracket.
+    let fields: Vec<_> = match stat.rsplit_once(')') {
+        Some((_, fields)) => fields.split_whitespace().collect(),
+        None => return false,
+    };
+    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+    number(19) == Some(started.ticks) && number(6).is_some_and(|flags| flags & EXITING == 0)
 }
 
 /// Removes what may be gone already.
@@ -281,12 +306,15 @@ mod tests {
     #[test]
     fn a_plan_of_another_version_is_not_read_as_if_it_were_ones_own() {
         let dir = tempfile::tempdir().unwrap();
-        let container = ContainerDir(dir.path().to_owned());
+        let container = ContainerDir::new(dir.path().join("containers/c"));
+        fs::create_dir_all(container.run()).unwrap();
         assert!(Plan::read(&container).is_err(), "there is none");
         fs::write(container.plan(), r#"{"version": 1, "of": "another kind"}"#).unwrap();
         let error = Plan::read(&container).unwrap_err().to_string();
         assert!(
-            error.contains("plan.json") && error.contains("version 1") && error.contains("knows 3"),
+            error.contains("plan.json")
+                && error.contains("version 1")
+                && error.contains(&format!("knows {PLAN}")),
             "{error}"
         );
     }

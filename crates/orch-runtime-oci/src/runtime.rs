@@ -197,7 +197,7 @@ impl Runtime for OciRuntime {
     ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
         let cell = self.driver.cell(id)?;
         let complete = self.driver.has_ended(&cell).await?;
-        logs::read(&cell.dir.log(), options.clone(), complete, cell.ended.subscribe()).await
+        logs::read(cell.dir.log(), options.clone(), complete, cell.ended.subscribe()).await
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {

@@ -180,16 +180,13 @@ impl Driver {
     /// Binds a pod's namespaces again, if a container of it lives, or its first process; says whether one did.
     fn bind_again(&self, pod: &Pod) -> io::Result<bool> {
         for cell in self.cells(|cell| cell.record.sandbox == pod.id) {
-            let (Some(shim), Some(first)) = (cell.holder()?, cell.first()?) else {
-                continue;
-            };
-            let shm = cell.dir.shm();
-            pod.shared.bind_again(first.as_fd(), Some((shim.as_fd(), &shm)))?;
+            let Some(first) = cell.first()? else { continue };
+            pod.shared.bind_again(first.as_fd(), true)?;
             return Ok(true);
         }
         // Nobody is left who could miss what was in memory.
         match pause::find(&pod.dir)? {
-            Some(first) => pod.shared.bind_again(first.as_fd(), None).map(|()| true),
+            Some(first) => pod.shared.bind_again(first.as_fd(), false).map(|()| true),
             None => Ok(false),
         }
     }

@@ -185,8 +185,7 @@ pub(crate) fn build(
         "root": {"path": places.rootfs, "readonly": security.read_only_root},
         "mounts": mounts(config, places),
         "linux": {
-            // Where none is, libcontainer then allows the usual ones.
-            "resources": {"devices": [{"allow": security.privileged, "access": "rwm"}]},
+            // Resources are its shim's to set. If any were named, libcontainer would refuse where it sees no control groups.
             "cgroupsPath": places.cgroup,
             "namespaces": namespaces,
         },

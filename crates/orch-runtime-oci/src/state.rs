@@ -2,7 +2,7 @@
 
 use orch_core::runtime::{ContainerState, ExitReason};
 
-use crate::record::{Begun, End, Started, Why};
+use crate::record::{End, Started, Why};
 
 /// What was found of a container. Whether the shim lives is asked first, for one that ends in between has then
 /// left its end.
@@ -11,7 +11,9 @@ pub(crate) struct Found {
     pub(crate) shim: bool,
     pub(crate) end: Option<End>,
     pub(crate) started: Option<Started>,
-    pub(crate) begun: Option<Begun>,
+    pub(crate) begun: bool,
+    /// What was in memory of it is gone: so are its processes.
+    pub(crate) lost: bool,
 }
 
 /// What that means.
@@ -25,7 +27,7 @@ pub(crate) enum Meaning {
     Abandoned(Why, &'static str),
 }
 
-pub(crate) fn meaning(found: &Found, boot: &str) -> Meaning {
+pub(crate) fn meaning(found: &Found) -> Meaning {
     match found {
         Found { end: Some(end), .. } => Meaning::Is(exited(end)),
         Found {
@@ -36,10 +38,11 @@ pub(crate) fn meaning(found: &Found, boot: &str) -> Meaning {
             started_at: started.at,
         }),
         Found { shim: true, .. } => Meaning::Starting,
-        Found { begun: None, .. } => Meaning::Is(ContainerState::Created),
-        Found {
-            begun: Some(begun), ..
-        } if begun.boot != boot => Meaning::Abandoned(Why::Unknown, "the machine was restarted while it ran"),
+        Found { lost: true, .. } => Meaning::Abandoned(
+            Why::Unknown,
+            "the machine was restarted, or what the runtime keeps in memory unmounted, before it ended",
+        ),
+        Found { begun: false, .. } => Meaning::Is(ContainerState::Created),
         Found { started: Some(_), .. } => Meaning::Abandoned(
             Why::Unknown,
             "the shim that held it was killed, and it was killed for that",
@@ -74,7 +77,6 @@ mod tests {
     #[test]
     fn each_combination_of_traces_means_one_thing() {
         let at: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-        let begun = |boot: &str| Some(Begun { boot: boot.into() });
         let started = Some(Started { pid: 7, ticks: 1, at });
         let end = End {
             started_at: Some(at),
@@ -91,29 +93,40 @@ mod tests {
             end,
             started,
             begun,
+            lost: false,
+        };
+        let lost = Found {
+            lost: true,
+            ..found(false, None, None, false)
         };
         for (found, expected) in [
             (
-                found(false, None, None, None),
+                found(false, None, None, false),
                 Meaning::Is(ContainerState::Created),
             ),
-            (found(true, None, None, None), Meaning::Starting),
-            (found(true, None, None, begun("now")), Meaning::Starting),
-            (found(true, None, started.clone(), begun("now")), running),
+            (found(true, None, None, false), Meaning::Starting),
+            (found(true, None, None, true), Meaning::Starting),
+            (found(true, None, started.clone(), true), running),
             (
-                found(true, Some(end.clone()), started.clone(), begun("now")),
+                found(true, Some(end.clone()), started.clone(), true),
                 ended.clone(),
             ),
-            (found(false, Some(end), started.clone(), begun("before")), ended),
+            (
+                Found {
+                    end: Some(end),
+                    ..lost.clone()
+                },
+                ended,
+            ),
         ] {
-            assert_eq!(meaning(&found, "now"), expected, "{found:?}");
+            assert_eq!(meaning(&found), expected, "{found:?}");
         }
         for (found, why) in [
-            (found(false, None, started.clone(), begun("now")), Why::Unknown),
-            (found(false, None, started, begun("before")), Why::Unknown),
-            (found(false, None, None, begun("now")), Why::StartError),
+            (found(false, None, started, true), Why::Unknown),
+            (lost, Why::Unknown),
+            (found(false, None, None, true), Why::StartError),
         ] {
-            let meaning = meaning(&found, "now");
+            let meaning = meaning(&found);
             assert!(
                 matches!(meaning, Meaning::Abandoned(so, _) if so == why),
                 "{found:?}: {meaning:?}"

@@ -37,6 +37,8 @@ pub(crate) enum Request {
     /// Run the command that is described in the exec's directory, with these descriptors (or a terminal, with none)
     /// as its standard streams. It is killed when the connection ends.
     Run,
+    /// Bear a process: of a nursery. The words, with zeros between, say what it is to be; brings its standard streams.
+    Bear(Vec<u8>),
 }
 
 /// From a shim.
@@ -50,6 +52,8 @@ pub(crate) enum Reply {
     Exited(i32),
     /// The command runs. Brings its terminal, if it has one.
     Started,
+    /// It was born. Brings what it can be held fast by.
+    Born,
     /// It could not be done.
     Failed(Stage, String),
 }
@@ -75,6 +79,7 @@ impl Request {
             Self::CloseStdin => message(5, &[]),
             Self::Resize(size) => message(6, &[&size.width.to_le_bytes(), &size.height.to_le_bytes()]),
             Self::Run => message(9, &[]),
+            Self::Bear(words) => message(10, &[words]),
         }
     }
 
@@ -88,6 +93,7 @@ impl Request {
                 height: u16::from_le_bytes([*h0, *h1]),
             }),
             (9, _) => Self::Run,
+            (10, words) => Self::Bear(words.to_vec()),
             _ => return None,
         })
     }
@@ -100,6 +106,7 @@ impl Reply {
             Self::Out(stream, bytes) => Self::out(*stream, bytes),
             Self::Exited(code) => message(4, &[&code.to_le_bytes()]),
             Self::Started => message(5, &[]),
+            Self::Born => message(7, &[]),
             Self::Failed(stage, text) => {
                 let mut end = text.len().min(MAX - 1);
                 while !text.is_char_boundary(end) {
@@ -128,6 +135,7 @@ impl Reply {
             }
             (4, [a, b, c, d, ..]) => Self::Exited(i32::from_le_bytes([*a, *b, *c, *d])),
             (5, _) => Self::Started,
+            (7, _) => Self::Born,
             (6, [stage, text @ ..]) => {
                 let stage = match stage {
                     0 => Stage::NotFound,
@@ -256,6 +264,7 @@ mod tests {
             Request::CloseStdin,
             Request::Resize(size),
             Request::Run,
+            Request::Bear(b"dir\0id".to_vec()),
         ];
         let replies = [
             Reply::Hello,
@@ -263,6 +272,7 @@ mod tests {
             Reply::Out(LogStream::Stderr, Vec::new()),
             Reply::Exited(-3),
             Reply::Started,
+            Reply::Born,
             Reply::Failed(Stage::NotFound, "none".into()),
             Reply::Failed(Stage::NotExecutable, "no".into()),
             Reply::Failed(Stage::Other, "ü".into()),

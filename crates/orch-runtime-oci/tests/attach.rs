@@ -113,7 +113,7 @@ async fn input_ends_also_with_a_program_that_was_killed_while_attached() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let id = start(&runtime, &parrot(true)).await;
-    let dir = oci.root().join("containers").join(&id.0);
+    let dir = oci.root().join("run").join(&id.0);
     // What it said before: a message to attach, with input. Shims that run know it as it is, for ever.
     let mut killed = UnixStream::connect(dir.join("sock")).unwrap();
     killed.write_all(&[1, 0, 0, 0, 3, 1]).unwrap();

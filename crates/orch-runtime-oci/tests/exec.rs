@@ -86,11 +86,7 @@ async fn who_is_not_root_opens_the_standard_streams_again_by_their_names() {
             )
         };
         let id = create(&runtime, &main).await;
-        let spec = oci
-            .root()
-            .join("containers")
-            .join(&id.0)
-            .join("bundle/config.json");
+        let spec = oci.root().join("run").join(&id.0).join("bundle/config.json");
         let mut changed: serde_json::Value = serde_json::from_slice(&fs::read(&spec).unwrap()).unwrap();
         changed["process"]["user"] = serde_json::json!({"uid": 12345, "gid": 6, "additionalGids": [6]});
         fs::write(&spec, changed.to_string()).unwrap();
@@ -307,14 +303,13 @@ async fn what_a_command_leaves_running_goes_on_with_the_container_and_does_not_h
     clear(&runtime).await;
 }
 
-/// The shims of commands in a container.
+/// The shims of commands in a container, by where they complain.
 fn shims(oci: &Oci, id: &ContainerId) -> Vec<Pid> {
-    let dir = oci.root().join("containers").join(&id.0);
-    let start = format!("orch-oci-shim\0{}\0", dir.display());
+    let execs = oci.root().join("run").join(&id.0).join("execs");
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let found = processes.filter(|process| {
-        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        line.starts_with(start.as_bytes()) && line.len() > start.len()
+        let stderr = fs::read_link(process.path().join("fd/2"));
+        stderr.is_ok_and(|file| file.starts_with(&execs))
     });
     let numbers = found.filter_map(|process| process.file_name().to_str()?.parse().ok());
     numbers.filter_map(Pid::from_raw).collect()
@@ -341,7 +336,7 @@ async fn a_command_whose_shim_is_killed_is_swept() {
         "{end:?}"
     );
     sleep_runs(nap, 0).await;
-    let execs = oci.root().join("containers").join(&id.0).join("execs");
+    let execs = oci.root().join("run").join(&id.0).join("execs");
     assert_eq!(fs::read_dir(execs).unwrap().count(), 0);
     clear(&runtime).await;
 }

@@ -54,7 +54,7 @@ async fn hundreds_of_commands_leave_no_descriptor_socket_or_process() {
         descriptors(),
         common::zombies()
     );
-    let dir = oci.root().join("containers").join(&id.0);
+    let dir = oci.root().join("run").join(&id.0);
     assert_eq!(fs::read_dir(dir.join("execs")).unwrap().count(), 0);
     let names: Vec<_> = fs::read_dir(dir.join("lc/c"))
         .unwrap()

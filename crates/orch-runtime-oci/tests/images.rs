@@ -188,7 +188,7 @@ async fn the_images_signal_asks_a_container_to_end() {
     let runtime = open(&oci).await;
     import(&oci, &runtime, &image).await;
     let id = common::start(&runtime, &of_image("main")).await;
-    let log = oci.root().join("containers").join(&id.0).join("log/log.0");
+    let log = oci.root().join("containers").join(&id.0).join("log.0");
     looks_until("it is ready", || {
         fs::read_to_string(&log).is_ok_and(|log| log.contains("ready"))
     })
@@ -289,7 +289,7 @@ async fn a_copy_shows_what_overlayfs_does() {
         import(&oci, &runtime, &image).await;
         let (said, code, id) = output(&runtime, &of_image("main")).await;
         assert_eq!(code, Some(0), "{said}");
-        let root_seen = root.join("containers").join(&id.0).join("bundle/rootfs");
+        let root_seen = root.join("containers").join(&id.0).join("upper");
         seen.push((without_times(&said), root_seen.join("bin/busybox").exists()));
         clear(&runtime).await;
         assert!(!Path::new(&root_seen).exists());

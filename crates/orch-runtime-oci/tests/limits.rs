@@ -212,3 +212,36 @@ async fn a_kill_over_memory_is_known_to_who_was_away_then() {
     assert_eq!(reason(&state), (Some(137), Some(ExitReason::OutOfMemory)));
     clear(&runtime).await;
 }
+
+/// What is hidden from libcontainer is not hidden from who is to see it.
+#[tokio::test]
+async fn a_container_is_in_its_group_whether_or_not_it_sees_the_machines_groups() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    for (name, source) in [
+        ("none", None),
+        ("groups", Some("/sys/fs/cgroup")),
+        ("above", Some("/sys")),
+    ] {
+        let mut config = config(name, "sleep 3600");
+        config.mounts = source
+            .map(|source| Mount {
+                source: source.into(),
+                target: "/host".into(),
+                read_only: true,
+            })
+            .into_iter()
+            .collect();
+        let id = start(&runtime, &config).await;
+        let own = says(&runtime, &id, "cat /proc/self/cgroup").await;
+        assert!(own.contains(&id.0), "{name}: {own}");
+        let (_, init) = processes(&oci, &id);
+        let list = Files::of(&oci, &id).read("pids", "cgroup.procs", "cgroup.procs");
+        let init = init.as_raw_nonzero().to_string();
+        assert!(list.lines().any(|pid| pid == init), "{name}: {list}");
+        let find = "find /host -name cgroup.procs 2>/dev/null | grep -c .; true";
+        let seen: u32 = says(&runtime, &id, find).await.trim().parse().unwrap();
+        assert_eq!(seen > 0, source.is_some(), "{name}");
+    }
+    clear(&runtime).await;
+}

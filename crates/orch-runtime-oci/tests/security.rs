@@ -214,3 +214,25 @@ async fn a_root_can_be_read_only_and_a_privileged_container_has_the_machines_dev
     }
     clear(&runtime).await;
 }
+
+#[tokio::test]
+async fn a_device_made_in_a_container_opens_if_all_containers_have_it() {
+    let Some(oci) = Oci::new() else { return };
+    if usual() & (1 << 27) == 0 {
+        println!("skipped: containers cannot make devices here");
+        return;
+    }
+    let runtime = open(&oci).await;
+    let opens = |kind: &str, major: u32, minor: u32| {
+        format!("mknod /dev/own {kind} {major} {minor}; head -c 0 /dev/own; echo $?; rm /dev/own;")
+    };
+    // Zero, then memory, tunnels and a disk, of which the last says something else to who may open it where it is not.
+    let script: String = [("c", 1, 5), ("c", 1, 1), ("c", 10, 200), ("b", 7, 0)]
+        .map(|(kind, major, minor)| opens(kind, major, minor))
+        .concat();
+    let id = start(&runtime, &config("main", "sleep 3600")).await;
+    let expected = "0\n".to_owned()
+        + &"head: cannot open '/dev/own' for reading: Operation not permitted\n1\n".repeat(3);
+    assert_eq!(says(&runtime, &id, &format!("({script}) 2>&1")).await, expected);
+    clear(&runtime).await;
+}

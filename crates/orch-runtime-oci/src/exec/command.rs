@@ -79,7 +79,7 @@ impl Command {
         let spawn = || {
             fs::create_dir(&place.0)?;
             record::write(&place.process(), &process(cell, request)?)?;
-            driver.program.spawn_exec(&cell.dir, &id)
+            driver.nursery.exec(&cell.dir, &id)
         };
         let (shim, control) = match spawn() {
             Ok(spawned) => spawned,
@@ -158,8 +158,13 @@ impl Command {
             Ok(None) => self.complaint().await,
             Err(error) => error.to_string(),
         };
+        // Its shim may have ended with the container, which is not written down yet.
         let looked = cell.clone();
-        let runs = blocking(move || looked.must_run()).await?;
+        let runs = blocking(move || match record::is_alive(&looked.dir) {
+            true => looked.must_run(),
+            false => Err(looked.not_running()),
+        });
+        let runs = runs.await?;
         Err(runs.err().unwrap_or_else(|| failed(cell, text)))
     }
 

@@ -1,17 +1,17 @@
 //! Leases as the runtime takes them, on threads that may block.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use orch_core::runtime::RuntimeError;
 
 use super::Images;
-use super::names::Rootfs;
+use super::names::{Keep, Rootfs};
 use super::reference::Asked;
 
 impl Images {
     /// As [`lease`](Self::lease); blocks.
     pub(crate) fn hold(&self, reference: &str, holder: &str) -> Result<Rootfs, RuntimeError> {
-        let held = self.store.lease(&Asked::parse(reference)?, holder);
+        let held = self.store.lease(&Asked::parse(reference)?, holder, Keep::ForNow);
         held.map_err(|fault| fault.told("leasing", reference))
     }
 
@@ -27,9 +27,14 @@ impl Images {
         Ok(())
     }
 
-    /// Ends all leases but those of these holders, and removes what nothing needs; blocks. Between a lease and the
-    /// record of who has it, or the other way around, a crash may have come.
-    pub(crate) fn hold_only(&self, holders: &BTreeSet<String>) -> Result<(), RuntimeError> {
+    /// Ends all leases but those of these holders, has each of them hold its image (by id), and removes what nothing
+    /// needs; blocks.
+    pub(crate) fn hold_only(&self, holders: &BTreeMap<String, String>) -> Result<(), RuntimeError> {
+        for (holder, image) in holders {
+            if let Err(error) = self.hold(image, holder) {
+                tracing::warn!(container = holder, image, %error, "a container's image is gone");
+            }
+        }
         let retained = self.store.retain(holders);
         retained.map_err(|fault| {
             RuntimeError::failed("releasing the images of containers that are gone", fault)

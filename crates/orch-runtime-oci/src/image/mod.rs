@@ -222,7 +222,7 @@ impl Images {
     pub async fn lease(&self, reference: &str, holder: &str) -> Result<Rootfs, RuntimeError> {
         let asked = Asked::parse(reference)?;
         let (store, holder) = (self.store.clone(), holder.to_owned());
-        blocking_named(move || store.lease(&asked, &holder))
+        blocking_named(move || store.lease(&asked, &holder, names::Keep::OnDisk))
             .await
             .map_err(|fault| fault.told("leasing", reference))
     }

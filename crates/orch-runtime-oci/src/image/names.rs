@@ -1,6 +1,6 @@
 //! Names of images, who uses which, and what is told of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -33,6 +33,14 @@ pub enum Base {
     Host,
     /// Directories for overlayfs, the lowest first.
     Layers(Vec<PathBuf>),
+}
+
+/// For how long a lease is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    OnDisk,
+    /// Until the store is closed: whoever has it knows of it from elsewhere.
+    ForNow,
 }
 
 /// Why an image cannot be used or removed.
@@ -211,7 +219,7 @@ impl Store {
     }
 
     /// Keeps an image for a container. Asked again for the same one: the image that it has.
-    pub(crate) fn lease(&self, asked: &Asked, holder: &str) -> Result<Rootfs, NameFault> {
+    pub(crate) fn lease(&self, asked: &Asked, holder: &str, keep: Keep) -> Result<Rootfs, NameFault> {
         if *asked == Asked::Host {
             return Ok(Rootfs {
                 id: HOST.into(),
@@ -236,9 +244,11 @@ impl Store {
                 holder: holder.to_owned(),
                 image,
             };
-            let text = serde_json::to_vec(&lease).map_err(std::io::Error::from);
-            let text = text.doing(|| format!("describing the lease of {holder}"))?;
-            self.write(&self.lease_path(holder), &text)?;
+            if keep == Keep::OnDisk {
+                let text = serde_json::to_vec(&lease).map_err(std::io::Error::from);
+                let text = text.doing(|| format!("describing the lease of {holder}"))?;
+                self.write(&self.lease_path(holder), &text)?;
+            }
             index.leases.insert(holder.to_owned(), lease);
         }
         Ok(Rootfs {
@@ -257,9 +267,9 @@ impl Store {
     }
 
     /// Ends all leases but those of these holders.
-    pub(crate) fn retain(&self, holders: &BTreeSet<String>) -> Result<(), Fault> {
+    pub(crate) fn retain(&self, holders: &BTreeMap<String, String>) -> Result<(), Fault> {
         let held: Vec<String> = self.index.lock().leases.keys().cloned().collect();
-        for holder in held.iter().filter(|holder| !holders.contains(*holder)) {
+        for holder in held.iter().filter(|holder| !holders.contains_key(*holder)) {
             self.release(holder)?;
         }
         Ok(())

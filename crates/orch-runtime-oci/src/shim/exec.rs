@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -18,13 +19,13 @@ use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::apart::Apart;
 use super::console::Console;
 use super::executor::{Confined, Joining, Program, Refusal};
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
-use super::{hold, leave, limits};
+use super::{hold, limits};
 use crate::cgroup::Hierarchies;
-use crate::confine::Confinement;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
 use crate::wire::{Inbox, Reply, Request, Stage, send};
 
@@ -52,25 +53,17 @@ impl Fault {
     }
 }
 
-pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
+pub(super) fn run(dir: &ContainerDir, id: &str, hierarchies: &Hierarchies, shims: &str) -> io::Result<()> {
     let control = take_input()?;
     let plan = Plan::read(dir)?;
-    let hierarchies = Hierarchies::find()?;
-    leave(&hierarchies, &plan)?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut inbox = Inbox::default();
     let Some(streams) = asked(&control, &mut inbox)? else {
         return gone(fs::remove_dir_all(dir.exec(id).0));
     };
     let group = format!("{}/exec-{id}", plan.cgroup);
     let children = children()?;
-    let answer = match start(
-        dir,
-        &dir.exec(id),
-        &hierarchies,
-        &group,
-        plan.confinement,
-        streams,
-    ) {
+    let answer = match start(dir, &dir.exec(id), (hierarchies, &group, shims), &plan, streams) {
         Ok(running) => {
             let fd = running.terminal.as_ref().map(AsFd::as_fd);
             // Whoever asked may be gone; that shows again below.
@@ -88,7 +81,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
         Err(fault) => {
             hierarchies.kill(&group)?;
             reap_failed(&children)?;
-            let why = fault.stage == Stage::Other && !alive(dir);
+            let why = fault.stage == Stage::Other && !record::is_alive(dir);
             Reply::Failed(if why { Stage::Ended } else { fault.stage }, fault.text)
         }
     };
@@ -105,7 +98,7 @@ pub(super) fn run(dir: &ContainerDir, id: &str) -> io::Result<()> {
 }
 
 /// Takes standard input, the socket of whoever started this, away from what follows.
-fn take_input() -> io::Result<UnixStream> {
+pub(super) fn take_input() -> io::Result<UnixStream> {
     let control = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -139,9 +132,8 @@ fn ended(dir: &ContainerDir) -> bool {
 fn start(
     dir: &ContainerDir,
     exec: &ExecDir,
-    hierarchies: &Hierarchies,
-    group: &str,
-    confinement: Confinement,
+    (hierarchies, group, shims): (&Hierarchies, &str, &str),
+    plan: &Plan,
     streams: Vec<OwnedFd>,
 ) -> Result<Running, Fault> {
     let failed = |error: io::Error| Fault::other("preparing a command", &error);
@@ -165,7 +157,7 @@ fn start(
         args: process.args,
         env: process.env,
         status: Rc::new(status.1.into()),
-        confined: Confined::read(dir, confinement).map_err(failed)?,
+        confined: Confined::read(dir, plan.confinement).map_err(failed)?,
         joining: Some(Rc::new(Joining {
             group: hierarchies.mark(group).map_err(failed)?,
             init,
@@ -185,11 +177,13 @@ fn start(
             .map_err(|_| failed(io::Error::other("three streams are needed")))?;
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
+    let apart = Apart::go(hierarchies, &plan.cgroup, shims, iter::empty()).map_err(failed)?;
     let built = builder
         .as_tenant()
         .with_process(Some(exec.process()))
         .with_detach(true)
         .build();
+    apart.come_back().map_err(failed)?;
     match built {
         Ok(pid) => {
             let pid = Pid::from_raw(pid.as_raw());
@@ -224,23 +218,6 @@ fn first(dir: &ContainerDir) -> io::Result<OwnedFd> {
     (record::ticks(started.pid) == Some(started.ticks))
         .then_some(held)
         .ok_or_else(ended)
-}
-
-/// Whether the container's first process neither has ended nor is about to: then nothing can join it any more.
-fn alive(dir: &ContainerDir) -> bool {
-    /// The kernel's `PF_EXITING`.
-    const EXITING: u64 = 4;
-    let Ok(Some(started)) = record::read::<Started>(&dir.started()) else {
-        return false;
-    };
-    let stat = fs::read_to_string(format!("/proc/{}/stat", started.pid)).unwrap_or_default();
-    // The name before it may have any characters, and ends with the last bracket.
-    let fields: Vec<_> = match stat.rsplit_once(')') {
-        Some((_, fields)) => fields.split_whitespace().collect(),
-        None => return false,
-    };
-    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
-    number(19) == Some(started.ticks) && number(6).is_some_and(|flags| flags & EXITING == 0)
 }
 
 /// Returns the exit code once the command has ended, which the end of the connection brings about.

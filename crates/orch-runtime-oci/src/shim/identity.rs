@@ -1,12 +1,10 @@
-//! As whom the container's program runs: looked up in the image's own list of users, and written into what
-//! libcontainer reads. The C library is not asked: it would take the machine's users, or run code of the image.
-
-use std::io;
+//! As whom the container's program runs: looked up in the image's own list of users, and written into the
+//! specification. The C library is not asked: it would take the machine's users, or run code of the image.
 
 use serde_json::{Value, json};
 
 use crate::image::root;
-use crate::record::{self, ContainerDir, Identity, Plan};
+use crate::record::{ContainerDir, Identity, Plan};
 
 /// Who that is, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +18,7 @@ struct Known {
 
 /// Settles who the program runs as, and sees to it that the directory it starts in exists, and what is mounted over
 /// can be. The root is mounted. Returns the program's environment, with the user's home.
-pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Vec<String>, String> {
+pub(super) fn settle(dir: &ContainerDir, plan: &Plan, spec: &mut Value) -> Result<Vec<String>, String> {
     let root = dir.rootfs();
     root::make_directory(&root, &plan.cwd).map_err(|error| format!("making {}: {error}", plan.cwd))?;
     // Machines and images with systemd-resolved have it lead to where nothing is in a container.
@@ -39,14 +37,8 @@ pub(super) fn settle(dir: &ContainerDir, plan: &Plan) -> Result<Vec<String>, Str
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {
         env.push(format!("HOME={}", known.home));
     }
-    let write = || {
-        let path = dir.bundle().join("config.json");
-        let mut spec: Value = record::read(&path)?.ok_or(io::ErrorKind::NotFound)?;
-        spec["process"]["user"] = json!({"uid": known.uid, "gid": known.gid, "additionalGids": known.groups});
-        spec["process"]["env"] = json!(env);
-        record::write(&path, &spec)
-    };
-    write().map_err(|error| format!("writing down its user: {error}"))?;
+    spec["process"]["user"] = json!({"uid": known.uid, "gid": known.gid, "additionalGids": known.groups});
+    spec["process"]["env"] = json!(env);
     Ok(env)
 }
 

@@ -1,6 +1,6 @@
 //! Has a container join what its pod shares.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -8,22 +8,19 @@ use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde_json::{Value, json};
 
 use crate::namespaces::Kind;
-use crate::record::{self, ContainerDir, Plan};
+use crate::record::{ContainerDir, Plan};
 
 /// The pod's namespaces, open for as long as this lives. The container's specification names them.
 pub(super) struct Joined(#[expect(dead_code, reason = "held open, not read")] Vec<File>);
 
-/// In a mount namespace of this process's own, which then has no other pod's files any more: they would live for as
-/// long as this process.
-pub(super) fn join(dir: &ContainerDir, plan: &Plan) -> io::Result<Joined> {
+/// In the mount namespace that the container is made in.
+pub(super) fn join(dir: &ContainerDir, plan: &Plan, spec: &mut Value) -> io::Result<Joined> {
     let shared = &plan.shared;
     let open = |kind: &Kind| Ok((*kind, File::open(shared.file(*kind))?));
     let opened = shared.kinds().iter().map(open).collect::<io::Result<Vec<_>>>()?;
-    fs::create_dir_all(dir.shm())?;
     mount_bind(shared.shm(), dir.shm())?;
+    // Or the list of mounts, which libcontainer reads again and again, had some for each pod of the machine.
     unmount(shared.all(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
-    let path = dir.bundle().join("config.json");
-    let mut spec: Value = record::read(&path)?.ok_or(io::ErrorKind::NotFound)?;
     let namespaces = spec["linux"]["namespaces"].as_array_mut();
     for namespace in namespaces.into_iter().flatten() {
         let mut opened = opened.iter();
@@ -31,6 +28,5 @@ pub(super) fn join(dir: &ContainerDir, plan: &Plan) -> io::Result<Joined> {
             namespace["path"] = json!(format!("/proc/self/fd/{}", file.as_raw_fd()));
         }
     }
-    record::write(&path, &spec)?;
     Ok(Joined(opened.into_iter().map(|(_, file)| file).collect()))
 }

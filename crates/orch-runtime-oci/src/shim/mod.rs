@@ -4,6 +4,7 @@
 //! after which a program with more threads can hang for ever. The program that asked for the container may die at
 //! any time; the shim goes on.
 
+mod apart;
 mod console;
 mod exec;
 mod executor;
@@ -13,6 +14,7 @@ mod input;
 mod join;
 mod limits;
 mod log;
+mod nursery;
 mod pause;
 mod root;
 mod serve;
@@ -30,7 +32,7 @@ use rustix::fs::FlockOperation;
 
 use self::serve::Server;
 use crate::cgroup::Hierarchies;
-use crate::record::{self, Begun, ContainerDir, End, Plan, Started, Why};
+use crate::record::{self, ContainerDir, End, Plan, Started, Why};
 
 /// What a process calls itself (its first argument) to be a shim.
 pub(crate) const NAME: &str = "orch-oci-shim";
@@ -41,17 +43,26 @@ pub(crate) const VERSION: &str = "orch-oci-shim 1";
 /// What a process is asked for to be a pod's first rather than a shim.
 pub(crate) const PAUSE: &str = "--pause";
 
-/// What a shim is started for.
+/// What a process is asked for to be the one that shims are born of; the control group that they are in follows.
+pub(crate) const NURSERY: &str = "--nursery";
+
+/// What this program is started for.
 pub(crate) enum Asked {
-    /// To hold the container of this directory.
-    Hold(PathBuf),
-    /// To run a command of this name beside the container's program.
-    Exec(PathBuf, String),
+    /// To bear shims, in this control group.
+    Nursery(String),
     /// To be the first process of a pod.
     Pause,
 }
 
-/// Holds a container, or a command in one, until it ends, and exits.
+/// What a shim is born for.
+enum Life {
+    /// To hold the container of this directory.
+    Hold(PathBuf),
+    /// To run a command of this name beside the container's program.
+    Exec(PathBuf, String),
+}
+
+/// Is what was asked for until that ends, and exits. In what is born of a nursery, too: it goes on from there.
 pub(crate) fn main(asked: &Asked) -> ! {
     let run = || {
         if threads()? != 1 {
@@ -60,10 +71,17 @@ pub(crate) fn main(asked: &Asked) -> ! {
             ));
         }
         close_inherited()?;
-        match asked {
-            Asked::Hold(dir) => run(&ContainerDir(dir.clone())),
-            Asked::Exec(dir, id) => exec::run(&ContainerDir(dir.clone()), id),
-            Asked::Pause => pause::run(),
+        let shims = match asked {
+            Asked::Nursery(shims) => shims,
+            Asked::Pause => return pause::run(),
+        };
+        // What is known before a fork, nobody has to find out after it.
+        let hierarchies = &Hierarchies::find()?;
+        let life = nursery::run(shims, hierarchies)?;
+        match life {
+            Some(Life::Hold(dir)) => run(&ContainerDir::new(dir), hierarchies, shims),
+            Some(Life::Exec(dir, id)) => exec::run(&ContainerDir::new(dir), &id, hierarchies, shims),
+            None => Ok(()),
         }
     };
     let code = match run() {
@@ -82,7 +100,7 @@ pub(crate) fn threads() -> io::Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())
 }
 
-fn run(dir: &ContainerDir) -> io::Result<()> {
+fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result<()> {
     let answer = take_output()?;
     // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
     let lock = File::options()
@@ -92,16 +110,14 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
         .truncate(false)
         .open(dir.lock())?;
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-    begin(dir)?;
+    // Once in a container's life.
+    File::create_new(dir.begun())?;
     let plan = Plan::read(dir)?;
-    let hierarchies = Hierarchies::find()?;
-    let started =
-        leave(&hierarchies, &plan).map_err(|error| format!("leaving the caller's control groups: {error}"));
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let start = || -> Result<_, String> {
-        started?;
-        let server = Server::listen(&dir.0, plan.stdin_once);
+        let server = Server::listen(dir.run(), plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
-        Ok((server, start::start(dir, &plan, &hierarchies)?))
+        Ok((server, start::start(dir, &plan, hierarchies, shims)?))
     };
     let (mut server, running) = match start() {
         Ok(started) => started,
@@ -130,7 +146,7 @@ fn run(dir: &ContainerDir) -> io::Result<()> {
     };
     record::write(&dir.started(), &started)?;
     drop(answer);
-    let code = hold::hold(running, &mut server, &hierarchies, &plan.cgroup)?;
+    let code = hold::hold(running, &mut server, hierarchies, &plan.cgroup)?;
     let end = End {
         started_at: Some(started.at),
         at: time::now(),
@@ -172,37 +188,15 @@ fn take_output() -> io::Result<OwnedFd> {
     Ok(answer)
 }
 
-/// Writes down, once and whole, that the container's only start has begun.
-fn begin(dir: &ContainerDir) -> io::Result<()> {
-    let draft = dir.0.join("begun.draft");
-    record::write(
-        &draft,
-        &Begun {
-            boot: record::boot()?,
-        },
-    )?;
-    fs::hard_link(&draft, dir.begun())?;
-    fs::remove_file(draft)
-}
-
-/// Leaves what would end it together with the caller: session, and control groups, which a service manager empties.
-fn leave(hierarchies: &Hierarchies, plan: &Plan) -> io::Result<()> {
-    rustix::process::setsid()?;
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // An empty list in the specification would have the container keep the caller's.
-    nix::unistd::setgroups(&[])?;
-    hierarchies.enter(&plan.shims)
-}
-
 /// Whether the arguments of this process say that it is a shim, and for what.
 pub(crate) fn asked() -> Option<Asked> {
     let mut arguments = std::env::args_os();
     let is = arguments.next()?.as_bytes() == NAME.as_bytes();
-    let dir: PathBuf = arguments.next()?.into();
-    let asked = match arguments.next() {
-        None if dir.as_os_str() == PAUSE => Asked::Pause,
-        None => Asked::Hold(dir),
-        Some(id) => Asked::Exec(dir, id.into_string().ok()?),
+    let first = arguments.next()?;
+    let asked = match (first.to_str()?, arguments.next()) {
+        (PAUSE, None) => Asked::Pause,
+        (NURSERY, Some(shims)) => Asked::Nursery(shims.into_string().ok()?),
+        _ => return None,
     };
     (is && arguments.next().is_none()).then_some(asked)
 }

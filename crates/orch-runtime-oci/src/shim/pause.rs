@@ -27,7 +27,7 @@ pub(super) fn run() -> io::Result<()> {
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let pause: Pause = record::read(&dir.join("pause.json"))?.ok_or(io::ErrorKind::NotFound)?;
     rustix::process::setsid()?;
-    Hierarchies::find()?.enter(&pause.shims)?;
+    Hierarchies::find()?.settle(&pause.shims)?;
     nix::unistd::setgroups(&[])?;
     let children = start::children()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;

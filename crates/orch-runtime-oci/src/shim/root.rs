@@ -1,4 +1,4 @@
-//! Mounts the container's root file system where nobody else sees it: the kernel unmounts it with the last process.
+//! Mounts the container's root file system, in a mount namespace of its own.
 
 use std::ffi::CString;
 use std::fs;
@@ -6,10 +6,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::sched::CloneFlags;
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::mount::{MountFlags, mount_bind};
 
 use crate::image::{Base, root};
 use crate::record::ContainerDir;
@@ -19,30 +18,28 @@ const LONGEST_OPTIONS: usize = 4095;
 
 /// Below a layer that takes the container's changes lies what its image has.
 pub(super) fn mount(dir: &ContainerDir, base: &Base) -> io::Result<()> {
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
-    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", slave)?;
     // What whoever started this has is not the container's, nor that of what is made in its root.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    for path in [dir.rootfs(), dir.upper(), dir.work(), dir.notes()] {
-        fs::create_dir_all(path)?;
+    for path in [dir.upper(), dir.work(), dir.notes()] {
+        fs::create_dir(path)?;
     }
     match base {
         Base::Host => {
-            let what = || format!("overlay of / with changes in {}", dir.0.display());
+            let what = || format!("overlay of / with changes in {}", dir.kept().display());
             overlay(dir, Path::new("/"), &["/"]).map_err(|error| told(what(), error))
         }
         Base::Layers(layers) => match overlay_layers(dir, layers) {
             Err(error) if needs_a_copy(error) => {
-                let what = || format!("copying its image to {}", dir.rootfs().display());
-                root::copy_layers(layers, &dir.rootfs())
+                let what = || format!("copying its image to {}", dir.upper().display());
+                root::copy_layers(layers, &dir.upper())
+                    .and_then(|()| Ok(mount_bind(dir.upper(), dir.rootfs())?))
                     .map_err(|error| io::Error::other(format!("{}: {error}", what())))
             }
             mounted => mounted.map_err(|error| {
                 let what = format!(
                     "overlay of {} layers with changes in {}",
                     layers.len(),
-                    dir.0.display()
+                    dir.kept().display()
                 );
                 told(what, error)
             }),
@@ -89,6 +86,8 @@ fn overlay(dir: &ContainerDir, place: &Path, lower: &[impl AsRef<Path>]) -> Resu
         upper.as_os_str().as_bytes(),
         b",workdir=",
         work.as_os_str().as_bytes(),
+        // Nobody mounts it again, so none of it has to be on the disk, and nobody has to wait for that.
+        b",volatile",
     ]
     .concat();
     if options.len() > LONGEST_OPTIONS {

@@ -1,7 +1,7 @@
 //! Makes the container, through libcontainer.
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -11,14 +11,16 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
+use serde_json::Value;
 
+use super::apart::Apart;
 use super::executor::{Confined, Program, Refusal};
 use super::input::Input;
 use super::log::Log;
 use super::streams::{Streams, pipe};
 use super::{identity, join, limits, root};
 use crate::cgroup::Hierarchies;
-use crate::record::{ContainerDir, Plan};
+use crate::record::{self, ContainerDir, Plan};
 
 /// What libcontainer knows it by, each in a directory of its own.
 pub(super) const CONTAINER: &str = "c";
@@ -32,16 +34,34 @@ pub(super) struct Running {
     pub(super) children: SignalFd,
 }
 
-/// Starts the program; an error is a sentence for whoever asked.
-pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) -> Result<Running, String> {
+/// Starts the program, from the control group of the shims; an error is a sentence for whoever asked.
+pub(super) fn start(
+    dir: &ContainerDir,
+    plan: &Plan,
+    hierarchies: &Hierarchies,
+    shims: &str,
+) -> Result<Running, String> {
     let failed = |what: &str, error: &dyn Error| format!("{what}: {}", told(error));
-    let log = Log::create(&dir.log(), plan.log_file_bytes, plan.log_files);
+    let log = Log::create(dir.log(), plan.log_file_bytes, plan.log_files);
     let log = log.map_err(|error| failed("opening its log", &error))?;
     let children = children().map_err(|error| failed("waiting for its end", &error))?;
+    let spec: io::Result<Option<Value>> = record::read(&dir.spec());
+    let spec = spec.and_then(|spec| Ok(spec.ok_or(io::ErrorKind::NotFound)?));
+    let mut spec = spec.map_err(|error| failed("reading its specification", &error))?;
+    let grouped = || {
+        hierarchies.make(&plan.cgroup)?;
+        if !plan.privileged {
+            hierarchies.deny_devices(&plan.cgroup)?;
+        }
+        Apart::go(hierarchies, &plan.cgroup, shims, sources(&spec))
+    };
+    let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
-    let joined = join::join(dir, plan);
+    let joined = join::join(dir, plan, &mut spec);
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
-    let env = identity::settle(dir, plan)?;
+    let env = identity::settle(dir, plan, &mut spec)?;
+    record::write(&dir.spec(), &spec).map_err(|error| failed("writing its specification", &error))?;
+    drop(spec);
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let confined = Confined::read(dir, plan.confinement);
@@ -60,9 +80,9 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
     let mut container = built.map_err(|error| told(&error))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
-    if !plan.privileged {
-        deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
-    }
+    apart
+        .come_back()
+        .map_err(|error| failed("leaving its control group", &error))?;
     limits::set(dir, hierarchies, &plan.cgroup, pid)
         .map_err(|error| failed("setting its limits", &*error))?;
     // Before its program runs, whose they must be by then.
@@ -84,22 +104,19 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
     })
 }
 
+/// The places of the machine that are mounted in the container.
+fn sources(spec: &Value) -> impl Iterator<Item = &Path> {
+    let mounts = spec["mounts"].as_array().into_iter().flatten();
+    let bound = mounts.filter(|mount| mount["type"] == "bind");
+    bound.filter_map(|mount| mount["source"].as_str().map(Path::new))
+}
+
 /// Becomes readable when a child has ended.
 pub(super) fn children() -> nix::Result<SignalFd> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
     SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-}
-
-/// libcontainer allows it to every container.
-fn deny_tunnels(cgroup: &str) -> io::Result<()> {
-    let group = Path::new("/sys/fs/cgroup/devices").join(cgroup.trim_start_matches('/'));
-    match fs::write(group.join("devices.deny"), "c 10:200 rwm") {
-        // Version 2 has no such file, and what may make devices there does not get that far.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// An error with what is behind it.

@@ -79,7 +79,7 @@ impl Streams {
         let user = Process::of(dir)?.user;
         if plan.tty {
             return Ok(Self::Terminal {
-                console: Console::listen(&dir.0)?,
+                console: Console::listen(dir.run())?,
                 user,
                 stdin: plan.stdin,
             });

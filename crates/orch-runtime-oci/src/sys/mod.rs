@@ -2,9 +2,11 @@
 #![allow(unsafe_code)]
 
 mod filter;
+mod fork;
 mod mounts;
 
 pub(crate) use filter::{Filter, Instruction};
+pub(crate) use fork::{Forked, fork};
 pub(crate) use mounts::make_read_only;
 
 use nix::sys::signal::{SigHandler, Signal, signal};

@@ -88,7 +88,7 @@ pub(crate) async fn clear(runtime: &OciRuntime) {
 
 /// The shim that holds a container, and the container's first process, by its state directory.
 pub(crate) fn processes(oci: &Oci, id: &ContainerId) -> (Pid, Pid) {
-    let dir = oci.root().join("containers").join(&id.0);
+    let dir = oci.root().join("run").join(&id.0);
     let started: serde_json::Value =
         serde_json::from_slice(&fs::read(dir.join("started.json")).expect("it has started")).expect("JSON");
     let init = i32::try_from(started["pid"].as_i64().expect("a number")).expect("a process number");

@@ -84,8 +84,8 @@ impl Oci {
         OciOptions::new(self.root()).shim(SHIM).cgroup_parent(&self.group)
     }
 
-    /// What is left: processes that know the directory, control groups, mounts that name it, the place of
-    /// namespaces, and namespaces that this program has open.
+    /// What is left: processes that know the directory, control groups, mounts that name it, what
+    /// is in memory, and namespaces that this program has open.
     pub(crate) fn left(&self) -> Vec<String> {
         let place = self.dir.path().to_string_lossy().into_owned();
         let mut left = groups(&self.group);
@@ -106,9 +106,11 @@ impl Oci {
         if let Ok(found) = fs::read_dir(self.root().join("containers")) {
             left.extend(found.flatten().map(|entry| entry.path().display().to_string()));
         }
-        let namespaces = self.root().join("ns");
-        if namespaces.exists() {
-            left.push(namespaces.display().to_string());
+        for place in ["ns", "run"] {
+            let place = self.root().join(place);
+            if place.exists() {
+                left.push(place.display().to_string());
+            }
         }
         left.extend(held_namespaces());
         left

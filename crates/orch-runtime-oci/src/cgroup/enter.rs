@@ -1,0 +1,165 @@
+//! Making groups, and moving the calling process into them.
+//!
+//! It moves itself, and of version 1 as a thread: before the kernel moves a process with all its threads, it waits until
+//! nobody can be in the midst of starting one, which takes it ten milliseconds. For the caller alone it need not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Hierarchies;
+
+/// What a new group of version 1 lacks, without which it takes no process.
+const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
+impl Hierarchies {
+    /// Makes a container's group, in every hierarchy that measures or limits something.
+    pub(crate) fn make(&self, group: &str) -> io::Result<()> {
+        for mount in self.measuring() {
+            self.make_in(mount, group)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the calling process, which has one thread, into a group that was made, where containers have theirs.
+    pub(crate) fn enter(&self, group: &str) -> io::Result<()> {
+        for mount in self.measuring() {
+            self.move_in(mount, group)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a group in every hierarchy there is and moves the calling process, which has one thread, into it: so it is
+    /// in none of the groups that it was started in.
+    pub(crate) fn settle(&self, group: &str) -> io::Result<()> {
+        for mount in &self.mounts {
+            self.make_in(mount, group)?;
+            self.move_in(mount, group)?;
+        }
+        Ok(())
+    }
+
+    /// The hierarchies that have controllers, once each.
+    fn measuring(&self) -> BTreeSet<&PathBuf> {
+        match &self.v2 {
+            // Even if it has none: it tells processes apart.
+            Some(mount) if self.unified => [mount].into(),
+            _ => self.controllers.values().collect(),
+        }
+    }
+
+    fn make_in(&self, mount: &Path, group: &str) -> io::Result<()> {
+        let is_cpuset = !self.unified && self.controllers.get("cpuset").is_some_and(|at| at == mount);
+        let mut path = mount.to_owned();
+        for part in Path::new(group.trim_start_matches('/')) {
+            let above = path.clone();
+            path.push(part);
+            if self.unified {
+                hand_down(&above)?;
+            }
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made?,
+            }
+            if is_cpuset {
+                for file in CPUSET {
+                    fs::write(path.join(file), fs::read_to_string(above.join(file))?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn move_in(&self, mount: &Path, group: &str) -> io::Result<()> {
+        let path = mount.join(group.trim_start_matches('/'));
+        fs::write(path.join(self.list_of(mount)), "0")
+    }
+
+    /// The list of a group's processes that the calling one, which has one thread, writes itself into.
+    pub(super) fn list_of(&self, mount: &Path) -> &'static str {
+        match &self.v2 {
+            Some(v2) if v2 == mount => "cgroup.procs",
+            _ => "tasks",
+        }
+    }
+}
+
+/// Has the groups in a group of version 2 measure and limit what this one can.
+fn hand_down(group: &Path) -> io::Result<()> {
+    let (can, does) = (
+        group.join("cgroup.controllers"),
+        group.join("cgroup.subtree_control"),
+    );
+    let (can, handed) = (fs::read_to_string(can)?, fs::read_to_string(&does)?);
+    let handed: BTreeSet<&str> = handed.split_whitespace().collect();
+    for name in can.split_whitespace().filter(|name| !handed.contains(name)) {
+        // The kernel hands processors down only while no process of the machine is a real-time one: then there is no limit
+        // of them, which is told when one is asked for.
+        if let Err(error) = fs::write(&does, format!("+{name}")) {
+            tracing::debug!(group = %group.display(), name, %error, "a controller is not handed down");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The machine's hierarchy of version 2, wherever it is, if it can hand anything down.
+    fn v2() -> Option<Hierarchies> {
+        let mount = Hierarchies::find().ok()?.v2?;
+        let names = fs::read_to_string(mount.join("cgroup.controllers")).ok()?;
+        let names: Vec<&str> = names.split_whitespace().collect();
+        let is_writable = fs::write(mount.join("cgroup.subtree_control"), "").is_ok();
+        (is_writable && !names.is_empty()).then(|| Hierarchies {
+            mounts: vec![mount.clone()],
+            v2: Some(mount.clone()),
+            controllers: names
+                .iter()
+                .map(|name| ((*name).to_owned(), mount.clone()))
+                .collect(),
+            unified: true,
+        })
+    }
+
+    #[test]
+    fn groups_of_version_2_are_handed_all_controllers_down_to_a_containers() {
+        let Some(hierarchies) = v2() else {
+            println!("skipped: no hierarchy of version 2 here has a controller and can be written");
+            return;
+        };
+        let mount = hierarchies.v2.clone().unwrap();
+        let handed = mount.join("cgroup.subtree_control");
+        let before = fs::read_to_string(&handed).unwrap();
+        let top = format!("orch-enter-{}", std::process::id());
+        hierarchies.make(&format!("/{top}/a/b")).unwrap();
+        hierarchies.make(&format!("/{top}/a/b")).unwrap();
+        let has = |path: &str| fs::read_to_string(mount.join(&top).join(path)).unwrap();
+        let own: BTreeSet<_> = has("a/b/cgroup.controllers")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let missing: Vec<_> = hierarchies
+            .controllers
+            .keys()
+            .filter(|name| !own.contains(*name))
+            .collect();
+        let limiting = missing
+            .iter()
+            .any(|name| ["memory", "pids", "hugetlb"].contains(&name.as_str()));
+        assert!(!limiting, "{missing:?} of {own:?}");
+        assert_eq!(has("a/b/cgroup.subtree_control").trim(), "", "it has processes");
+        hierarchies.sweep(&format!("/{top}")).unwrap();
+        assert!(!mount.join(&top).exists());
+        for name in hierarchies
+            .controllers
+            .keys()
+            .filter(|name| !before.contains(*name))
+        {
+            // Others may have begun to need it.
+            let _ = fs::write(&handed, format!("-{name}"));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The process that shims are born of: it is this program, started once, has one thread, has left this program's control
+//! groups, and forks. So a container costs no start of a program as large as this one, nor the move into other control
+//! groups, for which the kernel takes its time.
+//!
+//! It ends with this program, or with the runtime; what was born of it goes on. It is started with the first container or
+//! command, and again if it was killed.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use parking_lot::Mutex;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::launch::{self, Process, Program, Shim};
+use crate::record::ContainerDir;
+use crate::shim;
+use crate::wire::{Inbox, Reply, Request, send};
+
+pub(crate) struct Nursery {
+    program: Program,
+    /// What it has to say of itself goes there.
+    complaints: PathBuf,
+    /// The control group of the shims.
+    shims: String,
+    living: Mutex<Option<Living>>,
+}
+
+struct Living {
+    process: Process,
+    socket: UnixStream,
+    inbox: Inbox,
+}
+
+/// The standard streams of a shim.
+struct Streams {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Nursery {
+    pub(crate) fn new(program: Program, complaints: PathBuf, shims: String) -> Self {
+        Self {
+            program,
+            complaints,
+            shims,
+            living: Mutex::default(),
+        }
+    }
+
+    /// Starts a shim for the container of this directory, which exists and has not begun.
+    pub(crate) fn hold(&self, dir: &ContainerDir) -> io::Result<Shim> {
+        let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        let streams = Streams {
+            stdin: null()?,
+            stdout: write,
+            stderr: File::create(dir.complaints())?.into(),
+        };
+        let process = self.bear(dir.kept().as_os_str().as_bytes(), streams)?;
+        Ok(Shim::new(process, answer))
+    }
+
+    /// Starts a shim for a command in a container that runs, whose directory exists; what it is to do is told over
+    /// the socket, and the command ends with that.
+    pub(crate) fn exec(&self, dir: &ContainerDir, id: &str) -> io::Result<(Process, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let streams = Streams {
+            stdin: theirs.into(),
+            stdout: null()?,
+            stderr: File::create(dir.exec(id).complaints())?.into(),
+        };
+        let arguments = [dir.kept().as_os_str().as_bytes(), b"\0", id.as_bytes()].concat();
+        Ok((self.bear(&arguments, streams)?, ours))
+    }
+
+    fn bear(&self, arguments: &[u8], streams: Streams) -> io::Result<Process> {
+        let request = Request::Bear(arguments.to_vec());
+        let mut place = self.living.lock();
+        if let Some(living) = place.as_mut() {
+            match living.bear(&request, &streams) {
+                // It has ended. What it may have begun has a lock, and does not begin twice.
+                Err(error) if is_over(&error) => *place = None,
+                born => return born,
+            }
+        }
+        let mut living = self.start()?;
+        let born = living.bear(&request, &streams);
+        *place = Some(living);
+        born
+    }
+
+    /// Ends it, and not what was born of it.
+    pub(crate) fn end(&self) {
+        let Some(Living { process, socket, .. }) = self.living.lock().take() else {
+            return;
+        };
+        // It ends by this.
+        drop(socket);
+        if !matches!(launch::readable_in_time(&process), Ok(true)) {
+            process.kill();
+        }
+    }
+
+    fn start(&self) -> io::Result<Living> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let mut command = self.program.command([shim::NURSERY, &self.shims]);
+        command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(File::create(&self.complaints)?);
+        let process = launch::start(&mut command)?;
+        // With it goes this side's end of what is its.
+        drop(command);
+        let mut living = Living {
+            process,
+            socket,
+            inbox: Inbox::default(),
+        };
+        match living.reply() {
+            Ok(Reply::Hello) => Ok(living),
+            other => {
+                let said = fs::read_to_string(&self.complaints).unwrap_or_default();
+                let why = match (said.trim(), other) {
+                    ("", Err(error)) => error.to_string(),
+                    ("", Ok(reply)) => format!("it said {reply:?}"),
+                    (said, _) => said.to_owned(),
+                };
+                Err(io::Error::other(format!(
+                    "the process that holders of containers are born of did not come up: {why}"
+                )))
+            }
+        }
+    }
+}
+
+impl Living {
+    fn bear(&mut self, request: &Request, streams: &Streams) -> io::Result<Process> {
+        let fds = [&streams.stdin, &streams.stdout, &streams.stderr];
+        send(&self.socket, &request.encode(), &fds.map(AsFd::as_fd))?;
+        match self.reply()? {
+            Reply::Born => {
+                let born = self.inbox.fds().pop();
+                born.map(Process::from)
+                    .ok_or_else(|| io::Error::other("a process was born and not shown"))
+            }
+            Reply::Failed(_, why) => Err(io::Error::other(why)),
+            other => Err(io::Error::other(format!(
+                "it was asked for a process and said {other:?}"
+            ))),
+        }
+    }
+
+    fn reply(&mut self) -> io::Result<Reply> {
+        loop {
+            if let Some(reply) = self.inbox.reply()? {
+                return Ok(reply);
+            }
+            if !launch::readable_in_time(&self.socket)? {
+                self.process.kill();
+                return Err(io::Error::other("it does not answer"));
+            }
+            match self.inbox.fill(&self.socket) {
+                Ok(true) => {}
+                Ok(false) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether a connection failed with who was at its other end.
+fn is_over(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+fn null() -> io::Result<OwnedFd> {
+    Ok(File::options().read(true).write(true).open("/dev/null")?.into())
+}

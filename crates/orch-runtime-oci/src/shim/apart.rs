@@ -1,0 +1,96 @@
+//! Where a container is made: in its control group, whose members all its processes are born as, and in a mount
+//! namespace that nobody else sees and that goes with its last process.
+//!
+//! There are no control groups to be seen there, so libcontainer finds none to make or enter, for which it would have the
+//! kernel wait for every other process of the machine. Unless the container is to see the machine's: then libcontainer
+//! enters again what this process is in.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::process::{chdir, chroot, fchdir};
+
+use crate::cgroup::{self, Hierarchies};
+
+/// This process is there for as long as this lives.
+pub(super) struct Apart<'a> {
+    hierarchies: &'a Hierarchies,
+    /// The control group to come back to.
+    back: &'a str,
+    namespace: File,
+    root: OwnedFd,
+    is_back: bool,
+}
+
+impl<'a> Apart<'a> {
+    /// Goes there; the group was made. What is mounted from these places of the machine is there still.
+    pub(super) fn go<'b>(
+        hierarchies: &'a Hierarchies,
+        group: &str,
+        back: &'a str,
+        mut sources: impl Iterator<Item = &'b Path>,
+    ) -> io::Result<Self> {
+        let apart = Self {
+            hierarchies,
+            back,
+            namespace: File::open("/proc/self/ns/mnt")?,
+            root: open(
+                "/",
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?,
+            is_back: false,
+        };
+        hierarchies.enter(group)?;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount_change(
+            "/",
+            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+        )?;
+        if !sources.any(shows_groups) {
+            unmount(cgroup::ROOT, UnmountFlags::DETACH)?;
+            // By this libcontainer takes the machine for one of version 1.
+            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+            mount("none", cgroup::ROOT, "tmpfs", flags, c"size=4k,mode=0555")?;
+        }
+        Ok(apart)
+    }
+
+    /// Comes back. What was made goes on without this process.
+    pub(super) fn come_back(mut self) -> io::Result<()> {
+        self.is_back = true;
+        self.return_home()
+    }
+
+    fn return_home(&self) -> io::Result<()> {
+        setns(&self.namespace, CloneFlags::CLONE_NEWNS)?;
+        // By that its root became the namespace's, which need not be what it was.
+        fchdir(&self.root)?;
+        chroot(".")?;
+        chdir("/")?;
+        self.hierarchies.enter(self.back)
+    }
+}
+
+impl Drop for Apart<'_> {
+    fn drop(&mut self) {
+        if !self.is_back
+            && let Err(error) = self.return_home()
+        {
+            tracing::error!(%error, "a shim cannot leave its container, and will be swept away with it");
+        }
+    }
+}
+
+/// Whether control groups are in a place of the machine, or it in them.
+fn shows_groups(place: &Path) -> bool {
+    // What cannot be resolved is refused when it is mounted.
+    let shows =
+        |place: PathBuf| place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place);
+    place.canonicalize().is_ok_and(shows)
+}
