@@ -42,7 +42,7 @@ pub(crate) fn fill(
     } = made;
     let (now, later) = (ContainerDir(draft.to_owned()), driver.dir.container(&id.0));
     let (config, sandbox) = (&record.config, &pod.record.config);
-    let cgroup = driver.ground.group_of(id);
+    let cgroup = driver.ground.group_of(&record.cgroup_parent, id);
     let places = Places {
         rootfs: &later.rootfs(),
         cgroup: &cgroup,

@@ -2,6 +2,7 @@
 
 mod group;
 mod limits;
+mod nested;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

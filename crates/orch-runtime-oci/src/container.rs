@@ -37,8 +37,17 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn group_of(&self, id: &ContainerId) -> String {
-        format!("{}/{id}", self.group)
+    /// The control group at this path below that of all.
+    pub(crate) fn below(&self, path: &str) -> String {
+        format!("{}/{path}", self.group)
+    }
+
+    /// The control group of a container, which is made in `parent`, if that is not empty.
+    pub(crate) fn group_of(&self, parent: &str, id: &ContainerId) -> String {
+        match parent {
+            "" => self.below(&id.0),
+            parent => self.below(&format!("{parent}/{id}")),
+        }
     }
 
     /// The control group of the shims. No container's: those have ids of 32 digits.
@@ -89,7 +98,7 @@ impl Cell {
     }
 
     pub(crate) fn group(&self) -> String {
-        self.ground.group_of(&self.id)
+        self.ground.group_of(&self.record.cgroup_parent, &self.id)
     }
 
     pub(crate) fn failed(

@@ -21,7 +21,7 @@ use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
-use crate::{NAME, invalid, kernel, namespaces};
+use crate::{NAME, groups, invalid, kernel, namespaces};
 
 pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
@@ -95,13 +95,7 @@ impl Driver {
             group,
         });
         let index = Index::read(&dir, &ground, options.network.as_ref()).map_err(failed)?;
-        for name in ground.hierarchies.children(&ground.group) {
-            let id = ContainerId(name);
-            if ground.group_of(&id) != ground.shims() && !index.cells.contains_key(&id) {
-                tracing::warn!(container = %id, "sweeping the control group of a container that is gone");
-                ground.hierarchies.sweep(&ground.group_of(&id)).map_err(failed)?;
-            }
-        }
+        groups::sweep_strays(&ground, &index).map_err(failed)?;
         images.hold_only(&index.cells.keys().map(|id| id.0.clone()).collect())?;
         let driver = Self {
             hub: Arc::default(),
@@ -120,6 +114,9 @@ impl Driver {
         driver
             .find_shared()
             .map_err(|error| RuntimeError::failed("looking for the pods' namespaces", error))?;
+        driver
+            .weigh_all()
+            .map_err(|error| RuntimeError::failed("sharing processor time among pods", error))?;
         Ok(driver)
     }
 

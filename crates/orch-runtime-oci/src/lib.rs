@@ -46,6 +46,7 @@ mod dir;
 mod driver;
 mod etc;
 mod exec;
+mod groups;
 pub mod image;
 mod index;
 mod kernel;

@@ -84,6 +84,7 @@ impl Runtime for OciRuntime {
         capabilities.host_ports = self.driver.options.network.is_some();
         capabilities.sandbox_network = self.driver.options.network.is_some();
         capabilities.resource_limits = self.driver.limiter.is_complete();
+        capabilities.pod_groups = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;

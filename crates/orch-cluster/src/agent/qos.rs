@@ -1,10 +1,106 @@
 //! How a pod's requests and limits become its containers' shares.
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use orch_core::runtime::Resources;
 
 use crate::kinds::pod::resources::{QosClass, qos_class};
+use crate::kinds::pod::{Sum, is_sidecar, together};
+
+/// Where the kubelet has a pod's control group, and what it holds the pod's containers to together (its
+/// `ResourceConfigForPod`): the processor time that they request, and those limits that all of them have, or the pod.
+pub(crate) fn pod_group(pod: &Pod) -> (String, Resources) {
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let Some(spec) = &pod.spec else {
+        return (format!("pod{uid}"), Resources::default());
+    };
+    let parent = match qos_class(spec) {
+        QosClass::Guaranteed => format!("pod{uid}"),
+        QosClass::Burstable => format!("burstable/pod{uid}"),
+        QosClass::BestEffort => format!("besteffort/pod{uid}"),
+    };
+    let (requests, limits) = (sum(spec, Amounts::Requests), sum(spec, Amounts::Limits));
+    let has = |resources: Option<&ResourceRequirements>, name: &str| {
+        let limit = resources.and_then(|resources| resources.limits.as_ref()?.get(name));
+        limit.and_then(milli).is_some_and(|amount| amount > 0)
+    };
+    let limit_of = |name: &str| {
+        let mut containers = spec
+            .containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten());
+        let declared = has(spec.resources.as_ref(), name)
+            || containers.all(|container| has(container.resources.as_ref(), name));
+        limits.0.get(name).filter(|_| declared)
+    };
+    let positive = |amount: i128| u64::try_from(amount).ok().filter(|amount| *amount > 0);
+    let millis = requests
+        .0
+        .get("cpu")
+        .and_then(|cpu| positive(cpu.milli_value().into()));
+    let resources = Resources {
+        cpu_shares: Some(shares(millis.unwrap_or(0))),
+        cpu_limit_millis: limit_of("cpu").and_then(|cpu| positive(cpu.milli_value().into())),
+        memory_limit_bytes: limit_of("memory").and_then(|memory| positive(memory.value().into())),
+        ..Resources::default()
+    };
+    (parent, resources)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Amounts {
+    /// Where a resource is limited and not requested, the limit.
+    Requests,
+    Limits,
+}
+
+/// What a pod's containers take together at most, or the pod says instead; and its overhead.
+fn sum(spec: &PodSpec, amounts: Amounts) -> Sum {
+    let of = |resources: Option<&ResourceRequirements>| {
+        let limits = resources.and_then(|resources| resources.limits.clone());
+        let mut list = limits.unwrap_or_default();
+        let requests = resources.and_then(|resources| resources.requests.clone());
+        list.extend(
+            requests
+                .filter(|_| amounts == Amounts::Requests)
+                .unwrap_or_default(),
+        );
+        list
+    };
+    let mains: Vec<_> = spec
+        .containers
+        .iter()
+        .map(|main| of(main.resources.as_ref()))
+        .collect();
+    let inits = spec.init_containers.iter().flatten();
+    let inits: Vec<_> = inits
+        .map(|init| (of(init.resources.as_ref()), is_sidecar(init)))
+        .collect();
+    let mut sum = together(
+        mains.iter().map(pairs),
+        inits.iter().map(|(list, is_sidecar)| (pairs(list), *is_sidecar)),
+    );
+    let mut whole = Sum::default();
+    whole.add(pairs(&of(spec.resources.as_ref())));
+    sum.0.extend(whole.0);
+    let overhead = spec.overhead.iter().flat_map(pairs);
+    let counts = |name: &str| amounts == Amounts::Requests || sum.0.contains_key(name);
+    let overhead: Vec<_> = overhead.filter(|(name, _)| counts(name)).collect();
+    sum.add(overhead);
+    sum
+}
+
+fn pairs(list: &BTreeMap<String, Quantity>) -> impl Iterator<Item = (&str, &str)> + Clone {
+    list.iter()
+        .map(|(name, amount)| (name.as_str(), amount.0.as_str()))
+}
+
+/// Processor time in thousandths as shares of it: 1024 for a processor.
+fn shares(millis: u64) -> u64 {
+    (millis.saturating_mul(1024) / 1000).clamp(2, 262_144)
+}
 
 /// What the container may use: shares from the processor request (1 processor: 1024), limits as they are,
 /// and how soon the kernel takes it when memory runs out (the kubelet's `GetContainerOOMScoreAdjust`).
@@ -15,7 +111,7 @@ pub(crate) fn resources(pod: &Pod, container: &Container, node_memory: Option<u6
         .or(cpu_limit)
         .unwrap_or(0);
     Resources {
-        cpu_shares: Some((cpu.saturating_mul(1024) / 1000).clamp(2, 262_144)),
+        cpu_shares: Some(shares(cpu)),
         cpu_limit_millis: cpu_limit.filter(|value| *value > 0),
         memory_limit_bytes: limit(container, "memory")
             .and_then(value)
@@ -77,7 +173,69 @@ pub(crate) fn milli(quantity: &Quantity) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::testkit::pod;
+    use crate::agent::testkit::{pod, pod_with};
+
+    #[test]
+    fn pods_are_in_the_groups_of_their_class_with_what_the_kubelet_gives_these() {
+        let both = |cpu: &str, memory: &str| format!(r#"{{"cpu": "{cpu}", "memory": "{memory}"}}"#);
+        let guaranteed = |cpu, memory| format!(r#"{{"limits": {0}, "requests": {0}}}"#, both(cpu, memory));
+        let (one, two) = (guaranteed("1", "1Gi"), guaranteed("500m", "256Mi"));
+        let spec = |containers: &[&str], more: &str| {
+            let list = containers.iter().enumerate();
+            let list = list.map(|(n, resources)| format!(r#"{{"name": "c{n}", "resources": {resources}}}"#));
+            format!(
+                r#"{{"containers": [{}]{more}}}"#,
+                list.collect::<Vec<_>>().join(",")
+            )
+        };
+        let init = format!(
+            r#", "initContainers": [{{"name": "i", "resources": {}}}]"#,
+            guaranteed("4", "64Mi")
+        );
+        let bare_init = r#", "initContainers": [{"name": "i"}]"#;
+        let overhead = r#", "overhead": {"cpu": "250m", "memory": "1Mi"}"#;
+        let whole = r#", "resources": {"limits": {"cpu": "3"}, "requests": {"cpu": "2"}}"#;
+        let mib = |count: u64| Some(count << 20);
+        for (spec, parent, expected) in [
+            (spec(&["{}"], ""), "besteffort/podu-1", (2, None, None)),
+            (spec(&["{}"], overhead), "besteffort/podu-1", (256, None, None)),
+            (spec(&[&one, &two], ""), "podu-1", (1536, Some(1500), mib(1280))),
+            (
+                spec(&[&one, &two], overhead),
+                "podu-1",
+                (1792, Some(1750), mib(1281)),
+            ),
+            (spec(&[&one], &init), "podu-1", (4096, Some(4000), mib(1024))),
+            // One without a limit can use what there is, and so can the pod.
+            (spec(&[&one, "{}"], ""), "burstable/podu-1", (1024, None, None)),
+            (spec(&[&one], bare_init), "burstable/podu-1", (1024, None, None)),
+            (
+                spec(
+                    &[r#"{"limits": {"memory": "1Gi"}, "requests": {"cpu": "100m"}}"#],
+                    "",
+                ),
+                "burstable/podu-1",
+                (102, None, mib(1024)),
+            ),
+            // What the pod says as a whole comes before what its containers say.
+            (spec(&["{}"], whole), "burstable/podu-1", (2048, Some(3000), None)),
+        ] {
+            let (told, resources) = pod_group(&pod_with(&spec));
+            let Resources {
+                cpu_shares,
+                cpu_limit_millis,
+                memory_limit_bytes,
+                ..
+            } = resources;
+            let (shares, cpu, memory) = expected;
+            assert_eq!(told, parent, "{spec}");
+            assert_eq!(
+                (cpu_shares, cpu_limit_millis, memory_limit_bytes),
+                (Some(shares), cpu, memory),
+                "{spec}"
+            );
+        }
+    }
 
     #[test]
     fn shares_and_scores_are_the_kubelets() {

@@ -53,6 +53,11 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         Served,
     ),
     ("spec.hostNetwork", r#""hostNetwork": true"#, Served),
+    (
+        "spec.resources.limits",
+        r#""resources": {"limits": {"memory": "1Gi"}}"#,
+        Warned("spec.resources.limits[memory]: the bare runtime does not hold the containers of a pod"),
+    ),
     ("spec.securityContext", r#""securityContext": {}"#, Served),
     (
         "spec.securityContext.runAsUser",
@@ -204,7 +209,7 @@ const FIELDS: &[(&str, &str, Bare)] = &[
 
 /// What the scheduler and the agent do themselves, and what every runtime can.
 const EVERYWHERE: &str = "spec.activeDeadlineSeconds spec.affinity spec.imagePullSecrets spec.nodeName spec.nodeSelector \
-    spec.overhead spec.priority spec.readinessGates spec.restartPolicy spec.schedulingGates \
+    spec.overhead spec.priority spec.readinessGates spec.resources.requests spec.restartPolicy spec.schedulingGates \
     spec.terminationGracePeriodSeconds spec.tolerations spec.volumes …args …env …envFrom …imagePullPolicy \
     …lifecycle.postStart.httpGet …lifecycle.postStart.sleep …lifecycle.preStop.httpGet …lifecycle.preStop.sleep \
     …lifecycle.stopSignal …name …ports[*].containerPort …ports[*].name …ports[*].protocol …resources.requests \

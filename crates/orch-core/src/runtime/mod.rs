@@ -57,6 +57,8 @@ pub struct Capabilities {
     pub resource_limits: bool,
     /// [`Runtime::update_resources`] changes a running container.
     pub update_resources: bool,
+    /// [`SandboxConfig::cgroup_parent`] is honoured, and [`SandboxConfig::resources`] are enforced.
+    pub pod_groups: bool,
     /// [`Security`] is honoured.
     pub security: bool,
     /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
@@ -145,6 +147,8 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Makes a sandbox and readies it for containers, or returns the one that exists for the same
     /// [`SandboxConfig::uid`] and [`SandboxConfig::attempt`].
+    ///
+    /// One that asks for a control group is [`RuntimeError::Unsupported`] without [`Capabilities::pod_groups`].
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError>;
 
     /// Ends a sandbox: its containers are killed, its network is released. What ran stays listed.

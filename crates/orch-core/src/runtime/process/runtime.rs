@@ -133,6 +133,12 @@ fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
 
 impl Inner {
     fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        if config.wants_group() {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "control groups of pods",
+            });
+        }
         let mut state = self.state.lock();
         let same = |record: &SandboxRecord| {
             record.config.uid == config.uid && record.config.attempt == config.attempt

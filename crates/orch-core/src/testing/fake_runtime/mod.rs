@@ -99,6 +99,7 @@ impl FakeRuntime {
             mounts: true,
             resource_limits: true,
             update_resources: true,
+            pod_groups: true,
             security: true,
             exec: true,
             attach: true,
@@ -220,6 +221,12 @@ impl FakeRuntime {
             .values()
             .map(|record| record.sandbox.clone())
             .collect()
+    }
+
+    /// How a sandbox that is there was asked for.
+    pub fn asked_for(&self, id: &SandboxId) -> Option<SandboxConfig> {
+        let state = self.inner.state.lock();
+        state.sandboxes.get(id).map(|record| record.config.clone())
     }
 
     /// What is there, for the end of a test that expects nothing: a line for each sandbox and container.

@@ -109,6 +109,12 @@ impl Runtime for FakeRuntime {
 
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let body = async {
+            if config.wants_group() && !self.inner.capabilities.pod_groups {
+                return Err(RuntimeError::Unsupported {
+                    runtime: NAME,
+                    what: "control groups of pods",
+                });
+            }
             let mut state = self.inner.state.lock();
             let ids = state.pods.get(&config.uid).into_iter().flatten();
             let mut records = ids.filter_map(|id| state.sandboxes.get(id));

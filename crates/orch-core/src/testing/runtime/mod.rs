@@ -42,6 +42,7 @@ mod adoption;
 mod containers;
 mod exec;
 mod extras;
+mod groups;
 mod lifecycle;
 mod logs;
 mod program;
@@ -284,6 +285,8 @@ macro_rules! __runtime_conformance_cases {
             extras::stats_are_of_running_containers,
             extras::limits_change_in_place,
             extras::exceeding_memory_is_out_of_memory,
+            groups::containers_of_a_pod_are_held_to_what_it_may_use,
+            groups::a_group_is_there_as_long_as_a_sandbox_that_asks_for_it,
             extras::mounts_show_files_of_the_machine,
             extras::a_user_can_be_chosen,
             extras::images_are_pulled_listed_and_removed,
