@@ -154,6 +154,7 @@ fn resources(host: &wire::HostConfig) -> Resources {
         memory_limit_bytes: positive(host.memory),
         pids_limit: host.pids_limit.and_then(positive),
         oom_score_adj: i32::try_from(host.oom_score_adj).ok().filter(|score| *score != 0),
+        ..Resources::default()
     }
 }
 

@@ -94,6 +94,7 @@ impl Hierarchies {
             },
             memory: dir("memory"),
             pids: dir("pids"),
+            hugetlb: dir("hugetlb"),
         }
     }
 
@@ -324,6 +325,7 @@ mod tests {
                 cpuacct: Some("/sys/fs/cgroup/cpu,cpuacct/orch/a/1".into()),
                 memory: Some("/sys/fs/cgroup/memory/orch/a/1".into()),
                 pids: None,
+                hugetlb: None,
             }
         );
         let mut v2 =

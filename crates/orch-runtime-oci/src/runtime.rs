@@ -79,6 +79,7 @@ impl Runtime for OciRuntime {
         let mut capabilities = Capabilities::default();
         capabilities.attach = true;
         capabilities.exec = true;
+        capabilities.hugepages = self.driver.limiter.has_hugepages();
         capabilities.images = true;
         capabilities.mounts = true;
         capabilities.host_ports = self.driver.options.network.is_some();

@@ -1,6 +1,6 @@
 //! How a pod's requests and limits become its containers' shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -11,7 +11,7 @@ use crate::kinds::pod::{Sum, is_sidecar, together};
 
 /// Where the kubelet has a pod's control group, and what it holds the pod's containers to together (its
 /// `ResourceConfigForPod`): the processor time that they request, and those limits that all of them have, or the pod.
-pub(crate) fn pod_group(pod: &Pod) -> (String, Resources) {
+pub(crate) fn pod_group(pod: &Pod, page_sizes: Option<&BTreeSet<u64>>) -> (String, Resources) {
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let Some(spec) = &pod.spec else {
         return (format!("pod{uid}"), Resources::default());
@@ -44,6 +44,13 @@ pub(crate) fn pod_group(pod: &Pod) -> (String, Resources) {
         cpu_shares: Some(shares(millis.unwrap_or(0))),
         cpu_limit_millis: limit_of("cpu").and_then(|cpu| positive(cpu.milli_value().into())),
         memory_limit_bytes: limit_of("memory").and_then(|memory| positive(memory.value().into())),
+        hugepages: page_sizes.map_or_else(BTreeMap::new, |sizes| {
+            let asked = limits
+                .0
+                .iter()
+                .map(|(name, amount)| (name.as_str(), positive(amount.value().into())));
+            hugepages(sizes, asked)
+        }),
         ..Resources::default()
     };
     (parent, resources)
@@ -104,7 +111,16 @@ fn shares(millis: u64) -> u64 {
 
 /// What the container may use: shares from the processor request (1 processor: 1024), limits as they are,
 /// and how soon the kernel takes it when memory runs out (the kubelet's `GetContainerOOMScoreAdjust`).
-pub(crate) fn resources(pod: &Pod, container: &Container, node_memory: Option<u64>) -> Resources {
+pub(crate) fn resources(
+    pod: &Pod,
+    container: &Container,
+    node_memory: Option<u64>,
+    page_sizes: Option<&BTreeSet<u64>>,
+) -> Resources {
+    let limits = container
+        .resources
+        .as_ref()
+        .and_then(|resources| resources.limits.as_ref());
     let cpu_limit = limit(container, "cpu").and_then(milli);
     let cpu = request(container, "cpu")
         .and_then(milli)
@@ -118,7 +134,29 @@ pub(crate) fn resources(pod: &Pod, container: &Container, node_memory: Option<u6
             .filter(|bytes| *bytes > 0),
         pids_limit: None,
         oom_score_adj: Some(oom_score_adj(pod, container, node_memory)),
+        hugepages: page_sizes.map_or_else(BTreeMap::new, |sizes| {
+            let asked = limits
+                .into_iter()
+                .flatten()
+                .map(|(name, amount)| (name.as_str(), value(amount)));
+            hugepages(sizes, asked)
+        }),
     }
+}
+
+/// How much memory in huge pages may be used, by their size: of each size that the node has or that is asked for, what is
+/// asked for, or none.
+fn hugepages<'a>(
+    sizes: &BTreeSet<u64>,
+    asked: impl Iterator<Item = (&'a str, Option<u64>)>,
+) -> BTreeMap<u64, u64> {
+    let asked = asked.filter_map(|(name, amount)| Some((page_size(name)?, amount.unwrap_or(0))));
+    sizes.iter().map(|size| (*size, 0)).chain(asked).collect()
+}
+
+/// The bytes of a page of the size that a resource names, `hugepages-2Mi`.
+pub(crate) fn page_size(resource: &str) -> Option<u64> {
+    value(&Quantity(resource.strip_prefix("hugepages-")?.to_owned()))
 }
 
 fn oom_score_adj(pod: &Pod, container: &Container, node_memory: Option<u64>) -> i32 {
@@ -220,7 +258,7 @@ mod tests {
             // What the pod says as a whole comes before what its containers say.
             (spec(&["{}"], whole), "burstable/podu-1", (2048, Some(3000), None)),
         ] {
-            let (told, resources) = pod_group(&pod_with(&spec));
+            let (told, resources) = pod_group(&pod_with(&spec), None);
             let Resources {
                 cpu_shares,
                 cpu_limit_millis,
@@ -235,6 +273,36 @@ mod tests {
                 "{spec}"
             );
         }
+    }
+
+    #[test]
+    fn huge_pages_are_limited_to_what_is_asked_for_and_to_none_else() {
+        let pod = pod_with(
+            r#"{"containers": [
+                {"name": "a", "resources": {"limits": {"cpu": "1", "hugepages-2Mi": "6Mi"}}},
+                {"name": "b", "resources": {"limits": {"cpu": "1", "hugepages-2Mi": "4Mi"}}},
+                {"name": "c"}]}"#,
+        );
+        let (mib, gib) = (1 << 20, 1 << 30);
+        let sizes = BTreeSet::from([2 * mib, gib]);
+        let containers = &pod.spec.as_ref().unwrap().containers;
+        for (container, bytes) in containers.iter().zip([6 * mib, 4 * mib, 0]) {
+            let of = |sizes| resources(&pod, container, None, sizes).hugepages;
+            assert_eq!(
+                of(Some(&sizes)),
+                [(2 * mib, bytes), (gib, 0)].into(),
+                "{}",
+                container.name
+            );
+            assert!(
+                of(None).is_empty(),
+                "a runtime that has no limits of them is not asked"
+            );
+        }
+        let (_, together) = pod_group(&pod, Some(&sizes));
+        assert_eq!(together.hugepages, [(2 * mib, 10 * mib), (gib, 0)].into());
+        assert_eq!(page_size("hugepages-1Gi"), Some(gib));
+        assert_eq!((page_size("hugepages-x"), page_size("memory")), (None, None));
     }
 
     #[test]
@@ -259,7 +327,7 @@ mod tests {
             let spec = pod.spec.as_mut().unwrap();
             spec.containers[0].resources = serde_json::from_str(wanted).unwrap();
             let container = pod.spec.as_ref().unwrap().containers[0].clone();
-            let resources = resources(&pod, &container, Some(4 << 30));
+            let resources = resources(&pod, &container, Some(4 << 30), None);
             assert_eq!(resources.cpu_shares, Some(shares), "{wanted}");
             assert_eq!(resources.cpu_limit_millis, limit, "{wanted}");
             assert_eq!(resources.oom_score_adj, Some(score), "{wanted}");

@@ -10,6 +10,7 @@ use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
 
 use super::config::AgentConfig;
+use super::qos::page_size;
 use super::volumes::is_supported;
 
 /// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
@@ -202,6 +203,11 @@ impl Judge<'_> {
                 }
                 // The last one is the manifest reader's to warn of.
                 "cpu" | "memory" | "ephemeral-storage" => {}
+                name if page_size(name).is_some() && self.can.hugepages => {}
+                name if page_size(name).is_some() => self.warn(
+                    field.key(name.to_owned()),
+                    "does not limit the use of huge pages; they count in scheduling alone",
+                ),
                 _ => self.warn(field.key(name.clone()), ONLY_COUNTS),
             }
         }

@@ -146,6 +146,11 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         Warned("resources.limits[cpu]: the bare runtime does not enforce limits"),
     ),
     (
+        "…resources.limits",
+        r#""resources": {"limits": {"cpu": "1", "hugepages-2Mi": "4Mi"}}"#,
+        Warned("resources.limits[hugepages-2Mi]: the bare runtime does not limit the use of huge pages"),
+    ),
+    (
         "…stdin",
         r#""stdin": true"#,
         Refused("stdin: the bare runtime cannot attach to containers"),

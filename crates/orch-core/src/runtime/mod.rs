@@ -57,6 +57,9 @@ pub struct Capabilities {
     pub resource_limits: bool,
     /// [`Runtime::update_resources`] changes a running container.
     pub update_resources: bool,
+    /// [`Resources::hugepages`] are enforced; where they are not, who sets them gets [`RuntimeError::Unsupported`]. A size that
+    /// the machine's kernel does not have is [`RuntimeError::InvalidConfig`] for the field `resources.hugepages`.
+    pub hugepages: bool,
     /// [`SandboxConfig::cgroup_parent`] is honoured, and [`SandboxConfig::resources`] are enforced.
     pub pod_groups: bool,
     /// [`Security`] is honoured.

@@ -29,6 +29,7 @@ pub(crate) struct Group {
     pub(crate) cpuacct: Option<PathBuf>,
     pub(crate) memory: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
+    pub(crate) hugetlb: Option<PathBuf>,
 }
 
 impl Group {
@@ -152,6 +153,7 @@ mod tests {
             cpuacct: dir(),
             memory: dir(),
             pids: dir(),
+            hugetlb: dir(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::Hierarchies;
 
 /// What can be limited of the groups in a group together.
-const LIMITED: [&str; 3] = ["cpu", "memory", "pids"];
+const LIMITED: [&str; 4] = ["cpu", "hugetlb", "memory", "pids"];
 
 impl Hierarchies {
     /// Makes a group, and those above it, wherever something of what is in it can be limited. One that is there is as

@@ -202,6 +202,16 @@ fn resources_are_checked() {
         ),
         (
             at,
+            json!({"limits": {"cpu": "1", "hugepages-2Mi": "3Mi"}}),
+            r#"spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi"#,
+        ),
+        (
+            at,
+            json!({"limits": {"cpu": "1", "hugepages-big": "2Mi"}}),
+            r#"spec.containers[0].resources.limits[hugepages-big]: Invalid value: "2Mi": 2Mi is not positive integer multiple of hugepages-big"#,
+        ),
+        (
+            at,
             json!({"limits": {"hugepages-2Mi": "2Mi"}}),
             "spec.containers[0].resources: Forbidden: HugePages require cpu or memory",
         ),

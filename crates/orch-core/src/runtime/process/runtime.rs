@@ -60,6 +60,12 @@ fn invalid(field: &str, reason: impl Into<String>) -> RuntimeError {
 
 /// What cannot be done here, ever.
 fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
+    if !config.resources.hugepages.is_empty() {
+        return Err(RuntimeError::Unsupported {
+            runtime: NAME,
+            what: "limits of huge pages",
+        });
+    }
     if config.image.is_empty() {
         return Err(RuntimeError::InvalidImage {
             image: String::new(),

@@ -99,6 +99,7 @@ impl FakeRuntime {
             mounts: true,
             resource_limits: true,
             update_resources: true,
+            hugepages: true,
             pod_groups: true,
             security: true,
             exec: true,

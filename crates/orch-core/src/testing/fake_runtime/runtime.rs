@@ -115,6 +115,7 @@ impl Runtime for FakeRuntime {
                     what: "control groups of pods",
                 });
             }
+            self.inner.check(&config.resources)?;
             let mut state = self.inner.state.lock();
             let ids = state.pods.get(&config.uid).into_iter().flatten();
             let mut records = ids.filter_map(|id| state.sandboxes.get(id));
@@ -315,6 +316,7 @@ impl Runtime for FakeRuntime {
             if !self.inner.capabilities.update_resources {
                 return Err(unsupported);
             }
+            self.inner.check(resources)?;
             let mut state = self.inner.state.lock();
             let record = state.running(id)?;
             let limits = &mut record.container.resources;
@@ -323,6 +325,7 @@ impl Runtime for FakeRuntime {
             limits.memory_limit_bytes = resources.memory_limit_bytes.or(limits.memory_limit_bytes);
             limits.pids_limit = resources.pids_limit.or(limits.pids_limit);
             limits.oom_score_adj = resources.oom_score_adj.or(limits.oom_score_adj);
+            limits.hugepages.extend(&resources.hugepages);
             self.inner.container_changed(record);
             Ok(())
         };

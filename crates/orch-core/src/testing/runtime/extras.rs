@@ -249,6 +249,15 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
     if !has.pod_groups {
         refused("cgroup_parent", runtime.run_sandbox(&grouped).await.err());
     }
+    if !has.hugepages {
+        let mut config = rig.config("huge", &Program::new());
+        config.resources.hugepages = [(2 << 20, 2 << 20)].into();
+        let sandbox = rig.get(&id).await.sandbox;
+        refused(
+            "hugepages",
+            runtime.create_container(&sandbox, &config).await.err(),
+        );
+    }
     if !has.update_resources {
         refused(
             "update_resources",

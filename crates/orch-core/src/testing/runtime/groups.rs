@@ -3,7 +3,7 @@
 use super::extras::killed_over_memory;
 use super::rig::{Case, Rig};
 use super::{Program, Step};
-use crate::runtime::{AttachOptions, Resources, SandboxConfig, SandboxState};
+use crate::runtime::{AttachOptions, Resources, RuntimeError, SandboxConfig, SandboxState};
 
 fn grouped(rig: &Rig<'_>, pod: &str, memory: u64) -> SandboxConfig {
     SandboxConfig {
@@ -61,5 +61,17 @@ pub(super) async fn a_group_is_there_as_long_as_a_sandbox_that_asks_for_it(rig: 
     // And another time, from nothing.
     let again = runtime.run_sandbox(&grouped(rig, "web", 64 << 20)).await;
     assert_eq!(again.expect("running it again").state, SandboxState::Ready);
+    Ok(())
+}
+
+pub(super) async fn pages_of_a_size_that_no_kernel_has_are_refused(rig: &mut Rig<'_>) -> Case {
+    rig.needs("hugepages", |has| has.hugepages)?;
+    let sandbox = rig.sandbox("web").await;
+    let mut config = rig.config("main", &Program::new());
+    config.resources.hugepages = [(3, 3)].into();
+    match rig.runtime().create_container(&sandbox, &config).await {
+        Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, "resources.hugepages"),
+        other => panic!("pages of three bytes: {other:?}"),
+    }
     Ok(())
 }

@@ -287,6 +287,7 @@ macro_rules! __runtime_conformance_cases {
             extras::exceeding_memory_is_out_of_memory,
             groups::containers_of_a_pod_are_held_to_what_it_may_use,
             groups::a_group_is_there_as_long_as_a_sandbox_that_asks_for_it,
+            groups::pages_of_a_size_that_no_kernel_has_are_refused,
             extras::mounts_show_files_of_the_machine,
             extras::a_user_can_be_chosen,
             extras::images_are_pulled_listed_and_removed,
