@@ -24,6 +24,7 @@ mod listing;
 mod logs;
 mod options;
 mod pause;
+mod pausing;
 mod process;
 mod runtime;
 mod sandbox;

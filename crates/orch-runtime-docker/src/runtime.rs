@@ -84,6 +84,7 @@ impl Runtime for DockerRuntime {
         capabilities.mounts = true;
         capabilities.resource_limits = true;
         capabilities.update_resources = true;
+        capabilities.pause = true;
         capabilities.security = true;
         capabilities.exec = true;
         capabilities.attach = true;
@@ -160,6 +161,14 @@ impl Runtime for DockerRuntime {
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         self.0.stop_container(id, grace).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.0.pause(id).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.0.resume(id).await
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {

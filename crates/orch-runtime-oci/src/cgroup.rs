@@ -1,5 +1,6 @@
 //! Control groups, in every hierarchy that the machine has: v1, v2 or both.
 
+mod freezer;
 mod group;
 mod limits;
 mod nested;
@@ -79,6 +80,11 @@ impl Hierarchies {
         self.controllers.contains_key(controller)
     }
 
+    /// Whether the processes of a group can be made to stand still.
+    pub(crate) fn can_freeze(&self) -> bool {
+        self.unified || self.has("freezer")
+    }
+
     /// Where the files of a group are.
     pub(crate) fn group(&self, group: &str) -> Group {
         let name = group.trim_start_matches('/');
@@ -95,6 +101,12 @@ impl Hierarchies {
             memory: dir("memory"),
             pids: dir("pids"),
             hugetlb: dir("hugetlb"),
+            // In version 2 it takes no controller.
+            freezer: if self.unified {
+                self.at(group).next()
+            } else {
+                dir("freezer")
+            },
         }
     }
 
@@ -205,6 +217,8 @@ impl Hierarchies {
             if !left {
                 return Ok(());
             }
+            // In version 1 what stands still does not end.
+            self.group(group).thaw()?;
             thread::sleep(PAUSE);
         }
         Err(io::Error::other(format!(
@@ -326,6 +340,7 @@ mod tests {
                 memory: Some("/sys/fs/cgroup/memory/orch/a/1".into()),
                 pids: None,
                 hugetlb: None,
+                freezer: None,
             }
         );
         let mut v2 =

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, thread};
@@ -64,7 +65,9 @@ pub(crate) struct Cell {
     pub(crate) ground: Arc<Ground>,
     /// Those in force, as they are written down.
     pub(crate) limits: Mutex<Resources>,
-    /// One start, removal or change of limits at a time.
+    /// Whether it stands still, if it runs.
+    pub(crate) paused: AtomicBool,
+    /// One start, removal, pause or change of limits at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
     /// One sweep of what a shim has left at a time.
     settling: Mutex<()>,
@@ -89,6 +92,7 @@ impl Cell {
             record,
             ground,
             limits: Mutex::new(limits),
+            paused: AtomicBool::default(),
             gate: tokio::sync::Mutex::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -224,6 +228,7 @@ impl Cell {
     /// Kills all of it, at once. Its shim then writes down the end.
     pub(crate) fn kill(&self) -> io::Result<()> {
         self.signal(Signal::KILL)?;
+        self.thaw()?;
         self.ground.hierarchies.kill(&self.group())
     }
 
@@ -276,6 +281,7 @@ impl Cell {
             attempt: config.attempt,
             image: config.image.clone(),
             image_id: record.image_id.clone(),
+            paused: state.is_running() && self.paused.load(Ordering::Acquire),
             state,
             created_at: record.created_at,
             resources: self.limits.lock().clone(),

@@ -184,7 +184,10 @@ impl Driver {
     fn adopt(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
         let failed = |error| cell.failed("adopting", error);
         match cell.holder().map_err(failed)? {
-            Some(shim) => self.watch(cell, shim),
+            Some(shim) => {
+                cell.look_paused().map_err(failed)?;
+                self.watch(cell, shim);
+            }
             None => {
                 let state = cell.look_settled(Duration::ZERO)?;
                 cell.ended.send_replace(state.is_exited());

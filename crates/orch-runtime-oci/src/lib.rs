@@ -58,6 +58,7 @@ mod namespaces;
 mod nursery;
 mod options;
 mod pause;
+mod pausing;
 mod place;
 mod readying;
 mod record;

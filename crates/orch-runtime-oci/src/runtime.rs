@@ -85,6 +85,7 @@ impl Runtime for OciRuntime {
         capabilities.host_ports = self.driver.options.network.is_some();
         capabilities.sandbox_network = self.driver.options.network.is_some();
         capabilities.resource_limits = self.driver.limiter.is_complete();
+        capabilities.pause = self.driver.ground.hierarchies.can_freeze();
         capabilities.pod_groups = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
@@ -153,6 +154,14 @@ impl Runtime for OciRuntime {
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         self.driver.stop_cell(&self.driver.cell(id)?, grace).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.driver.hold(id, true).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.driver.hold(id, false).await
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {

@@ -224,6 +224,8 @@ pub struct Container {
     pub image_id: String,
     /// Where it is in its life.
     pub state: ContainerState,
+    /// Whether it is [paused](super::Runtime::pause). Then it is one that runs.
+    pub paused: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// The limits in force, where the runtime knows them.

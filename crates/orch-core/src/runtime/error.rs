@@ -56,6 +56,12 @@ pub enum RuntimeError {
         /// Its id.
         container: String,
     },
+    /// The container is paused, and cannot do this until it goes on.
+    #[error("container {container} is paused; resume it first")]
+    Paused {
+        /// Its id.
+        container: String,
+    },
     /// Something still needs it.
     #[error("{what} is in use by {by}")]
     InUse {

@@ -60,6 +60,8 @@ pub struct Capabilities {
     /// [`Resources::hugepages`] are enforced; where they are not, who sets them gets [`RuntimeError::Unsupported`]. A size that
     /// the machine's kernel does not have is [`RuntimeError::InvalidConfig`] for the field `resources.hugepages`.
     pub hugepages: bool,
+    /// [`Runtime::pause`] and [`Runtime::resume`] work.
+    pub pause: bool,
     /// [`SandboxConfig::cgroup_parent`] is honoured, and [`SandboxConfig::resources`] are enforced.
     pub pod_groups: bool,
     /// [`Security`] is honoured.
@@ -184,6 +186,17 @@ pub trait Runtime: Send + Sync + 'static {
     ///
     /// Zero grace kills at once. A container never started counts as ended.
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Has a running container stand still, if [`Capabilities::pause`]; else [`RuntimeError::Unsupported`]. Once this returns no
+    /// process of it goes on, until it is [resumed](Self::resume) or asked to end, which ends the pause. Its state is still
+    /// [`Running`](ContainerState::Running), and [`Container::paused`] is true.
+    ///
+    /// Meanwhile [`exec`](Self::exec) and [`open_exec`](Self::open_exec) fail with [`RuntimeError::Paused`]; so may
+    /// [`attach`](Self::attach). One that does not run is [`RuntimeError::NotRunning`].
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// Has a paused container go on. Fails as [`pause`](Self::pause) does.
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
     /// Removes a container and its logs, killing it first if it runs.
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;

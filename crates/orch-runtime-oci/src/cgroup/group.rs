@@ -30,6 +30,7 @@ pub(crate) struct Group {
     pub(crate) memory: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
     pub(crate) hugetlb: Option<PathBuf>,
+    pub(crate) freezer: Option<PathBuf>,
 }
 
 impl Group {
@@ -154,6 +155,7 @@ mod tests {
             memory: dir(),
             pids: dir(),
             hugetlb: dir(),
+            freezer: dir(),
         }
     }
 

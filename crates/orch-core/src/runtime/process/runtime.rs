@@ -21,6 +21,11 @@ use crate::time;
 /// The image that is what it says: this machine.
 const HOST: &str = "host";
 
+const NO_PAUSE: RuntimeError = RuntimeError::Unsupported {
+    runtime: NAME,
+    what: "pausing containers",
+};
+
 pub(super) fn image(reference: &str) -> Image {
     Image {
         id: format!("{NAME}:{HOST}"),
@@ -394,6 +399,16 @@ impl Runtime for ProcessRuntime {
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         self.inner.cell(id)?.stop(grace).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.inner.cell(id)?;
+        Err(NO_PAUSE)
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.inner.cell(id)?;
+        Err(NO_PAUSE)
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {

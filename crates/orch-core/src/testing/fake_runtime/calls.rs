@@ -22,6 +22,8 @@ pub enum Call {
     CreateContainer,
     StartContainer,
     StopContainer,
+    Pause,
+    Resume,
     RemoveContainer,
     Containers,
     Container,

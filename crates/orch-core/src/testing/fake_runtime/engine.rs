@@ -138,6 +138,7 @@ impl Inner {
             image: config.image.clone(),
             image_id: image(&config.image, String::new()).id,
             state: ContainerState::Created,
+            paused: false,
             created_at: time::now(),
             resources: config.resources.clone(),
             labels: config.labels.clone().into(),
@@ -208,6 +209,7 @@ impl Inner {
             .containers
             .get_mut(id)
             .ok_or_else(|| not_found("container", id))?;
+        self.go_on(record);
         let Some(machine) = record.machine.as_ref().filter(|_| record.is_running()) else {
             return Ok(());
         };

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::machine::{End, Machine, Pause};
 use super::script::ExecCall;
-use super::state::State;
+use super::state::{ContainerRecord, State};
 use super::{Inner, NAME};
 use crate::runtime::line::LogLine;
 use crate::runtime::{
@@ -124,6 +124,11 @@ impl Inner {
         }
         let mut state = self.state.lock();
         let record = state.running(id)?;
+        if record.container.paused {
+            return Err(RuntimeError::Paused {
+                container: id.to_string(),
+            });
+        }
         let nth = record.execs;
         record.execs += 1;
         let running_for = match record.container.state {
@@ -198,6 +203,15 @@ impl Inner {
     fn feed(self: &Arc<Self>, id: &ContainerId, bytes: Option<Bytes>) {
         let mut state = self.state.lock();
         let Ok(record) = state.running(id) else { return };
+        if let Some(held) = &mut record.held {
+            held.input.push(bytes);
+            return;
+        }
+        self.take_in(record, bytes);
+    }
+
+    /// Gives a container's machine standard input, none at its end.
+    pub(super) fn take_in(self: &Arc<Self>, record: &mut ContainerRecord, bytes: Option<Bytes>) {
         let mut went_on = false;
         let pause = record.proceed(|machine, emit| {
             let pause = machine.input(bytes, emit);

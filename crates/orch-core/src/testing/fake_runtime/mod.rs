@@ -4,6 +4,7 @@ mod calls;
 mod engine;
 mod io;
 mod machine;
+mod pause;
 mod runtime;
 mod script;
 mod state;
@@ -100,6 +101,7 @@ impl FakeRuntime {
             resource_limits: true,
             update_resources: true,
             hugepages: true,
+            pause: true,
             pod_groups: true,
             security: true,
             exec: true,
@@ -316,6 +318,7 @@ impl Inner {
             }
             Pause::Sleep(duration) => {
                 let (inner, id) = (Arc::downgrade(self), record.container.id.clone());
+                record.due = Some(tokio::time::Instant::now() + duration);
                 let timer = tokio::spawn(async move {
                     tokio::time::sleep(duration).await;
                     let Some(inner) = inner.upgrade() else { return };

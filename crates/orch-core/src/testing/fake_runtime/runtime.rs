@@ -244,6 +244,16 @@ impl Runtime for FakeRuntime {
         self.inner.call(Call::StopContainer, id, body).await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let body = async { self.inner.pause(id) };
+        self.inner.call(Call::Pause, id, body).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let body = async { self.inner.resume(id) };
+        self.inner.call(Call::Resume, id, body).await
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let body = async {
             let mut state = self.inner.state.lock();

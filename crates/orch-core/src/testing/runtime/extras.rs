@@ -246,6 +246,10 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
     if !has.attach {
         refused("attach", runtime.attach(&id, &Default::default()).await.err());
     }
+    if !has.pause {
+        refused("pause", runtime.pause(&id).await.err());
+        refused("resume", runtime.resume(&id).await.err());
+    }
     if !has.pod_groups {
         refused("cgroup_parent", runtime.run_sandbox(&grouped).await.err());
     }

@@ -45,6 +45,7 @@ mod extras;
 mod groups;
 mod lifecycle;
 mod logs;
+mod pausing;
 mod program;
 mod rig;
 mod sandboxes;
@@ -261,6 +262,12 @@ macro_rules! __runtime_conformance_cases {
             lifecycle::concurrent_calls_are_as_good_as_one,
             lifecycle::changes_are_hinted_at,
             lifecycle::the_end_of_a_sandbox_is_hinted_at,
+            pausing::a_paused_container_stands_still_until_it_is_resumed,
+            pausing::no_command_runs_in_a_paused_container,
+            pausing::a_paused_container_can_be_asked_to_end,
+            pausing::a_paused_container_can_be_killed_and_removed,
+            pausing::only_what_runs_can_be_paused,
+            pausing::a_paused_container_is_found_again_so,
             logs::both_streams_are_kept_in_order,
             logs::one_stream_can_be_read_alone,
             logs::the_last_lines_can_be_read_alone,

@@ -175,6 +175,14 @@ impl Runtime for ComponentRuntime {
             .await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.change("pause", id, self.inner.pause(id)).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.change("resume", id, self.inner.resume(id)).await
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         self.change("remove", id, self.inner.remove_container(id)).await
     }

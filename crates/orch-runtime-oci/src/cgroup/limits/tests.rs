@@ -42,6 +42,7 @@ fn tree(unified: bool) -> (tempfile::TempDir, Group) {
         memory: place(),
         pids: place(),
         hugetlb: place(),
+        freezer: place(),
     };
     (dir, group)
 }
