@@ -25,6 +25,7 @@ mod logs;
 mod options;
 mod pause;
 mod pausing;
+mod ports;
 mod process;
 mod runtime;
 mod sandbox;

@@ -186,6 +186,7 @@ mod tests {
             started_at: started.into(),
             finished_at: finished.into(),
             oom_killed: false,
+            pid: 0,
         }
     }
 

@@ -348,3 +348,21 @@ async fn a_command_in_a_paused_container_is_refused_as_that() {
         attached.err()
     );
 }
+
+#[tokio::test]
+async fn a_port_is_not_reached_where_the_engines_processes_are_not_this_machines() {
+    let engine = Script::new(|asked| async move {
+        // Process 1 is this machine's, or another's of that number: not the container's.
+        let running =
+            inspected("s1", "sandbox", "running").replacen("\"State\":{", "\"State\":{\"Pid\":1,", 1);
+        asked.answer(200, &running).await;
+    });
+    let elsewhere = DockerOptions::default().host("tcp://127.0.0.1:9");
+    for runtime in [engine.runtime(), DockerRuntime::new(elsewhere).unwrap()] {
+        let refused = runtime.port_forward(&SandboxId("s1".into()), 80).await;
+        assert!(
+            matches!(refused, Err(RuntimeError::Unsupported { .. })),
+            "{refused:?}"
+        );
+    }
+}

@@ -60,6 +60,7 @@ mod options;
 mod pause;
 mod pausing;
 mod place;
+mod ports;
 mod readying;
 mod record;
 mod resources;

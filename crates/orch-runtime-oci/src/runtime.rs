@@ -8,8 +8,8 @@ use futures::future::join_all;
 use futures::stream::BoxStream;
 use orch_core::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
 };
 
 use crate::driver::Driver;
@@ -86,6 +86,7 @@ impl Runtime for OciRuntime {
         capabilities.sandbox_network = self.driver.options.network.is_some();
         capabilities.resource_limits = self.driver.limiter.is_complete();
         capabilities.pause = self.driver.ground.hierarchies.can_freeze();
+        capabilities.port_forward = true;
         capabilities.pod_groups = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
@@ -199,6 +200,10 @@ impl Runtime for OciRuntime {
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         self.driver.attach(id, options).await
+    }
+
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        self.driver.port_forward(sandbox, port).await
     }
 
     async fn logs(

@@ -62,6 +62,14 @@ pub enum RuntimeError {
         /// Its id.
         container: String,
     },
+    /// Nothing listens on a port of a sandbox.
+    #[error("nothing listens on port {port} of {sandbox}")]
+    NotListening {
+        /// The pod: `pod default/web`.
+        sandbox: String,
+        /// The port.
+        port: u16,
+    },
     /// Something still needs it.
     #[error("{what} is in use by {by}")]
     InUse {

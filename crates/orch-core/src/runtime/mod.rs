@@ -11,6 +11,7 @@ mod hub;
 mod image;
 pub(crate) mod line;
 mod network;
+mod ports;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;
 mod sandbox;
@@ -31,11 +32,12 @@ pub use error::RuntimeError;
 pub use hub::EventHub;
 pub use image::{Credentials, Image, PullRequest};
 pub use network::{Attachment, PodNetwork};
+pub use ports::connect_loopback;
 pub use sandbox::{HostPort, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
 pub use stats::ContainerStats;
 pub use stream::{
-    AttachOptions, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream, Session, SessionInput,
-    TerminalSize,
+    AttachOptions, ByteStream, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream, PortStream, Session,
+    SessionInput, TerminalSize,
 };
 
 /// What a runtime can do beyond the minimum. Declared, never discovered by failure.
@@ -72,6 +74,8 @@ pub struct Capabilities {
     pub attach: bool,
     /// Terminals: [`ContainerConfig::tty`], [`ExecRequest::tty`] and resizing.
     pub tty: bool,
+    /// [`Runtime::port_forward`] works.
+    pub port_forward: bool,
     /// Containers, their logs and exit codes survive the death of the process that holds the runtime.
     pub survives_restart: bool,
 }
@@ -217,6 +221,13 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Connects to the streams of a running container from now on.
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError>;
+
+    /// Connects to a TCP port in a sandbox, if [`Capabilities::port_forward`]; else [`RuntimeError::Unsupported`]. In the
+    /// sandbox's own network, or the machine's if it shares that, it is as if a program in there connected to 127.0.0.1 or,
+    /// if nothing listens there, to ::1 (CRI: `PortForward`).
+    ///
+    /// [`RuntimeError::NotListening`] if nothing listens on either.
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError>;
 
     /// What the container wrote, oldest first; with [`LogOptions::follow`], until it ends.
     async fn logs(

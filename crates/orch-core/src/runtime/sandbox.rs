@@ -70,6 +70,11 @@ pub struct SandboxConfig {
 }
 
 impl SandboxConfig {
+    /// The pod, as errors name it: `pod default/web`.
+    pub fn pod(&self) -> String {
+        format!("pod {}/{}", self.namespace, self.name)
+    }
+
     /// Whether it asks for a control group of its own; see [`Capabilities::pod_groups`](super::Capabilities::pod_groups).
     pub fn wants_group(&self) -> bool {
         !self.cgroup_parent.is_empty() || self.resources != Resources::default()

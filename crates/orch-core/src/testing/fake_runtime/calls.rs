@@ -30,6 +30,7 @@ pub enum Call {
     Exec,
     OpenExec,
     Attach,
+    PortForward,
     Logs,
     Stats,
     UpdateResources,

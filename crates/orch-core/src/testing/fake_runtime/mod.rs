@@ -103,6 +103,7 @@ impl FakeRuntime {
             hugepages: true,
             pause: true,
             pod_groups: true,
+            port_forward: true,
             security: true,
             exec: true,
             attach: true,

@@ -12,8 +12,9 @@ use super::state::{SandboxRecord, State};
 use super::{FakeRuntime, NAME, not_found};
 use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+    SandboxState, Session,
 };
 use crate::time;
 
@@ -288,6 +289,11 @@ impl Runtime for FakeRuntime {
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         let body = async { self.inner.attach(id, options) };
         self.inner.call(Call::Attach, id, body).await
+    }
+
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        let body = async { self.inner.port_forward(sandbox, port) };
+        self.inner.call(Call::PortForward, sandbox, body).await
     }
 
     async fn logs(

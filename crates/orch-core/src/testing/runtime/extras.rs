@@ -250,6 +250,10 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
         refused("pause", runtime.pause(&id).await.err());
         refused("resume", runtime.resume(&id).await.err());
     }
+    if !has.port_forward {
+        let sandbox = rig.get(&id).await.sandbox;
+        refused("port_forward", runtime.port_forward(&sandbox, 80).await.err());
+    }
     if !has.pod_groups {
         refused("cgroup_parent", runtime.run_sandbox(&grouped).await.err());
     }

@@ -46,6 +46,7 @@ mod groups;
 mod lifecycle;
 mod logs;
 mod pausing;
+mod ports;
 mod program;
 mod rig;
 mod sandboxes;
@@ -262,6 +263,8 @@ macro_rules! __runtime_conformance_cases {
             lifecycle::concurrent_calls_are_as_good_as_one,
             lifecycle::changes_are_hinted_at,
             lifecycle::the_end_of_a_sandbox_is_hinted_at,
+            ports::a_port_of_a_pod_is_reached,
+            ports::where_nothing_listens_that_is_said,
             pausing::a_paused_container_stands_still_until_it_is_resumed,
             pausing::no_command_runs_in_a_paused_container,
             pausing::a_paused_container_can_be_asked_to_end,
