@@ -10,6 +10,7 @@ use crate::cgroup::{Refused, is_gone};
 use crate::container::Ground;
 use crate::driver::{Driver, not_found};
 use crate::index::Index;
+use crate::resources::MEMORY_MIN;
 use crate::sandbox::{Phase, Pod};
 use crate::{NAME, invalid};
 
@@ -34,7 +35,7 @@ impl Driver {
             });
         }
         check(config)?;
-        self.limiter.settle(&config.resources).map(drop)
+        self.limiter.settle(&limits(config)).map(drop)
     }
 
     /// Makes the control group that a new sandbox asks for, with its limits.
@@ -51,7 +52,7 @@ impl Driver {
         if pod.phase() != Phase::Made {
             return Ok(());
         }
-        let limits = self.limiter.settle(&config.resources)?;
+        let limits = self.limiter.settle(&limits(config))?;
         let (group, hierarchies) = (self.ground.below(&config.cgroup_parent), &self.ground.hierarchies);
         let made = hierarchies.make(&group).and_then(|()| {
             hierarchies
@@ -108,6 +109,16 @@ impl Driver {
             }
         }
         Ok(())
+    }
+}
+
+/// What a pod's containers may use together. Less memory than the least that one may have is not refused: its containers are,
+/// and told why.
+fn limits(config: &SandboxConfig) -> Resources {
+    let memory = config.resources.memory_limit_bytes;
+    Resources {
+        memory_limit_bytes: memory.map(|bytes| bytes.max(MEMORY_MIN)),
+        ..config.resources.clone()
     }
 }
 
@@ -234,6 +245,23 @@ mod tests {
             ("empty", 2),
         ] {
             assert_eq!(together(pods.iter(), path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pod_may_have_as_much_memory_as_the_least_of_containers() {
+        for (asked, expected) in [
+            (None, None),
+            (Some(1), Some(MEMORY_MIN)),
+            (Some(7 << 20), Some(7 << 20)),
+        ] {
+            let mut pod = config("pod1", Some(3));
+            pod.resources.memory_limit_bytes = asked;
+            let limits = limits(&pod);
+            assert_eq!(
+                (limits.memory_limit_bytes, limits.cpu_shares),
+                (expected, Some(3))
+            );
         }
     }
 
