@@ -7,7 +7,7 @@ use std::time::Duration;
 use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, SandboxId};
 use parking_lot::Mutex;
 
-use crate::cgroup::Hierarchies;
+use crate::cgroup::{Hierarchies, can_confine_devices};
 use crate::confine::Filters;
 use crate::container::{Cell, Ground};
 use crate::dir::StateDir;
@@ -85,7 +85,8 @@ impl Driver {
         launch::reap();
         dir.empty_trash().map_err(failed)?;
         let hierarchies = Hierarchies::find().map_err(failed)?;
-        let machine = Machine::find(hierarchies.unified).map_err(failed)?;
+        let any_device = hierarchies.unified && !can_confine_devices();
+        let machine = Machine::find(any_device).map_err(failed)?;
         let limiter = Limiter::find(&hierarchies, machine.capabilities).map_err(failed)?;
         let group = format!("/{}/{}", options.cgroup_parent, dir.name());
         let boot = record::boot().map_err(failed)?;

@@ -14,7 +14,7 @@ use crate::runtime::blocking;
 use crate::{NAME, invalid, record};
 
 /// Docker's least limit of memory. With less not even a shell comes up.
-const MEMORY_MIN: u64 = 6 << 20;
+pub(crate) const MEMORY_MIN: u64 = 6 << 20;
 
 /// With fewer no command could be started beside the program.
 const PIDS_MIN: u64 = 2;

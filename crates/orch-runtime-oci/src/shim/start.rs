@@ -61,7 +61,8 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
     if !plan.privileged {
-        deny_tunnels(&plan.cgroup).map_err(|error| failed("denying /dev/net/tun", &error))?;
+        confine_devices(hierarchies, plan)
+            .map_err(|error| failed("denying it the machine's devices", &error))?;
     }
     limits::set(dir, hierarchies, &plan.cgroup, pid)
         .map_err(|error| failed("setting its limits", &*error))?;
@@ -92,11 +93,23 @@ pub(super) fn children() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
+/// What libcontainer leaves of it.
+fn confine_devices(hierarchies: &Hierarchies, plan: &Plan) -> io::Result<()> {
+    if !hierarchies.unified {
+        return deny_tunnels(&plan.cgroup);
+    }
+    match hierarchies.confine_devices(&plan.cgroup) {
+        // The kernel may take no such programs. What may make devices does not get that far then.
+        Err(_) if !plan.confinement.capabilities.make_devices() => Ok(()),
+        confined => confined,
+    }
+}
+
 /// libcontainer allows it to every container.
 fn deny_tunnels(cgroup: &str) -> io::Result<()> {
     let group = Path::new("/sys/fs/cgroup/devices").join(cgroup.trim_start_matches('/'));
     match fs::write(group.join("devices.deny"), "c 10:200 rwm") {
-        // Version 2 has no such file, and what may make devices there does not get that far.
+        // There may be no such control group.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
