@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use futures::stream::BoxStream;
-use tokio::net::TcpStream;
 
 use super::container::Cell;
 use super::dir::{ContainerRecord, SandboxRecord, remove_tree};
@@ -16,7 +15,7 @@ use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
     ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
     RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
-    SandboxState, Session, connect_loopback,
+    SandboxState, Session,
 };
 use crate::time;
 
@@ -449,24 +448,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
-        let pod = {
-            let state = self.inner.state.lock();
-            let record = state.sandboxes.get(id).ok_or_else(|| not_found("sandbox", id))?;
-            if record.stopped {
-                let what = format!("connecting to port {port} of {}", record.config.pod());
-                return Err(RuntimeError::failed(what, format!("sandbox {id} is not ready")));
-            }
-            record.config.pod()
-        };
-        // The machine's network is the sandbox's.
-        let stream = self
-            .inner
-            .blocking(move |_| connect_loopback(&pod, port))
-            .await??;
-        let stream = TcpStream::from_std(stream);
-        Ok(Box::new(stream.map_err(|error| {
-            RuntimeError::failed("taking a connection", error)
-        })?))
+        self.inner.port_forward(id, port).await
     }
 
     async fn logs(
