@@ -94,7 +94,7 @@ fn validate_pages(errors: &mut FieldErrors, at: &FieldPath, list: &BTreeMap<&str
         };
         let size: Option<Quantity> = size.parse().ok();
         let size = size.filter(|size| *size > Quantity::ZERO && size.milli_value() % 1000 == 0);
-        if !size.is_some_and(|size| amount.value() % size.value() == 0) {
+        if size.is_none_or(|size| amount.value() % size.value() != 0) {
             let detail = format!("{amount} is not positive integer multiple of {name}");
             errors.push(FieldError::invalid(
                 &at.key((*name).to_owned()),
