@@ -115,8 +115,14 @@ impl Driver {
         options: &AttachOptions,
     ) -> Result<Session, RuntimeError> {
         let known = self.known_container(id).await?;
-        if !self.container(id).await?.state.is_running() {
+        let container = self.container(id).await?;
+        if !container.state.is_running() {
             return Err(RuntimeError::NotRunning {
+                container: id.0.clone(),
+            });
+        }
+        if container.paused {
+            return Err(RuntimeError::Paused {
                 container: id.0.clone(),
             });
         }
@@ -215,6 +221,10 @@ impl Driver {
     fn exec_fault(&self, id: &ContainerId, fault: Fault) -> RuntimeError {
         match fault {
             fault if fault.is_missing() => self.gone(id),
+            // The engine has one status for both.
+            fault if fault.is_conflict() && fault.message().contains("paused") => RuntimeError::Paused {
+                container: id.0.clone(),
+            },
             fault if fault.is_conflict() => RuntimeError::NotRunning {
                 container: id.0.clone(),
             },

@@ -79,6 +79,7 @@ impl KnownContainer {
         let seen = self.seen.lock();
         let container = seen.as_ref()?;
         let same = match &container.state {
+            ContainerState::Running { .. } if container.paused => listed == state::PAUSED,
             ContainerState::Running { .. } => listed == "running",
             ContainerState::Exited {
                 started_at: Some(_), ..

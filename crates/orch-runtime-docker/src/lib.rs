@@ -24,6 +24,8 @@ mod listing;
 mod logs;
 mod options;
 mod pause;
+mod pausing;
+mod ports;
 mod process;
 mod runtime;
 mod sandbox;

@@ -19,6 +19,23 @@ impl Process {
         (container.len() >= 32 && groups.contains(container)).then_some(Self { fd })
     }
 
+    /// Does something on a thread that is in its network, and ends with that.
+    pub(crate) fn within_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+        use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+        use std::os::fd::AsFd;
+        std::thread::scope(|scope| {
+            let aside = std::thread::Builder::new().name("orch-docker-aside".into());
+            let thread = aside.spawn_scoped(scope, || {
+                move_into_thread_name_spaces(self.fd.as_fd(), ThreadNameSpaceType::NETWORK)?;
+                Ok(work())
+            })?;
+            match thread.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// Kills it; whether that was possible.
     pub(crate) fn kill(&self) -> bool {
         use rustix::io::Errno;
@@ -33,6 +50,10 @@ impl Process {
 impl Process {
     pub(crate) fn find(_pid: i64, _container: &str) -> Option<Self> {
         None
+    }
+
+    pub(crate) fn within_network<T>(&self, _work: impl FnOnce() -> T) -> std::io::Result<T> {
+        Err(std::io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn kill(&self) -> bool {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use orch_core::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
 };
 
 use crate::NAME;
@@ -84,6 +84,8 @@ impl Runtime for DockerRuntime {
         capabilities.mounts = true;
         capabilities.resource_limits = true;
         capabilities.update_resources = true;
+        capabilities.pause = true;
+        capabilities.port_forward = self.0.reaches_ports();
         capabilities.security = true;
         capabilities.exec = true;
         capabilities.attach = true;
@@ -162,6 +164,14 @@ impl Runtime for DockerRuntime {
         self.0.stop_container(id, grace).await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.0.pause(id).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.0.resume(id).await
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         self.0.remove_container(id).await
     }
@@ -184,6 +194,10 @@ impl Runtime for DockerRuntime {
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         self.0.attach(id, options).await
+    }
+
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        self.0.port_forward(sandbox, port).await
     }
 
     async fn logs(

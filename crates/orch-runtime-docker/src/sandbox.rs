@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use orch_core::runtime::{ContainerState, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId};
 use orch_core::time;
 
+use crate::NAME;
 use crate::driver::Driver;
 use crate::engine::fault::Fault;
 use crate::engine::{Lane, path, wire};
@@ -31,6 +32,12 @@ pub(crate) enum Created {
 
 impl Driver {
     pub(crate) async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        if config.wants_group() {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "control groups of pods",
+            });
+        }
         let identity = SandboxIdentity::wanted(config, time::now());
         let what = format!("sandbox of pod {}/{}", config.namespace, config.name);
         let name = identity.engine_name(self.scope());

@@ -9,6 +9,7 @@ use orch_core::runtime::{
     ContainerConfig, Resources, RuntimeError, SandboxConfig, SandboxId, SeccompProfile, Security,
 };
 
+use crate::NAME;
 use crate::labels::Pids;
 use crate::options::DockerOptions;
 use crate::state::CPU_PERIOD;
@@ -119,7 +120,7 @@ pub(crate) fn container(
     // Docker's other driver for files writes JSON, which replaces bytes that are no UTF-8.
     let log_driver = if engine.is_docker { "local" } else { "json-file" };
     let security = &config.security;
-    let limits = Limits::of(&config.resources);
+    let limits = Limits::of(&config.resources)?;
     let host = HostConfig {
         network_mode: Some(joined.clone()),
         ipc_mode: Some(joined.clone()),
@@ -205,7 +206,7 @@ pub(crate) fn update(resources: &Resources) -> Result<ContainerUpdateBody, Runti
             format!("{score}: cannot change while the container runs; leave it unset"),
         ));
     }
-    let limits = Limits::of(resources);
+    let limits = Limits::of(resources)?;
     Ok(ContainerUpdateBody {
         cpu_shares: limits.cpu_shares,
         cpu_period: limits.cpu_period,
@@ -226,14 +227,20 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(resources: &Resources) -> Self {
+    fn of(resources: &Resources) -> Result<Self, RuntimeError> {
+        if !resources.hugepages.is_empty() {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "limits of huge pages, for which the engine's API has no field",
+            });
+        }
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let quota = |millis: u64| {
             signed(millis)
                 .saturating_mul(CPU_PERIOD / 1000)
                 .max(CPU_QUOTA_MIN)
         };
-        Self {
+        Ok(Self {
             cpu_shares: resources
                 .cpu_shares
                 .map(|shares| signed(shares).clamp(2, 262_144)),
@@ -242,7 +249,7 @@ impl Limits {
             // Memory and swap together are set to the same, which means no swap, as Kubernetes has it.
             memory: resources.memory_limit_bytes.map(signed),
             pids: resources.pids_limit.map(signed),
-        }
+        })
     }
 }
 

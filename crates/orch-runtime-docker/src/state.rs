@@ -13,6 +13,9 @@ use crate::labels::{ContainerIdentity, SandboxIdentity, user_annotations, user_l
 /// The period of processor quotas, in microseconds (the kernel's default).
 pub(crate) const CPU_PERIOD: i64 = 100_000;
 
+/// What engines call one that stands still.
+pub(crate) const PAUSED: &str = "paused";
+
 /// A sandbox from a list or an inspection.
 pub(crate) fn sandbox(
     id: &str,
@@ -86,6 +89,7 @@ pub(crate) fn container(inspected: &wire::Inspected) -> Container {
         },
         image_id: inspected.image.clone(),
         state: container_state(&inspected.state, created_at),
+        paused: inspected.state.status == PAUSED,
         created_at,
         resources: resources(&inspected.host_config),
         labels: user_labels(labels).into(),
@@ -99,7 +103,7 @@ pub(crate) fn container_state(state: &wire::State, created_at: Timestamp) -> Con
         // A container whose start failed stays `created` for Docker, with an error.
         "created" | "configured" | "initialized" if state.error.is_empty() => ContainerState::Created,
         // A paused process is one that runs, slowly.
-        "running" | "paused" | "stopping" => ContainerState::Running {
+        "running" | PAUSED | "stopping" => ContainerState::Running {
             started_at: date(&state.started_at).unwrap_or(created_at),
         },
         "created" | "configured" | "initialized" | "exited" | "stopped" | "dead" => exited(state, created_at),
@@ -154,6 +158,7 @@ fn resources(host: &wire::HostConfig) -> Resources {
         memory_limit_bytes: positive(host.memory),
         pids_limit: host.pids_limit.and_then(positive),
         oom_score_adj: i32::try_from(host.oom_score_adj).ok().filter(|score| *score != 0),
+        ..Resources::default()
     }
 }
 
@@ -181,6 +186,7 @@ mod tests {
             started_at: started.into(),
             finished_at: finished.into(),
             oom_killed: false,
+            pid: 0,
         }
     }
 

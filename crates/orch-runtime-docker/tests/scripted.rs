@@ -299,3 +299,70 @@ async fn a_commands_end_is_told_by_an_event_or_asked_for() {
         assert_eq!(output.exit_code, code, "events {events}, admits {admits}");
     }
 }
+
+#[tokio::test]
+async fn what_an_engine_says_of_pausing_is_told_in_our_words() {
+    // How the container is, and what comes of a pause and of a resumption.
+    for (status, pause, resume) in [
+        ("paused", "Ok", "Refused"),
+        ("running", "Refused", "Ok"),
+        ("exited", "NotRunning", "NotRunning"),
+    ] {
+        let engine = Script::new(move |asked| async move {
+            if asked.is("POST") {
+                asked.answer(409, r#"{"message":"it is as it is"}"#).await;
+            } else {
+                asked.answer(200, &inspected("c1", "container", status)).await;
+            }
+        });
+        let (runtime, id) = (engine.runtime(), ContainerId("c1".into()));
+        let said = |done: Result<(), RuntimeError>| match done {
+            Ok(()) => "Ok",
+            Err(RuntimeError::NotRunning { .. }) => "NotRunning",
+            Err(RuntimeError::Failed { .. }) => "Refused",
+            Err(other) => panic!("{status}: {other:?}"),
+        };
+        assert_eq!(said(runtime.pause(&id).await), pause, "{status}");
+        assert_eq!(said(runtime.resume(&id).await), resume, "{status}");
+        assert_eq!(runtime.container(&id).await.unwrap().paused, status == "paused");
+    }
+}
+
+#[tokio::test]
+async fn a_command_in_a_paused_container_is_refused_as_that() {
+    let engine = Script::new(|asked| async move {
+        if asked.is("POST") {
+            let paused = r#"{"message":"Container c1 is paused, unpause the container before exec"}"#;
+            asked.answer(409, paused).await;
+        } else {
+            asked.answer(200, &inspected("c1", "container", "paused")).await;
+        }
+    });
+    let (runtime, id) = (engine.runtime(), ContainerId("c1".into()));
+    let refused = runtime.exec(&id, &ExecRequest::new(["true"])).await;
+    assert!(matches!(refused, Err(RuntimeError::Paused { .. })), "{refused:?}");
+    let attached = runtime.attach(&id, &Default::default()).await;
+    assert!(
+        matches!(attached, Err(RuntimeError::Paused { .. })),
+        "{:?}",
+        attached.err()
+    );
+}
+
+#[tokio::test]
+async fn a_port_is_not_reached_where_the_engines_processes_are_not_this_machines() {
+    let engine = Script::new(|asked| async move {
+        // Process 1 is this machine's, or another's of that number: not the container's.
+        let running =
+            inspected("s1", "sandbox", "running").replacen("\"State\":{", "\"State\":{\"Pid\":1,", 1);
+        asked.answer(200, &running).await;
+    });
+    let elsewhere = DockerOptions::default().host("tcp://127.0.0.1:9");
+    for runtime in [engine.runtime(), DockerRuntime::new(elsewhere).unwrap()] {
+        let refused = runtime.port_forward(&SandboxId("s1".into()), 80).await;
+        assert!(
+            matches!(refused, Err(RuntimeError::Unsupported { .. })),
+            "{refused:?}"
+        );
+    }
+}

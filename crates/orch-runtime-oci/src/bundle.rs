@@ -43,7 +43,7 @@ pub(crate) fn fill(
     // What is in memory has its place at once: nobody looks there before the record is where it belongs.
     let dir = ContainerDir::new(draft.to_owned());
     let (config, sandbox) = (&record.config, &pod.record.config);
-    let cgroup = driver.ground.group_of(id);
+    let cgroup = driver.ground.group_of(&record.cgroup_parent, id);
     let places = Places {
         rootfs: &dir.rootfs(),
         cgroup: &cgroup,

@@ -2,6 +2,7 @@
 
 mod devices;
 mod enter;
+mod freezer;
 mod group;
 mod limits;
 
@@ -15,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::record::gone;
 
+pub(crate) use self::devices::can_confine_devices;
 pub(crate) use self::group::{Group, is_gone};
 pub(crate) use self::limits::Refused;
 
@@ -87,6 +89,11 @@ impl Hierarchies {
         self.controllers.contains_key(controller)
     }
 
+    /// Whether the processes of a group can be made to stand still.
+    pub(crate) fn can_freeze(&self) -> bool {
+        self.unified || self.has("freezer")
+    }
+
     /// Where the files of a group are.
     pub(crate) fn group(&self, group: &str) -> Group {
         let name = group.trim_start_matches('/');
@@ -102,6 +109,13 @@ impl Hierarchies {
             },
             memory: dir("memory"),
             pids: dir("pids"),
+            hugetlb: dir("hugetlb"),
+            // In version 2 it takes no controller.
+            freezer: if self.unified {
+                self.at(group).next()
+            } else {
+                dir("freezer")
+            },
         }
     }
 
@@ -203,6 +217,8 @@ impl Hierarchies {
             if !left {
                 return Ok(());
             }
+            // In version 1 what stands still does not end.
+            self.group(group).thaw()?;
             thread::sleep(PAUSE);
         }
         Err(io::Error::other(format!(
@@ -330,6 +346,8 @@ mod tests {
                 cpuacct: Some("/sys/fs/cgroup/cpu,cpuacct/orch/a/1".into()),
                 memory: Some("/sys/fs/cgroup/memory/orch/a/1".into()),
                 pids: None,
+                hugetlb: None,
+                freezer: None,
             }
         );
         let mut v2 =

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, thread};
@@ -39,8 +40,17 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn group_of(&self, id: &ContainerId) -> String {
-        format!("{}/{id}", self.group)
+    /// The control group at this path below that of all.
+    pub(crate) fn below(&self, path: &str) -> String {
+        format!("{}/{path}", self.group)
+    }
+
+    /// The control group of a container, which is made in `parent`, if that is not empty.
+    pub(crate) fn group_of(&self, parent: &str, id: &ContainerId) -> String {
+        match parent {
+            "" => self.below(&id.0),
+            parent => self.below(&format!("{parent}/{id}")),
+        }
     }
 
     pub(crate) fn shims(&self) -> String {
@@ -56,7 +66,9 @@ pub(crate) struct Cell {
     pub(crate) ground: Arc<Ground>,
     /// Those in force, as they are written down.
     pub(crate) limits: Mutex<Resources>,
-    /// One start, removal or change of limits at a time.
+    /// Whether it stands still, if it runs.
+    pub(crate) paused: AtomicBool,
+    /// One start, removal, pause or change of limits at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
     /// One sweep of what a shim has left at a time.
     settling: Mutex<()>,
@@ -81,6 +93,7 @@ impl Cell {
             record,
             ground,
             limits: Mutex::new(limits),
+            paused: AtomicBool::default(),
             gate: tokio::sync::Mutex::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -90,7 +103,7 @@ impl Cell {
     }
 
     pub(crate) fn group(&self) -> String {
-        self.ground.group_of(&self.id)
+        self.ground.group_of(&self.record.cgroup_parent, &self.id)
     }
 
     pub(crate) fn failed(
@@ -223,6 +236,7 @@ impl Cell {
     /// Kills all of it, at once. Its shim then writes down the end.
     pub(crate) fn kill(&self) -> io::Result<()> {
         self.signal(Signal::KILL)?;
+        self.thaw()?;
         self.ground.hierarchies.kill(&self.group())
     }
 
@@ -275,6 +289,7 @@ impl Cell {
             attempt: config.attempt,
             image: config.image.clone(),
             image_id: record.image_id.clone(),
+            paused: state.is_running() && self.paused.load(Ordering::Acquire),
             state,
             created_at: record.created_at,
             resources: self.limits.lock().clone(),

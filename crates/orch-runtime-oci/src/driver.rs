@@ -8,7 +8,7 @@ use std::time::Duration;
 use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, SandboxId};
 use parking_lot::Mutex;
 
-use crate::cgroup::Hierarchies;
+use crate::cgroup::{Hierarchies, can_confine_devices};
 use crate::confine::Filters;
 use crate::container::{Cell, Ground, SHIMS};
 use crate::dir::StateDir;
@@ -21,7 +21,7 @@ use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec::Machine;
-use crate::{NAME, invalid, kernel, volatile};
+use crate::{NAME, groups, invalid, kernel, volatile};
 
 /// Of the file system for what containers have in memory, some tens of kilobytes each.
 const RUN_OPTIONS: &CStr = c"mode=0700";
@@ -92,17 +92,12 @@ impl Driver {
         volatile::find(&dir.run(), &shims).map_err(failed)?;
         volatile::open(&dir.run(), RUN_OPTIONS).map_err(failed)?;
         dir.empty_trash().map_err(failed)?;
-        let machine = Machine::find(hierarchies.unified).map_err(failed)?;
+        let any_device = hierarchies.unified && !can_confine_devices();
+        let machine = Machine::find(any_device).map_err(failed)?;
         let limiter = Limiter::find(&hierarchies, machine.capabilities).map_err(failed)?;
         let ground = Arc::new(Ground { hierarchies, group });
         let index = Index::read(&dir, &ground, options.network.as_ref()).map_err(failed)?;
-        for name in ground.hierarchies.children(&ground.group) {
-            let id = ContainerId(name);
-            if ground.group_of(&id) != ground.shims() && !index.cells.contains_key(&id) {
-                tracing::warn!(container = %id, "sweeping the control group of a container that is gone");
-                ground.hierarchies.sweep(&ground.group_of(&id)).map_err(failed)?;
-            }
-        }
+        groups::sweep_strays(&ground, &index).map_err(failed)?;
         let held = index.cells.values();
         let held = held.map(|cell| (cell.id.0.clone(), cell.record.image_id.clone()));
         images.hold_only(&held.collect())?;
@@ -123,6 +118,9 @@ impl Driver {
         driver
             .find_shared()
             .map_err(|error| RuntimeError::failed("looking for the pods' namespaces", error))?;
+        driver
+            .weigh_all()
+            .map_err(|error| RuntimeError::failed("sharing processor time among pods", error))?;
         Ok(driver)
     }
 
@@ -190,7 +188,10 @@ impl Driver {
     fn adopt(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
         let failed = |error| cell.failed("adopting", error);
         match cell.holder().map_err(failed)? {
-            Some(shim) => self.watch(cell, shim),
+            Some(shim) => {
+                cell.look_paused().map_err(failed)?;
+                self.watch(cell, shim);
+            }
             None => {
                 let state = cell.look_settled(Duration::ZERO)?;
                 cell.ended.send_replace(state.is_exited());

@@ -43,7 +43,8 @@ impl Index {
                     index.cells.insert(id, Arc::new(cell));
                 }
                 unreadable => {
-                    ground.hierarchies.sweep(&ground.group_of(&ContainerId(name)))?;
+                    // One in a pod's group is found there.
+                    ground.hierarchies.sweep(&ground.below(&name))?;
                     odd(dir, place.kept(), unreadable)?;
                 }
             }

@@ -32,7 +32,7 @@
 //! memory and processes (`cpu`, `memory` and `pids`); where one is missing, as memory's is unless the kernel is started
 //! with it on some small boards, the runtime does not declare that it limits, and what it cannot limit is not limited. A
 //! container with a limit of memory has no swap. Version 1 is tested on a real machine; of version 2 what is read from the
-//! files and written to them, on files alone.
+//! files and written to them, on files alone; the program for devices, on a group of it.
 #![cfg(target_os = "linux")]
 
 mod attach;
@@ -46,6 +46,7 @@ mod dir;
 mod driver;
 mod etc;
 mod exec;
+mod groups;
 pub mod image;
 mod index;
 mod kernel;
@@ -57,7 +58,9 @@ mod namespaces;
 mod nursery;
 mod options;
 mod pause;
+mod pausing;
 mod place;
+mod ports;
 mod readying;
 mod record;
 mod resources;

@@ -107,6 +107,7 @@ impl Driver {
         let signal = cell.stop_signal();
         if !grace.is_zero() && signal != Signal::KILL {
             cell.signal(signal).map_err(failed)?;
+            cell.thaw().map_err(failed)?;
             if cell.ended_within(grace).await {
                 return Ok(());
             }

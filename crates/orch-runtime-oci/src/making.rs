@@ -76,6 +76,7 @@ impl Driver {
         let record = ContainerRecord {
             sandbox: pod.id.clone(),
             pod_uid: pod.record.config.uid.clone(),
+            cgroup_parent: pod.record.config.cgroup_parent.clone(),
             config,
             image_id: root.id,
             image_signal: root.defaults.stop_signal,

@@ -180,6 +180,17 @@ impl Shared {
         })
     }
 
+    /// Does something on a thread that is in its network, and else where the calling one is.
+    pub(crate) fn within_network<T: Send>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        aside(|| {
+            setns(File::open(self.file(Kind::Net))?, Kind::Net.flag())?;
+            work()
+        })
+    }
+
     fn mount_shm(&self) -> io::Result<()> {
         fs::create_dir(self.shm())?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;

@@ -36,6 +36,9 @@ pub(crate) struct Net {
 pub(crate) struct ContainerRecord {
     pub(crate) sandbox: SandboxId,
     pub(crate) pod_uid: String,
+    /// The control group that its own is in, below that of all.
+    #[serde(default)]
+    pub(crate) cgroup_parent: String,
     pub(crate) config: ContainerConfig,
     pub(crate) image_id: String,
     /// The signal that its image wants to be asked to end by.

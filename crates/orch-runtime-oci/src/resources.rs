@@ -1,8 +1,9 @@
 //! Limits: which a container gets, and changing them while it runs.
 
-use std::io;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use orch_core::runtime::{ContainerId, Resources, RuntimeError};
 
@@ -13,7 +14,7 @@ use crate::runtime::blocking;
 use crate::{NAME, invalid, record};
 
 /// Docker's least limit of memory. With less not even a shell comes up.
-const MEMORY_MIN: u64 = 6 << 20;
+pub(crate) const MEMORY_MIN: u64 = 6 << 20;
 
 /// With fewer no command could be started beside the program.
 const PIDS_MIN: u64 = 2;
@@ -30,6 +31,8 @@ pub(crate) struct Limiter {
     cpu: bool,
     memory: bool,
     pids: bool,
+    /// The sizes of huge pages that the kernel has, in bytes; none if it does not limit them.
+    hugepages: Option<BTreeSet<u64>>,
     /// No score below this can be given to a process.
     lowest_score: i32,
     /// Whether it was told of what is left out.
@@ -48,12 +51,40 @@ impl Limiter {
             cpu: hierarchies.has("cpu"),
             memory: hierarchies.has("memory"),
             pids: hierarchies.has("pids"),
+            hugepages: hierarchies.has("hugetlb").then(page_sizes).transpose()?,
             lowest_score,
             told: AtomicBool::default(),
         })
     }
 
-    /// Whether every limit is kept.
+    pub(crate) fn has_hugepages(&self) -> bool {
+        self.hugepages.is_some()
+    }
+
+    fn check_pages(&self, asked: &Resources) -> Result<(), RuntimeError> {
+        if asked.hugepages.is_empty() {
+            return Ok(());
+        }
+        let Some(sizes) = &self.hugepages else {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "resources.hugepages on a machine without the control group hugetlb",
+            });
+        };
+        match asked.hugepages.keys().find(|size| !sizes.contains(size)) {
+            Some(size) => {
+                let sizes: Vec<_> = sizes.iter().map(ToString::to_string).collect();
+                let reason = format!(
+                    "{size}: this kernel has no pages of so many bytes; it has those of {}",
+                    sizes.join(", ")
+                );
+                Err(invalid("resources.hugepages", reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether every limit is kept, but for that of huge pages, which is refused where it is not.
     pub(crate) fn is_complete(&self) -> bool {
         self.cpu && self.memory && self.pids
     }
@@ -62,6 +93,7 @@ impl Limiter {
     /// capabilities say before.
     pub(crate) fn settle(&self, asked: &Resources) -> Result<Resources, RuntimeError> {
         check(asked)?;
+        self.check_pages(asked)?;
         let settled = Resources {
             cpu_shares: asked
                 .cpu_shares
@@ -74,6 +106,7 @@ impl Limiter {
             memory_limit_bytes: asked.memory_limit_bytes.filter(|_| self.memory),
             pids_limit: asked.pids_limit.filter(|_| self.pids),
             oom_score_adj: asked.oom_score_adj.filter(|score| *score >= self.lowest_score),
+            hugepages: asked.hugepages.clone(),
         };
         if lacks(&settled, asked) && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -85,6 +118,22 @@ impl Limiter {
         }
         Ok(settled)
     }
+}
+
+/// The sizes of huge pages that this kernel has.
+fn page_sizes() -> io::Result<BTreeSet<u64>> {
+    let entries = match fs::read_dir("/sys/kernel/mm/hugepages") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries?,
+    };
+    let size = |entry: io::Result<fs::DirEntry>| {
+        let name = entry?.file_name();
+        let kib = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("hugepages-")?.strip_suffix("kB"));
+        Ok(kib.and_then(|kib| Some(kib.parse::<u64>().ok()? << 10)))
+    };
+    entries.filter_map(|entry| size(entry).transpose()).collect()
 }
 
 /// Whether something that is asked for is not given at all.
@@ -130,6 +179,12 @@ fn merged(now: &Resources, update: &Resources) -> Resources {
         memory_limit_bytes: update.memory_limit_bytes.or(now.memory_limit_bytes),
         pids_limit: update.pids_limit.or(now.pids_limit),
         oom_score_adj: now.oom_score_adj,
+        hugepages: now
+            .hugepages
+            .iter()
+            .chain(&update.hugepages)
+            .map(|(size, bytes)| (*size, *bytes))
+            .collect(),
     }
 }
 
@@ -198,6 +253,8 @@ impl Cell {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn limiter(all: bool, lowest_score: i32) -> Limiter {
@@ -205,6 +262,7 @@ mod tests {
             cpu: all,
             memory: all,
             pids: all,
+            hugepages: all.then(|| [2 << 20, 1 << 30].into()),
             lowest_score,
             told: AtomicBool::default(),
         }
@@ -217,6 +275,7 @@ mod tests {
             memory_limit_bytes: Some(MEMORY_MIN),
             pids_limit: Some(2),
             oom_score_adj: Some(-5),
+            hugepages: BTreeMap::new(),
         }
     }
 
@@ -294,6 +353,37 @@ mod tests {
                 other => panic!("{resources:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn huge_pages_are_refused_of_sizes_that_the_kernel_lacks_and_where_nothing_limits_them() {
+        let pages = |size: u64| Resources {
+            hugepages: [(size, 4 << 20)].into(),
+            ..Resources::default()
+        };
+        let able = limiter(true, 0);
+        assert_eq!(able.settle(&pages(2 << 20)).unwrap(), pages(2 << 20));
+        match able.settle(&pages(4 << 20)) {
+            Err(RuntimeError::InvalidConfig { field, reason }) => {
+                assert_eq!(field, "resources.hugepages");
+                assert!(
+                    reason.contains("4194304") && reason.contains("2097152, 1073741824"),
+                    "{reason}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        let refused = limiter(false, 0).settle(&pages(2 << 20));
+        assert!(
+            matches!(refused, Err(RuntimeError::Unsupported { .. })),
+            "{refused:?}"
+        );
+        let now = Resources {
+            hugepages: [(2 << 20, 1), (1 << 30, 1)].into(),
+            ..Resources::default()
+        };
+        let expected = [(2 << 20, 4 << 20), (1 << 30, 1)].into();
+        assert_eq!(merged(&now, &pages(2 << 20)).hugepages, expected);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use futures::future::join_all;
 use futures::stream::BoxStream;
 use orch_core::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
 };
 
 use crate::driver::Driver;
@@ -79,11 +79,15 @@ impl Runtime for OciRuntime {
         let mut capabilities = Capabilities::default();
         capabilities.attach = true;
         capabilities.exec = true;
+        capabilities.hugepages = self.driver.limiter.has_hugepages();
         capabilities.images = true;
         capabilities.mounts = true;
         capabilities.host_ports = self.driver.options.network.is_some();
         capabilities.sandbox_network = self.driver.options.network.is_some();
         capabilities.resource_limits = self.driver.limiter.is_complete();
+        capabilities.pause = self.driver.ground.hierarchies.can_freeze();
+        capabilities.port_forward = true;
+        capabilities.pod_groups = self.driver.limiter.is_complete();
         capabilities.security = true;
         capabilities.survives_restart = true;
         capabilities.tty = true;
@@ -153,6 +157,14 @@ impl Runtime for OciRuntime {
         self.driver.stop_cell(&self.driver.cell(id)?, grace).await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.driver.hold(id, true).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.driver.hold(id, false).await
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         match self.driver.cell(id) {
             Ok(cell) => self.driver.remove_cell(&cell).await,
@@ -188,6 +200,10 @@ impl Runtime for OciRuntime {
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         self.driver.attach(id, options).await
+    }
+
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        self.driver.port_forward(sandbox, port).await
     }
 
     async fn logs(

@@ -25,7 +25,12 @@ impl Driver {
         config: SandboxConfig,
     ) -> Result<Sandbox, RuntimeError> {
         let driver = self.clone();
-        let pod = blocking(move || driver.made(config)).await??;
+        let pod = blocking(move || {
+            let pod = driver.made(config)?;
+            driver.group(&pod)?;
+            Ok::<_, RuntimeError>(pod)
+        })
+        .await??;
         let ground = Ground {
             program: self.program.clone(),
             shims: self.ground.shims(),
@@ -54,6 +59,7 @@ impl Driver {
         let network = self.options.network.as_ref();
         let network = network.filter(|_| !config.host_network);
         sandbox::check(&config, network.is_some())?;
+        self.check_group(&config)?;
         let failed = |name: &str, error| RuntimeError::failed(format!("making sandbox {name}"), error);
         let id = SandboxId(self.dir.new_id());
         let place = self.dir.sandbox(&id.0);
@@ -80,6 +86,7 @@ impl Driver {
             driver.pod(id).ok_or_else(|| not_found("sandbox", id))?;
             stopped
                 .stop()
+                .and_then(|()| driver.weigh_above(&stopped))
                 .map_err(|error| stopped.failed("stopping", error))?;
             driver.pod_changed(&stopped);
             Ok::<_, RuntimeError>(())
@@ -110,7 +117,7 @@ impl Driver {
         blocking(move || {
             let _one = driver.making.lock();
             // The network may still be at it.
-            let cleared = pod.release();
+            let cleared = pod.release().and_then(|()| driver.ungroup(&pod));
             let discarded = cleared.and_then(|()| driver.dir.discard(&pod.dir));
             discarded.map_err(|error| pod.failed("removing", error))?;
             driver.index.lock().pods.remove(&pod.id);

@@ -22,14 +22,14 @@ use self::mounts::mounts;
 pub(crate) struct Machine {
     /// The capabilities that this process can hand on, a bit each.
     pub(crate) capabilities: u64,
-    /// Version 2 of control groups alone, where no rule about devices applies.
-    pub(crate) unified: bool,
+    /// No rule about devices applies: there is version 2 of control groups alone, and the kernel takes no programs for it.
+    pub(crate) any_device: bool,
     /// The kernel's version: 6 and 1 of 6.1.0.
     pub(crate) kernel: (u32, u32),
 }
 
 impl Machine {
-    pub(crate) fn find(unified: bool) -> std::io::Result<Self> {
+    pub(crate) fn find(any_device: bool) -> std::io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status")?;
         let set = |name: &str| {
             let digits = status.lines().find_map(|line| line.strip_prefix(name));
@@ -42,7 +42,7 @@ impl Machine {
             .ok_or_else(|| std::io::Error::other(format!("the kernel calls its version {release:?}")))?;
         Ok(Self {
             capabilities,
-            unified,
+            any_device,
             kernel,
         })
     }

@@ -5,8 +5,11 @@ mod common;
 use std::fs;
 
 use common::groups::{Files, MIB, limited, memory};
+use common::pods::pod;
 use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
-use orch_core::runtime::{ContainerId, ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError};
+use orch_core::runtime::{
+    ContainerId, ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError, SandboxConfig,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 
@@ -27,6 +30,7 @@ async fn the_kernels_files_say_what_was_asked_for() {
         memory_limit_bytes: Some(64 * MIB),
         pids_limit: Some(99),
         oom_score_adj: Some(500),
+        ..Resources::default()
     };
     let id = start(&runtime, &limited("all", "sleep 3600", asked.clone())).await;
     let files = Files::of(&oci, &id);
@@ -242,6 +246,103 @@ async fn a_container_is_in_its_group_whether_or_not_it_sees_the_machines_groups(
         let find = "find /host -name cgroup.procs 2>/dev/null | grep -c .; true";
         let seen: u32 = says(&runtime, &id, find).await.trim().parse().unwrap();
         assert_eq!(seen > 0, source.is_some(), "{name}");
+    }
+    clear(&runtime).await;
+}
+
+/// Runs a test of this file again, alone, where the kernel limits huge pages by a group of version 1: in a mount namespace
+/// of its own.
+fn again_with_hugetlb(test: &str) {
+    const TOLD: &str = "ORCH_TEST_HUGETLB";
+    let place = std::path::Path::new("/sys/fs/cgroup/hugetlb");
+    let made = std::env::var_os(TOLD).is_none() && fs::create_dir(place).is_ok();
+    if !made {
+        common::there(
+            false,
+            "this kernel has no control group hugetlb, or it is in use elsewhere",
+        );
+        return;
+    }
+    let script =
+        "mount -t cgroup -o hugetlb hugetlb /sys/fs/cgroup/hugetlb; exec \"$0\" --exact \"$1\" --nocapture";
+    let again = std::process::Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .arg(std::env::current_exe().expect("its path"))
+        .arg(test)
+        .env(TOLD, "yes")
+        .output();
+    fs::remove_dir(place).expect("removing what was made");
+    let again = again.expect("unshare, of util-linux");
+    assert!(
+        again.status.success(),
+        "{}",
+        String::from_utf8_lossy(&again.stderr)
+    );
+}
+
+#[tokio::test]
+async fn huge_pages_are_limited_in_containers_and_pods() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    if !runtime.capabilities().hugepages {
+        drop(runtime);
+        return again_with_hugetlb("huge_pages_are_limited_in_containers_and_pods");
+    }
+    let sizes = fs::read_dir("/sys/kernel/mm/hugepages").expect("there are huge pages");
+    let kib = sizes.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?
+            .strip_prefix("hugepages-")?
+            .strip_suffix("kB")?
+            .parse::<u64>()
+            .ok()
+    });
+    let size = kib.min().expect("of some size") << 10;
+    let pages = |count: u64| Resources {
+        hugepages: [(size, count * size)].into(),
+        ..Resources::default()
+    };
+    let pod = SandboxConfig {
+        cgroup_parent: "burstable/podweb".into(),
+        resources: pages(5),
+        ..pod("web")
+    };
+    let sandbox = runtime.run_sandbox(&pod).await.expect("running a sandbox").id;
+    let id = runtime
+        .create_container(&sandbox, &limited("main", "sleep 3600", pages(3)))
+        .await;
+    let id = id.expect("creating a container");
+    runtime.start_container(&id).await.expect("starting a container");
+    let files = Files::of(&oci, &id);
+    let word = match size >> 20 {
+        0 => format!("{}KB", size >> 10),
+        mib => format!("{mib}MB"),
+    };
+    let limit = |files: &Files| {
+        let (v1, v2) = (
+            format!("hugetlb.{word}.limit_in_bytes"),
+            format!("hugetlb.{word}.max"),
+        );
+        files.read("hugetlb", &v1, &v2)
+    };
+    assert_eq!(limit(&files), (3 * size).to_string());
+    assert_eq!(limit(&files.above(1)), (5 * size).to_string());
+    runtime
+        .update_resources(&id, &pages(2))
+        .await
+        .expect("changing limits");
+    assert_eq!(limit(&files), (2 * size).to_string());
+    assert_eq!(
+        runtime.container(&id).await.unwrap().resources.hugepages,
+        pages(2).hugepages
+    );
+    let odd = Resources {
+        hugepages: [(size + 1, size)].into(),
+        ..Resources::default()
+    };
+    match runtime.update_resources(&id, &odd).await {
+        Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, "resources.hugepages"),
+        other => panic!("{other:?}"),
     }
     clear(&runtime).await;
 }

@@ -70,6 +70,32 @@ async fn a_shim_killed_while_no_one_has_the_runtime_open_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_paused_container_whose_shim_is_killed_is_swept_as_others_are() {
+    for away in [false, true] {
+        let Some(oci) = Oci::new() else { return };
+        let mut runtime = open(&oci).await;
+        if !runtime.capabilities().pause {
+            common::there(false, "this machine cannot pause containers");
+            return;
+        }
+        let id = start(&runtime, &config("main", "sleep 3600 & sleep 3600")).await;
+        runtime.pause(&id).await.unwrap();
+        let (shim, init) = processes(&oci, &id);
+        if away {
+            drop(runtime);
+            kill_process(shim, Signal::KILL).unwrap();
+            runtime = open(&oci).await;
+        } else {
+            kill_process(shim, Signal::KILL).unwrap();
+        }
+        ended(&runtime, &id).await;
+        assert!(!runtime.container(&id).await.unwrap().paused);
+        assert!(gone(init), "nothing of it stands still");
+        clear(&runtime).await;
+    }
+}
+
+#[tokio::test]
 async fn a_control_group_that_belongs_to_nothing_is_swept() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;

@@ -17,7 +17,38 @@ pub(crate) fn capacity() -> BTreeMap<String, Quantity> {
     if let Some(kib) = read("/proc/meminfo").as_deref().and_then(total_memory_kib) {
         capacity.insert("memory".to_owned(), Quantity(format!("{kib}Ki")));
     }
+    capacity.extend(huge_pages(Path::new("/sys/kernel/mm/hugepages")));
     capacity
+}
+
+/// Memory in huge pages of each size that there are some of, as the kubelet names them.
+fn huge_pages(dir: &Path) -> BTreeMap<String, Quantity> {
+    let pages = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        let size: u64 = name
+            .to_str()?
+            .strip_prefix("hugepages-")?
+            .strip_suffix("kB")?
+            .parse()
+            .ok()?;
+        let count: u64 = read(entry.path().join("nr_hugepages"))?.trim().parse().ok()?;
+        let pages = (
+            format!("hugepages-{}", binary(size)),
+            Quantity(binary(size * count)),
+        );
+        (count > 0).then_some(pages)
+    };
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(pages).collect()
+}
+
+/// So many times 1024 bytes, as Kubernetes writes them.
+fn binary(kib: u64) -> String {
+    match kib {
+        kib if kib % (1 << 20) == 0 => format!("{}Gi", kib >> 20),
+        kib if kib % (1 << 10) == 0 => format!("{}Mi", kib >> 10),
+        kib => format!("{kib}Ki"),
+    }
 }
 
 /// The node's `nodeInfo`.
@@ -76,6 +107,20 @@ mod tests {
             Some(24_600_420)
         );
         assert_eq!(total_memory_kib("nothing"), None);
+        let dir = tempfile::tempdir().unwrap();
+        for (name, count) in [("2048", 3), ("1048576", 2), ("64", 5), ("32768", 0)] {
+            let size = dir.path().join(format!("hugepages-{name}kB"));
+            std::fs::create_dir(&size).unwrap();
+            std::fs::write(size.join("nr_hugepages"), format!("{count}\n")).unwrap();
+        }
+        let found = [
+            ("hugepages-1Gi", "2Gi"),
+            ("hugepages-2Mi", "6Mi"),
+            ("hugepages-64Ki", "320Ki"),
+        ];
+        let found = found.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
+        assert_eq!(huge_pages(dir.path()), found.into());
+        assert_eq!(huge_pages(&dir.path().join("none")), BTreeMap::new());
         let os = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
         assert_eq!(pretty_name(os).as_deref(), Some("Debian GNU/Linux 12 (bookworm)"));
     }

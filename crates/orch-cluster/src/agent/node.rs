@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::config::AgentConfig;
 use super::machine;
-use super::qos::{milli, value};
+use super::qos::{milli, page_size, value};
 use super::shared::Shared;
 use super::status::time as object_time;
 
@@ -53,10 +53,22 @@ pub(crate) fn allocatable(
             _ => Quantity("0".to_owned()),
         }
     };
-    capacity
+    let mut allocatable: BTreeMap<_, _> = capacity
         .iter()
         .map(|(name, all)| (name.clone(), less(name, all)))
-        .collect()
+        .collect();
+    // What is in huge pages is no memory for anything else.
+    let parse = |quantity: &Quantity| orch_core::object::Quantity::try_from(quantity).ok();
+    let pages = capacity.iter().filter(|(name, _)| page_size(name).is_some());
+    for pages in pages.filter_map(|(_, amount)| parse(amount)).collect::<Vec<_>>() {
+        if let Some(memory) = allocatable.get_mut("memory") {
+            let left = parse(memory)
+                .filter(|memory| pages <= *memory)
+                .map(|memory| memory - pages);
+            *memory = left.map_or_else(|| Quantity("0".to_owned()), |left| Quantity(left.to_string()));
+        }
+    }
+    allocatable
 }
 
 /// The same in thousandths, for reckoning.

@@ -1,6 +1,6 @@
 //! What the parts of one agent share.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +18,7 @@ use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
 use super::owner::Owner;
+use super::qos::page_size;
 use super::volumes::Place;
 use crate::events::Recorder;
 
@@ -113,6 +114,12 @@ impl Shared {
             runtime,
             config,
         }
+    }
+
+    /// The sizes of huge pages that the node has; none where the runtime does not limit their use.
+    pub(crate) fn page_sizes(&self) -> Option<BTreeSet<u64>> {
+        let sizes = || self.allocatable_millis.keys().filter_map(|name| page_size(name));
+        self.capabilities.hugepages.then(|| sizes().collect())
     }
 
     pub(crate) fn owner(&self) -> &Owner {

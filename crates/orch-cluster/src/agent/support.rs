@@ -10,6 +10,7 @@ use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
 
 use super::config::AgentConfig;
+use super::qos::page_size;
 use super::volumes::is_supported;
 
 /// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
@@ -78,6 +79,9 @@ impl Host {
 /// The image that means the machine's own programs, on a runtime without images.
 const MACHINE: &str = "host";
 
+/// Of a resource that no runtime knows.
+const ONLY_COUNTS: &str = "does not give it to the container; it counts in scheduling alone";
+
 /// Compares what a pod asks for with what a runtime declares.
 ///
 /// Fields that no runtime serves are the manifest reader's to warn of, except those without which the pod cannot work.
@@ -94,6 +98,7 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
     for (field, container) in containers(spec) {
         judge.container(&field, container, spec);
     }
+    judge.whole(spec);
     judge.volumes(spec);
     judge.names(spec);
     if let Some(security) = &spec.security_context {
@@ -198,10 +203,28 @@ impl Judge<'_> {
                 }
                 // The last one is the manifest reader's to warn of.
                 "cpu" | "memory" | "ephemeral-storage" => {}
-                _ => self.warn(
-                    field.key(name.clone()),
-                    "does not give it to the container; it counts in scheduling alone",
+                name if page_size(name).is_some() && self.can.hugepages => {}
+                name if page_size(name).is_some() => self.warn(
+                    field.key(name.to_owned()),
+                    "does not limit the use of huge pages; they count in scheduling alone",
                 ),
+                _ => self.warn(field.key(name.clone()), ONLY_COUNTS),
+            }
+        }
+    }
+
+    /// Limits of the pod as a whole.
+    fn whole(&mut self, spec: &PodSpec) {
+        let limits = spec.resources.as_ref().and_then(|whole| whole.limits.as_ref());
+        let field = of_spec("resources").child("limits");
+        for name in limits.into_iter().flat_map(|limits| limits.keys()) {
+            match name.as_str() {
+                "cpu" | "memory" if self.can.pod_groups => {}
+                "cpu" | "memory" => self.warn(
+                    field.key(name.clone()),
+                    "does not hold the containers of a pod to a limit together",
+                ),
+                _ => self.warn(field.key(name.clone()), ONLY_COUNTS),
             }
         }
     }

@@ -53,6 +53,11 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         Served,
     ),
     ("spec.hostNetwork", r#""hostNetwork": true"#, Served),
+    (
+        "spec.resources.limits",
+        r#""resources": {"limits": {"memory": "1Gi"}}"#,
+        Warned("spec.resources.limits[memory]: the bare runtime does not hold the containers of a pod"),
+    ),
     ("spec.securityContext", r#""securityContext": {}"#, Served),
     (
         "spec.securityContext.runAsUser",
@@ -141,6 +146,11 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         Warned("resources.limits[cpu]: the bare runtime does not enforce limits"),
     ),
     (
+        "…resources.limits",
+        r#""resources": {"limits": {"cpu": "1", "hugepages-2Mi": "4Mi"}}"#,
+        Warned("resources.limits[hugepages-2Mi]: the bare runtime does not limit the use of huge pages"),
+    ),
+    (
         "…stdin",
         r#""stdin": true"#,
         Refused("stdin: the bare runtime cannot attach to containers"),
@@ -204,7 +214,7 @@ const FIELDS: &[(&str, &str, Bare)] = &[
 
 /// What the scheduler and the agent do themselves, and what every runtime can.
 const EVERYWHERE: &str = "spec.activeDeadlineSeconds spec.affinity spec.imagePullSecrets spec.nodeName spec.nodeSelector \
-    spec.overhead spec.priority spec.readinessGates spec.restartPolicy spec.schedulingGates \
+    spec.overhead spec.priority spec.readinessGates spec.resources.requests spec.restartPolicy spec.schedulingGates \
     spec.terminationGracePeriodSeconds spec.tolerations spec.volumes …args …env …envFrom …imagePullPolicy \
     …lifecycle.postStart.httpGet …lifecycle.postStart.sleep …lifecycle.preStop.httpGet …lifecycle.preStop.sleep \
     …lifecycle.stopSignal …name …ports[*].containerPort …ports[*].name …ports[*].protocol …resources.requests \

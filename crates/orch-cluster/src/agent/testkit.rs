@@ -241,6 +241,7 @@ impl Model {
             image: config.image,
             image_id: "sha256:1".into(),
             state: ContainerState::Created,
+            paused: false,
             created_at: self.now,
             resources: config.resources,
             labels: config.labels.into(),

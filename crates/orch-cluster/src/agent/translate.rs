@@ -1,6 +1,6 @@
 //! Puts pods into the runtime's words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,6 +82,8 @@ pub(crate) struct Making {
     pub mounts: Vec<Mount>,
     /// The node's memory in bytes, where known.
     pub node_memory: Option<u64>,
+    /// The sizes of huge pages that the node has; none where the runtime does not limit their use.
+    pub page_sizes: Option<BTreeSet<u64>>,
     /// Where the node keeps profiles of system calls.
     pub seccomp_dir: PathBuf,
 }
@@ -112,7 +114,7 @@ pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) 
         args,
         working_dir: spec.working_dir.clone().filter(|dir| !dir.is_empty()),
         mounts: making.mounts,
-        resources: resources(pod, spec, making.node_memory),
+        resources: resources(pod, spec, making.node_memory, making.page_sizes.as_ref()),
         security: security(
             pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()),
             spec,

@@ -182,9 +182,6 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         spec("hostIPC").unless(false),
         spec("hostUsers").unless(true),
         spec("os.name").unless("linux"),
-        spec("resources.limits").but("the quality of service counts them, but no container is held to them"),
-        spec("resources.requests")
-            .but("the scheduler and the quality of service count them, but no container is given them"),
         spec("schedulerName").unless("default-scheduler"),
         spec("securityContext.fsGroup")
             .but("the containers' processes are of that group, but the volumes' files do not become so"),

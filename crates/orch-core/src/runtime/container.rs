@@ -84,6 +84,9 @@ pub struct Resources {
     pub pids_limit: Option<u64>,
     /// How ready the kernel is to kill it when the machine runs out of memory (-1000 to 1000).
     pub oom_score_adj: Option<i32>,
+    /// Memory in huge pages that it may use, by their size, both in bytes (Kubernetes: `hugepages-2Mi`). It is no part of
+    /// [`memory_limit_bytes`](Self::memory_limit_bytes).
+    pub hugepages: BTreeMap<u64, u64>,
 }
 
 /// Identity and confinement. Unset fields leave the runtime's safe default.
@@ -221,6 +224,8 @@ pub struct Container {
     pub image_id: String,
     /// Where it is in its life.
     pub state: ContainerState,
+    /// Whether it is [paused](super::Runtime::pause). Then it is one that runs.
+    pub paused: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// The limits in force, where the runtime knows them.

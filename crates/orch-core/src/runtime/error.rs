@@ -56,6 +56,20 @@ pub enum RuntimeError {
         /// Its id.
         container: String,
     },
+    /// The container is paused, and cannot do this until it goes on.
+    #[error("container {container} is paused; resume it first")]
+    Paused {
+        /// Its id.
+        container: String,
+    },
+    /// Nothing listens on a port of a sandbox.
+    #[error("nothing listens on port {port} of {sandbox}")]
+    NotListening {
+        /// The pod: `pod default/web`.
+        sandbox: String,
+        /// The port.
+        port: u16,
+    },
     /// Something still needs it.
     #[error("{what} is in use by {by}")]
     InUse {

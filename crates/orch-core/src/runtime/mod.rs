@@ -11,6 +11,7 @@ mod hub;
 mod image;
 pub(crate) mod line;
 mod network;
+mod ports;
 #[cfg(all(unix, feature = "process"))]
 pub mod process;
 mod sandbox;
@@ -31,11 +32,12 @@ pub use error::RuntimeError;
 pub use hub::EventHub;
 pub use image::{Credentials, Image, PullRequest};
 pub use network::{Attachment, PodNetwork};
+pub use ports::connect_loopback;
 pub use sandbox::{HostPort, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
 pub use stats::ContainerStats;
 pub use stream::{
-    AttachOptions, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream, Session, SessionInput,
-    TerminalSize,
+    AttachOptions, ByteStream, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream, PortStream, Session,
+    SessionInput, TerminalSize,
 };
 
 /// What a runtime can do beyond the minimum. Declared, never discovered by failure.
@@ -57,6 +59,13 @@ pub struct Capabilities {
     pub resource_limits: bool,
     /// [`Runtime::update_resources`] changes a running container.
     pub update_resources: bool,
+    /// [`Resources::hugepages`] are enforced; where they are not, who sets them gets [`RuntimeError::Unsupported`]. A size that
+    /// the machine's kernel does not have is [`RuntimeError::InvalidConfig`] for the field `resources.hugepages`.
+    pub hugepages: bool,
+    /// [`Runtime::pause`] and [`Runtime::resume`] work.
+    pub pause: bool,
+    /// [`SandboxConfig::cgroup_parent`] is honoured, and [`SandboxConfig::resources`] are enforced.
+    pub pod_groups: bool,
     /// [`Security`] is honoured.
     pub security: bool,
     /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
@@ -65,6 +74,8 @@ pub struct Capabilities {
     pub attach: bool,
     /// Terminals: [`ContainerConfig::tty`], [`ExecRequest::tty`] and resizing.
     pub tty: bool,
+    /// [`Runtime::port_forward`] works.
+    pub port_forward: bool,
     /// Containers, their logs and exit codes survive the death of the process that holds the runtime.
     pub survives_restart: bool,
 }
@@ -145,6 +156,8 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Makes a sandbox and readies it for containers, or returns the one that exists for the same
     /// [`SandboxConfig::uid`] and [`SandboxConfig::attempt`].
+    ///
+    /// One that asks for a control group is [`RuntimeError::Unsupported`] without [`Capabilities::pod_groups`].
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError>;
 
     /// Ends a sandbox: its containers are killed, its network is released. What ran stays listed.
@@ -178,6 +191,17 @@ pub trait Runtime: Send + Sync + 'static {
     /// Zero grace kills at once. A container never started counts as ended.
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
 
+    /// Has a running container stand still, if [`Capabilities::pause`]; else [`RuntimeError::Unsupported`]. Once this returns no
+    /// process of it goes on, until it is [resumed](Self::resume) or asked to end, which ends the pause. Its state is still
+    /// [`Running`](ContainerState::Running), and [`Container::paused`] is true.
+    ///
+    /// Meanwhile [`exec`](Self::exec) and [`open_exec`](Self::open_exec) fail with [`RuntimeError::Paused`]; so may
+    /// [`attach`](Self::attach). One that does not run is [`RuntimeError::NotRunning`].
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// Has a paused container go on. Fails as [`pause`](Self::pause) does.
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
     /// Removes a container and its logs, killing it first if it runs.
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
@@ -197,6 +221,13 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Connects to the streams of a running container from now on.
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError>;
+
+    /// Connects to a TCP port in a sandbox, if [`Capabilities::port_forward`]; else [`RuntimeError::Unsupported`]. In the
+    /// sandbox's own network, or the machine's if it shares that, it is as if a program in there connected to 127.0.0.1 or,
+    /// if nothing listens there, to ::1 (CRI: `PortForward`).
+    ///
+    /// [`RuntimeError::NotListening`] if nothing listens on either.
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError>;
 
     /// What the container wrote, oldest first; with [`LogOptions::follow`], until it ends.
     async fn logs(

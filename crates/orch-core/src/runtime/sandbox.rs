@@ -8,6 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Resources;
+
 /// Names a sandbox within its runtime.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -51,10 +53,32 @@ pub struct SandboxConfig {
     pub host_aliases: Vec<(IpAddr, Vec<String>)>,
     /// Kernel settings by name, for the sandbox's own namespaces.
     pub sysctls: BTreeMap<String, String>,
+    /// Where the control groups of its containers are made, from the runtime's own down: names with `/` between them,
+    /// the last of which is the pod's (`burstable/pod3f2a…`); empty: in the runtime's own. It is there for as long as the
+    /// sandbox is, or another that asks for the same (CRI: `LinuxPodSandboxConfig.cgroup_parent`).
+    ///
+    /// A group above those of pods has the processor time, against others, of all pods in it together. Those whose
+    /// [`cpu_shares`](Resources::cpu_shares) are the least there is count for nothing.
+    pub cgroup_parent: String,
+    /// What its containers may use together, whatever each of them may: of the control group that
+    /// [`cgroup_parent`](Self::cgroup_parent) names, and only with one.
+    pub resources: Resources,
     /// Kept with the sandbox and shown in lists.
     pub labels: BTreeMap<String, String>,
     /// Kept with the sandbox and shown in lists; not for filtering.
     pub annotations: BTreeMap<String, String>,
+}
+
+impl SandboxConfig {
+    /// The pod, as errors name it: `pod default/web`.
+    pub fn pod(&self) -> String {
+        format!("pod {}/{}", self.namespace, self.name)
+    }
+
+    /// Whether it asks for a control group of its own; see [`Capabilities::pod_groups`](super::Capabilities::pod_groups).
+    pub fn wants_group(&self) -> bool {
+        !self.cgroup_parent.is_empty() || self.resources != Resources::default()
+    }
 }
 
 /// A transport protocol.

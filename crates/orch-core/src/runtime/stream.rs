@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use super::RuntimeError;
@@ -104,6 +105,20 @@ pub enum SessionInput {
     Stdin(Bytes),
     /// A new size for its terminal.
     Resize(TerminalSize),
+}
+
+/// A connection to a port in a sandbox. Dropping it closes it; shutting down its writing end says that no more comes.
+pub type PortStream = Box<dyn ByteStream>;
+
+/// What bytes are read from and written to.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+impl fmt::Debug for dyn ByteStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ByteStream")
+    }
 }
 
 /// The streams of a running command or container.

@@ -91,6 +91,8 @@ pub(crate) struct State {
     pub(crate) error: String,
     pub(crate) started_at: String,
     pub(crate) finished_at: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) pid: i64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -66,7 +66,7 @@ fn limits_become_quota_and_memory_without_swap() {
         cpu_limit_millis: Some(250),
         memory_limit_bytes: Some(64 << 20),
         pids_limit: Some(10),
-        oom_score_adj: None,
+        ..Resources::default()
     };
     let host = made(&ContainerConfig {
         resources: resources.clone(),
@@ -212,4 +212,17 @@ fn the_engine_is_told_of_privileges_and_profiles_only_what_was_asked_for() {
         let expected = expected.map(|some| some.map(|words| words.into_iter().map(str::to_owned).collect()));
         assert_eq!(told, expected, "{security:?}");
     }
+}
+
+#[test]
+fn limits_that_the_engine_has_no_field_for_are_refused() {
+    let huge = Resources {
+        hugepages: [(2 << 20, 2 << 20)].into(),
+        ..Resources::default()
+    };
+    let refused = update(&huge);
+    assert!(
+        matches!(refused, Err(RuntimeError::Unsupported { .. })),
+        "{refused:?}"
+    );
 }

@@ -14,7 +14,7 @@ use super::Hierarchies;
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
 impl Hierarchies {
-    /// Makes a container's group, in every hierarchy that measures or limits something.
+    /// Makes a group, and those above it, in every hierarchy that measures or limits something. One that is there is as good.
     pub(crate) fn make(&self, group: &str) -> io::Result<()> {
         for mount in self.measuring() {
             self.make_in(mount, group)?;
@@ -160,6 +160,63 @@ mod tests {
         {
             // Others may have begun to need it.
             let _ = fs::write(&handed, format!("-{name}"));
+        }
+    }
+
+    #[test]
+    fn in_version_2_what_can_be_limited_is_handed_down_to_each_group_on_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for (path, own) in [("", "cpuset cpu memory pids"), ("orch", "cpu memory")] {
+            fs::create_dir_all(root.join(path)).unwrap();
+            fs::write(root.join(path).join("cgroup.controllers"), own).unwrap();
+            fs::write(root.join(path).join("cgroup.subtree_control"), "cpu").unwrap();
+        }
+        let hierarchies = Hierarchies {
+            mounts: vec![root.into()],
+            v2: Some(root.into()),
+            controllers: [("cpu".into(), root.into()), ("memory".into(), root.into())].into(),
+            unified: true,
+        };
+        hierarchies.make("/orch/pod").unwrap();
+        hierarchies.make("/orch/pod").unwrap();
+        assert!(root.join("orch/pod").is_dir());
+        // A file takes the last word alone, where the kernel would add each.
+        let handed = |path: &str| fs::read_to_string(root.join(path).join("cgroup.subtree_control")).unwrap();
+        assert_eq!(
+            (handed("").as_str(), handed("orch").as_str()),
+            ("+pids", "+memory")
+        );
+    }
+
+    #[test]
+    fn in_version_1_a_group_is_made_where_something_is_measured_or_limited_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let mount = |name: &str| {
+            fs::create_dir(root.join(name)).unwrap();
+            root.join(name)
+        };
+        let controllers = ["cpu", "memory", "devices"].map(|name| (name.to_owned(), mount(name)));
+        let named = mount("systemd");
+        let hierarchies = Hierarchies {
+            mounts: controllers
+                .iter()
+                .map(|(_, mount)| mount.clone())
+                .chain([named])
+                .collect(),
+            v2: None,
+            controllers: controllers.into(),
+            unified: false,
+        };
+        hierarchies.make("/orch/a/b").unwrap();
+        for (name, expected) in [
+            ("cpu", true),
+            ("memory", true),
+            ("devices", true),
+            ("systemd", false),
+        ] {
+            assert_eq!(root.join(name).join("orch/a/b").is_dir(), expected, "{name}");
         }
     }
 }

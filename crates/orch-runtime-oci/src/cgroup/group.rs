@@ -29,6 +29,8 @@ pub(crate) struct Group {
     pub(crate) cpuacct: Option<PathBuf>,
     pub(crate) memory: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
+    pub(crate) hugetlb: Option<PathBuf>,
+    pub(crate) freezer: Option<PathBuf>,
 }
 
 impl Group {
@@ -152,6 +154,8 @@ mod tests {
             cpuacct: dir(),
             memory: dir(),
             pids: dir(),
+            hugetlb: dir(),
+            freezer: dir(),
         }
     }
 

@@ -69,7 +69,10 @@ impl Group {
         }
         write(&self.changes(wanted, limit)).map_err(|(file, error)| {
             let busy = Errno::from_io_error(&error) == Some(Errno::BUSY);
-            match self.memory.as_ref().filter(|dir| busy && file.starts_with(dir)) {
+            let is_memory = file
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"memory."));
+            match self.memory.as_ref().filter(|_| busy && is_memory) {
                 Some(dir) => Refused::InUse(self.memory_kept(dir).unwrap_or(0)),
                 None => Refused::Failed(file, error),
             }
@@ -100,7 +103,23 @@ impl Group {
             let most = (most <= PIDS_MAX).then(|| most.to_string());
             changes.push(change(dir, "pids.max", most.unwrap_or_else(|| "max".into())));
         }
+        if let Some(dir) = &self.hugetlb {
+            let pages = wanted.hugepages.iter();
+            changes.extend(pages.flat_map(|(size, bytes)| self.pages(dir, *size, *bytes)));
+        }
         changes
+    }
+
+    /// What a program reserves counts as well, where the kernel has it: it then learns at once that there is no more, and not
+    /// by a signal when it first uses a page. As runc has it.
+    fn pages(&self, dir: &Path, size: u64, bytes: u64) -> [Change; 2] {
+        let (size, bytes) = (page_size(size), bytes.min(i64::MAX.unsigned_abs()));
+        let file = if self.unified { "max" } else { "limit_in_bytes" };
+        let reserved = Change {
+            optional: true,
+            ..change(dir, &format!("hugetlb.{size}.rsvd.{file}"), bytes)
+        };
+        [change(dir, &format!("hugetlb.{size}.{file}"), bytes), reserved]
     }
 
     /// Memory and swap together get the same limit, which means no swap, as Kubernetes has it.
@@ -125,6 +144,15 @@ impl Group {
         } else {
             [alone, with_swap]
         }
+    }
+}
+
+/// As the kernel names its files after it (`mem_fmt`).
+fn page_size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes >= 1 << 30 => format!("{}GB", bytes >> 30),
+        bytes if bytes >= 1 << 20 => format!("{}MB", bytes >> 20),
+        bytes => format!("{}KB", bytes >> 10),
     }
 }
 

@@ -64,6 +64,7 @@ impl Command {
         // Given up meanwhile, it is dropped, and ends with that.
         blocking(move || {
             cell.must_run()?;
+            cell.must_go_on()?;
             let begun = Self::spawn(&driver, &cell, &request);
             begun.map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => cell.must_run().err().unwrap_or_else(|| failed(&cell, error)),

@@ -40,9 +40,20 @@ pub(crate) struct Store {
     pub(super) index: Mutex<Index>,
     boot: String,
     scratches: AtomicU64,
-    _lock: File,
+    _lock: Lock,
     /// After the lock, for it goes after it.
     _ours: Ours,
+}
+
+/// What keeps others from opening it.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it may not be enough: what another thread has just started has it too, until it begins its program.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 /// The stores that this process has open, and how often: of one being closed and opened again it may be twice.
@@ -157,7 +168,7 @@ impl Store {
             index: Mutex::default(),
             boot,
             scratches: AtomicU64::new(0),
-            _lock: lock,
+            _lock: Lock(lock),
             _ours: ours,
         };
         store.sweep_trash()?;

@@ -51,7 +51,7 @@ pub(super) fn start(
     let grouped = || {
         hierarchies.make(&plan.cgroup)?;
         if !plan.privileged {
-            hierarchies.deny_devices(&plan.cgroup)?;
+            confine_devices(hierarchies, plan)?;
         }
         Apart::go(hierarchies, &plan.cgroup, shims, sources(&spec))
     };
@@ -117,6 +117,15 @@ pub(super) fn children() -> nix::Result<SignalFd> {
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
     SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+/// Keeps it to the devices that every container has.
+fn confine_devices(hierarchies: &Hierarchies, plan: &Plan) -> io::Result<()> {
+    match hierarchies.confine_devices(&plan.cgroup) {
+        // The machine may have no means of that. What may make devices does not get that far then.
+        Err(_) if !plan.confinement.capabilities.make_devices() => Ok(()),
+        confined => confined,
+    }
 }
 
 /// An error with what is behind it.

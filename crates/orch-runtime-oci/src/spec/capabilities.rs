@@ -87,7 +87,7 @@ impl Capabilities {
             return Ok(Self(ALL & machine.capabilities));
         }
         // Where no rule about devices applies, who can make any device can read any disk.
-        let unsafe_here = if machine.unified { MKNOD } else { 0 };
+        let unsafe_here = if machine.any_device { MKNOD } else { 0 };
         let usual = match (add_all, drop_all) {
             (true, _) => ALL,
             (false, true) => 0,
@@ -98,13 +98,18 @@ impl Capabilities {
             let reason = if added & bit & !machine.capabilities != 0 {
                 "the program that runs this lacks it, and cannot hand it on"
             } else if added & bit & unsafe_here != 0 {
-                "on cgroup v2 alone nothing would keep the container from this machine's disks; leave it out"
+                "on cgroup v2 alone, with a kernel without device programs, nothing would keep the container from this machine's disks; leave it out"
             } else {
                 continue;
             };
             return Err(invalid("security.add_capabilities", format!("{name}: {reason}")));
         }
         Ok(Self(usual | added))
+    }
+
+    /// Whether who has them can make devices.
+    pub(crate) fn make_devices(self) -> bool {
+        self.0 & MKNOD != 0
     }
 
     /// With what loading a filter takes, of a program that may still gain privileges.
@@ -157,7 +162,7 @@ mod tests {
     fn machine(capabilities: u64, unified: bool) -> Machine {
         Machine {
             capabilities,
-            unified,
+            any_device: unified,
             kernel: (6, 1),
         }
     }

@@ -9,7 +9,7 @@ const ALL: u64 = (1 << 41) - 1;
 fn machine(capabilities: u64, unified: bool) -> Machine {
     Machine {
         capabilities,
-        unified,
+        any_device: unified,
         kernel: (6, 1),
     }
 }

@@ -1,10 +1,12 @@
 //! What the safe crates have no safe call for. All of this crate's `unsafe` is in this folder.
 #![allow(unsafe_code)]
 
+mod devices;
 mod filter;
 mod fork;
 mod mounts;
 
+pub(crate) use devices::{DeviceInstruction, DeviceProgram};
 pub(crate) use filter::{Filter, Instruction};
 pub(crate) use fork::{Forked, fork};
 pub(crate) use mounts::make_read_only;

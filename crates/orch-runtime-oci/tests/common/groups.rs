@@ -64,6 +64,19 @@ impl Files {
         self.0.iter().all(|(name, _)| name == "unified")
     }
 
+    /// Those so many levels further up.
+    pub(crate) fn above(&self, levels: usize) -> Self {
+        let up = |dir: &PathBuf| dir.ancestors().nth(levels).expect("it is deep enough").to_owned();
+        Self(self.0.iter().map(|(name, dir)| (name.clone(), up(dir))).collect())
+    }
+
+    /// Where the group of a controller is; that of version 2 where there is no other.
+    pub(crate) fn dir(&self, controller: &str) -> &Path {
+        let controller = if self.unified() { "unified" } else { controller };
+        let (_, dir) = self.0.iter().find(|(name, _)| name == controller).unwrap();
+        dir
+    }
+
     /// Of version 1, or 2.
     pub(crate) fn read(&self, controller: &str, v1: &str, v2: &str) -> String {
         let (controller, file) = if self.unified() {

@@ -18,6 +18,7 @@ use super::env::EnvError;
 use super::mailbox::Snapshot;
 use super::probe::{Check, Outcome, ProbeKey};
 use super::prober;
+use super::qos::pod_group;
 use super::shared::Shared;
 use super::translate::sandbox_config;
 use super::volumes::VolumeError;
@@ -132,6 +133,9 @@ pub(crate) fn container_reference(pod: &Pod, name: &str) -> ObjectReference {
 
 pub(crate) async fn run_sandbox(shared: Arc<Shared>, pod: Arc<Pod>, attempt: u32) -> Done {
     let mut config = sandbox_config(&pod, &shared.config, attempt);
+    if shared.capabilities.pod_groups {
+        (config.cgroup_parent, config.resources) = pod_group(&pod, shared.page_sizes().as_ref());
+    }
     shared.owner().mark(&mut config.annotations);
     // The semaphore is never closed; a failure would only mean no bound.
     let _slot = shared.starts.acquire().await;

@@ -70,6 +70,7 @@ impl Start {
                 .allocatable_millis
                 .get("memory")
                 .map(|millis| millis / 1000),
+            page_sizes: self.shared.page_sizes(),
             seccomp_dir: self.shared.config.seccomp_dir.clone(),
         };
         let mut config = container_config(&self.pod, &self.spec, making);

@@ -279,3 +279,26 @@ async fn the_quality_of_service_stays_what_it_was_at_creation() {
         assert_eq!(of(&world.until(&name, is_ready).await).as_deref(), Some(class));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_are_given_control_groups_where_the_runtime_has_them() {
+    for able in [true, false] {
+        let mut can = FakeRuntime::new().capabilities();
+        can.pod_groups = able;
+        let world = World::on(FakeRuntime::with_capabilities(can)).await;
+        world.create("web", ONE).await;
+        world.until("web", is_ready).await;
+        let sandbox = world.runtime.present().remove(0);
+        let asked = world.runtime.asked_for(&sandbox.id).unwrap();
+        let parent = format!("besteffort/pod{}", sandbox.uid);
+        let expected = if able {
+            (parent.as_str(), Some(2))
+        } else {
+            ("", None)
+        };
+        assert_eq!(
+            (asked.cgroup_parent.as_str(), asked.resources.cpu_shares),
+            expected
+        );
+    }
+}

@@ -212,6 +212,21 @@ fn resources_are_checked() {
              containers",
         ),
     ]);
+    // The requests that a limit is taken for are wrong with it.
+    for (name, amount) in [
+        ("hugepages-2Mi", "3Mi"),
+        ("hugepages-big", "2Mi"),
+        ("hugepages-0", "2Mi"),
+    ] {
+        let expected = ["limits", "requests"].map(|list| {
+            format!(
+                "spec.containers[0].resources.{list}[{name}]: Invalid value: \"{amount}\": {amount} is not positive integer \
+                 multiple of {name}"
+            )
+        });
+        let resources = json!({"limits": {"cpu": "1", (name): amount}});
+        assert_eq!(wrong_with(at, resources), expected, "{name}");
+    }
     let halves = wrong_with(at, json!({"limits": {"example.com/gpu": "500m"}}));
     assert_eq!(halves.len(), 2, "the request follows the limit: {halves:?}");
     assert!(

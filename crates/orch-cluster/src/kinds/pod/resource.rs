@@ -60,6 +60,8 @@ pub(super) fn validate_requirements(
     let requests_at = at.child("requests");
     let limits = validate_list(errors, &limits_at, resources.limits.as_ref());
     let requests = validate_list(errors, &requests_at, resources.requests.as_ref());
+    validate_pages(errors, &limits_at, &limits);
+    validate_pages(errors, &requests_at, &requests);
     for (name, request) in &requests {
         match limits.get(name) {
             Some(limit) if request != limit && !is_overcommit_allowed(name) => {
@@ -81,6 +83,25 @@ pub(super) fn validate_requirements(
     let names = || limits.keys().chain(requests.keys());
     if names().any(|name| is_huge_pages(name)) && !names().any(|name| matches!(*name, "cpu" | "memory")) {
         errors.push(FieldError::forbidden(at, "HugePages require cpu or memory"));
+    }
+}
+
+/// Memory in huge pages is so many of them, all whole.
+fn validate_pages(errors: &mut FieldErrors, at: &FieldPath, list: &BTreeMap<&str, Quantity>) {
+    for (name, amount) in list {
+        let Some(size) = name.strip_prefix("hugepages-") else {
+            continue;
+        };
+        let size: Option<Quantity> = size.parse().ok();
+        let size = size.filter(|size| *size > Quantity::ZERO && size.milli_value() % 1000 == 0);
+        if size.is_none_or(|size| amount.value() % size.value() != 0) {
+            let detail = format!("{amount} is not positive integer multiple of {name}");
+            errors.push(FieldError::invalid(
+                &at.key((*name).to_owned()),
+                amount.to_string(),
+                detail,
+            ));
+        }
     }
 }
 

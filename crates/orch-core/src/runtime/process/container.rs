@@ -108,6 +108,7 @@ impl Cell {
             image: config.image.clone(),
             image_id: super::runtime::image(&config.image).id,
             state: self.state.borrow().clone(),
+            paused: false,
             created_at: self.record.created_at,
             resources: Resources::default(),
             labels: config.labels.clone().into(),

@@ -54,6 +54,7 @@ mod exec;
 mod follow;
 mod log;
 mod os;
+mod ports;
 mod runtime;
 mod stats;
 #[cfg(test)]

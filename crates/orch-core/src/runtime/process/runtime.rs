@@ -13,13 +13,19 @@ use super::{Inner, NAME, ProcessRuntime, State, exec, not_found, os, stats};
 use crate::runtime::cri;
 use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+    SandboxState, Session,
 };
 use crate::time;
 
 /// The image that is what it says: this machine.
 const HOST: &str = "host";
+
+const NO_PAUSE: RuntimeError = RuntimeError::Unsupported {
+    runtime: NAME,
+    what: "pausing containers",
+};
 
 pub(super) fn image(reference: &str) -> Image {
     Image {
@@ -60,6 +66,12 @@ fn invalid(field: &str, reason: impl Into<String>) -> RuntimeError {
 
 /// What cannot be done here, ever.
 fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
+    if !config.resources.hugepages.is_empty() {
+        return Err(RuntimeError::Unsupported {
+            runtime: NAME,
+            what: "limits of huge pages",
+        });
+    }
     if config.image.is_empty() {
         return Err(RuntimeError::InvalidImage {
             image: String::new(),
@@ -133,6 +145,12 @@ fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
 
 impl Inner {
     fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        if config.wants_group() {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "control groups of pods",
+            });
+        }
         let mut state = self.state.lock();
         let same = |record: &SandboxRecord| {
             record.config.uid == config.uid && record.config.attempt == config.attempt
@@ -300,6 +318,7 @@ impl Runtime for ProcessRuntime {
         Capabilities {
             exec: true,
             attach: cfg!(target_os = "linux"),
+            port_forward: true,
             survives_restart: true,
             ..Capabilities::default()
         }
@@ -384,6 +403,16 @@ impl Runtime for ProcessRuntime {
         self.inner.cell(id)?.stop(grace).await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.inner.cell(id)?;
+        Err(NO_PAUSE)
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.inner.cell(id)?;
+        Err(NO_PAUSE)
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         self.inner.remove_container(id).await
     }
@@ -416,6 +445,10 @@ impl Runtime for ProcessRuntime {
         self.inner
             .blocking(move |_| exec::attach(&cell, &options))
             .await?
+    }
+
+    async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        self.inner.port_forward(id, port).await
     }
 
     async fn logs(

@@ -8,7 +8,7 @@ use super::script::{Behavior, ImageBehavior};
 use super::state::{ContainerRecord, SandboxRecord, State};
 use super::{CALLS, Inner, NAME, not_found};
 use crate::runtime::{
-    Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Image,
+    Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Image, Resources,
     RuntimeError, Sandbox, SandboxFilter, SandboxId, SandboxState,
 };
 use crate::testing::runtime::{Program, Step};
@@ -75,6 +75,26 @@ impl Inner {
         found.map(|(_, behavior)| behavior.clone()).unwrap_or_default()
     }
 
+    /// Refuses limits that are not declared, or of pages that no kernel has.
+    pub(super) fn check(&self, resources: &Resources) -> Result<(), RuntimeError> {
+        if resources.hugepages.is_empty() {
+            return Ok(());
+        }
+        if !self.capabilities.hugepages {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "limits of huge pages",
+            });
+        }
+        match resources.hugepages.keys().find(|size| !size.is_power_of_two()) {
+            Some(size) => Err(RuntimeError::InvalidConfig {
+                field: "resources.hugepages".into(),
+                reason: format!("{size}: must be a power of two"),
+            }),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn create(
         &self,
         sandbox_id: &SandboxId,
@@ -85,6 +105,7 @@ impl Inner {
                 image: config.image.clone(),
             });
         }
+        self.check(&config.resources)?;
         let mut state = self.state.lock();
         let State {
             sandboxes,
@@ -117,6 +138,7 @@ impl Inner {
             image: config.image.clone(),
             image_id: image(&config.image, String::new()).id,
             state: ContainerState::Created,
+            paused: false,
             created_at: time::now(),
             resources: config.resources.clone(),
             labels: config.labels.clone().into(),
@@ -187,6 +209,7 @@ impl Inner {
             .containers
             .get_mut(id)
             .ok_or_else(|| not_found("container", id))?;
+        self.go_on(record);
         let Some(machine) = record.machine.as_ref().filter(|_| record.is_running()) else {
             return Ok(());
         };

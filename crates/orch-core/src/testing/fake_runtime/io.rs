@@ -8,17 +8,18 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::machine::{End, Machine, Pause};
 use super::script::ExecCall;
-use super::state::State;
-use super::{Inner, NAME};
+use super::state::{ContainerRecord, State};
+use super::{Inner, NAME, not_found};
 use crate::runtime::line::LogLine;
 use crate::runtime::{
     AttachOptions, ContainerId, ContainerState, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream,
-    RuntimeError, Session, SessionInput,
+    PortStream, RuntimeError, SandboxId, SandboxState, Session, SessionInput,
 };
 use crate::testing::runtime::Program;
 use crate::time;
@@ -28,6 +29,9 @@ const EXEC_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How much of each output stream a command's caller gets.
 const EXEC_OUTPUT: usize = 1 << 20;
+
+/// How much of what is sent back waits to be read.
+const OUTPUT_HELD: usize = 64 << 10;
 
 /// How many pieces wait in a session's channels.
 const SESSION_BACKLOG: usize = 64;
@@ -124,6 +128,11 @@ impl Inner {
         }
         let mut state = self.state.lock();
         let record = state.running(id)?;
+        if record.container.paused {
+            return Err(RuntimeError::Paused {
+                container: id.to_string(),
+            });
+        }
         let nth = record.execs;
         record.execs += 1;
         let running_for = match record.container.state {
@@ -195,9 +204,49 @@ impl Inner {
         })
     }
 
+    pub(super) fn port_forward(&self, id: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        if !self.capabilities.port_forward {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "connecting to ports of pods",
+            });
+        }
+        let state = self.state.lock();
+        let record = state.sandboxes.get(id).ok_or_else(|| not_found("sandbox", id))?;
+        let pod = record.config.pod();
+        if record.sandbox.state != SandboxState::Ready {
+            let what = format!("connecting to port {port} of {pod}");
+            return Err(RuntimeError::failed(what, format!("sandbox {id} is not ready")));
+        }
+        let mut machines = record
+            .containers
+            .iter()
+            .filter_map(|id| state.containers[id].machine.as_ref());
+        if !machines.any(|machine| machine.echoes(port)) {
+            return Err(RuntimeError::NotListening { sandbox: pod, port });
+        }
+        let (ours, theirs) = tokio::io::duplex(OUTPUT_HELD);
+        tokio::spawn(async move {
+            let (mut read, mut write) = tokio::io::split(theirs);
+            // It ends with the connection, however that ends.
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+            let _ = write.shutdown().await;
+        });
+        Ok(Box::new(ours))
+    }
+
     fn feed(self: &Arc<Self>, id: &ContainerId, bytes: Option<Bytes>) {
         let mut state = self.state.lock();
         let Ok(record) = state.running(id) else { return };
+        if let Some(held) = &mut record.held {
+            held.input.push(bytes);
+            return;
+        }
+        self.take_in(record, bytes);
+    }
+
+    /// Gives a container's machine standard input, none at its end.
+    pub(super) fn take_in(self: &Arc<Self>, record: &mut ContainerRecord, bytes: Option<Bytes>) {
         let mut went_on = false;
         let pause = record.proceed(|machine, emit| {
             let pause = machine.input(bytes, emit);

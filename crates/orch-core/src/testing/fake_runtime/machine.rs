@@ -128,7 +128,7 @@ impl Machine {
                     self.at += 1;
                     return Pause::Sleep(duration);
                 }
-                Step::Wait => return Pause::Wait,
+                Step::Wait | Step::Echo(_) => return Pause::Wait,
                 Step::OnSignal { signal, after, code } => {
                     let end = End::exit(*code);
                     let answer = if after.is_zero() {
@@ -174,6 +174,11 @@ impl Machine {
                 Some(self.run(emit))
             }
         }
+    }
+
+    /// Whether it listens on a port, and sends back what it is sent.
+    pub(super) fn echoes(&self, port: u16) -> bool {
+        self.program.steps().get(self.at) == Some(&Step::Echo(port))
     }
 
     /// What it does on a signal, with or without `SIG` before its name.

@@ -4,6 +4,7 @@ mod calls;
 mod engine;
 mod io;
 mod machine;
+mod pause;
 mod runtime;
 mod script;
 mod state;
@@ -99,6 +100,10 @@ impl FakeRuntime {
             mounts: true,
             resource_limits: true,
             update_resources: true,
+            hugepages: true,
+            pause: true,
+            pod_groups: true,
+            port_forward: true,
             security: true,
             exec: true,
             attach: true,
@@ -222,6 +227,12 @@ impl FakeRuntime {
             .collect()
     }
 
+    /// How a sandbox that is there was asked for.
+    pub fn asked_for(&self, id: &SandboxId) -> Option<SandboxConfig> {
+        let state = self.inner.state.lock();
+        state.sandboxes.get(id).map(|record| record.config.clone())
+    }
+
     /// What is there, for the end of a test that expects nothing: a line for each sandbox and container.
     pub fn leaks(&self) -> Vec<String> {
         let state = self.inner.state.lock();
@@ -308,6 +319,7 @@ impl Inner {
             }
             Pause::Sleep(duration) => {
                 let (inner, id) = (Arc::downgrade(self), record.container.id.clone());
+                record.due = Some(tokio::time::Instant::now() + duration);
                 let timer = tokio::spawn(async move {
                     tokio::time::sleep(duration).await;
                     let Some(inner) = inner.upgrade() else { return };

@@ -12,8 +12,9 @@ use super::state::{SandboxRecord, State};
 use super::{FakeRuntime, NAME, not_found};
 use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+    SandboxState, Session,
 };
 use crate::time;
 
@@ -109,6 +110,13 @@ impl Runtime for FakeRuntime {
 
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let body = async {
+            if config.wants_group() && !self.inner.capabilities.pod_groups {
+                return Err(RuntimeError::Unsupported {
+                    runtime: NAME,
+                    what: "control groups of pods",
+                });
+            }
+            self.inner.check(&config.resources)?;
             let mut state = self.inner.state.lock();
             let ids = state.pods.get(&config.uid).into_iter().flatten();
             let mut records = ids.filter_map(|id| state.sandboxes.get(id));
@@ -237,6 +245,16 @@ impl Runtime for FakeRuntime {
         self.inner.call(Call::StopContainer, id, body).await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let body = async { self.inner.pause(id) };
+        self.inner.call(Call::Pause, id, body).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let body = async { self.inner.resume(id) };
+        self.inner.call(Call::Resume, id, body).await
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let body = async {
             let mut state = self.inner.state.lock();
@@ -271,6 +289,11 @@ impl Runtime for FakeRuntime {
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         let body = async { self.inner.attach(id, options) };
         self.inner.call(Call::Attach, id, body).await
+    }
+
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        let body = async { self.inner.port_forward(sandbox, port) };
+        self.inner.call(Call::PortForward, sandbox, body).await
     }
 
     async fn logs(
@@ -309,6 +332,7 @@ impl Runtime for FakeRuntime {
             if !self.inner.capabilities.update_resources {
                 return Err(unsupported);
             }
+            self.inner.check(resources)?;
             let mut state = self.inner.state.lock();
             let record = state.running(id)?;
             let limits = &mut record.container.resources;
@@ -317,6 +341,7 @@ impl Runtime for FakeRuntime {
             limits.memory_limit_bytes = resources.memory_limit_bytes.or(limits.memory_limit_bytes);
             limits.pids_limit = resources.pids_limit.or(limits.pids_limit);
             limits.oom_score_adj = resources.oom_score_adj.or(limits.oom_score_adj);
+            limits.hugepages.extend(&resources.hugepages);
             self.inner.container_changed(record);
             Ok(())
         };

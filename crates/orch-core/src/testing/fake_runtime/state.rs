@@ -7,10 +7,12 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::CALLS;
 use super::calls::{Call, CallRecord, CutOff, Injected};
 use super::machine::{End, Machine, Pause};
+use super::pause::Held;
 use super::script::{Behavior, Usage};
 use crate::runtime::line::LogLine;
 use crate::runtime::{
@@ -73,8 +75,11 @@ pub(super) struct ContainerRecord {
     pub(super) config: Arc<ContainerConfig>,
     pub(super) behavior: Arc<Behavior>,
     pub(super) machine: Option<Machine>,
-    /// The task that waits for the machine's next moment, if any.
+    /// The task that waits for the machine's next moment, if any, and when that is.
     pub(super) timer: Option<AbortHandle>,
+    pub(super) due: Option<Instant>,
+    /// What waits while it is paused.
+    pub(super) held: Option<Held>,
     pub(super) log: Log,
     pub(super) attached: Vec<mpsc::Sender<LogChunk>>,
     pub(super) execs: u32,
@@ -94,6 +99,8 @@ impl ContainerRecord {
             behavior,
             machine: None,
             timer: None,
+            due: None,
+            held: None,
             log: Log::default(),
             attached: Vec::new(),
             execs: 0,
@@ -150,6 +157,8 @@ impl ContainerRecord {
     /// Lets go of all that only a running container needs.
     pub(super) fn clear(&mut self) {
         self.machine = None;
+        self.held = None;
+        self.container.paused = false;
         self.attached.clear();
         if let Some(timer) = self.timer.take() {
             timer.abort();

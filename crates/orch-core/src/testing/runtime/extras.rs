@@ -4,8 +4,8 @@ use super::rig::{Case, Rig, Skip, joined};
 use super::{Program, Step};
 use crate::random::Random;
 use crate::runtime::{
-    AttachOptions, ContainerState, ExecRequest, ExitReason, LogOptions, LogStream, Mount, PullRequest,
-    Resources, RuntimeError,
+    AttachOptions, ContainerId, ContainerState, ExecRequest, ExitReason, LogOptions, LogStream, Mount,
+    PullRequest, Resources, RuntimeError, SandboxConfig,
 };
 
 pub(super) async fn terminals_are_terminals(rig: &mut Rig<'_>) -> Case {
@@ -110,7 +110,12 @@ pub(super) async fn exceeding_memory_is_out_of_memory(rig: &mut Rig<'_>) -> Case
         .await
         .expect("attaching");
     drop(session);
-    match rig.ended(&id).await.state {
+    killed_over_memory(rig, &id).await;
+    Ok(())
+}
+
+pub(super) async fn killed_over_memory(rig: &Rig<'_>, id: &ContainerId) {
+    match rig.ended(id).await.state {
         ContainerState::Exited {
             exit_code, reason, ..
         } => {
@@ -118,7 +123,6 @@ pub(super) async fn exceeding_memory_is_out_of_memory(rig: &mut Rig<'_>) -> Case
         }
         state => panic!("it must have ended: {state:?}"),
     }
-    Ok(())
 }
 
 pub(super) async fn mounts_show_files_of_the_machine(rig: &mut Rig<'_>) -> Case {
@@ -218,6 +222,10 @@ pub(super) async fn images_are_pulled_listed_and_removed(rig: &mut Rig<'_>) -> C
 }
 
 pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
+    let grouped = SandboxConfig {
+        cgroup_parent: "class/pod".into(),
+        ..rig.sandbox_config("grouped")
+    };
     let id = rig
         .run_ready("web", |program| program.out("ready\n").wait())
         .await;
@@ -237,6 +245,26 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
     }
     if !has.attach {
         refused("attach", runtime.attach(&id, &Default::default()).await.err());
+    }
+    if !has.pause {
+        refused("pause", runtime.pause(&id).await.err());
+        refused("resume", runtime.resume(&id).await.err());
+    }
+    if !has.port_forward {
+        let sandbox = rig.get(&id).await.sandbox;
+        refused("port_forward", runtime.port_forward(&sandbox, 80).await.err());
+    }
+    if !has.pod_groups {
+        refused("cgroup_parent", runtime.run_sandbox(&grouped).await.err());
+    }
+    if !has.hugepages {
+        let mut config = rig.config("huge", &Program::new());
+        config.resources.hugepages = [(2 << 20, 2 << 20)].into();
+        let sandbox = rig.get(&id).await.sandbox;
+        refused(
+            "hugepages",
+            runtime.create_container(&sandbox, &config).await.err(),
+        );
     }
     if !has.update_resources {
         refused(

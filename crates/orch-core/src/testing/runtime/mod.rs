@@ -42,8 +42,11 @@ mod adoption;
 mod containers;
 mod exec;
 mod extras;
+mod groups;
 mod lifecycle;
 mod logs;
+mod pausing;
+mod ports;
 mod program;
 mod rig;
 mod sandboxes;
@@ -260,6 +263,14 @@ macro_rules! __runtime_conformance_cases {
             lifecycle::concurrent_calls_are_as_good_as_one,
             lifecycle::changes_are_hinted_at,
             lifecycle::the_end_of_a_sandbox_is_hinted_at,
+            ports::a_port_of_a_pod_is_reached,
+            ports::where_nothing_listens_that_is_said,
+            pausing::a_paused_container_stands_still_until_it_is_resumed,
+            pausing::no_command_runs_in_a_paused_container,
+            pausing::a_paused_container_can_be_asked_to_end,
+            pausing::a_paused_container_can_be_killed_and_removed,
+            pausing::only_what_runs_can_be_paused,
+            pausing::a_paused_container_is_found_again_so,
             logs::both_streams_are_kept_in_order,
             logs::one_stream_can_be_read_alone,
             logs::the_last_lines_can_be_read_alone,
@@ -284,6 +295,9 @@ macro_rules! __runtime_conformance_cases {
             extras::stats_are_of_running_containers,
             extras::limits_change_in_place,
             extras::exceeding_memory_is_out_of_memory,
+            groups::containers_of_a_pod_are_held_to_what_it_may_use,
+            groups::a_group_is_there_as_long_as_a_sandbox_that_asks_for_it,
+            groups::pages_of_a_size_that_no_kernel_has_are_refused,
             extras::mounts_show_files_of_the_machine,
             extras::a_user_can_be_chosen,
             extras::images_are_pulled_listed_and_removed,

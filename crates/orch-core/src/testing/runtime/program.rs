@@ -53,6 +53,9 @@ pub enum Step {
     Sleep(Duration),
     /// Goes on only until it is stopped.
     Wait,
+    /// Listens on this TCP port, of 127.0.0.1 at least, and sends back to each who connects what that one sends, until the program is
+    /// stopped.
+    Echo(u16),
     /// From here on, takes this signal (`TERM`) by ending with `code` after a while.
     OnSignal {
         /// The signal's name without `SIG`.
@@ -149,7 +152,8 @@ impl Program {
         }
     }
 
-    /// As `sh -c …`. The script needs `cat`, `head`, `id`, `seq`, `sleep`, `tail` and `tr` on the path.
+    /// As `sh -c …`. The script needs `cat`, `head`, `id`, `seq`, `sleep`, `tail` and `tr` on the path, and for
+    /// [`Step::Echo`] either `busybox` or, as on Debian, `perl`.
     pub fn to_shell(&self) -> Vec<String> {
         if self.steps.contains(&Step::CannotStart) {
             return vec!["/no/such/program".into()];
@@ -167,6 +171,13 @@ impl Program {
         script
     }
 }
+
+/// Perl that listens on the port of its first argument.
+const ECHO: &str = "use IO::Socket::INET; \
+    my $listening = IO::Socket::INET->new(Listen => 9, LocalAddr => \"127.0.0.1\", LocalPort => $ARGV[0]) or die $!; \
+    $SIG{CHLD} = \"IGNORE\"; \
+    while (my $one = $listening->accept) { \
+    next if fork; while (sysread $one, my $piece, 4096) { syswrite $one, $piece } exit }";
 
 impl Step {
     // Whatever takes time runs in the background and is waited for: a shell runs its traps between commands only.
@@ -197,6 +208,11 @@ impl Step {
                 duration.as_secs_f64()
             ),
             Self::Wait => writeln!(script, "while :; do sleep 3600 & wait $!; done 2>/dev/null"),
+            Self::Echo(port) => writeln!(
+                script,
+                "if command -v busybox >/dev/null; then busybox nc -ll -p {port} -e cat & \
+                 else perl -e '{ECHO}' {port} & fi; wait $!"
+            ),
             Self::OnSignal { signal, after, code } => {
                 writeln!(
                     script,

@@ -13,8 +13,8 @@ use super::fault::{Call, Fault, HANG};
 use super::trace::What;
 use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PullRequest, Resources, Runtime, RuntimeError,
-    RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
+    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
+    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId, Session,
 };
 
 /// A runtime, as one life of a component sees it.
@@ -175,6 +175,14 @@ impl Runtime for ComponentRuntime {
             .await
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.change("pause", id, self.inner.pause(id)).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.change("resume", id, self.inner.resume(id)).await
+    }
+
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         self.change("remove", id, self.inner.remove_container(id)).await
     }
@@ -200,6 +208,11 @@ impl Runtime for ComponentRuntime {
 
     async fn attach(&self, id: &ContainerId, options: &AttachOptions) -> Result<Session, RuntimeError> {
         self.run("attaching", self.inner.attach(id, options)).await
+    }
+
+    async fn port_forward(&self, sandbox: &SandboxId, port: u16) -> Result<PortStream, RuntimeError> {
+        let call = self.inner.port_forward(sandbox, port);
+        self.run("connecting to a port", call).await
     }
 
     async fn logs(

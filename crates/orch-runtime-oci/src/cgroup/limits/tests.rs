@@ -14,6 +14,9 @@ fn tree(unified: bool) -> (tempfile::TempDir, Group) {
             ("memory.max", "max\n"),
             ("memory.swap.max", "max\n"),
             ("pids.max", "max\n"),
+            ("hugetlb.2MB.max", "max\n"),
+            ("hugetlb.2MB.rsvd.max", "max\n"),
+            ("hugetlb.1GB.max", "max\n"),
         ]
     } else {
         &[
@@ -23,6 +26,9 @@ fn tree(unified: bool) -> (tempfile::TempDir, Group) {
             ("memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory.memsw.limit_in_bytes", "9223372036854771712\n"),
             ("pids.max", "max\n"),
+            ("hugetlb.2MB.limit_in_bytes", "9223372036854771712\n"),
+            ("hugetlb.2MB.rsvd.limit_in_bytes", "9223372036854771712\n"),
+            ("hugetlb.64KB.limit_in_bytes", "9223372036854771712\n"),
         ]
     };
     for (name, text) in files {
@@ -35,6 +41,8 @@ fn tree(unified: bool) -> (tempfile::TempDir, Group) {
         cpuacct: place(),
         memory: place(),
         pids: place(),
+        hugetlb: place(),
+        freezer: place(),
     };
     (dir, group)
 }
@@ -50,6 +58,7 @@ fn everything() -> Resources {
         memory_limit_bytes: Some(64 * MIB),
         pids_limit: Some(99),
         oom_score_adj: Some(7),
+        hugepages: [(2 << 20, 6 << 20)].into(),
     }
 }
 
@@ -64,6 +73,9 @@ fn limits_are_written_in_the_words_of_either_version() {
         ("memory.limit_in_bytes", "67108864"),
         ("memory.memsw.limit_in_bytes", "67108864"),
         ("pids.max", "99"),
+        ("hugetlb.2MB.limit_in_bytes", "6291456"),
+        ("hugetlb.2MB.rsvd.limit_in_bytes", "6291456"),
+        ("hugetlb.64KB.limit_in_bytes", "9223372036854771712\n"),
     ] {
         assert_eq!(read(&dir, name), expected, "{name}");
     }
@@ -76,8 +88,26 @@ fn limits_are_written_in_the_words_of_either_version() {
         // Not what is left of the limit: none.
         ("memory.swap.max", "0"),
         ("pids.max", "99"),
+        ("hugetlb.2MB.max", "6291456"),
+        ("hugetlb.2MB.rsvd.max", "6291456"),
+        ("hugetlb.1GB.max", "max\n"),
     ] {
         assert_eq!(read(&dir, name), expected, "{name}");
+    }
+    // A kernel before 5.7 does not count what is reserved.
+    fs::remove_file(dir.path().join("hugetlb.2MB.rsvd.max")).unwrap();
+    group.limit(&everything()).unwrap();
+}
+
+#[test]
+fn pages_are_called_as_the_kernel_calls_them() {
+    for (bytes, name) in [
+        (64 << 10, "64KB"),
+        (2 << 20, "2MB"),
+        (512 << 20, "512MB"),
+        (16 << 30, "16GB"),
+    ] {
+        assert_eq!(page_size(bytes), name);
     }
 }
 
