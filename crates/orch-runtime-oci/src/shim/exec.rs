@@ -19,7 +19,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::console::Console;
-use super::executor::{Confined, Joining, Program, Refusal};
+use super::executor::{Confined, Joining, Program};
+use super::refusal::Refusal;
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
 use super::{hold, limits};

@@ -12,11 +12,12 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
 
-use super::executor::{Confined, Program, Refusal};
+use super::executor::{Confined, Program};
 use super::input::Input;
 use super::log::Log;
+use super::refusal::Refusal;
 use super::streams::{Streams, pipe};
-use super::{identity, join, limits, root};
+use super::{identity, join, limits, places, root};
 use crate::cgroup::Hierarchies;
 use crate::record::{ContainerDir, Plan};
 
@@ -42,6 +43,7 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
     let joined = join::join(dir, plan);
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
     let env = identity::settle(dir, plan)?;
+    places::check(dir)?;
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let confined = Confined::read(dir, plan.confinement);
@@ -57,7 +59,7 @@ pub(super) fn start(dir: &ContainerDir, plan: &Plan, hierarchies: &Hierarchies) 
         .map_err(|error| told(&error))?;
     let (builder, streams) = streams.give(builder.with_executor(program));
     let built = builder.as_init(dir.bundle()).with_systemd(false).build();
-    let mut container = built.map_err(|error| told(&error))?;
+    let mut container = built.map_err(|error| places::explain(dir, told(&error)))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
     if !plan.privileged {
