@@ -117,7 +117,7 @@ fn interpreter(file: &Path) -> Option<String> {
     let head = head(file)?;
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii_start();
-        let name = line.split(|byte| byte.is_ascii_whitespace()).next()?;
+        let name = line.split(u8::is_ascii_whitespace).next()?;
         return (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned());
     }
     Elf::read(&head)?.interpreter(file)
