@@ -41,7 +41,7 @@ async fn a_busy_program_starts_all_of_many_containers(oci: &Oci) {
                         .all(|bytes| bytes.last().is_none_or(|byte| *byte == 1))
                 );
                 // Two processors are to be had by others too.
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(std::time::Duration::from_millis(20));
             }
         })
     };
