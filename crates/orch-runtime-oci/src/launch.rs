@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use orch_core::runtime::RuntimeError;
@@ -27,8 +26,8 @@ const PROBE: Duration = Duration::from_secs(10);
 /// How long a process of ours may take to come up, to answer, and to end once it was told to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many threads there were when [`init`] was called; none if it was not.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// Whether this program, started again, would be a shim.
+static SELF: Mutex<Itself> = Mutex::new(Itself::Unasked);
 
 /// The processes this one has started, to be waited for when they have ended.
 static CHILDREN: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
@@ -37,31 +36,96 @@ static CHILDREN: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 ///
 /// Where this program was started to hold a container it does so, and does not return. Otherwise it returns at once.
 pub fn init() {
-    match shim::asked() {
-        Some(asked) => shim::main(&asked),
-        // One that cannot be counted is as good as several: no shim would run.
-        None => THREADS.store(shim::threads().unwrap_or(usize::MAX), Ordering::Relaxed),
+    become_shim_if_asked();
+    let alone = is_alone();
+    let mut itself = SELF.lock();
+    match *itself {
+        _ if alone => *itself = Itself::Main,
+        Itself::Unasked => *itself = Itself::LateMain,
+        _ => {}
     }
 }
+
+/// The same, called before `main` by nobody's doing.
+#[cfg(feature = "auto-shim")]
+pub(crate) fn before_main() {
+    become_shim_if_asked();
+    *SELF.lock() = if is_alone() {
+        Itself::Before
+    } else {
+        Itself::LateBefore
+    };
+}
+
+fn become_shim_if_asked() {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    // Whoever may start a program that has other rights than his own (set-uid) must not tell it what to hold.
+    let is_trusted = || (getuid(), getgid()) == (geteuid(), getegid());
+    match shim::asked() {
+        Some(asked) if is_trusted() => shim::main(&asked),
+        _ => {}
+    }
+}
+
+/// Whether this is the only thread. Where they cannot be counted there may be several: no shim would run.
+fn is_alone() -> bool {
+    matches!(shim::threads(), Ok(1))
+}
+
+/// Whether this program, started again, would be a shim, by who has seen to that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Itself {
+    Unasked,
+    /// It has called [`init`], in time.
+    Main,
+    LateMain,
+    /// The feature `auto-shim`, before `main`.
+    #[cfg(feature = "auto-shim")]
+    Before,
+    #[cfg(feature = "auto-shim")]
+    LateBefore,
+}
+
+impl Itself {
+    /// An error is a sentence on what to do.
+    fn would_be_shim(self) -> Result<(), String> {
+        const NAMED: &str = "name the program orch-oci-shim with OciOptions::shim";
+        match self {
+            Self::Main => Ok(()),
+            Self::Unasked => Err(format!(
+                "call orch_runtime_oci::init() first thing in main, or build it with the feature auto-shim, or {NAMED}"
+            )),
+            Self::LateMain => Err(
+                "orch_runtime_oci::init() was called when there were threads already; call it first thing in a main \
+                 that is not async, and start tokio after it"
+                    .into(),
+            ),
+            #[cfg(feature = "auto-shim")]
+            Self::Before => before::is_program(),
+            #[cfg(feature = "auto-shim")]
+            Self::LateBefore => Err(format!(
+                "a library that this program is linked with has started threads before main; {NAMED}"
+            )),
+        }
+    }
+}
+
+#[cfg(feature = "auto-shim")]
+#[path = "launch/before.rs"]
+mod before;
 
 /// The program that holds containers.
 #[derive(Clone)]
 pub(crate) struct Program(PathBuf);
 
 impl Program {
-    /// A named one, which must say what it is; else this program itself, if it has called [`init`].
+    /// A named one, which must say what it is; else this program itself, if it would be a shim.
     pub(crate) async fn find(named: Option<&Path>) -> Result<Self, RuntimeError> {
         let Some(path) = named else {
-            return match THREADS.load(Ordering::Relaxed) {
-                1 => Ok(Self("/proc/self/exe".into())),
-                0 => Err(invalid(
-                    "shim",
-                    "call orch_runtime_oci::init() first thing in main, or name the program orch-oci-shim with OciOptions::shim",
-                )),
-                _ => Err(invalid(
-                    "shim",
-                    "orch_runtime_oci::init() was called when there were threads already; call it first thing in a main that is not async, and start tokio after it",
-                )),
+            let would_be = *SELF.lock();
+            return match would_be.would_be_shim() {
+                Ok(()) => Ok(Self("/proc/self/exe".into())),
+                Err(reason) => Err(invalid("shim", reason)),
             };
         };
         match probe(path).await {

@@ -20,7 +20,11 @@
 //! }
 //! ```
 //!
-//! Or it is the package's program `orch-oci-shim`, named with [`OciOptions::shim`]. If it is neither,
+//! With the feature `auto-shim` not even that line is needed: the program is asked before its `main` what it was started
+//! for, also one whose `main` is another's, such as a program of tests. It is for programs with the GNU C library, and
+//! not for a library that a program loads.
+//!
+//! Or it is the package's program `orch-oci-shim`, named with [`OciOptions::shim`]. If it is none of these,
 //! [`OciRuntime::open`] says so.
 //!
 //! Containers run from images, which are pulled from registries (feature `pull`) or imported from archives

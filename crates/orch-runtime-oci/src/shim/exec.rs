@@ -21,7 +21,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::apart::Apart;
 use super::console::Console;
-use super::executor::{Confined, Joining, Program, Refusal};
+use super::executor::{Confined, Joining, Program};
+use super::refusal::Refusal;
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
 use super::{hold, limits};

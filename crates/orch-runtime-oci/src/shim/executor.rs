@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 
 use libcontainer::oci_spec::runtime::Spec;
@@ -16,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
+use super::refusal::Refusal;
 use crate::confine::Confinement;
 use crate::record::ContainerDir;
 use crate::sys::{self, Filter};
@@ -59,8 +61,11 @@ impl Confined {
             no_new_privileges,
             ..
         } = self.confinement;
-        let Some(filter) = &self.filter else { return Ok(()) };
+        let Some(filter) = &self.filter else {
+            return give_up_if_not_root();
+        };
         if no_new_privileges {
+            give_up_if_not_root()?;
             return filter.load();
         }
         // What loading the filter took goes, from the bounding set first, which takes one itself.
@@ -73,8 +78,21 @@ impl Confined {
         let surplus = CapabilitySet::from_bits_retain(surplus);
         sets.effective.remove(surplus);
         sets.permitted.remove(surplus);
-        rustix::thread::set_capabilities(None, sets).map_err(errno)
+        rustix::thread::set_capabilities(None, sets).map_err(errno)?;
+        give_up_if_not_root()
     }
+}
+
+/// Executing takes a user's capabilities away, and asks before whether he may: with them, he might.
+fn give_up_if_not_root() -> Result<(), Errno> {
+    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let mut sets = rustix::thread::capabilities(None).map_err(errno)?;
+    sets.effective = CapabilitySet::empty();
+    sets.permitted = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, sets).map_err(errno)
 }
 
 /// What a command shares with a container.
@@ -85,29 +103,6 @@ pub(super) struct Joining {
     pub(super) init: OwnedFd,
 }
 
-/// Why a program could not be executed.
-pub(super) struct Refusal {
-    pub(super) error: Errno,
-    /// A sentence, with the program's name.
-    pub(super) text: String,
-}
-
-impl Refusal {
-    fn write(&self, mut to: impl Write) -> io::Result<()> {
-        to.write_all(&[&(self.error as i32).to_le_bytes()[..], self.text.as_bytes()].concat())
-    }
-
-    /// What was written to the other end of a status pipe, which all have closed: nothing if the program runs.
-    pub(super) fn read(status: OwnedFd) -> io::Result<Option<Self>> {
-        let mut bytes = Vec::new();
-        File::from(status).read_to_end(&mut bytes)?;
-        Ok(bytes.split_first_chunk().map(|(error, text)| Self {
-            error: Errno::from_raw(i32::from_le_bytes(*error)),
-            text: String::from_utf8_lossy(text).into_owned(),
-        }))
-    }
-}
-
 impl Executor for Program {
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
         if let Some(joining) = &self.joining {
@@ -115,12 +110,7 @@ impl Executor for Program {
                 .check()
                 .map_err(|text| ExecutorError::Other(text.into()))?;
         }
-        let Err(error) = self.execute();
-        let text = match self.args.first() {
-            Some(name) => format!("{name}: {}", error.desc()),
-            None => "there is no program".into(),
-        };
-        let refusal = Refusal { error, text };
+        let Err(refusal) = self.execute();
         // Who reads it may be gone; then nobody asks.
         let _ = refusal.write(&*self.status);
         Err(ExecutorError::Other(refusal.text))
@@ -160,37 +150,42 @@ impl Joining {
 }
 
 impl Program {
-    fn execute(&self) -> Result<Infallible, Errno> {
-        sys::default_signals()?;
-        SigSet::empty().thread_set_mask()?;
+    fn execute(&self) -> Result<Infallible, Refusal> {
+        let unfit = |what: &'static str| move |error| Refusal::before(what, error);
+        sys::default_signals().map_err(unfit("resetting signals"))?;
+        SigSet::empty()
+            .thread_set_mask()
+            .map_err(unfit("resetting signals"))?;
         let strings = |words: &[String]| {
             let words = words.iter().map(|word| CString::new(word.as_bytes()));
             words.collect::<Result<Vec<_>, _>>().map_err(|_| Errno::EINVAL)
         };
-        let (args, env) = (strings(&self.args)?, strings(&self.env)?);
-        let name = self.args.first().ok_or(Errno::EINVAL)?;
+        let words = |words: &[String]| strings(words).map_err(unfit("its arguments and its environment"));
+        let (args, env) = (words(&self.args)?, words(&self.env)?);
+        let name = self.args.first().map(String::as_str).unwrap_or_default();
         let path = self
             .env
             .iter()
             .find_map(|variable| variable.strip_prefix("PATH="));
-        self.confined.enter()?;
-        let mut worst = Errno::ENOENT;
-        for candidate in candidates(name, path.unwrap_or_default()) {
-            let candidate = CString::new(candidate).map_err(|_| Errno::EINVAL)?;
-            let Err(error) = execve(&candidate, &args, &env);
+        let path = path.unwrap_or_default();
+        self.confined.enter().map_err(unfit("confining it"))?;
+        let mut worst = None;
+        for candidate in candidates(name, path) {
+            let file = CString::new(candidate.as_str()).map_err(|_| unfit("its name")(Errno::EINVAL))?;
+            let Err(error) = nix::unistd::execve::<CString, CString>(&file, &args, &env);
+            let file = Path::new(&candidate);
             match error {
-                Errno::ENOENT | Errno::ENOTDIR => {}
+                // It is there, and something else is not.
+                Errno::ENOENT | Errno::ENOTDIR if fs::metadata(file).is_ok() => {}
+                Errno::ENOENT | Errno::ENOTDIR => continue,
                 // Another further on may be meant.
-                Errno::EACCES => worst = error,
-                error => return Err(error),
+                Errno::EACCES => {}
+                error => return Err(Refusal::of_file(file, error)),
             }
+            worst.get_or_insert_with(|| Refusal::of_file(file, error));
         }
-        Err(worst)
+        Err(worst.unwrap_or_else(|| Refusal::nowhere(name, path)))
     }
-}
-
-fn execve(path: &CStr, args: &[CString], env: &[CString]) -> Result<Infallible, Errno> {
-    nix::unistd::execve(path, args, env)
 }
 
 /// Where a program may be: a name with a slash is a path.

@@ -16,6 +16,8 @@ mod limits;
 mod log;
 mod nursery;
 mod pause;
+mod places;
+mod refusal;
 mod root;
 mod serve;
 mod start;
@@ -24,7 +26,6 @@ mod streams;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use orch_core::time;
@@ -33,6 +34,7 @@ use rustix::fs::FlockOperation;
 use self::serve::Server;
 use crate::cgroup::Hierarchies;
 use crate::record::{self, ContainerDir, End, Plan, Started, Why};
+use crate::sys;
 
 /// What a process calls itself (its first argument) to be a shim.
 pub(crate) const NAME: &str = "orch-oci-shim";
@@ -71,6 +73,7 @@ pub(crate) fn main(asked: &Asked) -> ! {
             ));
         }
         close_inherited()?;
+        sys::ignore_broken_pipes()?;
         let shims = match asked {
             Asked::Nursery(shims) => shims,
             Asked::Pause => return pause::run(),
@@ -188,15 +191,17 @@ fn take_output() -> io::Result<OwnedFd> {
     Ok(answer)
 }
 
-/// Whether the arguments of this process say that it is a shim, and for what.
+/// Whether the arguments of this process say that it is a shim, and for what. As the kernel has them: before `main` Rust
+/// may have none.
 pub(crate) fn asked() -> Option<Asked> {
-    let mut arguments = std::env::args_os();
-    let is = arguments.next()?.as_bytes() == NAME.as_bytes();
-    let first = arguments.next()?;
-    let asked = match (first.to_str()?, arguments.next()) {
+    let line = fs::read("/proc/self/cmdline").ok()?;
+    let mut arguments = line.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+    let is = arguments.next()? == NAME.as_bytes();
+    let mut words = arguments.map(|word| std::str::from_utf8(word).ok());
+    let asked = match (words.next()??, words.next()) {
         (PAUSE, None) => Asked::Pause,
-        (NURSERY, Some(shims)) => Asked::Nursery(shims.into_string().ok()?),
+        (NURSERY, Some(shims)) => Asked::Nursery(shims?.to_owned()),
         _ => return None,
     };
-    (is && arguments.next().is_none()).then_some(asked)
+    (is && words.next().is_none()).then_some(asked)
 }

@@ -14,11 +14,12 @@ use rustix::process::Pid;
 use serde_json::Value;
 
 use super::apart::Apart;
-use super::executor::{Confined, Program, Refusal};
+use super::executor::{Confined, Program};
 use super::input::Input;
 use super::log::Log;
+use super::refusal::Refusal;
 use super::streams::{Streams, pipe};
-use super::{identity, join, limits, root};
+use super::{identity, join, limits, places, root};
 use crate::cgroup::Hierarchies;
 use crate::record::{self, ContainerDir, Plan};
 
@@ -61,7 +62,7 @@ pub(super) fn start(
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
     let env = identity::settle(dir, plan, &mut spec)?;
     record::write(&dir.spec(), &spec).map_err(|error| failed("writing its specification", &error))?;
-    drop(spec);
+    places::check(dir, &spec)?;
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let confined = Confined::read(dir, plan.confinement);
@@ -77,7 +78,7 @@ pub(super) fn start(
         .map_err(|error| told(&error))?;
     let (builder, streams) = streams.give(builder.with_executor(program));
     let built = builder.as_init(dir.bundle()).with_systemd(false).build();
-    let mut container = built.map_err(|error| told(&error))?;
+    let mut container = built.map_err(|error| places::explain(dir, told(&error)))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
     apart

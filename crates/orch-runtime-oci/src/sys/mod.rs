@@ -4,6 +4,8 @@
 mod devices;
 mod filter;
 mod fork;
+#[cfg(feature = "auto-shim")]
+pub(crate) mod hook;
 mod mounts;
 
 pub(crate) use devices::{DeviceInstruction, DeviceProgram};
@@ -24,4 +26,10 @@ pub(crate) fn default_signals() -> nix::Result<()> {
         unsafe { signal(each, SigHandler::SigDfl) }?;
     }
     Ok(())
+}
+
+/// Has a write to what nobody reads any more fail instead of ending this process. Rust's own start does so before `main`.
+pub(crate) fn ignore_broken_pipes() -> nix::Result<()> {
+    // SAFETY: as above; to ignore is none of this program's code either.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.map(drop)
 }

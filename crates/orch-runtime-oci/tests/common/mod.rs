@@ -7,6 +7,7 @@ pub(crate) mod images;
 pub(crate) mod network;
 pub(crate) mod pods;
 mod sessions;
+pub(crate) mod stress;
 
 use std::collections::BTreeSet;
 use std::fs;
