@@ -131,12 +131,7 @@ pub(crate) async fn serve(runtime: &OciRuntime, sandbox: &SandboxId) -> Containe
 
 /// The page at an address, asked for in a container.
 pub(crate) async fn asks(runtime: &OciRuntime, id: &ContainerId, address: &str) -> String {
-    says(
-        runtime,
-        id,
-        &format!("busybox wget -q -O - http://{address}/"),
-    )
-    .await
+    says(runtime, id, &format!("busybox wget -q -O - http://{address}/")).await
 }
 
 #[tokio::test]
@@ -147,7 +142,10 @@ async fn pods_reach_each_other_and_the_machine_reaches_them_by_their_addresses_a
     let client = run(&runtime, &pod("client")).await;
     serve(&runtime, &web).await;
     let ips = seen(&runtime, &web).await.ips;
-    assert_eq!(ips, ["10.77.0.2", "fd00:77::2"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+    assert_eq!(
+        ips,
+        ["10.77.0.2", "fd00:77::2"].map(|ip| ip.parse::<IpAddr>().unwrap())
+    );
     let client = idle(&runtime, &client, "main").await;
     for address in ["10.77.0.2", "[fd00:77::2]", "10.77.0.1:8080"] {
         assert_eq!(asks(&runtime, &client, address).await, "web\n", "{address}");
