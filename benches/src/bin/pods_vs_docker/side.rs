@@ -22,6 +22,8 @@ pub(crate) struct Side {
     cluster: Cluster,
     runtime: Arc<dyn Runtime>,
     seen: watch::Receiver<HashMap<String, Seen>>,
+    /// Nothing is seen without it.
+    _pods: Cache<Pod>,
     _watching: Subscription,
 }
 
@@ -71,6 +73,7 @@ impl Side {
             cluster,
             runtime,
             seen,
+            _pods: pods,
             _watching: watching,
         }
     }
