@@ -13,10 +13,12 @@ mod earlier;
 mod events;
 mod image;
 mod job;
+mod kernel;
 mod last_words;
 mod left;
 mod leftover;
 mod manifest;
+mod network;
 mod news;
 mod nowhere;
 mod options;
@@ -52,6 +54,7 @@ use job::Job;
 use left::Left;
 use leftover::Leftover;
 use manifest::Source;
+use network::Network;
 use options::{Command, Options, USAGE};
 use say::Early;
 use signals::Signals;
@@ -102,6 +105,9 @@ async fn run(options: Options) -> Result<(), Error> {
     let chosen = deadline.bound("a runtime with the images", choosing).await?;
     let runtime = chosen.runtime;
     let mut said = say!("runtime: {} ({})", runtime.name(), chosen.why);
+    if let Some(network) = &chosen.network {
+        said = said.and_then(|()| say!("network: {}", network.told()));
+    }
     let manifest = source.read(runtime.name())?;
 
     let earlier = Earlier::read(&store).await?;
@@ -145,7 +151,7 @@ async fn run(options: Options) -> Result<(), Error> {
     }
     drop(views);
     tokio::select! {
-        left = stop(cluster, &*runtime, &manifest, &options) => result.and(left),
+        left = stop(cluster, &*runtime, &manifest, &options, chosen.network) => result.and(left),
         // Asked twice, it waits for nothing.
         early = signals.asked() => Err(early.into()),
     }
@@ -157,6 +163,7 @@ async fn stop(
     runtime: &dyn Runtime,
     manifest: &Manifest,
     options: &Options,
+    network: Option<Network>,
 ) -> Result<(), Error> {
     let left = Left::read(&cluster, manifest).await;
     cluster.stop().await;
@@ -164,7 +171,7 @@ async fn stop(
     let runs = leftover::is_empty(runtime).await.map(|is_empty| !is_empty);
     if left.is_empty() {
         return match runs {
-            Some(false) => runtime::forget(&options.data),
+            Some(false) => runtime::forget(&options.data, network).await,
             Some(true) => say!("something of this --data still runs: --clean removes it"),
             // The next run asks again.
             None => Ok(()),

@@ -16,11 +16,11 @@ Of the first Deployment of the manifest, yours too, it kills a container and rol
 unless with --keep all of the manifest is there already, and unchanged; --no-demo leaves them alone.
 
   MANIFEST.yaml   what to run, - for standard input; by default a web Deployment that ships with this
-  --runtime       what runs the containers; auto takes Docker if an engine answers and has or gets the images, else
-                  plain processes. Those run the commands with this machine's own programs and files, so of a manifest
-                  of your own auto runs them only if each image is `host`, which says just that; --runtime process
-                  asks for it whatever the images; --runtime oci runs containers on this machine's kernel with no engine,
-                  on the machine's network, as root (built with --features oci)
+  --runtime       what runs the containers; auto takes Docker if an engine answers and has or gets the images, else, as
+                  root and built with --features oci, this machine's kernel with no engine (oci), else plain processes.
+                  Those run the commands with this machine's own programs and files, so of a manifest of your own auto
+                  runs them only if each image is `host`, which says just that; --runtime process asks for it whatever
+                  the images. On oci each pod has a network of its own if there is nftables, else the machine's
   --data DIR      where the state is kept; by default orch-quickstart in the temporary directory. It can be moved; a copy
                   would take the same containers for its own
   --timeout TIME  how long it may take in all until everything is ready, has come back and is rolled, images included,

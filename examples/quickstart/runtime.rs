@@ -10,7 +10,9 @@ use orch_runtime_docker::{DockerOptions, DockerRuntime};
 use super::Error;
 use super::data;
 use super::image::{HOST, Image, WhyNot, have_all};
+use super::kernel;
 use super::manifest::Source;
+use super::network::Network;
 use super::options::Choice;
 use super::scope::{Others, Scope};
 
@@ -21,12 +23,15 @@ const RUNTIME: &str = "runtime";
 pub(crate) struct Chosen {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) why: String,
+    /// What its pods are connected by, where it has none of its own for them.
+    pub(crate) network: Option<Network>,
     /// What it has of other data directories that were where this one is.
     pub(crate) others: Others,
 }
 
 /// Takes the runtime asked for; on `auto` the one that pods of this data run on, else Docker if it has or gets the
-/// images, else plain processes, if the manifest agrees to be run as those. No manifest: nothing is to be started.
+/// images, else the kernel alone where that can be had, else plain processes, if the manifest agrees to be run as those.
+/// No manifest: nothing is to be started.
 ///
 /// The data directory must be ours alone.
 pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path) -> Result<Chosen, Error> {
@@ -38,19 +43,15 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
             Ok(chosen) => chosen,
             Err(why_not) => return Err(refused(source, &why_not)),
         },
-        (Choice::Oci, None | Some("oci")) => oci(data, "as asked for").await?,
-        (Choice::Auto, Some("oci")) => oci(data, "pods of an earlier run are on it").await?,
+        (Choice::Oci, None | Some("oci")) => kernel::open(data, "as asked for").await?,
+        (Choice::Auto, Some("oci")) => kernel::open(data, "pods of an earlier run are on it").await?,
         (Choice::Process, None | Some("process")) => process(data, "as asked for").await?,
         (Choice::Auto, None) => match docker(&images, data).await? {
             Ok(chosen) => chosen,
             Err(why_not) if is_in_a_file(source, &why_not) && !why_not.asks_for_processes() => {
                 return Err(refused(source, &why_not));
             }
-            Err(why_not) => {
-                let why = format!("Docker cannot be used: {why_not}");
-                agrees_to_processes(source, &why)?;
-                process(data, &why).await?
-            }
+            Err(why_not) => without_docker(source, data, &why_not).await?,
         },
         (Choice::Auto, Some("docker")) => {
             let found = docker(&images, data).await?;
@@ -79,8 +80,35 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
             .into());
         }
     };
-    data::write(&data.join(RUNTIME), chosen.runtime.name())?;
+    note(data, chosen.runtime.name())?;
     Ok(chosen)
+}
+
+/// Writes down which runtime the data directory's pods are on; whether it was not before.
+pub(super) fn note(data: &Path, runtime: &str) -> Result<bool, Error> {
+    let is_new = data::read(&data.join(RUNTIME))?.is_none();
+    data::write(&data.join(RUNTIME), runtime)?;
+    Ok(is_new)
+}
+
+/// There are no pods on any runtime.
+pub(super) fn unnote(data: &Path) -> Result<(), Error> {
+    data::remove(&data.join(RUNTIME))
+}
+
+/// The kernel alone, where that can be had, else plain processes, if the manifest agrees.
+async fn without_docker(source: Option<&Source>, data: &Path, why_not: &WhyNot) -> Result<Chosen, Error> {
+    let mut why = format!("Docker cannot be used: {why_not}");
+    match kernel::offered() {
+        Ok(()) => match kernel::open(data, &why).await {
+            Ok(chosen) => return Ok(chosen),
+            Err(error) => why += &format!("; nor can oci: {error}"),
+        },
+        Err(Some(nor)) => why += &format!("; {nor}"),
+        Err(None) => {}
+    }
+    agrees_to_processes(source, &why)?;
+    process(data, &why).await
 }
 
 /// Whether it is for who wrote the manifest to mend, and not for who keeps the engine.
@@ -120,10 +148,13 @@ fn agrees_to_processes(source: Option<&Source>, why: &str) -> Result<(), Error> 
     .into())
 }
 
-/// Another runtime may be chosen next time: nothing is left on this one.
-pub(crate) fn forget(data: &Path) -> Result<(), Error> {
+/// Another runtime may be chosen next time: nothing is left on this one, nor of its pods' network.
+pub(crate) async fn forget(data: &Path, network: Option<Network>) -> Result<(), Error> {
     data::remove_directory(&data::ports(data))?;
-    data::remove(&data.join(RUNTIME))
+    if let Some(network) = network {
+        network.remove(data).await?;
+    }
+    unnote(data)
 }
 
 async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
@@ -131,40 +162,10 @@ async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {
     Ok(Chosen {
         runtime: Arc::new(runtime),
         why: why.to_owned(),
+        network: None,
         // What became of another directory's processes cannot be known without it.
         others: Others::default(),
     })
-}
-
-/// Images are pulled as pods need them.
-#[cfg(feature = "oci")]
-async fn oci(data: &Path, why: &str) -> Result<Chosen, Error> {
-    use orch_runtime_oci::{OciOptions, OciRuntime};
-
-    let runtime =
-        OciRuntime::open(OciOptions::new(data.join("oci")).cgroup_parent("orch-quickstart")).await?;
-    let status = runtime.status().await;
-    if !status.ready {
-        return Err(status
-            .message
-            .unwrap_or_else(|| "the oci runtime is not ready".to_owned())
-            .into());
-    }
-    Ok(Chosen {
-        runtime: Arc::new(runtime),
-        why: why.to_owned(),
-        // What became of another directory's containers cannot be known without it.
-        others: Others::default(),
-    })
-}
-
-#[cfg(not(feature = "oci"))]
-async fn oci(data: &Path, _: &str) -> Result<Chosen, Error> {
-    let data = data.display();
-    Err(format!(
-        "pods in {data} run on the oci runtime, without which this quickstart is built; --features oci has it"
-    )
-    .into())
 }
 
 /// Docker, or why it cannot run these images. Fails only with the data directory.
@@ -195,5 +196,6 @@ async fn docker(images: &[Image], data: &Path) -> Result<Result<Chosen, WhyNot>,
             format!("{} answers and has the images", status.version)
         },
         runtime: Arc::new(runtime),
+        network: None,
     }))
 }

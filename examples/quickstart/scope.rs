@@ -40,6 +40,13 @@ impl Scope {
         Ok(Self { name, place })
     }
 
+    /// What its bridge is called, in up to nine letters: two directories on a machine have the same as good as never.
+    #[cfg(feature = "oci")]
+    pub(crate) fn bridge(&self) -> String {
+        let chance = self.name.len().saturating_sub(5);
+        format!("orch{}", self.name.get(chance..).unwrap_or_default())
+    }
+
     /// Of these scopes, with how many containers each has, those that another data directory in this place has had.
     pub(crate) fn others(&self, scopes: BTreeMap<String, usize>) -> Others {
         let others = scopes

@@ -1,5 +1,6 @@
-//! The web server of the default manifest on the process runtime, and the probe of it.
+//! The web server of the default manifest where there are no images, and the probe of it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +20,15 @@ fn port_file() -> Result<PathBuf, Error> {
     Ok(PathBuf::from(ports).join(pod))
 }
 
+/// The pod's address: that of the machine's loopback, unless it has a network of its own.
+fn address() -> IpAddr {
+    let given = std::env::var("POD_IP").ok().and_then(|ip| ip.parse().ok());
+    given.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
 pub(crate) async fn serve() -> Result<(), Error> {
     let file = port_file()?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind((address(), 0)).await?;
     let address = listener.local_addr()?;
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)?;
@@ -91,5 +98,5 @@ pub(crate) async fn check() -> Result<(), Error> {
 
 async fn connect(file: &Path) -> Result<TcpStream, Error> {
     let port: u16 = tokio::fs::read_to_string(file).await?.trim().parse()?;
-    Ok(TcpStream::connect(("127.0.0.1", port)).await?)
+    Ok(TcpStream::connect((address(), port)).await?)
 }

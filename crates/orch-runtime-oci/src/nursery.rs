@@ -124,6 +124,10 @@ impl Nursery {
         match living.reply() {
             Ok(Reply::Hello) => Ok(living),
             other => {
+                // It says why after it has let go of its end.
+                if !launch::readable_in_time(&living.process)? {
+                    living.process.kill();
+                }
                 let said = fs::read_to_string(&self.complaints).unwrap_or_default();
                 let why = match (said.trim(), other) {
                     ("", Err(error)) => error.to_string(),

@@ -1,7 +1,7 @@
 //! As much of a Docker engine as it takes to be asked for images.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
 /// How it behaves. It never pulls.
@@ -16,13 +16,17 @@ pub(super) struct Answers {
 /// It serves as long as the test's process lives.
 pub(super) struct Engine {
     address: String,
+    _dir: tempfile::TempDir,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Engine {
     pub(super) fn start(answers: Answers) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        // A file, which is the same in every network namespace.
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let address = format!("unix://{}", socket.display());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
         std::thread::spawn(move || {
@@ -36,7 +40,11 @@ impl Engine {
                 answer(stream.unwrap(), answers, &log);
             }
         });
-        Self { address, asked }
+        Self {
+            address,
+            _dir: dir,
+            asked,
+        }
     }
 
     /// For `DOCKER_HOST`.
@@ -51,7 +59,7 @@ impl Engine {
 }
 
 /// Answers the one request of a connection. One that cannot be read or answered is the asker's loss.
-fn answer(mut stream: TcpStream, answers: Answers, asked: &Mutex<Vec<String>>) {
+fn answer(mut stream: UnixStream, answers: Answers, asked: &Mutex<Vec<String>>) {
     let lines = BufReader::new(&stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {

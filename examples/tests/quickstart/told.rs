@@ -386,7 +386,7 @@ fn what_runs_of_a_lost_state_is_named_and_removed_when_asked() {
         NO_ENGINE,
     );
     assert_said(&output, false, &["run on the process runtime"]);
-    let output = run(&data, &[arguments[0], "--clean"], NO_ENGINE);
+    let output = run(&data, &[arguments[0], "--runtime", "auto", "--clean"], NO_ENGINE);
     let told = [
         "(pods of an earlier run are on it)",
         "pod/one not found",

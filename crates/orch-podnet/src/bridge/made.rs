@@ -1,6 +1,7 @@
 //! What one network has on the machine: made, mended and removed.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use orch_core::runtime::{HostPort, RuntimeError};
@@ -10,7 +11,7 @@ use rtnetlink::packet_route::link::InfoKind;
 use super::addresses::{GATEWAY, Plan};
 use super::forwarding::{self, Wanted};
 use super::machine::Machine;
-use super::network::Network;
+use super::network::{KEPT, Kept, Network};
 use super::{rules, sysctl};
 use crate::files::StateDir;
 use crate::netlink::{self, Link, Net};
@@ -37,7 +38,7 @@ impl Network {
             let failed = |error| RuntimeError::failed(format!("making the bridge {name}"), error);
             let bridge = making().await.map_err(failed)?;
             whose(&bridge, &self.plan, &self.state)?;
-            if bridge.alias.is_none() {
+            if bridge.alias.as_deref() != Some(alias(&self.state).as_str()) {
                 let named = LinkUnspec::new_with_index(bridge.index)
                     .alias(alias(&self.state))
                     .build();
@@ -214,10 +215,30 @@ impl Network {
                 by: format!("sandbox {sandbox}"),
             });
         }
-        forwarding::ensure(&self.plan.name, Wanted::Never, self.state.lock())?;
-        self.nft("removing the table", &rules::gone(&self.plan))?;
-        netlink::with(async { delete(&Net::here()?, &self.plan.name).await })?;
-        let place = self.state.root().join("network.json");
+        self.parts_removed().into_iter().collect::<Result<(), _>>()?;
+        self.forgotten()
+    }
+
+    /// Removes what was made of a new network that could not be made whole, as far as that can be.
+    pub(super) fn unmake(&self) {
+        let removed = self.parts_removed().into_iter().chain([self.forgotten()]);
+        for error in removed.filter_map(Result::err) {
+            tracing::warn!(%error, "a part of a network that could not be made is left");
+        }
+    }
+
+    /// Removes each of its parts, whatever became of the others.
+    fn parts_removed(&self) -> [Result<(), RuntimeError>; 3] {
+        [
+            forwarding::ensure(&self.plan.name, Wanted::Never, self.state.lock()),
+            self.nft("removing the table", &rules::gone(&self.plan)),
+            netlink::with(async { delete(&Net::here()?, &self.plan.name).await }),
+        ]
+    }
+
+    /// The state directory is of no network any more.
+    fn forgotten(&self) -> Result<(), RuntimeError> {
+        let place = self.state.root().join(KEPT);
         fs::remove_file(&place)
             .map_err(|error| RuntimeError::failed(format!("removing {}", place.display()), error))
     }
@@ -228,25 +249,36 @@ pub(super) async fn delete(net: &Net, link: &str) -> Result<(), RuntimeError> {
     deleted.map_err(|error| RuntimeError::failed(format!("removing the link {link}"), error))
 }
 
+/// What a bridge's alias begins with, before the path of its state directory.
+const ALIAS: &str = "orch-podnet ";
+
 /// What says of a bridge whose it is.
 fn alias(state: &StateDir) -> String {
-    format!("orch-podnet {}", state.root().display())
+    format!("{ALIAS}{}", state.root().display())
+}
+
+/// Whether a bridge's alias names where this state directory was before it was moved: what it names is no longer there, and
+/// the directory says itself which bridge it is of.
+fn was_here(alias: &str, plan: &Plan, state: &StateDir) -> bool {
+    let before = alias.strip_prefix(ALIAS).map(Path::new);
+    before.is_some_and(|before| Kept::read(before).is_none())
+        && Kept::read(state.root()).is_some_and(|kept| kept.bridge == plan.name)
 }
 
 /// Refuses a link of the bridge's name that is not this network's.
 pub(super) fn whose(link: &Link, plan: &Plan, state: &StateDir) -> Result<(), RuntimeError> {
     // The kernel takes an alias only of a link that there is: one that was killed in between left its bridge so.
     let begun = link.alias.is_none() && !link.up && link.hardware == plan.hardware(GATEWAY);
-    let named = link.alias.as_deref() == Some(alias(state).as_str());
+    let named = link
+        .alias
+        .as_deref()
+        .is_some_and(|named| named == alias(state) || was_here(named, plan, state));
     if link.kind == Some(InfoKind::Bridge) && (named || begun) {
         return Ok(());
     }
     let whose = match &link.alias {
-        Some(alias) if alias.starts_with("orch-podnet ") => {
-            format!(
-                "is of the network whose state is in {}",
-                &alias["orch-podnet ".len()..]
-            )
+        Some(alias) if alias.starts_with(ALIAS) => {
+            format!("is of the network whose state is in {}", &alias[ALIAS.len()..])
         }
         _ => "is there and not this network's".into(),
     };

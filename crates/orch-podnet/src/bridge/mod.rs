@@ -1,6 +1,7 @@
 //! A bridge of one's own, to which sandboxes are connected with nothing but the kernel and `nft`.
 
 mod addresses;
+mod alone;
 mod connect;
 mod flows;
 mod forwarding;

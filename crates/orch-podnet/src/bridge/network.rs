@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::addresses::{Book, Plan, Record, Refusal};
+use super::alone::alone;
 use super::flows::{self, Flow};
 use super::machine::Machine;
 use super::made::{delete, whose};
@@ -18,14 +19,24 @@ use crate::files::{self, StateDir};
 use crate::netlink::{self, Net};
 use crate::{command, invalid};
 
+/// In the state directory: what it is of.
+pub(super) const KEPT: &str = "network.json";
+
 /// How long a state directory's path may be: it is part of the bridge's alias, which the kernel cuts off at 255.
 const LONGEST: usize = 200;
 
 /// `network.json`: what the addresses on disk are of.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    bridge: String,
+pub(super) struct Kept {
+    pub(super) bridge: String,
     subnets: Vec<IpNet>,
+}
+
+impl Kept {
+    /// What a state directory is of; none if it is new, or none.
+    pub(super) fn read(state: &Path) -> Option<Self> {
+        read(&state.join(KEPT))
+    }
 }
 
 /// `last.json`: the number given out last.
@@ -56,7 +67,10 @@ impl Network {
             return Err(unavailable("making links and namespaces needs root".into()));
         }
         let nft = command::find("nft").ok_or_else(|| {
-            unavailable("there is no program nft on the search path: install the package nftables".into())
+            unavailable(
+                "there is no program nft on the search path: install the package nftables (Debian: apt-get install nftables)"
+                .into(),
+            )
         })?;
         sysctl::writable()?;
         let state = StateDir::open(NAME, &options.state)?;
@@ -67,8 +81,9 @@ impl Network {
                 format!("{place}: must be no longer than {LONGEST} bytes"),
             ));
         }
-        let kept: Option<Kept> = read(&state.root().join("network.json"));
+        let kept = Kept::read(state.root());
         let records: Vec<(SandboxId, Record)> = state.sandboxes()?;
+        let _alone = alone();
         let plan = netlink::with(async {
             let machine = Machine::look(&Net::here()?).await?;
             // What was chosen once is not chosen anew.
@@ -89,10 +104,11 @@ impl Network {
             bridge: plan.name.clone(),
             subnets: plan.subnets.clone(),
         };
+        let is_new = kept.is_none();
         if let Some(kept) = kept.filter(|kept| *kept != now) {
             changeable(&kept, &now, records.len(), &state)?;
         }
-        files::replace(&state.root().join("network.json"), &now)?;
+        files::replace(&state.root().join(KEPT), &now)?;
         let last: Last = read(&state.root().join("last.json")).unwrap_or_default();
         let (book, odd) = Book::read(records, last.number, &plan);
         for sandbox in odd {
@@ -108,7 +124,11 @@ impl Network {
             book: Mutex::new(book),
             table: Mutex::new(()),
         };
-        network.make()?;
+        network.make().inspect_err(|_| {
+            if is_new {
+                network.unmake();
+            }
+        })?;
         Ok(network)
     }
 

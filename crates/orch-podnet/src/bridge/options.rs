@@ -29,7 +29,8 @@ pub struct BridgeOptions {
 
 impl BridgeOptions {
     /// A bridge whose addresses are kept in this directory, which is made if it is missing. One network has it open at
-    /// a time. As no network outlives the machine, it may lie where nothing outlives it either, as in `/run`.
+    /// a time. As no network outlives the machine, it may lie where nothing outlives it either, as in `/run`. It can be
+    /// moved while it is not open.
     pub fn new(state: impl Into<PathBuf>) -> Self {
         Self {
             state: state.into(),

@@ -98,6 +98,78 @@ fn a_subnet_that_is_chosen_stays() {
 }
 
 #[test]
+fn a_state_directory_that_was_moved_keeps_its_network_and_a_copy_has_none() {
+    on_a_machine(&[], async || {
+        let place = tempfile::tempdir().unwrap();
+        let [old, new, copy] = ["old", "new", "copy"].map(|name| place.path().join(name));
+        let bridge = Bridge::open(options(&old)).await.unwrap();
+        let (one, attachment) = sandbox(&bridge, "one").await;
+        drop(bridge);
+        sh(&format!("mv {} {}", old.display(), new.display()));
+        for _ in 0..2 {
+            let bridge = Bridge::open(options(&new)).await.unwrap();
+            bridge.retain(&[id("one")]).await.unwrap();
+            let config = SandboxConfig::default();
+            let again = bridge.attach(&id("one"), &one.path(), &config).await;
+            assert_eq!(again.unwrap(), attachment);
+        }
+        sh(&format!("cp -r {} {}", new.display(), copy.display()));
+        let error = Bridge::open(options(&copy)).await.unwrap_err().to_string();
+        assert!(
+            error.ends_with(&format!(
+                "whose state is in {}: choose another name, or remove it",
+                new.display()
+            )),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn networks_opened_at_once_choose_subnets_of_their_own() {
+    on_a_machine(&[], async || {
+        let place = tempfile::tempdir().unwrap();
+        let open = (0..6).map(|n| {
+            Bridge::open(BridgeOptions::new(place.path().join(n.to_string())).name(format!("orch{n}")))
+        });
+        let opened = future::join_all(open).await;
+        let subnets: BTreeSet<String> = opened
+            .iter()
+            .flat_map(|bridge| bridge.as_ref().unwrap().subnets())
+            .collect();
+        assert_eq!(subnets.len(), 6, "{subnets:?}");
+    });
+}
+
+#[test]
+fn of_a_new_network_that_cannot_be_made_nothing_is_left() {
+    on_a_machine(&[], async || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let links = sh("ip -o link show");
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("state");
+        sh("mount --make-rprivate /; mount --bind /bin/false $(command -v nft)");
+        let error = Bridge::open(options(&state)).await.unwrap_err().to_string();
+        assert!(
+            error.contains("making the table: nft") && error.contains("exit code 1"),
+            "{error}"
+        );
+        assert_eq!(sh("ip -o link show"), links);
+        assert!(!state.join("network.json").exists());
+        sh("umount $(command -v nft)");
+        // One that was there stays, for who is connected to it.
+        let bridge = Bridge::open(options(&state)).await.unwrap();
+        let (one, _) = sandbox(&bridge, "one").await;
+        drop(bridge);
+        sh("mount --bind /bin/false $(command -v nft)");
+        Bridge::open(options(&state)).await.unwrap_err();
+        sh("umount $(command -v nft)");
+        let _server = Namespace::here().serve("10.77.0.1:80", "machine");
+        assert_eq!(one.ask("10.77.0.1:80").unwrap().word, "machine");
+    });
+}
+
+#[test]
 fn what_others_have_is_refused() {
     on_a_machine(&[], async || {
         sh("ip link add taken type bridge; ip link add eth9 type veth peer name eth8; ip addr add 10.9.0.7/16 dev eth9; ip link set eth9 up

@@ -1,0 +1,98 @@
+//! Containers on this machine's kernel, with no engine: the oci runtime.
+
+use std::path::Path;
+
+use super::Error;
+use super::runtime::Chosen;
+
+/// Whether this runs as root, who alone may make containers.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// Whether it may be had, or why not, if that is worth a word: who could not have it in any case need not know of it.
+pub(crate) fn offered() -> Result<(), Option<&'static str>> {
+    let may = cfg!(target_os = "linux") && is_root();
+    match (cfg!(feature = "oci"), may) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Some("nor can oci, which runs as root only")),
+        (false, true) => Err(Some(
+            "oci, which needs no engine, is not built in: --features oci has it",
+        )),
+        (false, false) => Err(None),
+    }
+}
+
+/// Images are pulled as pods need them.
+#[cfg(feature = "oci")]
+pub(crate) async fn open(data: &Path, why: &str) -> Result<Chosen, Error> {
+    use super::network::Network;
+
+    // Before anything is made on the machine: whoever comes next finds it, and removes it.
+    let is_new = super::runtime::note(data, "oci")?;
+    let network = match Network::open(data).await {
+        Ok(network) => network,
+        Err(error) => {
+            forget(data, is_new)?;
+            return Err(error);
+        }
+    };
+    match runtime(data, &network).await {
+        Ok(runtime) => Ok(Chosen {
+            runtime: std::sync::Arc::new(runtime),
+            why: why.to_owned(),
+            network: Some(network),
+            // What became of another directory's containers cannot be known without it.
+            others: Default::default(),
+        }),
+        // With pods on it, it stays.
+        Err(error) => {
+            if is_new {
+                network.remove(data).await?;
+            }
+            forget(data, is_new)?;
+            Err(error)
+        }
+    }
+}
+
+#[cfg(feature = "oci")]
+fn forget(data: &Path, is_new: bool) -> Result<(), Error> {
+    if is_new {
+        super::runtime::unnote(data)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "oci")]
+async fn runtime(
+    data: &Path,
+    network: &super::network::Network,
+) -> Result<orch_runtime_oci::OciRuntime, Error> {
+    use orch_core::runtime::Runtime;
+    use orch_runtime_oci::{OciOptions, OciRuntime};
+
+    let mut options = OciOptions::new(data.join("oci")).cgroup_parent("orch-quickstart");
+    if let Some(network) = network.connects() {
+        options = options.network(network);
+    }
+    let runtime = OciRuntime::open(options).await?;
+    let status = runtime.status().await;
+    match status.message.filter(|_| !status.ready) {
+        Some(why) => Err(why.into()),
+        None if status.ready => Ok(runtime),
+        None => Err("the oci runtime is not ready".into()),
+    }
+}
+
+#[cfg(not(feature = "oci"))]
+pub(crate) async fn open(data: &Path, _: &str) -> Result<Chosen, Error> {
+    let data = data.display();
+    Err(format!(
+        "pods in {data} run on the oci runtime, without which this quickstart is built; --features oci has it"
+    )
+    .into())
+}
