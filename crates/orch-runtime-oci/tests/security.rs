@@ -215,8 +215,7 @@ async fn a_root_can_be_read_only_and_a_privileged_container_has_the_machines_dev
 #[tokio::test]
 async fn a_device_made_in_a_container_opens_if_all_containers_have_it() {
     let Some(oci) = Oci::new() else { return };
-    if usual() & (1 << 27) == 0 {
-        println!("skipped: containers cannot make devices here");
+    if !common::there(usual() & (1 << 27) != 0, "containers cannot make devices here") {
         return;
     }
     let runtime = open(&oci).await;

@@ -105,6 +105,8 @@ fn hand_down(group: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     /// The machine's hierarchy of version 2, wherever it is, if it can hand anything down.
@@ -127,7 +129,10 @@ mod tests {
     #[test]
     fn groups_of_version_2_are_handed_all_controllers_down_to_a_containers() {
         let Some(hierarchies) = v2() else {
-            println!("skipped: no hierarchy of version 2 here has a controller and can be written");
+            let _ = writeln!(
+                io::stderr(),
+                "skipped: no control groups of version 2 that have a controller and can be written"
+            );
             return;
         };
         let mount = hierarchies.v2.clone().unwrap();
