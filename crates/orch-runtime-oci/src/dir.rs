@@ -13,7 +13,7 @@ use crate::record::{self, ContainerDir, gone};
 use crate::{NAME, invalid};
 
 /// The layout that this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// `format.json`.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -150,6 +150,8 @@ impl StateDir {
         fs::create_dir(&draft)?;
         let made = fill(&draft).and_then(|()| fs::rename(&draft, place));
         if made.is_err() {
+            // Of a container, what is in memory has its place already.
+            gone(fs::remove_dir_all(ContainerDir::new(place.to_owned()).run()))?;
             gone(fs::remove_dir_all(draft))?;
         }
         made

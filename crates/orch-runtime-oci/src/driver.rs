@@ -92,7 +92,10 @@ impl Driver {
         volatile::find(&dir.run(), &shims).map_err(failed)?;
         volatile::open(&dir.run(), RUN_OPTIONS).map_err(failed)?;
         dir.empty_trash().map_err(failed)?;
-        let any_device = hierarchies.unified && !can_confine_devices();
+        let any_device = match hierarchies.unified {
+            true => !can_confine_devices(),
+            false => !hierarchies.has("devices"),
+        };
         let machine = Machine::find(any_device).map_err(failed)?;
         let limiter = Limiter::find(&hierarchies, machine.capabilities).map_err(failed)?;
         let ground = Arc::new(Ground { hierarchies, group });

@@ -36,7 +36,16 @@ impl Driver {
         // Removed while others had the gate.
         self.cell(&cell.id)?;
         match self.look(cell).await? {
-            ContainerState::Running { .. } => return Ok(()),
+            ContainerState::Running { .. } => {
+                // Of a start whose outcome nobody was told.
+                if cell.watcher.lock().is_none()
+                    && let Some(shim) = cell.holder().map_err(|error| cell.failed("looking at", error))?
+                {
+                    self.watch(cell, shim);
+                    self.changed(cell);
+                }
+                return Ok(());
+            }
             ContainerState::Exited { .. } => {
                 return Err(RuntimeError::Ended {
                     container: cell.id.0.clone(),

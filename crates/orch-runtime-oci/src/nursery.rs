@@ -82,16 +82,30 @@ impl Nursery {
         let request = Request::Bear(arguments.to_vec());
         let mut place = self.living.lock();
         if let Some(living) = place.as_mut() {
-            match living.bear(&request, &streams) {
-                // It has ended. What it may have begun has a lock, and does not begin twice.
+            match living.ask(&request, &streams) {
+                // It ended before this, and has begun nothing.
                 Err(error) if is_over(&error) => *place = None,
-                born => return born,
+                Err(error) => return Err(error),
+                Ok(()) => return Self::born(&mut place),
             }
         }
-        let mut living = self.start()?;
-        let born = living.bear(&request, &streams);
-        *place = Some(living);
-        born
+        place.insert(self.start()?).ask(&request, &streams)?;
+        Self::born(&mut place)
+    }
+
+    /// What was asked for. Who does not answer as it should is not asked again: what it says next could be taken for
+    /// another answer.
+    fn born(place: &mut Option<Living>) -> io::Result<Process> {
+        let answer = place.as_mut().map(Living::answer);
+        match answer.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into())) {
+            Ok(born) => born.map_err(io::Error::other),
+            Err(error) => {
+                if let Some(living) = place.take() {
+                    living.process.kill();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Ends it, and not what was born of it.
@@ -143,16 +157,20 @@ impl Nursery {
 }
 
 impl Living {
-    fn bear(&mut self, request: &Request, streams: &Streams) -> io::Result<Process> {
+    fn ask(&self, request: &Request, streams: &Streams) -> io::Result<()> {
         let fds = [&streams.stdin, &streams.stdout, &streams.stderr];
-        send(&self.socket, &request.encode(), &fds.map(AsFd::as_fd))?;
+        send(&self.socket, &request.encode(), &fds.map(AsFd::as_fd))
+    }
+
+    /// What was born, or why nothing was.
+    fn answer(&mut self) -> io::Result<Result<Process, String>> {
         match self.reply()? {
             Reply::Born => {
                 let born = self.inbox.fds().pop();
-                born.map(Process::from)
-                    .ok_or_else(|| io::Error::other("a process was born and not shown"))
+                let born = born.ok_or_else(|| io::Error::other("a process was born and not shown"))?;
+                Ok(Ok(born.into()))
             }
-            Reply::Failed(_, why) => Err(io::Error::other(why)),
+            Reply::Failed(_, why) => Ok(Err(why)),
             other => Err(io::Error::other(format!(
                 "it was asked for a process and said {other:?}"
             ))),
@@ -165,7 +183,6 @@ impl Living {
                 return Ok(reply);
             }
             if !launch::readable_in_time(&self.socket)? {
-                self.process.kill();
                 return Err(io::Error::other("it does not answer"));
             }
             match self.inbox.fill(&self.socket) {

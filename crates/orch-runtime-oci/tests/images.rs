@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -367,4 +368,40 @@ async fn without_the_feature_a_pull_says_so() {
     }
     request.image = "host".into();
     assert_eq!(runtime.pull_image(&request).await.unwrap().id, "host");
+}
+
+/// Whoever makes a container has directories of the machine open, and what is executed has them until it is found.
+#[tokio::test]
+async fn a_program_is_not_found_through_what_its_shim_has_open() {
+    let Some(oci) = Oci::new() else { return };
+    let Some(image) = images::shell(&json!({ "Env": [] })) else {
+        return;
+    };
+    let runtime = open(&oci).await;
+    import(&oci, &runtime, &image).await;
+    let place = oci.beside("machine");
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("true"), images::busybox().unwrap()).unwrap();
+    fs::set_permissions(place.join("true"), fs::Permissions::from_mode(0o755)).unwrap();
+    let below = |number: u32| {
+        let up = "../".repeat(12);
+        let place = place.strip_prefix("/").unwrap().display();
+        format!("/proc/self/fd/{number}/{place}:/proc/self/fd/{number}/{up}{place}")
+    };
+    let path: Vec<_> = (0..64).map(below).collect();
+    for tty in [false, true] {
+        let config = ContainerConfig {
+            command: vec!["true".into()],
+            env: vec![("PATH".into(), path.join(":"))],
+            tty,
+            ..of_image(&format!("tty-{tty}"))
+        };
+        let id = create(&runtime, &config).await;
+        let started = runtime.start_container(&id).await;
+        assert!(
+            matches!(started, Err(RuntimeError::StartFailed { .. })),
+            "{started:?}"
+        );
+    }
+    clear(&runtime).await;
 }

@@ -6,7 +6,7 @@
 //! enters again what this process is in.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -68,12 +68,15 @@ impl<'a> Apart<'a> {
     }
 
     fn return_home(&self) -> io::Result<()> {
+        self.to_the_machine().and(self.hierarchies.enter(self.back))
+    }
+
+    fn to_the_machine(&self) -> io::Result<()> {
         setns(&self.namespace, CloneFlags::CLONE_NEWNS)?;
         // By that its root became the namespace's, which need not be what it was.
         fchdir(&self.root)?;
         chroot(".")?;
-        chdir("/")?;
-        self.hierarchies.enter(self.back)
+        Ok(chdir("/")?)
     }
 }
 
@@ -82,7 +85,10 @@ impl Drop for Apart<'_> {
         if !self.is_back
             && let Err(error) = self.return_home()
         {
-            tracing::error!(%error, "a shim cannot leave its container, and will be swept away with it");
+            let _ = writeln!(
+                io::stderr(),
+                "it cannot leave its container, and is swept away with it: {error}"
+            );
         }
     }
 }
