@@ -13,17 +13,8 @@ clean() {
 trap clean EXIT
 scripts/engine up || [ $? -eq 3 ]
 
-# One root file system, and an image of the same as `docker save` writes it.
-mkdir -p "$dir"/rootfs/{bin,dev,etc,proc,sys,tmp}
-cp "$(command -v busybox)" "$dir/rootfs/bin/busybox"
-ln -s busybox "$dir/rootfs/bin/true"
-tar -C "$dir/rootfs" -cf "$dir/layer.tar" .
-digest=$(sha256sum "$dir/layer.tar" | cut -d' ' -f1)
-machine=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
-printf '{"architecture":"%s","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
-  "$machine" "$digest" >"$dir/config.json"
-echo '[{"Config":"config.json","RepoTags":["bench/true:latest"],"Layers":["layer.tar"]}]' >"$dir/manifest.json"
-tar -C "$dir" -cf "$dir/image.tar" manifest.json config.json layer.tar
+# One root file system for all.
+benches/image.sh "$dir" true bench/true:latest '{}'
 
 cargo build --locked --profile bench -p orch-benches --features oci --bin oci_vs_others
 program=${CARGO_TARGET_DIR:-target}/release/oci_vs_others
