@@ -49,10 +49,10 @@ pub(crate) async fn open(data: &Path, why: &str) -> Result<Chosen, Error> {
         }),
         // With pods on it, it stays.
         Err(error) => {
-            if is_new {
-                network.remove(data).await?;
+            // If that fails, whoever comes next finds it noted, and removes it; what went wrong first says more.
+            if is_new && network.remove(data).await.is_ok() {
+                forget(data, is_new)?;
             }
-            forget(data, is_new)?;
             Err(error)
         }
     }

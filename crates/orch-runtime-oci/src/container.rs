@@ -70,6 +70,8 @@ pub(crate) struct Cell {
     pub(crate) paused: AtomicBool,
     /// One start, removal, pause or change of limits at a time.
     pub(crate) gate: tokio::sync::Mutex<()>,
+    /// Had by commands that are being started, and by who has it stand still: their shims are in its control group.
+    pub(crate) going: tokio::sync::RwLock<()>,
     /// One sweep of what a shim has left at a time.
     settling: Mutex<()>,
     /// Whether it has ended, or is gone, and its shim with it.
@@ -95,6 +97,7 @@ impl Cell {
             limits: Mutex::new(limits),
             paused: AtomicBool::default(),
             gate: tokio::sync::Mutex::default(),
+            going: tokio::sync::RwLock::default(),
             settling: Mutex::default(),
             ended: watch::Sender::new(false),
             end: Arc::default(),
@@ -118,12 +121,18 @@ impl Cell {
         // In this order; see `Found`.
         let shim = launch::locked_by(&self.dir)?.is_some();
         let begun = self.dir.begun().exists();
+        let lost = !begun && !self.dir.run().exists();
+        let end = match record::read(&self.dir.end()) {
+            // The machine lost its power before this was on the disk.
+            Err(error) if lost && error.kind() == io::ErrorKind::InvalidData => None,
+            end => end?,
+        };
         Ok(Found {
             shim,
-            end: record::read(&self.dir.end())?,
+            end,
             started: record::read(&self.dir.started())?,
             begun,
-            lost: !begun && !self.dir.run().exists(),
+            lost,
         })
     }
 
@@ -175,7 +184,11 @@ impl Cell {
             complaint => format!("{message}: {complaint}"),
         };
         let end = End {
-            started_at: found.started.map(|started| started.at),
+            started_at: match found.started {
+                Some(started) => Some(started.at),
+                None if found.lost => self.dir.was_begun_at(),
+                None => None,
+            },
             at: time::now(),
             code: None,
             why,

@@ -77,6 +77,7 @@ impl Driver {
                 request.command, cell.record.config.name
             ),
         });
+        let going = cell.going.read().await;
         let mut command = Command::begin(self, &cell, request).await?;
         let started = tokio::select! {
             started = command.started(&cell, self.options.start_timeout) => started,
@@ -85,6 +86,7 @@ impl Driver {
                 return Err(error);
             }
         };
+        drop(going);
         let (session, ends) = session::open();
         match started {
             Ok(Started::Running) => {

@@ -25,6 +25,8 @@ impl Driver {
         // A start, another of these or a removal comes to its end first.
         let _one = cell.gate.lock().await;
         self.cell(id)?;
+        // What is being started in it comes to run first.
+        let _still = cell.going.write().await;
         let held = cell.clone();
         blocking(move || held.hold(still)).await??;
         self.changed(&cell);
@@ -38,17 +40,15 @@ impl Cell {
         self.must_run()?;
         let group = self.ground.hierarchies.group(&self.group());
         let done = if still { group.freeze() } else { group.thaw() };
+        let what = if still { "pausing" } else { "resuming" };
         match done {
             Ok(()) => self.paused.store(still, Ordering::Release),
             Err(error) if is_gone(&error) => {
                 // It ended meanwhile.
                 self.must_run()?;
-                return Err(self.failed("pausing", error));
-            }
-            Err(error) => {
-                let what = if still { "pausing" } else { "resuming" };
                 return Err(self.failed(what, error));
             }
+            Err(error) => return Err(self.failed(what, error)),
         }
         Ok(())
     }

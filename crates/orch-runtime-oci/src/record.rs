@@ -176,6 +176,11 @@ impl ContainerDir {
     pub(crate) fn upper(&self) -> PathBuf {
         self.kept.join("upper")
     }
+    /// When its shim made its root, as the disk has it; none if it did not, or the file system does not keep that.
+    pub(crate) fn was_begun_at(&self) -> Option<Timestamp> {
+        let made = fs::metadata(self.upper()).and_then(|meta| meta.created());
+        made.ok()?.try_into().ok()
+    }
     pub(crate) fn work(&self) -> PathBuf {
         self.kept.join("work")
     }
@@ -251,9 +256,10 @@ impl ExecDir {
 /// What a file says, none if it is not there.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            let text = format!("{}: {error}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -261,7 +267,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 
 /// Writes a file whole or not at all: whoever reads it meanwhile sees the one before, or none.
 ///
-/// It is not forced to the disk: it must outlive this program, and what it tells of does not outlive the machine.
+/// It is not forced to the disk: it must outlive this program. After a loss of power it may be there and say nothing, which
+/// is then as if it were not there: no process that it tells of is left.
 pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

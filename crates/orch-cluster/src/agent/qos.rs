@@ -16,7 +16,8 @@ pub(crate) fn pod_group(pod: &Pod, page_sizes: Option<&BTreeSet<u64>>) -> (Strin
     let Some(spec) = &pod.spec else {
         return (format!("pod{uid}"), Resources::default());
     };
-    let parent = match qos_class(spec) {
+    let class = qos_class(spec);
+    let parent = match class {
         QosClass::Guaranteed => format!("pod{uid}"),
         QosClass::Burstable => format!("burstable/pod{uid}"),
         QosClass::BestEffort => format!("besteffort/pod{uid}"),
@@ -39,7 +40,9 @@ pub(crate) fn pod_group(pod: &Pod, page_sizes: Option<&BTreeSet<u64>>) -> (Strin
     let millis = requests
         .0
         .get("cpu")
-        .and_then(|cpu| positive(cpu.milli_value().into()));
+        .and_then(|cpu| positive(cpu.milli_value().into()))
+        // Whatever its overhead.
+        .filter(|_| class != QosClass::BestEffort);
     let resources = Resources {
         cpu_shares: Some(shares(millis.unwrap_or(0))),
         cpu_limit_millis: limit_of("cpu").and_then(|cpu| positive(cpu.milli_value().into())),
@@ -236,7 +239,7 @@ mod tests {
         let mib = |count: u64| Some(count << 20);
         for (spec, parent, expected) in [
             (spec(&["{}"], ""), "besteffort/podu-1", (2, None, None)),
-            (spec(&["{}"], overhead), "besteffort/podu-1", (256, None, None)),
+            (spec(&["{}"], overhead), "besteffort/podu-1", (2, None, None)),
             (spec(&[&one, &two], ""), "podu-1", (1536, Some(1500), mib(1280))),
             (
                 spec(&[&one, &two], overhead),

@@ -232,7 +232,18 @@ impl Network {
         [
             forwarding::ensure(&self.plan.name, Wanted::Never, self.state.lock()),
             self.nft("removing the table", &rules::gone(&self.plan)),
-            netlink::with(async { delete(&Net::here()?, &self.plan.name).await }),
+            netlink::with(async {
+                let net = Net::here()?;
+                // Another's, of this name, stays.
+                let link = net.link(&self.plan.name).await;
+                let link = link.map_err(|error| {
+                    RuntimeError::failed(format!("looking for the link {}", self.plan.name), error)
+                })?;
+                if let Some(link) = link {
+                    whose(&link, &self.plan, &self.state)?;
+                }
+                delete(&net, &self.plan.name).await
+            }),
         ]
     }
 

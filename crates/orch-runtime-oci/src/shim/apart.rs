@@ -3,7 +3,7 @@
 //!
 //! There are no control groups to be seen there, so libcontainer finds none to make or enter, for which it would have the
 //! kernel wait for every other process of the machine. Unless the container is to see the machine's: then libcontainer
-//! enters again what this process is in.
+//! enters its group, and this process stays out of it, for libcontainer kills what is in there if it fails.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,13 +46,16 @@ impl<'a> Apart<'a> {
             )?,
             is_back: false,
         };
-        hierarchies.enter(group)?;
+        let shown = sources.any(shows_groups);
+        if !shown {
+            hierarchies.enter(group)?;
+        }
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount_change(
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
         )?;
-        if !sources.any(shows_groups) {
+        if !shown {
             unmount(cgroup::ROOT, UnmountFlags::DETACH)?;
             // By this libcontainer takes the machine for one of version 1.
             let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
