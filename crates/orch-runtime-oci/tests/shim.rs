@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Oci, PATIENCE, clear, config, ended, exit_code, open, processes, start, text};
+use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
 use orch_core::runtime::{ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -239,5 +239,60 @@ async fn what_a_program_leaves_running_ends_with_it_also_among_the_machines_proc
         pids.iter().all(|pid| gone(Pid::from_raw(*pid).unwrap())),
         "nothing of it runs on: {text}"
     );
+    clear(&runtime).await;
+}
+
+/// The process that shims are born of, of the runtimes of this test. What is born of it calls itself the same.
+fn nursery(oci: &Oci) -> Option<Pid> {
+    let asked = format!("--nursery\0/{}/", oci.group());
+    let own = format!("PPid:\t{}\n", std::process::id());
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let mut found = numbers.filter(|number: &i32| {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{number}/{file}")).unwrap_or_default();
+        read("cmdline").contains(&asked) && read("status").contains(&own)
+    });
+    found.next().and_then(Pid::from_raw)
+}
+
+#[tokio::test]
+async fn whenever_what_shims_are_born_of_is_killed_each_container_is_held_and_its_end_told() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let first = start(&runtime, &config("first", "sleep 3600")).await;
+    kill_process(nursery(&oci).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(says(&runtime, &first, "echo on").await, "on\n");
+    let mut all = vec![first];
+    let (started, mut kills) = (std::cell::Cell::new(false), 0);
+    let starting = async {
+        for number in 0..12 {
+            let id = create(&runtime, &config(&format!("c{number}"), "sleep 3600")).await;
+            // A start that was broken off is an error, and may have come to something.
+            let begin = Instant::now();
+            while let Err(error) = runtime.start_container(&id).await {
+                assert!(begin.elapsed() < PATIENCE, "{error}");
+            }
+            all.push(id);
+        }
+        started.set(true);
+    };
+    let killing = async {
+        while !started.get() {
+            if let Some(nursery) = nursery(&oci) {
+                // It may have ended since.
+                let _ = kill_process(nursery, Signal::KILL);
+                kills += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+    };
+    tokio::join!(starting, killing);
+    assert!(kills > 3, "{kills}");
+    for id in &all {
+        assert!(runtime.container(id).await.unwrap().state.is_running());
+        runtime.stop_container(id, Duration::ZERO).await.unwrap();
+        let state = ended(&runtime, id).await;
+        assert_eq!(exit_code(&state), Some(137), "{state:?}");
+    }
     clear(&runtime).await;
 }
