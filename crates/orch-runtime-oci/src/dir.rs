@@ -128,6 +128,11 @@ impl StateDir {
         self.root.join("ns")
     }
 
+    /// Where what lies below every image is.
+    pub(crate) fn skeleton(&self) -> PathBuf {
+        self.root.join("skeleton")
+    }
+
     /// The names in `containers` or `sandboxes`.
     pub(crate) fn names(&self, part: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join(part))?;

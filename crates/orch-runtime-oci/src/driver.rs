@@ -20,6 +20,7 @@ use crate::options::OciOptions;
 use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
+use crate::skeleton::Skeleton;
 use crate::spec::Machine;
 use crate::{NAME, groups, invalid, kernel, volatile};
 
@@ -35,6 +36,7 @@ pub(crate) struct Driver {
     pub(crate) ground: Arc<Ground>,
     pub(crate) dir: StateDir,
     pub(crate) images: Images,
+    pub(crate) skeleton: Skeleton,
     pub(crate) program: Program,
     pub(crate) nursery: Nursery,
     pub(crate) index: Mutex<Index>,
@@ -92,6 +94,7 @@ impl Driver {
         volatile::find(&dir.run(), &shims).map_err(failed)?;
         volatile::open(&dir.run(), RUN_OPTIONS).map_err(failed)?;
         dir.empty_trash().map_err(failed)?;
+        let skeleton = Skeleton::make(dir.skeleton()).map_err(failed)?;
         let any_device = match hierarchies.unified {
             true => !can_confine_devices(),
             false => !hierarchies.has("devices"),
@@ -107,6 +110,7 @@ impl Driver {
         let driver = Self {
             hub: Arc::default(),
             images,
+            skeleton,
             options,
             machine,
             filters: Filters::default(),

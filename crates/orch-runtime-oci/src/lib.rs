@@ -75,6 +75,7 @@ mod seccomp;
 mod session;
 mod shim;
 mod signal;
+mod skeleton;
 mod spec;
 mod state;
 mod stats;

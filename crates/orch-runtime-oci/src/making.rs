@@ -86,7 +86,7 @@ impl Driver {
         let made = self.dir.make(dir.kept(), |draft| {
             let made = bundle::Made {
                 program,
-                base: root.base,
+                base: self.skeleton.below(root.base),
                 confinement,
                 filter,
                 limits: limits.clone(),

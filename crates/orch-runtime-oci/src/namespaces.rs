@@ -96,6 +96,11 @@ impl Shared {
         &self.all
     }
 
+    /// The pod's part of it.
+    pub(crate) fn own(&self) -> &Path {
+        &self.own
+    }
+
     pub(crate) fn kinds(&self) -> &[Kind] {
         &self.kinds
     }

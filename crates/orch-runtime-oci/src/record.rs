@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use orch_core::runtime::{ContainerConfig, SandboxConfig, SandboxId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::confine::Confinement;
 use crate::image::Base;
@@ -93,8 +94,9 @@ impl Plan {
             version: u32,
         }
         let path = dir.plan();
+        let plan: Value = read(&path)?.ok_or(io::ErrorKind::NotFound)?;
         // First of all this, for the rest may be another's.
-        let Version { version } = read(&path)?.ok_or(io::ErrorKind::NotFound)?;
+        let Version { version } = Version::deserialize(&plan)?;
         if version != PLAN {
             return Err(io::Error::other(format!(
                 "{}: it was made by another version of the program (its plan has version {version}, this one knows \
@@ -102,7 +104,7 @@ impl Plan {
                 path.display()
             )));
         }
-        Ok(read(&path)?.ok_or(io::ErrorKind::NotFound)?)
+        Ok(serde_json::from_value(plan)?)
     }
 }
 

@@ -64,9 +64,9 @@ pub(crate) fn close(dir: &Path) -> io::Result<()> {
     if entries.next().is_some() {
         return Ok(());
     }
-    // Held open it would be busy.
     drop(entries);
-    match unmount(dir, UnmountFlags::NOFOLLOW) {
+    // What another thread has just started may have something of it open still, until it begins its program.
+    match unmount(dir, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH) {
         // Nothing was mounted there, or nothing is.
         Err(Errno::INVAL | Errno::NOENT) => {}
         unmounted => unmounted?,

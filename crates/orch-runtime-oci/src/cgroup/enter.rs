@@ -13,10 +13,15 @@ use super::Hierarchies;
 /// What a new group of version 1 lacks, without which it takes no process.
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
+/// What is measured or limited here, by its controllers of version 1. A group costs time in each hierarchy.
+const USED: [&str; 7] = [
+    "cpu", "cpuacct", "memory", "pids", "devices", "freezer", "hugetlb",
+];
+
 impl Hierarchies {
-    /// Makes a group, and those above it, in every hierarchy that measures or limits something. One that is there is as good.
+    /// Makes a group, and those above it, in every hierarchy of which something is used here. One that is there is as good.
     pub(crate) fn make(&self, group: &str) -> io::Result<()> {
-        for mount in self.measuring() {
+        for mount in self.used() {
             self.make_in(mount, group)?;
         }
         Ok(())
@@ -24,7 +29,7 @@ impl Hierarchies {
 
     /// Moves the calling process, which has one thread, into a group that was made, where containers have theirs.
     pub(crate) fn enter(&self, group: &str) -> io::Result<()> {
-        for mount in self.measuring() {
+        for mount in self.used() {
             self.move_in(mount, group)?;
         }
         Ok(())
@@ -40,12 +45,15 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// The hierarchies that have controllers, once each.
-    fn measuring(&self) -> BTreeSet<&PathBuf> {
+    /// The hierarchies of which something is used here, once each.
+    fn used(&self) -> BTreeSet<&PathBuf> {
         match &self.v2 {
-            // Even if it has none: it tells processes apart.
+            // Even if it has no controller: it tells processes apart.
             Some(mount) if self.unified => [mount].into(),
-            _ => self.controllers.values().collect(),
+            _ => USED
+                .iter()
+                .filter_map(|name| self.controllers.get(*name))
+                .collect(),
         }
     }
 
@@ -195,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn in_version_1_a_group_is_made_where_something_is_measured_or_limited_and_nowhere_else() {
+    fn in_version_1_a_group_is_made_where_something_of_it_is_used_and_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let mount = |name: &str| {
             fs::create_dir(root.join(name)).unwrap();
             root.join(name)
         };
-        let controllers = ["cpu", "memory", "devices"].map(|name| (name.to_owned(), mount(name)));
+        let controllers = ["cpu", "memory", "devices", "blkio"].map(|name| (name.to_owned(), mount(name)));
         let named = mount("systemd");
         let hierarchies = Hierarchies {
             mounts: controllers
@@ -219,6 +227,7 @@ mod tests {
             ("cpu", true),
             ("memory", true),
             ("devices", true),
+            ("blkio", false),
             ("systemd", false),
         ] {
             assert_eq!(root.join(name).join("orch/a/b").is_dir(), expected, "{name}");

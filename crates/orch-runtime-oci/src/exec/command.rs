@@ -23,6 +23,9 @@ use crate::spec::TERM;
 use crate::stream::Stream;
 use crate::wire::{Inbox, Reply, Request, Stage, send};
 
+/// How long a container that is being killed may take to end.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// One that has been asked for. Dropped, it is killed, and with it all that it has started.
 pub(super) struct Command {
     pub(super) streams: Streams,
@@ -156,7 +159,12 @@ impl Command {
             Ok(Some(Reply::Failed(Stage::Ended, _))) => return Err(cell.not_running()),
             Ok(Some(Reply::Failed(Stage::Other, text))) => text,
             Ok(Some(other)) => format!("its shim answered {other:?}"),
-            Ok(None) => self.complaint().await,
+            Ok(None) => {
+                let said = self.complaint().await;
+                // Who killed its shim may be killing the container, whose turn comes in a moment.
+                cell.ended_within(MOMENT).await;
+                said
+            }
             Err(error) => error.to_string(),
         };
         // Its shim may have ended with the container, which is not written down yet.

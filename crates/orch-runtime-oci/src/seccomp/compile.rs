@@ -10,6 +10,7 @@ use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilter
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::profile::{Condition, Flag, Operator, Rules, Verdict};
+use super::ranges;
 use crate::sys::{Filter, Instruction};
 
 /// The kernel's `ENOSYS`.
@@ -20,6 +21,17 @@ const X32: u32 = 0x4000_0000;
 
 /// What the kernel takes; the error is a sentence.
 pub(crate) fn compile(rules: &Rules) -> Result<Filter, String> {
+    let program = ranges::fold(program(rules)?);
+    Filter::new(program, flags(&rules.flags)).map_err(|length| {
+        format!(
+            "it comes to {length} instructions, more than the {} that the kernel takes",
+            Filter::MOST
+        )
+    })
+}
+
+/// As libseccomp has it.
+fn program(rules: &Rules) -> Result<Vec<Instruction>, String> {
     let failed = |error: SeccompError| error.to_string();
     let mut context = ScmpFilterContext::new(action(rules.default)).map_err(failed)?;
     for name in &rules.architectures {
@@ -52,12 +64,7 @@ pub(crate) fn compile(rules: &Rules) -> Result<Filter, String> {
         _ => Vec::new(),
     };
     program.extend(exported(&context).map_err(|error| error.to_string())?);
-    Filter::new(program, flags(&rules.flags)).map_err(|length| {
-        format!(
-            "it comes to {length} instructions, more than the {} that the kernel takes",
-            Filter::MOST
-        )
-    })
+    Ok(program)
 }
 
 fn exported(context: &ScmpFilterContext) -> std::io::Result<Vec<Instruction>> {
@@ -136,11 +143,15 @@ fn flags(flags: &[Flag]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::seccomp::{ARCHITECTURE, DEFAULT, Subject, resolve};
 
-    fn rules(capabilities: &[&str]) -> Rules {
+    pub(in super::super) fn exported(rules: &Rules) -> Vec<Instruction> {
+        program(rules).unwrap()
+    }
+
+    pub(in super::super) fn rules(capabilities: &[&str]) -> Rules {
         let (arch, native) = ARCHITECTURE;
         let subject = Subject {
             arch,

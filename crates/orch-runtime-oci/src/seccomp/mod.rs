@@ -10,6 +10,7 @@
 
 mod compile;
 mod profile;
+mod ranges;
 
 pub(crate) use compile::compile;
 pub(crate) use profile::{DEFAULT, Subject, resolve};

@@ -3,7 +3,8 @@
 //!
 //! There are no control groups to be seen there, so libcontainer finds none to make or enter, for which it would have the
 //! kernel wait for every other process of the machine. Unless the container is to see the machine's: then libcontainer
-//! enters its group, and this process stays out of it, for libcontainer kills what is in there if it fails.
+//! enters its group, and this process stays out of it, for libcontainer kills what is in there if it fails. Nor is anything
+//! else to be seen that the container is not made of.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,10 +13,14 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::process::{chdir, chroot, fchdir};
 
+use super::view::{self, Needed};
 use crate::cgroup::{self, Hierarchies};
+use crate::image::Base;
+use crate::record::{ContainerDir, Plan};
 
 /// This process is there for as long as this lives.
 pub(super) struct Apart<'a> {
@@ -31,10 +36,13 @@ impl<'a> Apart<'a> {
     /// Goes there; the group was made. What is mounted from these places of the machine is there still.
     pub(super) fn go<'b>(
         hierarchies: &'a Hierarchies,
-        group: &str,
+        dir: &ContainerDir,
+        plan: &Plan,
         back: &'a str,
-        mut sources: impl Iterator<Item = &'b Path>,
+        sources: impl Iterator<Item = &'b Path>,
     ) -> io::Result<Self> {
+        // What cannot be resolved is refused when it is mounted.
+        let sources: Vec<PathBuf> = sources.filter_map(|place| place.canonicalize().ok()).collect();
         let apart = Self {
             hierarchies,
             back,
@@ -46,17 +54,22 @@ impl<'a> Apart<'a> {
             )?,
             is_back: false,
         };
-        let shown = sources.any(shows_groups);
+        let shown = sources.iter().any(|place| shows_groups(place));
         if !shown {
-            hierarchies.enter(group)?;
+            hierarchies.enter(&plan.cgroup)?;
         }
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount_change(
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
         )?;
+        view::narrow(&needed(dir, plan, sources), Path::new(cgroup::ROOT))?;
         if !shown {
-            unmount(cgroup::ROOT, UnmountFlags::DETACH)?;
+            // If it is there still.
+            match unmount(cgroup::ROOT, UnmountFlags::DETACH) {
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(error) => return Err(error.into()),
+            }
             // By this libcontainer takes the machine for one of version 1.
             let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
             mount("none", cgroup::ROOT, "tmpfs", flags, c"size=4k,mode=0555")?;
@@ -98,8 +111,22 @@ impl Drop for Apart<'_> {
 
 /// Whether control groups are in a place of the machine, or it in them.
 fn shows_groups(place: &Path) -> bool {
-    // What cannot be resolved is refused when it is mounted.
-    let shows =
-        |place: PathBuf| place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place);
-    place.canonicalize().is_ok_and(shows)
+    place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place)
+}
+
+/// What a container is made of, and what libcontainer wants to make it.
+fn needed(dir: &ContainerDir, plan: &Plan, sources: Vec<PathBuf>) -> Vec<Needed> {
+    let mut needed = vec![
+        Needed::Place("/proc".into()),
+        Needed::Place("/sys".into()),
+        Needed::Tree("/dev".into()),
+        Needed::Place(dir.kept().to_owned()),
+        Needed::Place(dir.run().to_owned()),
+        Needed::Tree(plan.shared.own().to_owned()),
+    ];
+    needed.extend(sources.into_iter().map(Needed::Tree));
+    if let Base::Layers(layers) = &plan.base {
+        needed.extend(layers.iter().cloned().map(Needed::Place));
+    }
+    needed
 }

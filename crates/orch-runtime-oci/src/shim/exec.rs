@@ -178,35 +178,32 @@ fn start(
             .map_err(|_| failed(io::Error::other("three streams are needed")))?;
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
-    let apart = Apart::go(hierarchies, &plan.cgroup, shims, iter::empty()).map_err(failed)?;
+    let apart = Apart::go(hierarchies, dir, plan, shims, iter::empty()).map_err(failed)?;
     let built = builder
         .as_tenant()
         .with_process(Some(exec.process()))
         .with_detach(true)
         .build();
     apart.come_back().map_err(failed)?;
-    match built {
-        Ok(pid) => {
-            let pid = Pid::from_raw(pid.as_raw());
-            let pid = pid.ok_or_else(|| failed(io::Error::other("no process was made")))?;
-            let terminal = console.map(Console::take).transpose().map_err(failed)?;
-            if let Some(master) = &terminal {
-                // It runs already, and may have closed it again.
-                let _ = process.user.own_terminal(master);
-            }
-            Ok(Running { pid, terminal })
-        }
-        Err(error) => match Refusal::read(status.0).map_err(failed)? {
-            Some(refusal) => Err(Fault {
-                stage: match refusal.error {
-                    Errno::ENOENT | Errno::ENOTDIR => Stage::NotFound,
-                    _ => Stage::NotExecutable,
-                },
-                text: refusal.text,
-            }),
-            None => Err(Fault::other("joining the container", &error)),
-        },
+    // libcontainer may have heard nothing of it.
+    if let Some(refusal) = Refusal::read(status.0).map_err(failed)? {
+        return Err(Fault {
+            stage: match refusal.error {
+                Errno::ENOENT | Errno::ENOTDIR => Stage::NotFound,
+                _ => Stage::NotExecutable,
+            },
+            text: refusal.text,
+        });
     }
+    let pid = built.map_err(|error| Fault::other("joining the container", &error))?;
+    let pid = Pid::from_raw(pid.as_raw());
+    let pid = pid.ok_or_else(|| failed(io::Error::other("no process was made")))?;
+    let terminal = console.map(Console::take).transpose().map_err(failed)?;
+    if let Some(master) = &terminal {
+        // It runs already, and may have closed it again.
+        let _ = process.user.own_terminal(master);
+    }
+    Ok(Running { pid, terminal })
 }
 
 /// The container's first process, held fast.

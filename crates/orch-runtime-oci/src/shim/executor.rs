@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,7 +13,6 @@ use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
-use nix::sys::stat::{SFlag, fstat};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
@@ -150,19 +149,6 @@ impl Joining {
     }
 }
 
-/// Closes the machine's directories that this process has open. The kernel would close them once it has found the program,
-/// and `/proc/self/fd` would lead there, and out of the container, until then: the name of a program is anybody's.
-fn let_go_of_directories() {
-    // There are a dozen or two, with the lowest numbers.
-    for number in 3..1024 {
-        let kind = fstat(number).map(|found| SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT);
-        if kind == Ok(SFlag::S_IFDIR) {
-            // Nobody uses it any more: what follows executes a program, or says why not and ends.
-            let _ = nix::unistd::close(number);
-        }
-    }
-}
-
 impl Program {
     fn execute(&self) -> Result<Infallible, Refusal> {
         let unfit = |what: &'static str| move |error| Refusal::before(what, error);
@@ -176,7 +162,9 @@ impl Program {
         };
         let words = |words: &[String]| strings(words).map_err(unfit("its arguments and its environment"));
         let (args, env) = (words(&self.args)?, words(&self.env)?);
-        let_go_of_directories();
+        // The kernel would close what is left of the machine's, directories among it, once it has found the program, and
+        // `/proc/self/fd` would lead there, and out of the container, until then: the name of a program is anybody's.
+        sys::close_all_but(self.status.as_raw_fd()).map_err(unfit("closing what is the machine's"))?;
         let name = self.args.first().map(String::as_str).unwrap_or_default();
         let path = self
             .env

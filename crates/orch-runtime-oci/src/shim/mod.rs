@@ -22,6 +22,7 @@ mod root;
 mod serve;
 mod start;
 mod streams;
+mod view;
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -27,6 +27,9 @@ pub(super) fn run(shims: &str, hierarchies: &Hierarchies) -> io::Result<Option<L
         .settle(shims)
         .map_err(|error| io::Error::other(format!("leaving the caller's control groups: {error}")))?;
     let children = children()?;
+    // libcontainer has one for each process, which what is born and all that it starts find made: it is of this machine's
+    // processes, as they may see it, and closed before a program runs. If it cannot be made, they say so.
+    let _ = pathrs::procfs::ProcfsHandle::new();
     send(&socket, &Reply::Hello.encode(), &[])?;
     let mut inbox = Inbox::default();
     loop {

@@ -65,9 +65,11 @@ fn overlay_layers(dir: &ContainerDir, layers: &[PathBuf]) -> Result<(), Errno> {
         // An image without layers has nothing that could lie below.
         return Err(Errno::INVAL);
     };
-    let names = layers.iter().rev().map(|layer| layer.strip_prefix(place));
-    let names: Result<Vec<&Path>, _> = names.collect();
-    overlay(dir, place, &names.map_err(|_| Errno::INVAL)?)?;
+    let names = layers.iter().rev();
+    let names: Vec<&Path> = names
+        .map(|layer| layer.strip_prefix(place).unwrap_or(layer))
+        .collect();
+    overlay(dir, place, &names)?;
     // The root's own owner and mode are those of the changes' directory.
     root::dress_like(top, &dir.upper()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }

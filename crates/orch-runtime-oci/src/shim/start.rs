@@ -54,7 +54,7 @@ pub(super) fn start(
         if !plan.privileged {
             confine_devices(hierarchies, plan)?;
         }
-        Apart::go(hierarchies, &plan.cgroup, shims, sources(&spec))
+        Apart::go(hierarchies, dir, plan, shims, sources(&spec))
     };
     let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
     root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;

@@ -51,13 +51,56 @@ impl Instruction {
         )
     }
 
+    /// Skips so many instructions.
+    pub(crate) fn jump(by: u32) -> Self {
+        Self::new(libc::BPF_JMP | libc::BPF_JA, (0, 0), by)
+    }
+
     /// Refuses the call with an error.
     pub(crate) fn refuse(error: u32) -> Self {
-        Self::new(
-            libc::BPF_RET | libc::BPF_K,
-            (0, 0),
-            libc::SECCOMP_RET_ERRNO | error,
-        )
+        Self::give(libc::SECCOMP_RET_ERRNO | error)
+    }
+
+    /// What is done about the call, in the kernel's number for it.
+    pub(crate) fn give(verdict: u32) -> Self {
+        Self::new(libc::BPF_RET | libc::BPF_K, (0, 0), verdict)
+    }
+
+    /// The same comparison, which skips so many instructions.
+    pub(crate) fn led(self, then: u8, otherwise: u8) -> Self {
+        Self {
+            if_true: then,
+            if_false: otherwise,
+            ..self
+        }
+    }
+
+    /// What it does.
+    pub(crate) fn step(self) -> Step {
+        let compare = |compare| Step::If {
+            compare,
+            value: self.value,
+            to: [self.if_true.into(), self.if_false.into()],
+        };
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const JUMP: u32 = libc::BPF_JMP | libc::BPF_JA;
+        const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+        const MORE: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+        const ANY: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+        const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+        match u32::from(self.code) {
+            LOAD => Step::Load(self.value),
+            JUMP => usize::try_from(self.value).map_or(Step::Other, Step::Jump),
+            EQUAL => compare(Compare::Equal),
+            AT_LEAST => compare(Compare::AtLeast),
+            MORE => compare(Compare::More),
+            ANY => compare(Compare::Any),
+            AND => Step::And(self.value),
+            RETURN => Step::Return(self.value),
+            _ => Step::Other,
+        }
     }
 
     fn new(code: u32, (if_true, if_false): (u8, u8), value: u32) -> Self {
@@ -86,6 +129,57 @@ impl Instruction {
     fn bytes(self) -> [u8; Self::SIZE] {
         let ([a, b], [c, d, e, f]) = (self.code.to_ne_bytes(), self.value.to_ne_bytes());
         [a, b, self.if_true, self.if_false, c, d, e, f]
+    }
+}
+
+/// What an instruction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Loads the word at this offset of what is known of the call.
+    Load(u32),
+    /// Skips so many.
+    Jump(usize),
+    /// Skips so many of the two if what was loaded compares, or not, with the value.
+    If {
+        compare: Compare,
+        value: u32,
+        to: [usize; 2],
+    },
+    /// Takes away bits of what was loaded.
+    And(u32),
+    Return(u32),
+    Other,
+}
+
+impl Step {
+    /// Where it goes on from its own place.
+    pub(crate) fn next(self, at: usize) -> Vec<usize> {
+        match self {
+            Self::Jump(by) => vec![at + 1 + by],
+            Self::If { to, .. } => to.map(|by| at + 1 + by).into(),
+            Self::Return(_) => Vec::new(),
+            Self::Load(_) | Self::And(_) | Self::Other => vec![at + 1],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compare {
+    Equal,
+    AtLeast,
+    More,
+    /// They have a bit in common.
+    Any,
+}
+
+impl Compare {
+    pub(crate) fn holds(self, loaded: u32, value: u32) -> bool {
+        match self {
+            Self::Equal => loaded == value,
+            Self::AtLeast => loaded >= value,
+            Self::More => loaded > value,
+            Self::Any => loaded & value != 0,
+        }
     }
 }
 

@@ -77,6 +77,17 @@ pub(crate) async fn text(runtime: &OciRuntime, id: &ContainerId, follow: bool) -
     String::from_utf8_lossy(&chunks.concat()).into_owned()
 }
 
+/// The first that a container which runs on says.
+pub(crate) async fn said(runtime: &OciRuntime, id: &ContainerId) -> String {
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let mut chunks = runtime.logs(id, &options).await.expect("reading a log");
+    let chunk = chunks.next().await.expect("it says something");
+    String::from_utf8_lossy(&chunk.expect("reading a log").data).into_owned()
+}
+
 pub(crate) async fn clear(runtime: &OciRuntime) {
     for sandbox in runtime.sandboxes(&Default::default()).await.expect("listing") {
         runtime

@@ -20,7 +20,7 @@ use orch_core::runtime::Runtime;
 use orch_core::testing::runtime::Harness;
 use orch_runtime_oci::{OciOptions, OciRuntime};
 
-pub(crate) use containers::{clear, config, create, ended, exit_code, open, processes, start, text};
+pub(crate) use containers::{clear, config, create, ended, exit_code, open, processes, said, start, text};
 pub(crate) use sessions::{code, command, exec, hears, nap, rest, says, sleep_runs, sleepers, tell};
 
 /// The package's own shim.
