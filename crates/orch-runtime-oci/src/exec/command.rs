@@ -120,7 +120,11 @@ impl Command {
             pipes(request.stdin)?
         };
         let fds: Vec<_> = theirs.iter().map(AsFd::as_fd).collect();
-        send(&control, &Request::Run.encode(), &fds)?;
+        match send(&control, &Request::Run.encode(), &fds) {
+            // Its shim has ended already: there is no answer, then.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            sent => sent?,
+        }
         control.set_nonblocking(true)?;
         Ok(Self {
             streams,
@@ -159,13 +163,13 @@ impl Command {
             Ok(Some(Reply::Failed(Stage::Ended, _))) => return Err(cell.not_running()),
             Ok(Some(Reply::Failed(Stage::Other, text))) => text,
             Ok(Some(other)) => format!("its shim answered {other:?}"),
-            Ok(None) => {
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => error.to_string(),
+            Ok(None) | Err(_) => {
                 let said = self.complaint().await;
                 // Who killed its shim may be killing the container, whose turn comes in a moment.
                 cell.ended_within(MOMENT).await;
                 said
             }
-            Err(error) => error.to_string(),
         };
         // Its shim may have ended with the container, which is not written down yet.
         let looked = cell.clone();
