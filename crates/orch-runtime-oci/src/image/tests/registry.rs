@@ -61,10 +61,14 @@ impl Registry {
         }
         let path = directory.path().join("config.yml");
         std::fs::write(&path, config).expect("writing");
-        let service = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&path)
-            .stdin(Stdio::null())
+        // The shell waits for the end of its input, which comes when nobody holds the other side any more: also of a
+        // registry that a static holds, which nothing drops, and of a test that was killed.
+        let script = "docker-registry serve \"$1/config.yml\" & child=$!; read -r _; kill -KILL $child; wait $child; \
+                      rm -rf \"$1\"";
+        let service = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(directory.path())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -150,7 +154,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _ = self.service.kill();
+        drop(self.service.stdin.take());
         let _ = self.service.wait();
     }
 }
