@@ -106,7 +106,7 @@ impl Driver {
         groups::sweep_strays(&ground, &index).map_err(failed)?;
         let held = index.cells.values();
         let held = held.map(|cell| (cell.id.0.clone(), cell.record.image_id.clone()));
-        images.hold_only(&held.collect())?;
+        images.hold_only(&held.collect(), &dir.root().join("containers"))?;
         let driver = Self {
             hub: Arc::default(),
             images,

@@ -11,6 +11,7 @@ use common::images::{self, Item, Made, tar};
 use common::{Oci, PATIENCE, clear, create, ended, exit_code, open, text};
 use orch_core::runtime::{ContainerConfig, ContainerId, ContainerState, Runtime, RuntimeError};
 use orch_runtime_oci::OciRuntime;
+use orch_runtime_oci::image::{ImageOptions, Images};
 use serde_json::json;
 
 const NAME: &str = "registry.example/app:1";
@@ -404,4 +405,39 @@ async fn a_program_is_not_found_through_what_its_shim_has_open() {
         );
     }
     clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn another_program_does_not_take_away_what_containers_run_from_while_their_runtime_is_not_there() {
+    let Some(oci) = Oci::new() else { return };
+    let Some(image) = images::shell(&json!({ "Env": ["PATH=/bin"] })) else {
+        return;
+    };
+    let runtime = open(&oci).await;
+    let id = import(&oci, &runtime, &image).await;
+    let container = common::start(&runtime, &script("main", "sleep 600")).await;
+    drop(runtime);
+
+    let another = Images::open(oci.root().join("images"), ImageOptions::default()).await;
+    let another = another.expect("opening the images");
+    let refused = another.remove(NAME).await;
+    let is_held =
+        matches!(&refused, Err(RuntimeError::InUse { by, .. }) if *by == format!("container {container}"));
+    assert!(is_held, "{refused:?}");
+    // Nor once its name is another image's.
+    let other = Made::saying(&json!({ "Env": ["PATH=/"] }), vec![tar(&[Item::dir("bin")])]);
+    let archive = oci.beside("other.tar");
+    images::archive(&archive, &other, NAME);
+    another.import(&archive, None).await.expect("importing");
+    another.collect().await.expect("collecting");
+    let listed = another.list().await.expect("listing");
+    assert!(listed.iter().any(|image| image.id == id), "{listed:?}");
+    assert_eq!(layers(&oci), 3);
+    drop(another);
+
+    let runtime = open(&oci).await;
+    let seen = runtime.container(&container).await.expect("looking");
+    assert!(seen.state.is_running(), "{seen:?}");
+    clear(&runtime).await;
+    looks_until("its image goes with it", || layers(&oci) == 1).await;
 }

@@ -8,6 +8,7 @@
 //! layers/N/layer.json     which layer it is
 //! refs/HEX                a name of an image (the digest of the name is the file's)
 //! leases/HEX              who uses an image (likewise)
+//! holders                 where the containers are whose records say the same; none: there are none
 //! trash/N                 what is being made or removed; all of it goes when the store is opened
 //! ```
 //!
@@ -204,6 +205,7 @@ impl Store {
                 None => self.discard(&path)?,
             }
         }
+        self.read_holders(&mut index)?;
         for (path, _) in entries(&self.dir.join("refs"))? {
             match read_json::<Named>(&path)? {
                 Some(named) => {
