@@ -6,7 +6,8 @@ use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
 };
 use orch_core::runtime::{
-    ContainerConfig, Resources, RuntimeError, SandboxConfig, SandboxId, SeccompProfile, Security,
+    AppArmorProfile, ContainerConfig, Resources, RuntimeError, SandboxConfig, SandboxId, SeccompProfile,
+    Security,
 };
 
 use crate::NAME;
@@ -193,6 +194,15 @@ fn security_options(security: &Security) -> Result<Vec<String>, RuntimeError> {
                 "security.seccomp",
                 format!("{other:?} is not known here"),
             ));
+        }
+    }
+    match &security.app_armor {
+        AppArmorProfile::RuntimeDefault => {}
+        AppArmorProfile::Unconfined => options.push("apparmor=unconfined".into()),
+        AppArmorProfile::Localhost(name) => options.push(format!("apparmor={name}")),
+        other => {
+            let reason = format!("{other:?} is not known here");
+            return Err(invalid("security.app_armor", reason));
         }
     }
     Ok(options)

@@ -21,6 +21,7 @@ pub(crate) struct Made {
     pub(crate) base: Base,
     pub(crate) confinement: Confinement,
     pub(crate) filter: Option<Arc<Filter>>,
+    pub(crate) app_armor: Option<String>,
     pub(crate) limits: Resources,
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn fill(
         base,
         confinement,
         filter,
+        app_armor,
         limits,
     } = made;
     // What is in memory has its place at once: nobody looks there before the record is where it belongs.
@@ -60,7 +62,10 @@ pub(crate) fn fill(
     } else {
         Vec::new()
     };
-    let spec = spec::build(config, &program, sandbox, confinement, &devices, places);
+    let mut spec = spec::build(config, &program, sandbox, confinement, &devices, places);
+    if let Some(profile) = app_armor {
+        spec::put_under(&mut spec, &profile);
+    }
     let plan = Plan {
         version: record::PLAN,
         base,

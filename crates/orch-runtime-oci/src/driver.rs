@@ -2,12 +2,14 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use orch_core::runtime::{Container, ContainerId, EventHub, RuntimeError, SandboxId};
 use parking_lot::Mutex;
 
+use crate::apparmor::AppArmor;
 use crate::cgroup::{Hierarchies, can_confine_devices};
 use crate::confine::Filters;
 use crate::container::{Cell, Ground, SHIMS};
@@ -32,6 +34,7 @@ pub(crate) struct Driver {
     pub(crate) options: OciOptions,
     pub(crate) machine: Machine,
     pub(crate) filters: Filters,
+    pub(crate) app_armor: AppArmor,
     pub(crate) limiter: Limiter,
     pub(crate) ground: Arc<Ground>,
     pub(crate) dir: StateDir,
@@ -114,6 +117,7 @@ impl Driver {
             options,
             machine,
             filters: Filters::default(),
+            app_armor: AppArmor::of(Path::new("/")),
             limiter,
             nursery: Nursery::new(program.clone(), dir.root().join("nursery.err"), ground.shims()),
             ground,

@@ -39,6 +39,7 @@
 //! files and written to them, on files alone; the program for devices, on a group of it.
 #![cfg(target_os = "linux")]
 
+mod apparmor;
 mod attach;
 mod bundle;
 mod cgroup;

@@ -73,6 +73,7 @@ impl Driver {
         let program = defaults::program(&config, &pod.record.config, &root)?;
         let limits = self.limiter.settle(&config.resources)?;
         let (confinement, filter) = self.filters.confine(&config.security, &self.machine)?;
+        let app_armor = self.app_armor.profile(&config.security)?;
         let record = ContainerRecord {
             sandbox: pod.id.clone(),
             pod_uid: pod.record.config.uid.clone(),
@@ -89,6 +90,7 @@ impl Driver {
                 base: self.skeleton.below(root.base),
                 confinement,
                 filter,
+                app_armor,
                 limits: limits.clone(),
             };
             bundle::fill(self, draft, id, &record, made, pod)

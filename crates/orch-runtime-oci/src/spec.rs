@@ -203,6 +203,11 @@ pub(crate) fn build(
     spec
 }
 
+/// Has what a container executes run under a profile of AppArmor's: commands in it are described by the same `process`.
+pub(crate) fn put_under(spec: &mut Value, profile: &str) {
+    spec["process"]["apparmorProfile"] = json!(profile);
+}
+
 mod capabilities;
 mod devices;
 mod mounts;

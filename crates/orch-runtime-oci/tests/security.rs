@@ -3,9 +3,10 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{Oci, clear, config, create, ended, exec, exit_code, open, said, says, start, text};
-use orch_core::runtime::{ContainerConfig, Runtime, RuntimeError, SeccompProfile, Security};
+use orch_core::runtime::{AppArmorProfile, ContainerConfig, Runtime, RuntimeError, SeccompProfile, Security};
 
 /// What the kernel says of a process: its bounding set, whether it may gain privileges, and its filter.
 const STATUS: &str =
@@ -225,5 +226,40 @@ async fn a_device_made_in_a_container_opens_if_all_containers_have_it() {
     let expected = "0\n".to_owned()
         + &"head: cannot open '/dev/own' for reading: Operation not permitted\n1\n".repeat(3);
     assert_eq!(says(&runtime, &id, &format!("({script}) 2>&1")).await, expected);
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn a_profile_of_apparmors_that_cannot_be_enforced_is_refused_and_the_default_stands_in_no_ones_way() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let id = start(&runtime, &config("plain", "exec sleep 3600")).await;
+    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+    let is_enabled = enabled.is_ok_and(|text| text.starts_with('Y'));
+    if is_enabled && Path::new("/usr/sbin/apparmor_parser").exists() {
+        let under = exec(&runtime, &id, "cat /proc/1/attr/current /proc/self/attr/current").await;
+        assert_eq!(under.stdout, "orch-default (enforce)\n".repeat(2));
+    }
+    let asked = Security {
+        app_armor: AppArmorProfile::Localhost("orch-test-missing".into()),
+        ..Security::default()
+    };
+    let pods = runtime.sandboxes(&Default::default()).await.unwrap();
+    let refused = runtime
+        .create_container(&pods[0].id, &secured("true", asked))
+        .await;
+    let expected = match is_enabled {
+        true => "Cannot enforce AppArmor: profile \"orch-test-missing\" is not loaded",
+        false => "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+    };
+    match refused {
+        Err(RuntimeError::InvalidConfig { field, reason }) => {
+            assert_eq!(
+                (field.as_str(), reason.as_str()),
+                ("security.app_armor", expected)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
     clear(&runtime).await;
 }

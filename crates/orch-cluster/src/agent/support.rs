@@ -4,7 +4,8 @@
 use std::fmt;
 
 use k8s_openapi::api::core::v1::{
-    Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext,
+    AppArmorProfile, Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile,
+    SecurityContext,
 };
 use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
@@ -421,6 +422,11 @@ impl Judge<'_> {
             ("seccompProfile", confines(security.seccomp_profile.as_ref())),
         ];
         self.not_confined(at, &not_confined);
+        let profile = security.app_armor_profile.as_ref();
+        self.app_armor(
+            at,
+            profile.filter(|_| counts(|own| own.app_armor_profile.is_some())),
+        );
     }
 
     fn container_security(&mut self, at: &FieldPath, security: &SecurityContext) {
@@ -448,6 +454,14 @@ impl Judge<'_> {
             ("seccompProfile", confines(security.seccomp_profile.as_ref())),
         ];
         self.not_confined(at, &not_confined);
+        self.app_armor(at, security.app_armor_profile.as_ref());
+    }
+
+    /// The default is nothing where there is no AppArmor; a profile of one's own is refused there, as by kubelets.
+    fn app_armor(&mut self, at: &FieldPath, profile: Option<&AppArmorProfile>) {
+        if profile.is_some_and(|profile| profile.type_ == "Localhost") {
+            self.refuse(at.child("appArmorProfile"), "does not confine containers");
+        }
     }
 
     fn user(&mut self, at: &FieldPath, wanted: Option<i64>, non_root: Option<bool>) {

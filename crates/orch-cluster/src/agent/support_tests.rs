@@ -96,6 +96,11 @@ const FIELDS: &[(&str, &str, Bare)] = &[
         r#""securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "strict.json"}}"#,
         Warned("spec.securityContext.seccompProfile: "),
     ),
+    (
+        "spec.securityContext.appArmorProfile",
+        r#""securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "web"}}"#,
+        Refused("spec.securityContext.appArmorProfile: the bare runtime does not confine containers"),
+    ),
     ("…image", r#""image": "host""#, Served),
     (
         "…image",
@@ -208,6 +213,16 @@ const FIELDS: &[(&str, &str, Bare)] = &[
     (
         "…securityContext.seccompProfile",
         r#""securityContext": {"seccompProfile": {"type": "Unconfined"}}"#,
+        Served,
+    ),
+    (
+        "…securityContext.appArmorProfile",
+        r#""securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "web"}}"#,
+        Refused("securityContext.appArmorProfile: the bare runtime does not confine containers"),
+    ),
+    (
+        "…securityContext.appArmorProfile",
+        r#""securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}"#,
         Served,
     ),
 ];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{self, Pod, PodSecurityContext, PodSpec};
 use orch_core::runtime::{
-    ContainerConfig, HostPort, Mount, Protocol, SandboxConfig, SeccompProfile, Security,
+    AppArmorProfile, ContainerConfig, HostPort, Mount, Protocol, SandboxConfig, SeccompProfile, Security,
 };
 
 use super::config::AgentConfig;
@@ -251,6 +251,7 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container, seccomp
     let own = container.security_context.as_ref();
     let profile = own.and_then(|own| own.seccomp_profile.as_ref());
     let profile = profile.or_else(|| pod.and_then(|pod| pod.seccomp_profile.as_ref()));
+    let app_armor = own.and_then(|own| own.app_armor_profile.as_ref());
     let id = |own: Option<i64>, pod: Option<i64>| own.or(pod).and_then(|id| u32::try_from(id).ok());
     let capabilities = own.and_then(|own| own.capabilities.as_ref());
     let mut groups: Vec<u32> = pod
@@ -288,6 +289,17 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container, seccomp
             .and_then(|caps| caps.drop.clone())
             .unwrap_or_default(),
         seccomp: profile.map_or_else(SeccompProfile::default, |profile| seccomp(profile, seccomp_dir)),
+        app_armor: app_armor
+            .or_else(|| pod.and_then(|pod| pod.app_armor_profile.as_ref()))
+            .map_or_else(AppArmorProfile::default, to_app_armor),
+    }
+}
+
+fn to_app_armor(profile: &v1::AppArmorProfile) -> AppArmorProfile {
+    match (profile.type_.as_str(), &profile.localhost_profile) {
+        ("Unconfined", _) => AppArmorProfile::Unconfined,
+        ("Localhost", Some(name)) => AppArmorProfile::Localhost(name.clone()),
+        _ => AppArmorProfile::RuntimeDefault,
     }
 }
 
@@ -333,6 +345,34 @@ mod tests {
             };
             let spec = &pod.spec.as_ref().unwrap().containers[0];
             assert_eq!(container_config(&pod, spec, making).security.seccomp, expected);
+        }
+    }
+
+    #[test]
+    fn a_containers_own_word_of_apparmor_comes_before_its_pods() {
+        let web = r#"{"type": "Localhost", "localhostProfile": "web"}"#;
+        for (pod, own, expected) in [
+            ("null", "null", AppArmorProfile::RuntimeDefault),
+            (web, "null", AppArmorProfile::Localhost("web".into())),
+            (r#"{"type": "Unconfined"}"#, "null", AppArmorProfile::Unconfined),
+            (
+                r#"{"type": "Unconfined"}"#,
+                web,
+                AppArmorProfile::Localhost("web".into()),
+            ),
+            (
+                web,
+                r#"{"type": "RuntimeDefault"}"#,
+                AppArmorProfile::RuntimeDefault,
+            ),
+        ] {
+            let pod = pod_with(&format!(
+                r#"{{"securityContext": {{"appArmorProfile": {pod}}}, "containers": [{{"name": "main", "image": "i",
+                    "securityContext": {{"appArmorProfile": {own}}}}}]}}"#
+            ));
+            let spec = &pod.spec.as_ref().unwrap().containers[0];
+            let config = container_config(&pod, spec, Making::default());
+            assert_eq!(config.security.app_armor, expected);
         }
     }
 

@@ -113,6 +113,8 @@ pub struct Security {
     pub drop_capabilities: Vec<String>,
     /// Which system calls it may make. Privileged containers may make all.
     pub seccomp: SeccompProfile,
+    /// What AppArmor lets it do.
+    pub app_armor: AppArmorProfile,
 }
 
 /// Which system calls a container may make (Kubernetes: `securityContext.seccompProfile`).
@@ -127,6 +129,19 @@ pub enum SeccompProfile {
     /// Those of a profile in this file of the machine, in Docker's format, which is that of the runtime specification with
     /// conditions.
     Localhost(PathBuf),
+}
+
+/// What AppArmor lets a container do (Kubernetes: `securityContext.appArmorProfile`; CRI: `apparmor`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AppArmorProfile {
+    /// What the runtime's own profile does, where the machine has AppArmor; privileged containers have none.
+    #[default]
+    RuntimeDefault,
+    /// Everything.
+    Unconfined,
+    /// What the profile of this name does, which must be loaded on the machine.
+    Localhost(String),
 }
 
 /// Where a container is in its life.

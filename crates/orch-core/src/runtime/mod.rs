@@ -25,8 +25,8 @@ use futures::stream::BoxStream;
 
 pub use blocking::blocking;
 pub use container::{
-    Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Mount, Resources,
-    SeccompProfile, Security,
+    AppArmorProfile, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason,
+    Mount, Resources, SeccompProfile, Security,
 };
 pub use error::RuntimeError;
 pub use hub::EventHub;

@@ -215,6 +215,22 @@ fn the_engine_is_told_of_privileges_and_profiles_only_what_was_asked_for() {
 }
 
 #[test]
+fn the_engine_is_told_of_apparmor_what_was_asked_for() {
+    for (app_armor, expected) in [
+        (AppArmorProfile::RuntimeDefault, None),
+        (AppArmorProfile::Unconfined, Some("apparmor=unconfined")),
+        (AppArmorProfile::Localhost("web".into()), Some("apparmor=web")),
+    ] {
+        let security = Security {
+            app_armor,
+            ..Security::default()
+        };
+        let told = security_options(&security).unwrap();
+        assert_eq!(told, Vec::from_iter(expected), "{security:?}");
+    }
+}
+
+#[test]
 fn limits_that_the_engine_has_no_field_for_are_refused() {
     let huge = Resources {
         hugepages: [(2 << 20, 2 << 20)].into(),

@@ -86,6 +86,15 @@ fn nothing_is_left_to_the_librarys_defaults_that_would_weaken_a_container() {
 }
 
 #[test]
+fn the_library_reads_which_profile_is_meant() {
+    let mut spec = json!({"ociVersion": "1.0.2", "process": {"cwd": "/", "user": {"uid": 0, "gid": 0}}});
+    put_under(&mut spec, "orch-default");
+    let spec: Spec = serde_json::from_value(spec).expect("what the library reads");
+    let process = spec.process().as_ref().unwrap();
+    assert_eq!(process.apparmor_profile().as_deref(), Some("orch-default"));
+}
+
+#[test]
 fn a_privileged_container_has_the_machines_devices_and_nothing_hidden_and_others_have_not() {
     for privileged in [false, true] {
         let mut config = ContainerConfig::default();

@@ -1,6 +1,8 @@
 //! Validates whom a pod's processes run as and what they may do.
 
-use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Sysctl};
+use k8s_openapi::api::core::v1::{
+    AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Sysctl,
+};
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
@@ -37,6 +39,9 @@ pub(super) fn validate_pod(errors: &mut FieldErrors, at: &FieldPath, context: &P
     );
     if let Some(profile) = &context.seccomp_profile {
         validate_seccomp(errors, &at.child("seccompProfile"), profile);
+    }
+    if let Some(profile) = &context.app_armor_profile {
+        validate_app_armor(errors, &at.child("appArmorProfile"), profile);
     }
 }
 
@@ -83,6 +88,9 @@ pub(super) fn validate_container(errors: &mut FieldErrors, at: &FieldPath, conte
     if let Some(profile) = &context.seccomp_profile {
         validate_seccomp(errors, &at.child("seccompProfile"), profile);
     }
+    if let Some(profile) = &context.app_armor_profile {
+        validate_app_armor(errors, &at.child("appArmorProfile"), profile);
+    }
     if context.allow_privilege_escalation != Some(false) {
         return;
     }
@@ -128,6 +136,43 @@ fn validate_seccomp(errors: &mut FieldErrors, at: &FieldPath, profile: &SeccompP
             ));
         }
         (_, None) => {}
+    }
+}
+
+fn validate_app_armor(errors: &mut FieldErrors, at: &FieldPath, profile: &AppArmorProfile) {
+    /// As of a path.
+    const LONGEST: usize = 4095;
+    let type_at = at.child("type");
+    if profile.type_.is_empty() {
+        errors.push(FieldError::required(
+            &type_at,
+            "type is required when appArmorProfile is set",
+        ));
+    } else {
+        let types = ["Localhost", "RuntimeDefault", "Unconfined"];
+        check::optional_one_of(errors, &type_at, Some(&profile.type_), &types);
+    }
+    let at = at.child("localhostProfile");
+    match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
+        ("Localhost", Some(name)) if name != name.trim() => {
+            errors.push(FieldError::invalid(
+                &at,
+                name,
+                "must not be padded with whitespace",
+            ));
+        }
+        ("Localhost", None | Some("")) => {
+            let detail = "must be set when AppArmor type is Localhost";
+            errors.push(FieldError::required(&at, detail));
+        }
+        ("Localhost", Some(name)) if name.len() > LONGEST => {
+            errors.push(FieldError::too_long(&at, LONGEST));
+        }
+        ("RuntimeDefault" | "Unconfined", Some(name)) => {
+            let detail = "can only be set when AppArmor type is Localhost";
+            errors.push(FieldError::invalid(&at, name, detail));
+        }
+        _ => {}
     }
 }
 

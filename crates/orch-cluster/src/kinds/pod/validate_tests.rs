@@ -247,6 +247,24 @@ fn the_rest_of_the_spec_is_checked() {
              seccomp type is Localhost",
         ),
         (
+            "/spec/securityContext",
+            json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": " web"}}),
+            "spec.securityContext.appArmorProfile.localhostProfile: Invalid value: \" web\": must not be padded with \
+             whitespace",
+        ),
+        (
+            "/spec/containers/0/securityContext",
+            json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": ""}}),
+            "spec.containers[0].securityContext.appArmorProfile.localhostProfile: Required value: must be set when \
+             AppArmor type is Localhost",
+        ),
+        (
+            "/spec/containers/0/securityContext",
+            json!({"appArmorProfile": {"type": "Unconfined", "localhostProfile": "web"}}),
+            "spec.containers[0].securityContext.appArmorProfile.localhostProfile: Invalid value: \"web\": can only be set \
+             when AppArmor type is Localhost",
+        ),
+        (
             "/spec",
             json!({"hostNetwork": true, "containers": [
                 {"name": "a", "image": "a", "ports": [{"containerPort": 1, "hostPort": 2}]},

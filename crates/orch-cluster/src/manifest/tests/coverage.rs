@@ -28,7 +28,8 @@ const POD: &[(&str, &str)] = &[
     ),
     (
         "spec.securityContext",
-        "runAsGroup runAsNonRoot runAsUser seccompProfile.localhostProfile seccompProfile.type \
+        "appArmorProfile.localhostProfile appArmorProfile.type runAsGroup runAsNonRoot runAsUser \
+         seccompProfile.localhostProfile seccompProfile.type \
          supplementalGroups sysctls[*].name sysctls[*].value",
     ),
     (
@@ -90,7 +91,7 @@ const CONTAINER: &[(&str, &str)] = &[
     (".ports[*]", "containerPort hostIP hostPort name protocol"),
     (
         ".securityContext",
-        "allowPrivilegeEscalation capabilities.add capabilities.drop privileged readOnlyRootFilesystem runAsGroup \
+        "allowPrivilegeEscalation appArmorProfile.localhostProfile appArmorProfile.type capabilities.add capabilities.drop privileged readOnlyRootFilesystem runAsGroup \
          runAsNonRoot runAsUser seccompProfile.localhostProfile seccompProfile.type",
     ),
     (".volumeMounts[*]", "mountPath name readOnly subPath subPathExpr"),

@@ -12,9 +12,9 @@ use super::dir::{ContainerRecord, SandboxRecord, remove_tree};
 use super::{Inner, NAME, ProcessRuntime, State, exec, not_found, os, stats};
 use crate::runtime::cri;
 use crate::runtime::{
-    AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
-    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+    AppArmorProfile, AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId,
+    ContainerStats, ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources,
+    Runtime, RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
     SandboxState, Session,
 };
 use crate::time;
@@ -127,6 +127,10 @@ fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
             "security.run_as_non_root",
             "the process runtime runs as root here",
         ));
+    }
+    if let AppArmorProfile::Localhost(name) = &config.security.app_armor {
+        let reason = format!("{name:?}: the process runtime does not confine containers");
+        return Err(invalid("security.app_armor", reason));
     }
     let nul = |text: &String| text.contains('\0');
     let words = config.command.iter().chain(&config.args);

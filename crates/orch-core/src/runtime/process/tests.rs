@@ -18,7 +18,8 @@ use rustix::process::Signal;
 
 use super::*;
 use crate::runtime::{
-    Container, ContainerConfig, ContainerState, ExecRequest, ExitReason, LogOptions, Runtime, SandboxConfig,
+    AppArmorProfile, Container, ContainerConfig, ContainerState, ExecRequest, ExitReason, LogOptions,
+    Runtime, SandboxConfig, Security,
 };
 use crate::testing::runtime::Harness;
 
@@ -224,6 +225,16 @@ async fn what_cannot_be_done_here_is_refused_when_it_is_made() {
                 ..base.clone()
             },
             "env: \"A=B\" is no variable's name",
+        ),
+        (
+            ContainerConfig {
+                security: Security {
+                    app_armor: AppArmorProfile::Localhost("web".into()),
+                    ..Security::default()
+                },
+                ..base.clone()
+            },
+            "security.app_armor: \"web\": the process runtime does not confine containers",
         ),
     ] {
         let error = runtime
