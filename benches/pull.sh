@@ -33,7 +33,7 @@ rm "$dir"/[0-9]*.tar
 port=$((20000 + RANDOM % 10000))
 printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/data}}\nhttp: {addr: "127.0.0.1:%s"}\n' \
   "$dir" "$port" >"$dir/config.yml"
-docker-registry serve "$dir/config.yml" &
+docker-registry serve "$dir/config.yml" >"$dir/registry.log" 2>&1 &
 registry=$!
 image=127.0.0.1:$port/bench/pull:1
 for _ in $(seq 100); do

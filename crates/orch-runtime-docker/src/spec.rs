@@ -196,6 +196,7 @@ fn security_options(security: &Security) -> Result<Vec<String>, RuntimeError> {
             ));
         }
     }
+    // An engine on a machine without AppArmor takes no notice of these.
     match &security.app_armor {
         AppArmorProfile::RuntimeDefault => {}
         AppArmorProfile::Unconfined => options.push("apparmor=unconfined".into()),

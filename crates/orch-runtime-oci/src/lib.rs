@@ -37,6 +37,11 @@
 //! with it on some small boards, the runtime does not declare that it limits, and what it cannot limit is not limited. A
 //! container with a limit of memory has no swap. Version 1 is tested on a real machine; of version 2 what is read from the
 //! files and written to them, on files alone; the program for devices, on a group of it.
+//!
+//! Where the kernel has AppArmor, and `apparmor_parser` is there to load it, containers run under the profile
+//! `orch-default`, which lets them do what Docker's own does, or under the one they ask for, which must be loaded. The
+//! profile is compiled by the parser in tests; what the kernel is asked for was tested on files alone, and on no kernel that
+//! has AppArmor.
 #![cfg(target_os = "linux")]
 
 mod apparmor;

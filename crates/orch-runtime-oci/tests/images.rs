@@ -438,6 +438,7 @@ async fn another_program_does_not_take_away_what_containers_run_from_while_their
     let runtime = open(&oci).await;
     let seen = runtime.container(&container).await.expect("looking");
     assert!(seen.state.is_running(), "{seen:?}");
+    assert_eq!(layers(&oci), 3, "no name leads to its image, and it runs from it");
     clear(&runtime).await;
     looks_until("its image goes with it", || layers(&oci) == 1).await;
 }
