@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use orch_runtime_oci::{OciOptions, OciRuntime};
@@ -109,6 +109,17 @@ fn say(words: &str) {
     eprintln!("{words}");
 }
 
+/// One that runs no longer than it is of use.
+struct Application(Child);
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        // It has ended, unless this one has failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 struct Soak {
     command: Box<dyn Fn() -> Command>,
     /// What was told, for the next application.
@@ -171,13 +182,13 @@ impl Soak {
         let (mut child, mut output) = self.start();
         self.listen(&mut output, moment.told);
         std::thread::sleep(moment.later);
-        let early = child.try_wait().expect("looking after an application");
+        let early = child.0.try_wait().expect("looking after an application");
         assert!(
             early.is_none(),
             "the application has ended before it was killed: {early:?}"
         );
-        child.kill().expect("killing an application");
-        child.wait().expect("its end");
+        child.0.kill().expect("killing an application");
+        child.0.wait().expect("its end");
         // What it has told before.
         self.listen(&mut output, u64::MAX);
     }
@@ -185,14 +196,14 @@ impl Soak {
     fn go_on_to_the_end(&mut self) {
         let (mut child, mut output) = self.start();
         self.listen(&mut output, u64::MAX);
-        let ended = child.wait().expect("its end");
+        let ended = child.0.wait().expect("its end");
         assert!(ended.success(), "the last application: {ended}");
     }
 
-    fn start(&self) -> (Child, BufReader<std::process::ChildStdout>) {
+    fn start(&self) -> (Application, BufReader<ChildStdout>) {
         let mut child = (self.command)().spawn().expect("starting an application");
         let output = child.stdout.take().expect("it is piped");
-        (child, BufReader::new(output))
+        (Application(child), BufReader::new(output))
     }
 
     fn check(&self, containers: usize) {
