@@ -80,10 +80,8 @@ mod tests {
         ];
         assert_eq!(unchanged(&smaps.concat()), [0x1000..0x2000, 0x2000..0x4000]);
         // One of which not all is said.
-        assert_eq!(
-            unchanged(&format!("1000-2000 {}\nAnonymous: 0 kB\n", file("r-xp"))),
-            []
-        );
+        let cut_short = format!("1000-2000 {}\nAnonymous: 0 kB\n", file("r-xp"));
+        assert!(unchanged(&cut_short).is_empty());
     }
 
     #[test]
