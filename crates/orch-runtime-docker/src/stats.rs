@@ -1,7 +1,7 @@
 //! What containers use.
 
 use jiff::Timestamp;
-use orch_core::runtime::{ContainerId, ContainerStats, RuntimeError};
+use orch_core::runtime::{ContainerId, ContainerStats, InterfaceStats, RuntimeError};
 
 use crate::driver::Driver;
 use crate::engine::fault::Fault;
@@ -42,12 +42,15 @@ fn told(own: &wire::Stats, sandbox: Option<&wire::Stats>, at: Timestamp) -> Cont
     let of = |names: [&str; 2]| names.iter().find_map(|name| memory.stats.get(*name)?.as_u64());
     // cgroup v1's word first; v2 has the second.
     let reclaimable = of(["total_inactive_file", "inactive_file"]).unwrap_or(0);
-    let traffic = sandbox.filter(|stats| !stats.networks.is_empty()).map(|stats| {
-        let all = || stats.networks.values();
-        (
-            all().map(|one| one.rx_bytes).sum(),
-            all().map(|one| one.tx_bytes).sum(),
-        )
+    let network = sandbox.filter(|stats| !stats.networks.is_empty()).map(|stats| {
+        let told = |(name, traffic): (&String, &wire::Traffic)| InterfaceStats {
+            name: name.clone(),
+            rx_bytes: traffic.rx_bytes,
+            rx_errors: traffic.rx_errors,
+            tx_bytes: traffic.tx_bytes,
+            tx_errors: traffic.tx_errors,
+        };
+        stats.networks.iter().map(told).collect()
     });
     ContainerStats {
         at,
@@ -55,8 +58,7 @@ fn told(own: &wire::Stats, sandbox: Option<&wire::Stats>, at: Timestamp) -> Cont
         memory_working_set_bytes: memory.usage.saturating_sub(reclaimable),
         memory_rss_bytes: of(["total_rss", "anon"]),
         pids: own.pids_stats.current,
-        network_rx_bytes: traffic.map(|(rx, _)| rx),
-        network_tx_bytes: traffic.map(|(_, tx)| tx),
+        network,
     }
 }
 
@@ -76,7 +78,7 @@ mod tests {
                 "memory_stats":{{"usage":1000,"stats":{{"{inactive}":400,"{anonymous}":500,"huge":18446744073709551616}}}}}}"#
             ));
             let sandbox = stats(
-                r#"{"networks":{"eth0":{"rx_bytes":1,"tx_bytes":2},"eth1":{"rx_bytes":10,"tx_bytes":20}}}"#,
+                r#"{"networks":{"eth1":{"rx_bytes":10,"rx_errors":3,"rx_dropped":7,"tx_bytes":20,"tx_errors":4},"eth0":{"rx_bytes":1,"tx_bytes":2}}}"#,
             );
             let told = told(&own, Some(&sandbox), Timestamp::UNIX_EPOCH);
             assert_eq!(
@@ -87,10 +89,16 @@ mod tests {
                 ),
                 (7, 600, Some(500))
             );
-            assert_eq!(
-                (told.pids, told.network_rx_bytes, told.network_tx_bytes),
-                (Some(3), Some(11), Some(22))
-            );
+            assert_eq!(told.pids, Some(3));
+            let interface = |name: &str, numbers: [u64; 4]| InterfaceStats {
+                name: name.into(),
+                rx_bytes: numbers[0],
+                rx_errors: numbers[1],
+                tx_bytes: numbers[2],
+                tx_errors: numbers[3],
+            };
+            let both = [interface("eth0", [1, 0, 2, 0]), interface("eth1", [10, 3, 20, 4])];
+            assert_eq!(told.network.as_deref(), Some(&both[..]));
         }
     }
 
@@ -101,6 +109,6 @@ mod tests {
             Some(&stats(r#"{"networks":null}"#)),
             Timestamp::UNIX_EPOCH,
         );
-        assert_eq!((told.network_rx_bytes, told.network_tx_bytes), (None, None));
+        assert_eq!(told.network, None);
     }
 }

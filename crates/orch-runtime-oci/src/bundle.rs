@@ -46,13 +46,16 @@ pub(crate) fn fill(
     let dir = ContainerDir::new(draft.to_owned());
     let (config, sandbox) = (&record.config, &pod.record.config);
     let cgroup = driver.ground.group_of(&record.cgroup_parent, id);
+    let hostname = pod.hostname();
     let places = Places {
-        rootfs: &dir.rootfs(),
+        // From the bundle, which may be moved.
+        rootfs: Path::new("rootfs"),
         cgroup: &cgroup,
         is_host: base == Base::Host,
         state: driver.dir.root(),
         hosts: &pod.hosts(),
         resolv_conf: &pod.resolv_conf(),
+        hostname: hostname.as_deref(),
         shm: &dir.shm(),
         shared: &pod.shared,
     };

@@ -1,6 +1,6 @@
 //! The files in `/etc` that tell a pod's containers of its network and its name. Pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use orch_core::runtime::SandboxConfig;
 
@@ -37,10 +37,19 @@ fn aliases(config: &SandboxConfig) -> String {
     "\n# Entries added by HostAliases.\n".to_owned() + &lines.collect::<String>()
 }
 
-/// `/etc/resolv.conf`: as asked for, or the machine's. What listens on the machine's own loopback is out of reach from
-/// another network.
-pub(crate) fn resolv_conf(config: &SandboxConfig, machine: &str, own_network: bool) -> String {
+/// `/etc/resolv.conf`: as asked for, or the machine's, whose files `read` reads. What listens on the machine's own loopback
+/// is out of reach from another network.
+pub(crate) fn resolv_conf(
+    config: &SandboxConfig,
+    own_network: bool,
+    read: impl Fn(&str) -> String,
+) -> String {
     if config.dns_servers.is_empty() && config.dns_searches.is_empty() && config.dns_options.is_empty() {
+        let mut machine = read("/etc/resolv.conf");
+        if own_network && is_resolveds(&machine) {
+            let servers = read(RESOLVED);
+            machine = if servers.is_empty() { machine } else { servers };
+        }
         let lines = machine.split_inclusive('\n');
         return lines.filter(|line| !own_network || !is_loopback(line)).collect();
     }
@@ -59,10 +68,28 @@ pub(crate) fn resolv_conf(config: &SandboxConfig, machine: &str, own_network: bo
 
 /// Whether a line names a server on the loopback.
 fn is_loopback(line: &str) -> bool {
+    server(line).is_some_and(|address| address.is_loopback())
+}
+
+/// The server that a line names.
+fn server(line: &str) -> Option<IpAddr> {
     let mut words = line.split_whitespace();
     let server = (words.next() == Some("nameserver")).then(|| words.next());
-    let address = server.flatten().and_then(|word| word.parse::<IpAddr>().ok());
-    address.is_some_and(|address| address.is_loopback())
+    server.flatten()?.parse().ok()
+}
+
+/// Where systemd-resolved has the servers that it asks itself (systemd-resolved.service(8)).
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+
+/// Whether the machine's file leads to systemd-resolved alone, which listens on the machine's loopback. Then other networks
+/// get the servers that it asks, as with the kubelet and Docker.
+fn is_resolveds(machine: &str) -> bool {
+    const STUBS: [IpAddr; 2] = [
+        IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)),
+        IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54)),
+    ];
+    let mut servers = machine.lines().filter_map(server).peekable();
+    servers.peek().is_some() && servers.all(|server| STUBS.contains(&server))
 }
 
 #[cfg(test)]
@@ -73,14 +100,18 @@ mod tests {
     fn on_the_machines_network_the_files_are_the_machines_with_what_was_asked_for() {
         let mut config = SandboxConfig::default();
         let machine = "nameserver 127.0.0.53\nnameserver 9.9.9.9\n";
-        assert_eq!(resolv_conf(&config, machine, false), machine);
-        assert_eq!(resolv_conf(&config, machine, true), "nameserver 9.9.9.9\n");
+        let read = |path: &str| match path {
+            "/etc/resolv.conf" => machine.into(),
+            other => panic!("{other} is not asked for"),
+        };
+        assert_eq!(resolv_conf(&config, false, read), machine);
+        assert_eq!(resolv_conf(&config, true, read), "nameserver 9.9.9.9\n");
         config.dns_servers = vec!["127.0.0.1".parse().unwrap()];
         config.dns_searches = vec!["a.example".into(), "b.example".into()];
         config.dns_options = vec!["ndots:5".into()];
         let expected = "nameserver 127.0.0.1\nsearch a.example b.example\noptions ndots:5\n";
         for own_network in [false, true] {
-            assert_eq!(resolv_conf(&config, machine, own_network), expected);
+            assert_eq!(resolv_conf(&config, own_network, read), expected);
         }
         assert_eq!(
             hosts_of_machine(&config, "127.0.0.1 localhost"),
@@ -91,6 +122,34 @@ mod tests {
             hosts_of_machine(&config, "127.0.0.1 localhost"),
             "127.0.0.1 localhost\n\n# Entries added by HostAliases.\n10.1.2.3\tdb\tcache\n"
         );
+    }
+
+    #[test]
+    fn of_a_machine_that_asks_resolved_alone_pods_get_the_servers_that_it_asks() {
+        let real = "nameserver 192.0.2.1\nnameserver 127.0.0.1\nsearch lan\n";
+        for (machine, is_resolveds) in [
+            (
+                "# by systemd-resolved\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n",
+                true,
+            ),
+            ("nameserver 127.0.0.54\nnameserver 127.0.0.53", true),
+            ("nameserver 127.0.0.53\nnameserver 9.9.9.9\n", false),
+            ("nameserver 127.0.0.1\n", false),
+            ("#nameserver 127.0.0.53\n", false),
+            ("", false),
+        ] {
+            let read = |path: &str| match path {
+                "/etc/resolv.conf" => machine.to_owned(),
+                RESOLVED => real.to_owned(),
+                other => panic!("{other} is not asked for"),
+            };
+            let config = SandboxConfig::default();
+            assert_eq!(resolv_conf(&config, false, read), machine);
+            let pods = resolv_conf(&config, true, read);
+            let expected = "nameserver 192.0.2.1\nsearch lan\n";
+            assert_eq!(pods == expected, is_resolveds, "{machine:?}: {pods:?}");
+            assert!(!pods.lines().any(is_loopback), "{machine:?}: {pods:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::confine::Confinement;
 use crate::image::Base;
 use crate::namespaces::Shared;
+use crate::place::Place;
 
 /// `sandbox.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,6 +159,13 @@ impl ContainerDir {
         let run = root.join(RUN).join(kept.file_name().unwrap_or_default());
         Self { kept, run }
     }
+
+    /// The same by its two directories, held open: they may be moved.
+    pub(crate) fn at(kept: &Place, run: &Place) -> Self {
+        let (kept, run) = (kept.path("."), run.path("."));
+        Self { kept, run }
+    }
+
     /// What stays on the disk: its record, its end, its log and what it has changed in its root.
     pub(crate) fn kept(&self) -> &Path {
         &self.kept

@@ -18,6 +18,7 @@ use crate::namespaces::{Kind, Shared};
 use crate::options::Network;
 use crate::record::{self, Net, SandboxRecord};
 use crate::runtime::blocking;
+use crate::spec::hostname;
 use crate::{etc, invalid, pause, sysctl};
 
 /// A sandbox of ours.
@@ -167,6 +168,11 @@ impl Pod {
         self.dir.join("resolv.conf")
     }
 
+    /// None: its containers have the machine's name, or the pod was made by a version that wrote none.
+    pub(crate) fn hostname(&self) -> Option<PathBuf> {
+        Some(self.dir.join("hostname")).filter(|path| path.exists())
+    }
+
     pub(crate) fn matches(&self, filter: &SandboxFilter) -> bool {
         filter.id.as_ref().is_none_or(|id| *id == self.id)
             && filter
@@ -251,8 +257,11 @@ pub(crate) fn fill(dir: &Path, record: &SandboxRecord) -> io::Result<()> {
     // On a network of its own it is written again, with what it is called by there.
     let hosts = etc::hosts_of_machine(&record.config, &of_machine("/etc/hosts"));
     fs::write(dir.join("hosts"), hosts)?;
-    let resolv_conf = etc::resolv_conf(&record.config, &of_machine("/etc/resolv.conf"), own_network);
+    let resolv_conf = etc::resolv_conf(&record.config, own_network, of_machine);
     fs::write(dir.join("resolv.conf"), resolv_conf)?;
+    if let Some(name) = hostname(&record.config) {
+        fs::write(dir.join("hostname"), format!("{name}\n"))?;
+    }
     record::write(&dir.join("sandbox.json"), record)
 }
 

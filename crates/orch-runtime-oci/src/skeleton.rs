@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::image::Base;
 
 const DIRECTORIES: [&str; 4] = ["dev", "etc", "proc", "sys"];
-const FILES: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
+const FILES: [&str; 3] = ["etc/hostname", "etc/hosts", "etc/resolv.conf"];
 
 /// Made once for all containers.
 pub(crate) struct Skeleton(PathBuf);

@@ -64,6 +64,8 @@ pub(crate) struct Places<'a> {
     pub(crate) state: &'a Path,
     pub(crate) hosts: &'a Path,
     pub(crate) resolv_conf: &'a Path,
+    /// None: it has the machine's name.
+    pub(crate) hostname: Option<&'a Path>,
     /// Where its shim sees the pod's `/dev/shm`.
     pub(crate) shm: &'a Path,
     pub(crate) shared: &'a Shared,

@@ -50,6 +50,8 @@ async fn containers_of_a_pod_share_name_messages_and_memory_and_those_of_two_pod
         says(&runtime, &stranger, "ls /dev/shm; hostname").await,
         "other\n"
     );
+    assert_eq!(says(&runtime, &two, "cat /etc/hostname").await, "web\n");
+    assert_eq!(says(&runtime, &stranger, "cat /etc/hostname").await, "other\n");
     let size = says(&runtime, &one, "df -k /dev/shm | tail -n 1").await;
     assert_eq!(size.split_whitespace().nth(1), Some("65536"), "{size}");
     let flags = says(&runtime, &one, "grep ' /dev/shm ' /proc/mounts").await;
@@ -76,6 +78,11 @@ async fn on_the_machines_network_a_pod_has_the_machines_name_and_messages_of_its
     let sandbox = run(&runtime, &sandbox).await;
     let id = idle(&runtime, &sandbox, "main").await;
     assert_eq!(namespace(&oci, &id, "uts"), own("uts"));
+    let machines = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    assert_eq!(
+        says(&runtime, &id, "cat /etc/hostname 2>/dev/null || true").await,
+        machines
+    );
     assert_ne!(namespace(&oci, &id, "ipc"), own("ipc"));
     clear(&runtime).await;
 }

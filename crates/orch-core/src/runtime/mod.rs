@@ -34,7 +34,7 @@ pub use image::{Credentials, Image, PullRequest};
 pub use network::{Attachment, PodNetwork};
 pub use ports::connect_loopback;
 pub use sandbox::{HostPort, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState};
-pub use stats::ContainerStats;
+pub use stats::{ContainerStats, InterfaceStats};
 pub use stream::{
     AttachOptions, ByteStream, ExecOutput, ExecRequest, LogChunk, LogOptions, LogStream, PortStream, Session,
     SessionInput, TerminalSize,

@@ -15,8 +15,23 @@ pub struct ContainerStats {
     pub memory_rss_bytes: Option<u64>,
     /// Processes (or threads, where the kernel counts those).
     pub pids: Option<u64>,
-    /// Bytes received by the sandbox's network.
-    pub network_rx_bytes: Option<u64>,
-    /// Bytes sent by the sandbox's network.
-    pub network_tx_bytes: Option<u64>,
+    /// What has gone through each interface of its sandbox's network, but for the loopback: of all its containers, for they
+    /// have it in common. None on the machine's network (CRI: `PodSandboxStats.linux.network.interfaces`).
+    pub network: Option<Vec<InterfaceStats>>,
+}
+
+/// What has gone through a network interface since it was made (CRI: `NetworkInterfaceUsage`; Linux:
+/// `rtnl_link_stats64`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceStats {
+    /// Its name in the sandbox, `eth0`.
+    pub name: String,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets that came and could not be received.
+    pub rx_errors: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets that could not be sent.
+    pub tx_errors: u64,
 }

@@ -269,21 +269,35 @@ fn alias(state: &StateDir) -> String {
 }
 
 /// Whether a bridge's alias names where this state directory was before it was moved: what it names is no longer there, and
-/// the directory says itself which bridge it is of.
-fn was_here(alias: &str, plan: &Plan, state: &StateDir) -> bool {
-    let before = alias.strip_prefix(ALIAS).map(Path::new);
-    before.is_some_and(|before| Kept::read(before).is_none())
-        && Kept::read(state.root()).is_some_and(|kept| kept.bridge == plan.name)
+/// the directory says itself which bridge it is of. What cannot be looked at may be there.
+fn was_here(alias: &str, plan: &Plan, state: &StateDir) -> Result<bool, RuntimeError> {
+    let Some(before) = alias.strip_prefix(ALIAS) else {
+        return Ok(false);
+    };
+    if Kept::read(state.root()).is_none_or(|kept| kept.bridge != plan.name) {
+        return Ok(false);
+    }
+    match Kept::is_in(Path::new(before)) {
+        Ok(there) => Ok(!there),
+        Err(error) => {
+            let reason = format!(
+                "{:?}: a link of this name is of the network whose state is in {before}, and whether it still is there cannot \
+                 be known ({error}): mend that, or choose another name, or remove the link if its pods are gone",
+                plan.name
+            );
+            Err(invalid("name", reason))
+        }
+    }
 }
 
 /// Refuses a link of the bridge's name that is not this network's.
 pub(super) fn whose(link: &Link, plan: &Plan, state: &StateDir) -> Result<(), RuntimeError> {
     // The kernel takes an alias only of a link that there is: one that was killed in between left its bridge so.
     let begun = link.alias.is_none() && !link.up && link.hardware == plan.hardware(GATEWAY);
-    let named = link
-        .alias
-        .as_deref()
-        .is_some_and(|named| named == alias(state) || was_here(named, plan, state));
+    let named = match link.alias.as_deref() {
+        Some(named) => named == alias(state) || was_here(named, plan, state)?,
+        None => false,
+    };
     if link.kind == Some(InfoKind::Bridge) && (named || begun) {
         return Ok(());
     }

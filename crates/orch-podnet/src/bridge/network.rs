@@ -1,7 +1,7 @@
 //! One network: who is connected to it, and how that is changed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use ipnet::IpNet;
 use orch_core::runtime::{HostPort, Protocol, RuntimeError, SandboxId};
@@ -36,6 +36,11 @@ impl Kept {
     /// What a state directory is of; none if it is new, or none.
     pub(super) fn read(state: &Path) -> Option<Self> {
         read(&state.join(KEPT))
+    }
+
+    /// Whether there is a network's state, in whatever condition.
+    pub(super) fn is_in(state: &Path) -> io::Result<bool> {
+        state.join(KEPT).try_exists()
     }
 }
 

@@ -3,7 +3,7 @@
 //! bollard's response types refuse a whole answer over one unknown word, and other engines behind the same
 //! API (Podman) do send states and event types that Docker's specification does not list.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Deserializer};
 
@@ -198,7 +198,7 @@ pub(crate) struct Stats {
     #[serde(deserialize_with = "nullable")]
     pub(crate) pids_stats: PidsStats,
     #[serde(deserialize_with = "nullable")]
-    pub(crate) networks: HashMap<String, Traffic>,
+    pub(crate) networks: BTreeMap<String, Traffic>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -233,5 +233,7 @@ pub(crate) struct PidsStats {
 #[serde(default)]
 pub(crate) struct Traffic {
     pub(crate) rx_bytes: u64,
+    pub(crate) rx_errors: u64,
     pub(crate) tx_bytes: u64,
+    pub(crate) tx_errors: u64,
 }

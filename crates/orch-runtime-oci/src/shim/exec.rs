@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::Value;
 
 use super::apart::Apart;
 use super::console::Console;
@@ -27,6 +28,7 @@ use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
 use super::{hold, limits};
 use crate::cgroup::Hierarchies;
+use crate::place::Place;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
 use crate::wire::{Inbox, Reply, Request, Stage, send};
 
@@ -62,9 +64,13 @@ pub(super) fn run(dir: &ContainerDir, id: &str, hierarchies: &Hierarchies, shims
     let Some(streams) = asked(&control, &mut inbox)? else {
         return gone(fs::remove_dir_all(dir.exec(id).0));
     };
+    let places = (Place::open(dir.kept())?, Place::open(dir.run())?);
     let group = format!("{}/exec-{id}", plan.cgroup);
     let children = children()?;
-    let answer = match start(dir, &dir.exec(id), (hierarchies, &group, shims), &plan, streams) {
+    let started = start(dir, &dir.exec(id), (hierarchies, &group, shims), &plan, streams);
+    // Its state directory may be moved from here on, and would not be found to have its container.
+    let dir = &ContainerDir::at(&places.0, &places.1);
+    let answer = match started {
         Ok(running) => {
             let fd = running.terminal.as_ref().map(AsFd::as_fd);
             // Whoever asked may be gone; that shows again below.
@@ -142,14 +148,7 @@ fn start(
     limits::share_score(dir).map_err(failed)?;
     let process: Option<Process> = record::read(&exec.process()).map_err(failed)?;
     let process = process.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let notes = exec.notes().join(CONTAINER);
-    let copied = fs::create_dir_all(&notes).and_then(|()| {
-        fs::copy(
-            dir.notes().join(CONTAINER).join("state.json"),
-            notes.join("state.json"),
-        )
-    });
-    copied.map_err(failed)?;
+    note(dir, exec).map_err(failed)?;
     for stream in &streams {
         process.user.own(stream).map_err(failed)?;
     }
@@ -204,6 +203,17 @@ fn start(
         let _ = process.user.own_terminal(master);
     }
     Ok(Running { pid, terminal })
+}
+
+/// Gives libcontainer its notes of the container, in a place of this command's own; with where the container's files are
+/// now, for the state directory may have been moved since it was started.
+fn note(dir: &ContainerDir, exec: &ExecDir) -> io::Result<()> {
+    let read: Option<Value> = record::read(&dir.notes().join(CONTAINER).join("state.json"))?;
+    let mut notes = read.ok_or(io::ErrorKind::NotFound)?;
+    notes["bundle"] = dir.bundle().to_string_lossy().into();
+    let place = exec.notes().join(CONTAINER);
+    fs::create_dir_all(&place)?;
+    record::write(&place.join("state.json"), &notes)
 }
 
 /// The container's first process, held fast.

@@ -2,18 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use orch_core::runtime::LogStream;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use super::log::Log;
 use super::serve::Server;
 use super::start::Running;
 use crate::cgroup::Hierarchies;
+use crate::sys;
 
 /// How much is read at once.
 const CHUNK: usize = 16 << 10;
+
+/// After so long without output a container is taken for one that stays: only then is memory given back, which takes time.
+const QUIET: Duration = Duration::from_secs(1);
 
 const BOTH: [LogStream; 2] = [LogStream::Stdout, LogStream::Stderr];
 
@@ -37,8 +42,13 @@ pub(super) fn hold(
 ) -> io::Result<i32> {
     let mut chunk = vec![0; CHUNK];
     let mut complained = false;
+    let mut quiet = Some(Timespec::try_from(QUIET).map_err(io::Error::other)?);
     let code = loop {
-        let events = wait_for(&running, server)?;
+        let events = wait_for(&running, server, quiet.as_ref())?;
+        if events.is_empty() && quiet.take().is_some() {
+            // Most of the program is not needed again before the container's end. If that fails it costs memory, no more.
+            let _ = sys::let_go_of_files();
+        }
         for event in &events {
             match *event {
                 // One turn each, so that a flood on one does not keep the other, or the end, waiting.
@@ -70,7 +80,8 @@ pub(super) fn hold(
     Ok(code)
 }
 
-fn wait_for(running: &Running, server: &Server) -> io::Result<Vec<Event>> {
+/// What happens next; nothing, if it takes longer than that.
+fn wait_for(running: &Running, server: &Server, bound: Option<&Timespec>) -> io::Result<Vec<Event>> {
     let mut events = vec![Event::Child, Event::Knock];
     let listener = server.listener();
     let mut fds = vec![
@@ -91,7 +102,7 @@ fn wait_for(running: &Running, server: &Server) -> io::Result<Vec<Event>> {
         events.push(Event::Client(number));
         fds.push(PollFd::from_borrowed_fd(client, PollFlags::IN));
     }
-    match poll(&mut fds, None) {
+    match poll(&mut fds, bound) {
         Err(rustix::io::Errno::INTR) => return Ok(Vec::new()),
         polled => drop(polled?),
     }

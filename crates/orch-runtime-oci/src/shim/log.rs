@@ -34,6 +34,11 @@ impl Log {
         })
     }
 
+    /// Goes on in the same directory, by another path to it.
+    pub(super) fn go_on_in(&mut self, dir: &Path) {
+        self.dir = dir.to_owned();
+    }
+
     pub(super) fn write(&mut self, stream: LogStream, data: &[u8]) -> io::Result<()> {
         let mut whole = std::mem::take(&mut self.pending[stream as usize]);
         whole.extend_from_slice(data);

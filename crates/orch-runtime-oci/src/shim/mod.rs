@@ -34,6 +34,7 @@ use rustix::fs::FlockOperation;
 
 use self::serve::Server;
 use crate::cgroup::Hierarchies;
+use crate::place::Place;
 use crate::record::{self, ContainerDir, End, Plan, Started, Why};
 use crate::sys;
 
@@ -123,7 +124,8 @@ fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
         Ok((server, start::start(dir, &plan, hierarchies, shims)?))
     };
-    let (mut server, running) = match start() {
+    let places = (Place::open(dir.kept())?, Place::open(dir.run())?);
+    let (mut server, mut running) = match start() {
         Ok(started) => started,
         Err(why) => {
             // What there is of it is in its control group, or waited for.
@@ -140,6 +142,9 @@ fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result
             return record::write(&dir.end(), &failed);
         }
     };
+    // Its state directory may be moved while it runs.
+    let dir = &ContainerDir::at(&places.0, &places.1);
+    running.log.go_on_in(dir.log());
     let pid = running.pid.as_raw_nonzero().get();
     // It is not waited for yet: the number is its own.
     let ticks = record::ticks(pid).ok_or(io::ErrorKind::NotFound)?;

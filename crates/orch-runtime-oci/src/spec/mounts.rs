@@ -52,6 +52,8 @@ pub(super) fn mounts(config: &ContainerConfig, places: Places<'_>) -> Vec<Value>
     };
     mounts.push(bound(places.hosts, Path::new("/etc/hosts"), false));
     mounts.push(bound(places.resolv_conf, Path::new("/etc/resolv.conf"), false));
+    let hostname = places.hostname.iter();
+    mounts.extend(hostname.map(|source| bound(source, Path::new("/etc/hostname"), false)));
     let given = config.mounts.iter();
     mounts.extend(given.map(|mount| bound(&mount.source, &mount.target, mount.read_only)));
     mounts

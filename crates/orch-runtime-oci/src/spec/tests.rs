@@ -27,6 +27,7 @@ fn places(shared: &Shared) -> Places<'_> {
         state: Path::new("/var/lib/orch-oci"),
         hosts: Path::new("/var/lib/orch-oci/sandboxes/s/hosts"),
         resolv_conf: Path::new("/var/lib/orch-oci/sandboxes/s/resolv.conf"),
+        hostname: None,
         shm: Path::new("/var/lib/orch-oci/containers/c/bundle/shm"),
         shared,
     }

@@ -6,11 +6,13 @@ mod filter;
 mod fork;
 #[cfg(feature = "auto-shim")]
 pub(crate) mod hook;
+mod memory;
 mod mounts;
 
 pub(crate) use devices::{DeviceInstruction, DeviceProgram};
 pub(crate) use filter::{Compare, Filter, Instruction, Step};
 pub(crate) use fork::{Forked, fork};
+pub(crate) use memory::let_go_of_files;
 pub(crate) use mounts::make_read_only;
 
 use std::os::fd::RawFd;

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use common::pods::{idle, pod, run, seen};
 use common::{Oci, clear, config, says};
 use machine::Machine;
-use orch_core::runtime::{ContainerId, HostPort, Protocol, Runtime, RuntimeError, SandboxConfig, SandboxId};
+use orch_core::runtime::{
+    ContainerId, HostPort, InterfaceStats, Protocol, Runtime, RuntimeError, SandboxConfig, SandboxId,
+};
 use orch_podnet::BridgeOptions;
 use orch_runtime_oci::OciRuntime;
 use tokio::sync::{Mutex, MutexGuard};
@@ -195,6 +197,52 @@ async fn a_pod_finds_itself_by_its_name_and_others_by_the_servers_that_it_was_gi
     assert!(links.starts_with("eth0\nlo\n"), "{links}");
     assert!(links.contains("default via 10.77.0.1 dev eth0"), "{links}");
     assert!(links.contains("default via fd00:77::1 dev eth0"), "{links}");
+    place.remove(runtime).await;
+}
+
+#[tokio::test]
+async fn what_goes_through_a_pods_network_is_told_as_the_kernel_counts_it() {
+    let Some(place) = Place::new().await else { return };
+    let runtime = place.open().await;
+    let web = run(&runtime, &pod("web")).await;
+    let id = serve(&runtime, &web).await;
+    let told = async || {
+        let network = runtime.stats(&id).await.unwrap().network.unwrap();
+        let [eth0] = <[InterfaceStats; 1]>::try_from(network).unwrap();
+        assert_eq!(eth0.name, "eth0");
+        [eth0.rx_bytes, eth0.rx_errors, eth0.tx_bytes, eth0.tx_errors]
+    };
+    let counted = async || {
+        let script = "cd /sys/class/net/eth0/statistics && cat rx_bytes rx_errors tx_bytes tx_errors";
+        let numbers = says(&runtime, &id, script).await;
+        let numbers: Vec<u64> = numbers.lines().map(|line| line.parse().unwrap()).collect();
+        <[u64; 4]>::try_from(numbers).unwrap()
+    };
+    let first = told().await;
+    says(
+        &runtime,
+        &id,
+        "head -c 100000 /dev/zero | tr '\\0' x >/tmp/www/index.html",
+    )
+    .await;
+    assert_eq!(place.machine.get("10.77.0.2:80").unwrap().len(), 100_000);
+    // Something may come in between.
+    let (before, now, after) = (counted().await, told().await, counted().await);
+    for ((least, number), most) in before.iter().zip(now).zip(after) {
+        assert!((*least..=most).contains(&number), "{before:?} {now:?} {after:?}");
+    }
+    assert!(
+        now[2] - first[2] > 100_000,
+        "what is sent is what was asked for: {first:?} {now:?}"
+    );
+    assert!((1..100_000).contains(&(now[0] - first[0])), "{first:?} {now:?}");
+    // By a container of the machine's network that is none.
+    let shared = SandboxConfig {
+        host_network: true,
+        ..pod("shared")
+    };
+    let shared = idle(&runtime, &run(&runtime, &shared).await, "main").await;
+    assert_eq!(runtime.stats(&shared).await.unwrap().network, None);
     place.remove(runtime).await;
 }
 

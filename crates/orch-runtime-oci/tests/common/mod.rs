@@ -8,6 +8,7 @@ pub(crate) mod network;
 pub(crate) mod pods;
 mod sessions;
 pub(crate) mod stress;
+mod sweep;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -92,7 +93,8 @@ impl Oci {
     /// is in memory, and namespaces that this program has open.
     pub(crate) fn left(&self) -> Vec<String> {
         let place = self.dir.path().to_string_lossy().into_owned();
-        let mut left = groups(&self.group);
+        let groups = groups(&self.group).into_iter();
+        let mut left: Vec<_> = groups.map(|group| group.display().to_string()).collect();
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {
             let process = entry.path();
             if process
@@ -121,10 +123,18 @@ impl Oci {
     }
 }
 
+impl Oci {
+    /// Ends and removes all that a failed test has left.
+    pub(crate) fn sweep(&self) {
+        sweep::groups(&groups(&self.group));
+        sweep::mounts(self.dir.path());
+    }
+}
+
 impl Drop for Oci {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            return;
+            return self.sweep();
         }
         let strayed = strayed_threads();
         assert!(
@@ -137,6 +147,7 @@ impl Drop for Oci {
             std::thread::sleep(Duration::from_millis(10));
         }
         let left = self.left();
+        self.sweep();
         assert!(left.is_empty(), "a test has left {left:#?}");
     }
 }
@@ -181,7 +192,7 @@ fn find(text: &[u8], part: &str) -> bool {
 }
 
 /// The control groups of this name, in any hierarchy.
-fn groups(name: &str) -> Vec<String> {
+fn groups(name: &str) -> Vec<PathBuf> {
     let mut places: BTreeSet<PathBuf> = [Path::new("/sys/fs/cgroup").to_owned()].into();
     places.extend(
         fs::read_dir("/sys/fs/cgroup")
@@ -190,11 +201,8 @@ fn groups(name: &str) -> Vec<String> {
             .flatten()
             .map(|entry| entry.path()),
     );
-    let found = places
-        .into_iter()
-        .map(|place| place.join(name))
-        .filter(|place| place.exists());
-    found.map(|place| place.display().to_string()).collect()
+    let groups = places.into_iter().map(|place| place.join(name));
+    groups.filter(|group| group.exists()).collect()
 }
 
 /// Children of this process that nobody has waited for. Of all its tests, so for a program with one.

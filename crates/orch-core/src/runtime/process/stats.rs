@@ -41,8 +41,7 @@ pub(super) fn stats(cell: &Cell) -> Result<ContainerStats, RuntimeError> {
         memory_working_set_bytes: resident,
         memory_rss_bytes: Some(anonymous),
         pids: Some(pids),
-        network_rx_bytes: None,
-        network_tx_bytes: None,
+        network: None,
     })
 }
 

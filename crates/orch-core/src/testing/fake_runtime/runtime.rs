@@ -12,8 +12,8 @@ use super::state::{SandboxRecord, State};
 use super::{FakeRuntime, NAME, not_found};
 use crate::runtime::{
     AttachOptions, Capabilities, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerStats,
-    ExecOutput, ExecRequest, Image, LogChunk, LogOptions, PortStream, PullRequest, Resources, Runtime,
-    RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+    ExecOutput, ExecRequest, Image, InterfaceStats, LogChunk, LogOptions, PortStream, PullRequest, Resources,
+    Runtime, RuntimeError, RuntimeEvent, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
     SandboxState, Session,
 };
 use crate::time;
@@ -308,16 +308,23 @@ impl Runtime for FakeRuntime {
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError> {
         let body = async {
             let mut state = self.inner.state.lock();
+            let sandbox = state.running(id)?.container.sandbox.clone();
+            let pod = state.sandboxes.get(&sandbox);
+            let own_network = pod.is_some_and(|pod| !pod.sandbox.ips.is_empty());
             let record = state.running(id)?;
             let now = time::now();
+            // Nothing ever goes through it.
+            let eth0 = || InterfaceStats {
+                name: "eth0".into(),
+                ..InterfaceStats::default()
+            };
             Ok(ContainerStats {
                 at: now,
                 cpu_nanos: u64::try_from(record.cpu_nanos(now)).unwrap_or(u64::MAX),
                 memory_working_set_bytes: record.usage.memory_bytes,
                 memory_rss_bytes: Some(record.usage.memory_bytes),
                 pids: Some(1),
-                network_rx_bytes: None,
-                network_tx_bytes: None,
+                network: own_network.then(|| vec![eth0()]),
             })
         };
         self.inner.call(Call::Stats, id, body).await

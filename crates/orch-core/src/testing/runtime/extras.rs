@@ -65,6 +65,51 @@ pub(super) async fn stats_are_of_running_containers(rig: &mut Rig<'_>) -> Case {
     Ok(())
 }
 
+pub(super) async fn traffic_is_of_a_pods_own_network(rig: &mut Rig<'_>) -> Case {
+    rig.needs("sandbox_network", |has| has.sandbox_network)?;
+    let own = rig
+        .run_ready("own", |program| program.out("ready\n").wait())
+        .await;
+    let shared = SandboxConfig {
+        host_network: true,
+        ..rig.sandbox_config("shared")
+    };
+    let shared = rig
+        .runtime()
+        .run_sandbox(&shared)
+        .await
+        .expect("running a sandbox");
+    let config = rig.config("main", &Program::new().out("ready\n").wait());
+    let shared = rig.create(&shared.id, &config).await;
+    rig.runtime().start_container(&shared).await.expect("starting");
+    let read = async |id| match rig.runtime().stats(id).await {
+        Err(RuntimeError::Unsupported { .. }) => Err(Skip("stats")),
+        stats => Ok(stats.expect("stats of a running container").network),
+    };
+    assert_eq!(
+        read(&shared).await?,
+        None,
+        "the machine's network is not the pod's"
+    );
+    let (first, second) = (read(&own).await?, read(&own).await?);
+    let first = first.expect("what went through the pod's network");
+    let second = second.expect("what went through the pod's network");
+    let mut names: Vec<_> = first.iter().map(|interface| &interface.name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), first.len(), "each interface once: {first:?}");
+    for (before, after) in first.iter().zip(&second) {
+        let goes_on = before.name == after.name
+            && before.rx_bytes <= after.rx_bytes
+            && before.tx_bytes <= after.tx_bytes
+            && before.rx_errors <= after.rx_errors
+            && before.tx_errors <= after.tx_errors;
+        assert!(before.name != "lo" && goes_on, "{before:?} {after:?}");
+    }
+    assert_eq!(first.len(), second.len());
+    Ok(())
+}
+
 pub(super) async fn limits_change_in_place(rig: &mut Rig<'_>) -> Case {
     rig.needs("update_resources", |has| has.update_resources)?;
     let mut config = rig.config("main", &Program::new().out("ready\n").wait());

@@ -293,6 +293,7 @@ macro_rules! __runtime_conformance_cases {
             exec::attaching_feeds_standard_input,
             extras::terminals_are_terminals,
             extras::stats_are_of_running_containers,
+            extras::traffic_is_of_a_pods_own_network,
             extras::limits_change_in_place,
             extras::exceeding_memory_is_out_of_memory,
             groups::containers_of_a_pod_are_held_to_what_it_may_use,
