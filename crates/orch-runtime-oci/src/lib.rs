@@ -83,6 +83,7 @@ mod stream;
 mod sys;
 mod sysctl;
 mod terminal;
+mod users;
 mod volatile;
 mod wire;
 

@@ -54,6 +54,12 @@ const FIELDS: &[(&str, &str, Bare)] = &[
     ),
     ("spec.hostNetwork", r#""hostNetwork": true"#, Served),
     (
+        "spec.hostUsers",
+        r#""hostUsers": false"#,
+        Refused("spec.hostUsers: the bare runtime cannot give a pod users of its own; set it to true"),
+    ),
+    ("spec.hostUsers", r#""hostUsers": true"#, Served),
+    (
         "spec.resources.limits",
         r#""resources": {"limits": {"memory": "1Gi"}}"#,
         Warned("spec.resources.limits[memory]: the bare runtime does not hold the containers of a pod"),

@@ -150,8 +150,9 @@ fn start(
         )
     });
     copied.map_err(failed)?;
+    let user = process.user.on_machine(plan.shared.users());
     for stream in &streams {
-        process.user.own(stream).map_err(failed)?;
+        user.own(stream).map_err(failed)?;
     }
     let status = pipe().map_err(failed)?;
     let program = Program {
@@ -201,7 +202,7 @@ fn start(
     let terminal = console.map(Console::take).transpose().map_err(failed)?;
     if let Some(master) = &terminal {
         // It runs already, and may have closed it again.
-        let _ = process.user.own_terminal(master);
+        let _ = user.own_terminal(master);
     }
     Ok(Running { pid, terminal })
 }

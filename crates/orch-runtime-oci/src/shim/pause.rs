@@ -14,8 +14,9 @@ use super::{hold, start, take_output};
 use crate::cgroup::Hierarchies;
 use crate::pause::{Pause, lock};
 use crate::record;
+use crate::sys::{self, Forked};
 
-/// In the sandbox's directory, and a mount namespace of this process's own. Never returns but with an error.
+/// In the sandbox's directory, and a mount namespace of this process's own. Returns only with an error, or where another has become the first.
 pub(super) fn run() -> io::Result<()> {
     let answer = take_output()?;
     let dir = std::env::current_dir()?;
@@ -24,14 +25,21 @@ pub(super) fn run() -> io::Result<()> {
         .create(true)
         .truncate(false)
         .open(lock(&dir))?;
-    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let pause: Pause = record::read(&dir.join("pause.json"))?.ok_or(io::ErrorKind::NotFound)?;
     rustix::process::setsid()?;
     Hierarchies::find()?.settle(&pause.shims)?;
     nix::unistd::setgroups(&[])?;
-    let children = start::children()?;
+    let users = pause.users.map(File::open).transpose()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     leave_machine(&dir)?;
+    if let Some(users) = users
+        && let Forked::Parent(_) = sys::fork_as_first(users)?
+    {
+        // The other is the one.
+        return Ok(());
+    }
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    let children = start::children()?;
     // Of those in the containers that may trace others, some could otherwise make this one do things for them.
     let nothing = CapabilitySet::empty();
     set_no_new_privs(true)?;

@@ -11,6 +11,7 @@ fn machine(capabilities: u64, unified: bool) -> Machine {
         capabilities,
         any_device: unified,
         kernel: (6, 1),
+        has_users: true,
     }
 }
 

@@ -9,7 +9,7 @@ use super::state::{ContainerRecord, SandboxRecord, State};
 use super::{CALLS, Inner, NAME, not_found};
 use crate::runtime::{
     Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Image, Resources,
-    RuntimeError, Sandbox, SandboxFilter, SandboxId, SandboxState,
+    RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
 };
 use crate::testing::runtime::{Program, Step};
 use crate::time;
@@ -73,6 +73,30 @@ impl Inner {
             .rev()
             .find(|(which, _)| which.matches(sandbox, config));
         found.map(|(_, behavior)| behavior.clone()).unwrap_or_default()
+    }
+
+    /// Refuses users of a sandbox's own where they are not declared, and what does not go with them.
+    pub(super) fn check_users(&self, config: &SandboxConfig) -> Result<(), RuntimeError> {
+        if !config.user_namespace {
+            return Ok(());
+        }
+        if !self.capabilities.user_namespaces {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "users of a sandbox's own (user_namespace)",
+            });
+        }
+        let shared = [
+            (config.host_network, "host_network"),
+            (config.host_pid, "host_pid"),
+        ];
+        match shared.into_iter().find(|(is_shared, _)| *is_shared) {
+            Some((_, field)) => Err(RuntimeError::InvalidConfig {
+                field: field.into(),
+                reason: "must not be set together with user_namespace".into(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Refuses limits that are not declared, or of pages that no kernel has.

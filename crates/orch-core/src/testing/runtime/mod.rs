@@ -64,7 +64,7 @@ use futures::future::BoxFuture;
 pub use program::{Program, Step};
 use rig::{Case, Rig, Skip};
 
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, SandboxConfig};
 
 /// Opens a runtime for the suite, and says what can run in it.
 ///
@@ -91,6 +91,11 @@ pub trait Harness: Send + Sync {
     /// An image that can be pulled, if any, and that the suite may remove.
     fn pullable_image(&self) -> Option<String> {
         None
+    }
+
+    /// What each sandbox of the suite is to be beside what a case asks for.
+    fn sandbox(&self, config: SandboxConfig) -> SandboxConfig {
+        config
     }
 
     /// A directory of the machine to mount from.
