@@ -92,7 +92,18 @@ async fn each_pod_has_users_that_no_other_pod_has() {
         status.contains(&format!("\nUid:\t{first}\t{first}\t{first}\t{first}\n")),
         "{status}"
     );
-    assert_eq!(says(&runtime, &one, "id -u; id -g; id -G").await, "0\n0\n0\n");
+    // So do commands in it.
+    let command = says(
+        &runtime,
+        &one,
+        "id -u; id -g; id -G; readlink /proc/self/ns/user; tr -s ' ' < /proc/self/uid_map",
+    )
+    .await;
+    let namespace_of_users = namespace(&oci, &one, "user");
+    assert_eq!(
+        command,
+        format!("0\n0\n0\n{namespace_of_users}\n 0 {first} 65536\n")
+    );
     // What they share is theirs.
     says(
         &runtime,
@@ -424,10 +435,10 @@ async fn a_network_and_messages_of_its_own_belong_to_its_users() {
         &runtime,
         &id,
         "cd /proc/sys; cat net/core/somaxconn kernel/shm_rmid_forced fs/mqueue/msg_max; ls /sys/class/net; \
-         ip link add made type dummy && ls /sys/class/net",
+         ip link set lo mtu 1400; cat /sys/class/net/lo/mtu",
     )
     .await;
-    assert_eq!(seen, "99\n1\n7\nlo\nlo\nmade\n");
+    assert_eq!(seen, "99\n1\n7\nlo\n1400\n");
     clear(&runtime).await;
     assert_eq!(network.taken(), []);
 }

@@ -11,6 +11,7 @@ mod executor;
 mod hold;
 mod identity;
 mod input;
+mod inside;
 mod join;
 mod limits;
 mod log;
