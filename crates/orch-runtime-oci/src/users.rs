@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
-use orch_core::runtime::{RuntimeError, SandboxConfig};
+use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::invalid;
@@ -156,6 +156,29 @@ pub(crate) fn check(config: &SandboxConfig, possible: bool) -> Result<(), Runtim
         runtime: crate::NAME,
         what: "users of a sandbox's own (user_namespace) on this machine: it takes Linux 5.19 with user namespaces",
     })
+}
+
+/// Refuses whom a pod with users of its own does not have; who is named, and not numbered, is looked up later.
+pub(crate) fn check_container(config: &ContainerConfig, users: Option<Users>) -> Result<(), RuntimeError> {
+    let Some(users) = users else { return Ok(()) };
+    let security = &config.security;
+    let asked = [
+        ("security.run_as_user", security.run_as_user),
+        ("security.run_as_group", security.run_as_group),
+    ];
+    let asked = asked.into_iter().filter_map(|(field, id)| Some((field, id?)));
+    let groups = security.supplemental_groups.iter();
+    let mut asked = asked.chain(groups.map(|id| ("security.supplemental_groups", *id)));
+    match asked.find(|(_, id)| users.of_machine(*id).is_none()) {
+        Some((field, id)) => Err(invalid(
+            field,
+            format!(
+                "{id}: a pod with a user namespace of its own has 0 to {}",
+                COUNT - 1
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether the machine's kernel can do this: mount the layers of an image for other users, for one.

@@ -44,8 +44,10 @@ pub(super) fn build(
             drop(read);
             let code = match enter(first, shim).map_err(failed).and_then(|()| build()) {
                 Ok(command) => {
-                    // Nobody but the command is counted with the container.
+                    // Nobody but the command is counted with the container, and the machine's mounts are held by nobody. It
+                    // may have ended meanwhile, and the command with it.
                     let _ = back.enter();
+                    let _ = setns(first, CloneFlags::CLONE_NEWNS);
                     let _ = File::from(write).write_all(RUNS);
                     code_of(command)
                 }

@@ -219,7 +219,9 @@ impl Inner {
         }
         record.container.state = ContainerState::Running { started_at: now };
         record.used = (0, now);
-        record.machine = Some(Machine::new(program, record.config.clone(), record.config.tty));
+        let machine = Machine::new(program, record.config.clone(), record.config.tty);
+        let sandbox = sandboxes.get(&record.container.sandbox);
+        record.machine = Some(machine.with_users(sandbox.and_then(users)));
         self.container_changed(record);
         let pause = record.proceed(|machine, emit| machine.run(emit));
         self.settle(record, pause);
@@ -390,4 +392,15 @@ fn program(behavior: &Behavior, config: &ContainerConfig) -> Program {
     };
     let scripted = behavior.program(config.attempt).cloned();
     scripted.or_else(command).unwrap_or_else(|| Program::new().wait())
+}
+
+/// Users that no other sandbox has: by its id, which is no other's.
+fn users(sandbox: &SandboxRecord) -> Option<String> {
+    let number = sandbox
+        .sandbox
+        .id
+        .0
+        .trim_start_matches(|c: char| !c.is_ascii_digit());
+    let number: u32 = number.parse().ok().filter(|_| sandbox.config.user_namespace)?;
+    Some(format!("0 {} 65536\n", (number % 60_000 + 1) << 16))
 }
