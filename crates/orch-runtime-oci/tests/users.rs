@@ -243,10 +243,13 @@ async fn the_machines_network_and_processes_are_refused_and_a_pods_own_processes
     let first = says(
         &runtime,
         &one,
-        "tr '\\0' ' ' < /proc/1/cmdline; kill -9 1; echo $?",
+        "tr '\\0' ' ' < /proc/1/cmdline; kill -9 1; echo $?; grep -E '^(Uid|CapEff)' /proc/1/status | tr '\\t' ' '",
     )
     .await;
-    assert_eq!(first, "orch-oci-shim --pause 0\n");
+    assert_eq!(
+        first,
+        "orch-oci-shim --pause 0\nUid: 0 0 0 0\nCapEff: 0000000000000000\n"
+    );
     let before = first_of_pod(&oci).unwrap();
     drop(runtime);
     let runtime = open(&oci).await;

@@ -5,10 +5,12 @@ use std::io;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Gid, Uid};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::{DumpableBehavior, chdir, pivot_root, set_dumpable_behavior};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
+};
 
 use super::{hold, start, take_output};
 use crate::cgroup::Hierarchies;
@@ -16,7 +18,8 @@ use crate::pause::{Pause, lock};
 use crate::record;
 use crate::sys::{self, Forked};
 
-/// In the sandbox's directory, and a mount namespace of this process's own. Returns only with an error, or where another has become the first.
+/// In the sandbox's directory, and a mount namespace of this process's own. Returns only with an error, or where another
+/// has become the first.
 pub(super) fn run() -> io::Result<()> {
     let answer = take_output()?;
     let dir = std::env::current_dir()?;
@@ -32,11 +35,12 @@ pub(super) fn run() -> io::Result<()> {
     let users = pause.users.map(File::open).transpose()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     leave_machine(&dir)?;
-    if let Some(users) = users
-        && let Forked::Parent(_) = sys::fork_as_first(users)?
-    {
-        // The other is the one.
-        return Ok(());
+    if let Some(users) = users {
+        match sys::fork_as_first(users)? {
+            // The other is the one.
+            Forked::Parent(_) => return Ok(()),
+            Forked::Child => become_root_of_the_pod()?,
+        }
     }
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let children = start::children()?;
@@ -62,6 +66,13 @@ pub(super) fn run() -> io::Result<()> {
         }
         while let Ok(Some(_)) = children.read_signal() {}
     }
+}
+
+/// The machine's root has no business there.
+fn become_root_of_the_pod() -> io::Result<()> {
+    let (user, group) = (Some(Uid::ROOT), Some(Gid::ROOT));
+    set_thread_res_gid(group, group, group)?;
+    Ok(set_thread_res_uid(user, user, user)?)
 }
 
 /// From here on this process has an empty root, so that nobody finds the machine's through it.
