@@ -22,7 +22,7 @@ use crate::users::Users;
 
 /// What a container of such a pod is made with.
 pub(super) struct Owners {
-    pub(super) users: Users,
+    users: Users,
     namespace: File,
     /// What will be at the number of the mount in the specification.
     mounts: Vec<(usize, PathBuf)>,
