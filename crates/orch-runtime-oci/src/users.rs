@@ -283,7 +283,7 @@ mod tests {
             };
             let chosen = pool.choose(taken);
             others.extend(chosen);
-            chosen.map(|users| users.map())
+            chosen.map(Users::map)
         };
         for expected in ["0 65536 65536\n", "0 196608 65536\n", "0 262144 65536\n"] {
             assert_eq!(next().as_deref(), Some(expected));
