@@ -203,7 +203,7 @@ async fn a_privileged_container_has_all_of_its_pod_and_nothing_of_the_machine() 
         &runtime,
         &id,
         "mount -t tmpfs none /mnt && stat -c %u /mnt; mknod /mnt/disk b 254 0 2> /dev/null || echo none made; \
-         echo 1 2> /dev/null > /proc/sys/kernel/panic_on_oops || echo none set; \
+         (v=$(cat /proc/sys/kernel/panic); echo $v > /proc/sys/kernel/panic) 2> /dev/null || echo none set; \
          echo x > /dev/null && echo written",
     )
     .await;
