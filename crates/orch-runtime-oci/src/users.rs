@@ -100,9 +100,9 @@ impl Pool {
 
     /// Chooses for a new sandbox, beside these.
     pub(crate) fn allot(self, others: &[Users]) -> Result<Users, RuntimeError> {
-        let given = fs::read_to_string("/etc/subuid").unwrap_or_default()
-            + &fs::read_to_string("/etc/subgid").unwrap_or_default();
-        let given: Vec<_> = given_away(&given).collect();
+        let given = ["/etc/subuid", "/etc/subgid"];
+        let given = given.map(|file| fs::read_to_string(file).unwrap_or_default());
+        let given: Vec<_> = given.iter().flat_map(|given| given_away(given)).collect();
         let chosen = self.choose(|span| {
             given.iter().any(|other| overlap(span, *other))
                 || others.iter().any(|other| overlap(span, other.span()))
