@@ -38,6 +38,13 @@ impl Driver {
                 what: "control groups of pods",
             });
         }
+        // An engine has one such namespace for all its containers, or none.
+        if config.user_namespace {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "users of a sandbox's own (user_namespace)",
+            });
+        }
         let identity = SandboxIdentity::wanted(config, time::now());
         let what = format!("sandbox of pod {}/{}", config.namespace, config.name);
         let name = identity.engine_name(self.scope());

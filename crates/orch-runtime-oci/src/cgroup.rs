@@ -1,6 +1,7 @@
 //! Control groups, in every hierarchy that the machine has: v1, v2 or both.
 
 mod devices;
+mod doors;
 mod enter;
 mod freezer;
 mod group;
@@ -17,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::record::gone;
 
 pub(crate) use self::devices::can_confine_devices;
+pub(crate) use self::doors::Doors;
 pub(crate) use self::group::{Group, is_gone};
 pub(crate) use self::limits::Refused;
 

@@ -66,6 +66,7 @@ impl Driver {
         if parent.is_empty() || parent.starts_with('.') || parent.contains(['/', '\0', '\n']) {
             return Err(invalid("cgroup_parent", format!("{parent:?} is no plain name")));
         }
+        options.users.check()?;
         let program = Program::find(options.shim.as_deref()).await?;
         let root = options.root.clone();
         let dir = blocking(move || StateDir::open(&root)).await??;

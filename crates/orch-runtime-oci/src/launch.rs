@@ -1,8 +1,8 @@
 //! Finds the shim's program and starts it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -231,6 +231,16 @@ impl Process {
     pub(crate) async fn ended(&self) -> io::Result<()> {
         let process = readable(self.0.try_clone()?)?;
         process.readable().await.map(drop)
+    }
+
+    /// Its number, which is no other's as long as it lives; an error once it has ended, and was waited for.
+    pub(crate) fn number(&self) -> io::Result<i32> {
+        let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd()))?;
+        let number = about.lines().find_map(|line| line.strip_prefix("Pid:"));
+        let number = number.and_then(|number| number.trim().parse().ok());
+        number
+            .filter(|number| *number > 0)
+            .ok_or_else(|| io::Error::other("the process has ended"))
     }
 
     pub(crate) fn kill(&self) {

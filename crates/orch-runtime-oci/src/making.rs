@@ -12,7 +12,7 @@ use crate::record::ContainerRecord;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::spec;
-use crate::{bundle, defaults, invalid};
+use crate::{bundle, defaults, invalid, users};
 
 impl Driver {
     pub(crate) async fn create_container(
@@ -35,6 +35,7 @@ impl Driver {
                 return Ok(cell.id.clone());
             }
             spec::check(&config)?;
+            users::check_container(&config, pod.record.users)?;
             if !pod.is_ready() {
                 return Err(RuntimeError::failed(
                     format!("creating container {}", config.name),

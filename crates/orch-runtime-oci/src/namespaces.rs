@@ -3,7 +3,7 @@
 //! All of them lie in a small file system of their own, a directory for each sandbox. It is not on the disk: after a
 //! restart of the machine nothing is there that could be taken for a namespace.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -16,7 +16,9 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use serde::{Deserialize, Serialize};
 
+use crate::launch::Process;
 use crate::record::gone;
+use crate::users::Users;
 use crate::volatile::{self, aside, take_over};
 
 /// The kernel's `NSFS_MAGIC`.
@@ -31,6 +33,8 @@ const ALL: &CStr = c"mode=0700,size=64k";
 /// A kind of namespace that a pod's containers may share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
+    /// Made by a process with one thread; the others of its pod belong to it.
+    User,
     Ipc,
     Uts,
     Net,
@@ -42,6 +46,7 @@ impl Kind {
     /// As the runtime specification calls it.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::User => "user",
             Self::Ipc => "ipc",
             Self::Uts => "uts",
             Self::Net => "network",
@@ -49,8 +54,9 @@ impl Kind {
         }
     }
 
-    fn flag(self) -> CloneFlags {
+    pub(crate) fn flag(self) -> CloneFlags {
         match self {
+            Self::User => CloneFlags::CLONE_NEWUSER,
             Self::Ipc => CloneFlags::CLONE_NEWIPC,
             Self::Uts => CloneFlags::CLONE_NEWUTS,
             Self::Net => CloneFlags::CLONE_NEWNET,
@@ -61,6 +67,7 @@ impl Kind {
     /// The file that holds it.
     fn file(self) -> &'static str {
         match self {
+            Self::User => "user",
             Self::Ipc => "ipc",
             Self::Uts => "uts",
             Self::Net => "net",
@@ -84,12 +91,24 @@ pub(crate) struct Shared {
     all: PathBuf,
     own: PathBuf,
     kinds: Vec<Kind>,
+    /// Whom its users are on the machine, where it has some of its own.
+    #[serde(default)]
+    users: Option<Users>,
 }
 
 impl Shared {
-    pub(crate) fn new(all: &Path, id: &SandboxId, kinds: Vec<Kind>) -> Self {
+    pub(crate) fn new(all: &Path, id: &SandboxId, kinds: Vec<Kind>, users: Option<Users>) -> Self {
         let (all, own) = (all.to_owned(), all.join(&id.0));
-        Self { all, own, kinds }
+        Self {
+            all,
+            own,
+            kinds,
+            users,
+        }
+    }
+
+    pub(crate) fn users(&self) -> Option<Users> {
+        self.users
     }
 
     pub(crate) fn all(&self) -> &Path {
@@ -114,21 +133,35 @@ impl Shared {
         self.own.join("shm")
     }
 
-    /// All but that of processes.
+    /// All but those of processes and of users.
     fn plain(&self) -> impl Iterator<Item = Kind> {
+        let kinds = self.kinds.iter().copied();
+        kinds.filter(|kind| !matches!(kind, Kind::Pid | Kind::User))
+    }
+
+    /// All but that of processes.
+    pub(crate) fn before_processes(&self) -> impl Iterator<Item = Kind> {
         self.kinds.iter().copied().filter(|kind| *kind != Kind::Pid)
     }
 
-    /// Makes all of it anew, whatever was there; but for the namespace of processes, which takes a process.
-    pub(crate) fn make(&self, hostname: Option<&str>) -> io::Result<()> {
+    /// Makes all of it anew, whatever was there; but for the namespace of processes, which takes a process. Where the pod
+    /// has users of its own, this one is in the namespaces already.
+    pub(crate) fn make(&self, hostname: Option<&str>, maker: Option<&Process>) -> io::Result<()> {
         self.begin()?;
-        self.bind(self.plain(), || {
-            unshare(self.plain().map(Kind::flag).collect())?;
-            match hostname {
-                Some(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
-                None => Ok(()),
+        let name = || match hostname {
+            Some(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
+            None => Ok(()),
+        };
+        match maker {
+            Some(maker) => {
+                self.bind_all_of(maker, self.before_processes())?;
+                self.within(name)?;
             }
-        })?;
+            None => self.bind(self.plain(), || {
+                unshare(self.plain().map(Kind::flag).collect())?;
+                name()
+            })?,
+        }
         self.mount_shm()
     }
 
@@ -139,15 +172,30 @@ impl Shared {
 
     /// Binds the namespaces of a process again, whose files are gone: in another mount namespace, for one, than that
     /// of the program that made them. Where it is a container's, what was in `/dev/shm` is to be found there.
-    pub(crate) fn bind_again(&self, process: BorrowedFd<'_>, is_container: bool) -> io::Result<()> {
+    pub(crate) fn bind_again(&self, process: &Process, is_container: bool) -> io::Result<()> {
         self.begin()?;
         let all = self.kinds.iter().copied();
-        self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?;
+        match self.users {
+            Some(_) => self.bind_all_of(process, all)?,
+            None => self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?,
+        }
         if !is_container {
             return self.mount_shm();
         }
         fs::create_dir(self.shm())?;
         take_over(process, Path::new("/dev/shm"), &self.shm())
+    }
+
+    /// Binds the namespaces of a process by its number: a thread could not enter that of users.
+    fn bind_all_of(&self, process: &Process, kinds: impl Iterator<Item = Kind>) -> io::Result<()> {
+        let number = process.number()?;
+        for kind in kinds {
+            let file = self.file(kind);
+            File::create_new(&file)?;
+            mount_bind(format!("/proc/{number}/ns/{}", kind.file()), file)?;
+        }
+        // While it lived the number was its own.
+        process.number().map(drop)
     }
 
     /// An empty place, in the file system for it.
@@ -199,7 +247,12 @@ impl Shared {
     fn mount_shm(&self) -> io::Result<()> {
         fs::create_dir(self.shm())?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        Ok(mount("shm", self.shm(), "tmpfs", flags, SHM)?)
+        let Some(users) = self.users else {
+            return Ok(mount("shm", self.shm(), "tmpfs", flags, SHM)?);
+        };
+        let root = users.root();
+        let options = CString::new(format!("{},uid={root},gid={root}", SHM.to_string_lossy()))?;
+        Ok(mount("shm", self.shm(), "tmpfs", flags, &*options)?)
     }
 
     /// Whether all of it is there.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use orch_core::runtime::PodNetwork;
 
 use crate::image::ImageOptions;
+use crate::users::Pool;
 
 /// Where an [`OciRuntime`](crate::OciRuntime) keeps its state, and how it runs containers.
 ///
@@ -27,6 +28,7 @@ pub struct OciOptions {
     pub(crate) start_timeout: Duration,
     pub(crate) images: ImageOptions,
     pub(crate) network: Option<Network>,
+    pub(crate) users: Pool,
 }
 
 /// What pods are connected by.
@@ -59,6 +61,7 @@ impl OciOptions {
             start_timeout: Duration::from_secs(60),
             images: ImageOptions::default(),
             network: None,
+            users: Pool::default(),
         }
     }
 
@@ -95,6 +98,18 @@ impl OciOptions {
     #[must_use]
     pub fn images(mut self, images: ImageOptions) -> Self {
         self.images = images;
+        self
+    }
+
+    /// Which users of the machine pods have that are to have some of their own (see
+    /// [`SandboxConfig::user_namespace`](orch_core::runtime::SandboxConfig::user_namespace)): 65,536 each, for so many pods, from
+    /// `first` on, a multiple of 65,536. By default, as kubelet has it, from 65,536 on for 110 pods.
+    ///
+    /// What `/etc/subuid` or `/etc/subgid` gives to others than root is left out. State directories on one machine know nothing of
+    /// each other: give each a range of its own. Pods that are there keep what they have.
+    #[must_use]
+    pub fn user_ranges(mut self, first: u32, pods: u32) -> Self {
+        self.users = Pool { first, pods };
         self
     }
 

@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 
 use crate::launch::{self, Process, Program};
-use crate::namespaces::Shared;
+use crate::namespaces::{Kind, Shared};
 use crate::{record, shim, sys};
 
 /// `pause.json`, in the sandbox's directory: what it is to know.
@@ -23,6 +23,9 @@ use crate::{record, shim, sys};
 pub(crate) struct Pause {
     /// The control group of the shims.
     pub(crate) shims: String,
+    /// The namespace of the pod's own users, where it has some: that of processes is to belong to them.
+    #[serde(default)]
+    pub(crate) users: Option<PathBuf>,
 }
 
 /// Held by it for as long as it lives.
@@ -32,7 +35,9 @@ pub(crate) fn lock(dir: &Path) -> PathBuf {
 
 /// Starts it in the namespaces that the pod has already. Its own is held by nothing else yet.
 pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: String) -> io::Result<Process> {
-    record::write(&dir.join("pause.json"), &Pause { shims })?;
+    let users = shared.users().map(|_| shared.file(Kind::User));
+    let has_users = users.is_some();
+    record::write(&dir.join("pause.json"), &Pause { shims, users })?;
     let complaints = dir.join("pause.err");
     let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
     let stderr = File::create(&complaints)?;
@@ -41,7 +46,10 @@ pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: Strin
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let file = open_tree(CWD, program.path(), flags)?;
         sys::make_read_only(&file)?;
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
+        let mut apart = CloneFlags::CLONE_NEWNS;
+        // One that is the pod's users' it makes itself: that takes a single thread.
+        apart.set(CloneFlags::CLONE_NEWPID, !has_users);
+        unshare(apart)?;
         mount_change(
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
@@ -57,9 +65,12 @@ pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: Strin
         launch::start(&mut command)
     })?;
     // Nothing is ever written: it becomes readable by its end.
-    let came_up = launch::readable_in_time(&answer)? && launch::holder_of(&lock(dir))?.is_some();
-    if came_up {
-        return Ok(process);
+    if launch::readable_in_time(&answer)?
+        && let Some(first) = launch::holder_of(&lock(dir))?
+    {
+        // Where that is a child of what was started, the latter has ended.
+        launch::reap();
+        return Ok(first);
     }
     process.kill();
     let said = std::fs::read_to_string(complaints).unwrap_or_default();

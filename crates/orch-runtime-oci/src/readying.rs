@@ -13,6 +13,7 @@ use crate::namespaces::Kind;
 use crate::runtime::blocking;
 use crate::sandbox::{Phase, Pod};
 use crate::spec::hostname;
+use crate::users::Maker;
 use crate::{etc, pause, sysctl};
 
 /// What a sandbox's first process is started with.
@@ -51,7 +52,14 @@ impl Pod {
     async fn make(self: &Arc<Self>, hub: Weak<EventHub>, ground: Ground) -> Result<(), RuntimeError> {
         let pod = self.clone();
         let made = blocking(move || {
-            pod.shared.make(hostname(&pod.record.config))?;
+            let maker = pod.record.users.map(|users| {
+                let kinds = pod.shared.before_processes();
+                Maker::start(&ground.program, &pod.dir, users, kinds)
+            });
+            let maker = maker.transpose()?;
+            pod.shared
+                .make(hostname(&pod.record.config), maker.as_ref().map(Maker::process))?;
+            drop(maker);
             if !pod.has_processes() {
                 return Ok(None);
             }

@@ -15,6 +15,7 @@ use crate::confine::Confinement;
 use crate::image::Base;
 use crate::namespaces::Shared;
 use crate::place::Place;
+use crate::users::Users;
 
 /// `sandbox.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub(crate) struct SandboxRecord {
     /// The name of the network that it is on; none: the machine's own.
     #[serde(default)]
     pub(crate) network: Option<String>,
+    /// Whom its users are on the machine, where it has some of its own.
+    #[serde(default)]
+    pub(crate) users: Option<Users>,
     pub(crate) created_at: Timestamp,
 }
 

@@ -64,7 +64,12 @@ impl Pod {
             None => Phase::Made,
         };
         Ok(Self {
-            shared: Shared::new(all, &id, kinds(&record.config, record.network.is_some())),
+            shared: Shared::new(
+                all,
+                &id,
+                kinds(&record.config, record.network.is_some()),
+                record.users,
+            ),
             network: network.filter(|_| record.network.is_some()).cloned(),
             detached: AtomicBool::new(false),
             watcher: Mutex::default(),
@@ -212,7 +217,11 @@ impl Drop for Pod {
 
 /// What its containers share. On the machine's network, if it was asked for, they have the machine's name.
 pub(crate) fn kinds(config: &SandboxConfig, own_network: bool) -> Vec<Kind> {
-    let mut kinds = vec![Kind::Ipc];
+    let mut kinds = Vec::new();
+    if config.user_namespace {
+        kinds.push(Kind::User);
+    }
+    kinds.push(Kind::Ipc);
     if !config.host_network {
         kinds.push(Kind::Uts);
     }

@@ -1,7 +1,6 @@
 //! Readying sandboxes, stopping and removing them, and finding them again.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::readying::Ground;
 use crate::record::SandboxRecord;
 use crate::runtime::{blocking, going_on};
 use crate::sandbox::{self, Pod};
-use crate::{namespaces, pause};
+use crate::{namespaces, pause, users};
 
 /// How long a network may take for one pod, or to answer, before who asked goes on without.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,13 +58,20 @@ impl Driver {
         let network = self.options.network.as_ref();
         let network = network.filter(|_| !config.host_network);
         sandbox::check(&config, network.is_some())?;
+        users::check(&config, self.machine.has_users)?;
         self.check_group(&config)?;
         let failed = |name: &str, error| RuntimeError::failed(format!("making sandbox {name}"), error);
+        let users = config.user_namespace.then(|| {
+            let others: Vec<_> = self.pods().iter().filter_map(|pod| pod.record.users).collect();
+            self.options.users.allot(&others)
+        });
+        let users = users.transpose()?;
         let id = SandboxId(self.dir.new_id());
         let place = self.dir.sandbox(&id.0);
         let record = SandboxRecord {
             config,
             network: network.map(|network| network.name().into()),
+            users,
             created_at: time::now(),
         };
         let made = self.dir.make(&place, |draft| sandbox::fill(draft, &record));
@@ -188,12 +194,12 @@ impl Driver {
     fn bind_again(&self, pod: &Pod) -> io::Result<bool> {
         for cell in self.cells(|cell| cell.record.sandbox == pod.id) {
             let Some(first) = cell.first()? else { continue };
-            pod.shared.bind_again(first.as_fd(), true)?;
+            pod.shared.bind_again(&first.into(), true)?;
             return Ok(true);
         }
         // Nobody is left who could miss what was in memory.
         match pause::find(&pod.dir)? {
-            Some(first) => pod.shared.bind_again(first.as_fd(), false).map(|()| true),
+            Some(first) => pod.shared.bind_again(&first, false).map(|()| true),
             None => Ok(false),
         }
     }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::confine::Confinement;
 use crate::defaults::Program;
-use crate::invalid;
 use crate::namespaces::{Kind, Shared};
+use crate::{invalid, users};
 
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::devices::of_the_machine;
@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     pub(crate) any_device: bool,
     /// The kernel's version: 6 and 1 of 6.1.0.
     pub(crate) kernel: (u32, u32),
+    /// Pods may have users of their own.
+    pub(crate) has_users: bool,
 }
 
 impl Machine {
@@ -44,6 +46,7 @@ impl Machine {
             capabilities,
             any_device,
             kernel,
+            has_users: users::can(kernel),
         })
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use orch_core::runtime::{RuntimeError, SandboxConfig};
 
+use rustix::fs::Uid;
+
 use crate::invalid;
 use crate::namespaces::{Kind, Shared};
 
@@ -63,8 +65,19 @@ pub(crate) fn set(config: &SandboxConfig, shared: &Shared) -> Result<(), Runtime
         return Ok(());
     }
     let mut refused = None;
+    let is_ipc = |name: &str| place(name).is_some_and(|place| kind(&place) == Some(Kind::Ipc));
+    let mut settings: Vec<_> = config.sysctls.iter().collect();
+    settings.sort_by_key(|(name, _)| is_ipc(name));
     let within = shared.within(|| {
-        for (name, value) in &config.sysctls {
+        for (name, value) in settings {
+            if let Some(users) = shared.users()
+                && is_ipc(name)
+            {
+                // Those of the machine's root are not these; the others are the network's, which he may change. This thread
+                // has nothing else to do.
+                let root = Some(Uid::from_raw(users.root()));
+                rustix::thread::set_thread_res_uid(root, root, root)?;
+            }
             let file = Path::new("/proc/sys").join(place(name).unwrap_or_default());
             // Never made: a setting that is not there is an error.
             if let Err(error) = fs::OpenOptions::new()

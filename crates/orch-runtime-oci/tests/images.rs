@@ -161,6 +161,26 @@ async fn who_is_not_in_the_image_does_not_run() {
 }
 
 #[tokio::test]
+async fn who_may_write_in_the_root_of_an_image_may_in_a_containers() {
+    let Some(oci) = Oci::new() else { return };
+    let Some(base) = images::base() else { return };
+    // It has all that would else be made in it: by that the kernel looks at the root again.
+    let mut items = vec![Item::dir("./").mode(0o1777)];
+    items.extend(["dev", "proc", "sys"].map(Item::dir));
+    let open_root = tar(&items);
+    let said = json!({"Env": ["PATH=/bin"], "User": "web"});
+    let runtime = open(&oci).await;
+    import(&oci, &runtime, &Made::saying(&said, vec![base, open_root])).await;
+    let (said, code, _) = output(
+        &runtime,
+        &script("main", "touch /made && stat -c '%u %a' / /made"),
+    )
+    .await;
+    assert_eq!((said.as_str(), code), ("0 1777\n1000 644\n", Some(0)));
+    clear(&runtime).await;
+}
+
+#[tokio::test]
 async fn what_a_container_writes_is_its_own() {
     let Some(oci) = Oci::new() else { return };
     let Some(image) = images::shell(&json!({ "Env": ["PATH=/bin"] })) else {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::pods::{first_of_pod, idle, namespace, own, pod, run, seen};
+use common::pods::{first_of_pod, idle, namespace, own, owned, pod, run, seen};
 use common::{Oci, PATIENCE, clear, config, open, processes, says};
 use futures::future::join_all;
 use orch_core::runtime::{Runtime, SandboxConfig, SandboxFilter, SandboxState};
@@ -168,6 +168,8 @@ fn holder() {
             ..pod("paused")
         };
         run(&runtime, &paused).await;
+        let id = idle(&runtime, &run(&runtime, &owned("owned")).await, "own").await;
+        says(&runtime, &id, "echo kept > /dev/shm/file").await;
         let empty = run(&runtime, &pod("empty")).await;
         runtime
             .create_container(&empty, &config("late", "true"))
@@ -227,6 +229,13 @@ async fn a_program_with_a_mount_namespace_of_its_own_leaves_what_its_successor_f
         let link = fs::read_link(format!("/proc/{first}/ns/{kind}")).unwrap();
         assert_eq!(namespace(&oci, &next, kind), link.to_string_lossy());
     }
+    // And so where users are the pod's own.
+    let next = idle(&runtime, &of_name("owned").id, "owned").await;
+    for kind in ["ipc", "user", "uts"] {
+        assert_eq!(namespace(&oci, &next, kind), namespace(&oci, &of("own"), kind));
+    }
+    let kept = says(&runtime, &next, "cat /dev/shm/file; stat -c %u /dev/shm/file").await;
+    assert_eq!(kept, "kept\n0\n");
     // In the last, what its containers had in common is gone.
     let refused = runtime.start_container(&of("late")).await.unwrap_err();
     assert!(refused.to_string().contains("not ready"), "{refused}");

@@ -100,6 +100,12 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
         judge.container(&field, container, spec);
     }
     judge.whole(spec);
+    if spec.host_users == Some(false) && !can.user_namespaces {
+        judge.refuse(
+            of_spec("hostUsers"),
+            "cannot give a pod users of its own; set it to true, or run the pod on a runtime that can",
+        );
+    }
     judge.volumes(spec);
     judge.names(spec);
     if let Some(security) = &spec.security_context {

@@ -54,6 +54,12 @@ const FIELDS: &[(&str, &str, Bare)] = &[
     ),
     ("spec.hostNetwork", r#""hostNetwork": true"#, Served),
     (
+        "spec.hostUsers",
+        r#""hostUsers": false"#,
+        Refused("spec.hostUsers: the bare runtime cannot give a pod users of its own; set it to true"),
+    ),
+    ("spec.hostUsers", r#""hostUsers": true"#, Served),
+    (
         "spec.resources.limits",
         r#""resources": {"limits": {"memory": "1Gi"}}"#,
         Warned("spec.resources.limits[memory]: the bare runtime does not hold the containers of a pod"),
@@ -467,19 +473,24 @@ async fn what_the_process_runtime_refuses_was_refused_before() {
     for (attempt, (field, example, _)) in (0..).zip(FIELDS) {
         let pod = pod(field, example, "containers");
         let sandbox = sandbox_config(&pod, &AgentConfig::new("n1"), attempt);
-        let sandbox = runtime.run_sandbox(&sandbox).await.unwrap();
         let container = &pod.spec.as_ref().unwrap().containers[0];
         let config = container_config(&pod, container, Making::default());
-        let created = runtime.create_container(&sandbox.id, &config).await;
+        let created = match runtime.run_sandbox(&sandbox).await {
+            Ok(sandbox) => runtime.create_container(&sandbox.id, &config).await.map(drop),
+            Err(error) => Err(error),
+        };
         let refused = support(&pod, "process", &can, &host).refusal();
         match created {
-            Ok(_) => {}
-            Err(RuntimeError::InvalidConfig { .. }) => {
+            Ok(()) => {}
+            Err(RuntimeError::InvalidConfig { .. } | RuntimeError::Unsupported { .. }) => {
                 assert!(refused.is_some(), "{example}");
                 refusals += 1;
             }
             Err(error) => panic!("{example}: {error}"),
         }
     }
-    assert!(refusals >= 3, "no command, a terminal, another user");
+    assert!(
+        refusals >= 4,
+        "no command, a terminal, another user, users of its own"
+    );
 }

@@ -47,6 +47,7 @@ pub(crate) fn sandbox_config(pod: &Pod, config: &AgentConfig, attempt: u32) -> S
         host_network,
         host_pid: spec.host_pid.unwrap_or_default(),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
+        user_namespace: spec.host_users == Some(false),
         host_ports: if host_network {
             Vec::new()
         } else {

@@ -179,7 +179,6 @@ pub(super) fn pod(prefix: &str) -> Vec<Unimplemented> {
         spec("dnsPolicy").only("ClusterFirstWithHostNet").needs(resolver),
         spec("enableServiceLinks").unless(false),
         spec("hostIPC").unless(false),
-        spec("hostUsers").unless(true),
         spec("os.name").unless("linux"),
         spec("schedulerName").unless("default-scheduler"),
         spec("securityContext.fsGroup")

@@ -66,6 +66,8 @@ pub struct Capabilities {
     pub pause: bool,
     /// [`SandboxConfig::cgroup_parent`] is honoured, and [`SandboxConfig::resources`] are enforced.
     pub pod_groups: bool,
+    /// [`SandboxConfig::user_namespace`] is honoured; where it is not, who asks for it gets [`RuntimeError::Unsupported`].
+    pub user_namespaces: bool,
     /// [`Security`] is honoured.
     pub security: bool,
     /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
@@ -157,7 +159,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes a sandbox and readies it for containers, or returns the one that exists for the same
     /// [`SandboxConfig::uid`] and [`SandboxConfig::attempt`].
     ///
-    /// One that asks for a control group is [`RuntimeError::Unsupported`] without [`Capabilities::pod_groups`].
+    /// One that asks for a control group is [`RuntimeError::Unsupported`] without [`Capabilities::pod_groups`], one that asks
+    /// for users of its own without [`Capabilities::user_namespaces`].
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError>;
 
     /// Ends a sandbox: its containers are killed, its network is released. What ran stays listed.

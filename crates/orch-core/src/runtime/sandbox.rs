@@ -41,6 +41,15 @@ pub struct SandboxConfig {
     pub host_pid: bool,
     /// Let the containers see each other's processes.
     pub share_process_namespace: bool,
+    /// Give it users of its own (Kubernetes: `hostUsers: false`, KEP-127): its users 0 to 65,535 are 65,536 of the machine
+    /// that no other sandbox of the runtime has. Its root is nobody on the machine, and has capabilities over what is the
+    /// sandbox's alone. Files of images and of [mounts](super::ContainerConfig::mounts) have the owners that they have on
+    /// the machine's disk, in both directions.
+    ///
+    /// It cannot have the machine's network or processes then: with [`host_network`](Self::host_network) or
+    /// [`host_pid`](Self::host_pid) it is refused. Without
+    /// [`Capabilities::user_namespaces`](super::Capabilities::user_namespaces) it is too.
+    pub user_namespace: bool,
     /// Machine ports that lead into the sandbox.
     pub host_ports: Vec<HostPort>,
     /// Name servers, search domains and options for `resolv.conf`; empty: the machine's own.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::copy::copy;
@@ -28,8 +28,8 @@ pub(crate) fn dress_like(model: &Path, directory: &Path) -> io::Result<()> {
 }
 
 /// Makes a directory in a root, with those above it, unless it is there. One that cannot be made, for something else
-/// is in its place, is left to whoever wants it.
-pub(crate) fn make_directory(root: &Path, path: &str) -> io::Result<()> {
+/// is in its place, is left to whoever wants it. What is made is the owner's, if there is to be another than root.
+pub(crate) fn make_directory(root: &Path, path: &str, owner: Option<u32>) -> io::Result<()> {
     let tree = Tree::open(root).map_err(io::Error::other)?;
     let Ok(parts) = parts(path.as_bytes()) else {
         return Ok(());
@@ -39,17 +39,27 @@ pub(crate) fn make_directory(root: &Path, path: &str) -> io::Result<()> {
         let path = parts[..depth].join(&b'/');
         directory = match tree.directory(&path) {
             Ok(next) => next,
-            Err(Errno::NOENT) if tree::look(directory.as_fd(), parts[depth - 1])?.is_none() => tree
-                .make_directory(directory.as_fd(), parts[depth - 1], &path)
-                .map_err(io::Error::other)?,
+            Err(Errno::NOENT) if tree::look(directory.as_fd(), parts[depth - 1])?.is_none() => {
+                let made = tree.make_directory(directory.as_fd(), parts[depth - 1], &path);
+                let made = made.map_err(io::Error::other)?;
+                give(&made, owner)?;
+                made
+            }
             Err(_) => return Ok(()),
         };
     }
     Ok(())
 }
 
-/// Puts an empty file in place of a symlink that leads to nothing in the root: what is mounted over it could not be.
-pub(crate) fn replace_dead_link(root: &Path, path: &str) -> io::Result<()> {
+fn give(made: impl AsFd, owner: Option<u32>) -> io::Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    let (uid, gid) = (Uid::from_raw(owner), Gid::from_raw(owner));
+    Ok(rustix::fs::fchown(made, Some(uid), Some(gid))?)
+}
+
+/// Puts an empty file in place of a symlink that leads to nothing in the root: what is mounted over it could not be. It is
+/// the owner's, if there is to be another than root.
+pub(crate) fn replace_dead_link(root: &Path, path: &str, owner: Option<u32>) -> io::Result<()> {
     let tree = Tree::open(root).map_err(io::Error::other)?;
     let Ok(parts) = parts(path.as_bytes()) else {
         return Ok(());
@@ -68,8 +78,8 @@ pub(crate) fn replace_dead_link(root: &Path, path: &str) -> io::Result<()> {
     }
     tree::remove(parent.as_fd(), name)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, *name, flags, Mode::from_raw_mode(0o644))?;
-    Ok(())
+    let made = rustix::fs::openat(parent, *name, flags, Mode::from_raw_mode(0o644))?;
+    give(made, owner)
 }
 
 /// What is in a file of a root, as the container would find it; none if it is not there, or is no file.
@@ -145,7 +155,7 @@ mod tests {
             "/circle/x",
             "/../x",
         ] {
-            make_directory(&root, path).unwrap();
+            make_directory(&root, path, None).unwrap();
         }
         assert!(root.join("a/b").is_dir() && root.join("real/etc/new/deep").is_dir());
         assert_eq!(
@@ -178,7 +188,7 @@ mod tests {
             "/etc/none",
             "/none/x",
         ] {
-            replace_dead_link(&root, path).unwrap();
+            replace_dead_link(&root, path, None).unwrap();
         }
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
         assert_eq!((text("etc/dead").as_str(), text("etc/out").as_str()), ("", ""));

@@ -26,7 +26,7 @@ use super::executor::{Confined, Joining, Program};
 use super::refusal::Refusal;
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
-use super::{hold, limits};
+use super::{hold, inside, limits};
 use crate::cgroup::Hierarchies;
 use crate::place::Place;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
@@ -145,12 +145,20 @@ fn start(
 ) -> Result<Running, Fault> {
     let failed = |error: io::Error| Fault::other("preparing a command", &error);
     let init = first(dir).map_err(failed)?;
+    let inside = match plan.shared.users() {
+        None => None,
+        Some(_) => Some((
+            init.try_clone().map_err(failed)?,
+            hierarchies.doors(shims).map_err(failed)?,
+        )),
+    };
     limits::share_score(dir).map_err(failed)?;
     let process: Option<Process> = record::read(&exec.process()).map_err(failed)?;
     let process = process.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     note(dir, exec).map_err(failed)?;
+    let user = process.user.on_machine(plan.shared.users());
     for stream in &streams {
-        process.user.own(stream).map_err(failed)?;
+        user.own(stream).map_err(failed)?;
     }
     let status = pipe().map_err(failed)?;
     let program = Program {
@@ -178,11 +186,19 @@ fn start(
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
     let apart = Apart::go(hierarchies, dir, plan, shims, iter::empty()).map_err(failed)?;
-    let built = builder
-        .as_tenant()
-        .with_process(Some(exec.process()))
-        .with_detach(true)
-        .build();
+    let build = || {
+        let built = builder
+            .as_tenant()
+            .with_process(Some(exec.process()))
+            .with_detach(true)
+            .build();
+        let pid = built.map_err(|error| told(&error))?;
+        Pid::from_raw(pid.as_raw()).ok_or_else(|| "no process was made".to_owned())
+    };
+    let built = match inside {
+        None => build(),
+        Some((first, back)) => inside::build(&first, &back, build),
+    };
     apart.come_back().map_err(failed)?;
     // libcontainer may have heard nothing of it.
     if let Some(refusal) = Refusal::read(status.0).map_err(failed)? {
@@ -194,13 +210,14 @@ fn start(
             text: refusal.text,
         });
     }
-    let pid = built.map_err(|error| Fault::other("joining the container", &error))?;
-    let pid = Pid::from_raw(pid.as_raw());
-    let pid = pid.ok_or_else(|| failed(io::Error::other("no process was made")))?;
+    let pid = built.map_err(|error| Fault {
+        stage: Stage::Other,
+        text: format!("joining the container: {error}"),
+    })?;
     let terminal = console.map(Console::take).transpose().map_err(failed)?;
     if let Some(master) = &terminal {
         // It runs already, and may have closed it again.
-        let _ = process.user.own_terminal(master);
+        let _ = user.own_terminal(master);
     }
     Ok(Running { pid, terminal })
 }

@@ -166,7 +166,7 @@ pub(super) fn reap_all() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
-fn exit_code(status: WaitStatus) -> i32 {
+pub(super) fn exit_code(status: WaitStatus) -> i32 {
     let signalled = || 128 + status.terminating_signal().unwrap_or_default();
     status.exit_status().unwrap_or_else(signalled)
 }

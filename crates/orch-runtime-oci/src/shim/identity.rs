@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::image::root;
 use crate::record::{ContainerDir, Identity, Plan};
+use crate::users::{COUNT, Users};
 
 /// Who that is, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +21,12 @@ struct Known {
 /// can be. The root is mounted. Returns the program's environment, with the user's home.
 pub(super) fn settle(dir: &ContainerDir, plan: &Plan, spec: &mut Value) -> Result<Vec<String>, String> {
     let root = dir.rootfs();
-    root::make_directory(&root, &plan.cwd).map_err(|error| format!("making {}: {error}", plan.cwd))?;
+    let users = plan.shared.users();
+    let owner = users.map(Users::root);
+    root::make_directory(&root, &plan.cwd, owner).map_err(|error| format!("making {}: {error}", plan.cwd))?;
     // Machines and images with systemd-resolved have it lead to where nothing is in a container.
     for path in ["/etc/hosts", "/etc/resolv.conf"] {
-        root::replace_dead_link(&root, path).map_err(|error| format!("making {path}: {error}"))?;
+        root::replace_dead_link(&root, path, owner).map_err(|error| format!("making {path}: {error}"))?;
     }
     let mut env = plan.env.clone();
     let Some(identity) = &plan.identity else {
@@ -34,6 +37,15 @@ pub(super) fn settle(dir: &ContainerDir, plan: &Plan, spec: &mut Value) -> Resul
         Ok::<_, String>(String::from_utf8_lossy(&read.unwrap_or_default()).into_owned())
     };
     let known = look_up(identity, &list("/etc/passwd")?, &list("/etc/group")?)?;
+    let all = [("user", known.uid)].into_iter();
+    let all = all.chain(known.groups.iter().map(|gid| ("group", *gid)));
+    if let Some(users) = users
+        && let Some((what, id)) = all.into_iter().find(|(_, id)| users.of_machine(*id).is_none())
+    {
+        return Err(format!(
+            "its {what} {id} is none of the {COUNT} that a pod with a user namespace of its own has"
+        ));
+    }
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {
         env.push(format!("HOME={}", known.home));
     }

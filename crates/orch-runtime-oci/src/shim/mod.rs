@@ -11,10 +11,13 @@ mod executor;
 mod hold;
 mod identity;
 mod input;
+mod inside;
 mod join;
 mod limits;
 mod log;
+mod maker;
 mod nursery;
+mod owners;
 mod pause;
 mod places;
 mod refusal;
@@ -50,12 +53,17 @@ pub(crate) const PAUSE: &str = "--pause";
 /// What a process is asked for to be the one that shims are born of; the control group that they are in follows.
 pub(crate) const NURSERY: &str = "--nursery";
 
+/// What a process is asked for to make a user namespace and others that belong to it; which ones follows.
+pub(crate) const USERS: &str = "--users";
+
 /// What this program is started for.
 pub(crate) enum Asked {
     /// To bear shims, in this control group.
     Nursery(String),
     /// To be the first process of a pod.
     Pause,
+    /// To make these namespaces.
+    Users(String),
 }
 
 /// What a shim is born for.
@@ -79,6 +87,7 @@ pub(crate) fn main(asked: &Asked) -> ! {
         let shims = match asked {
             Asked::Nursery(shims) => shims,
             Asked::Pause => return pause::run(),
+            Asked::Users(kinds) => return maker::run(kinds),
         };
         // What is known before a fork, nobody has to find out after it.
         let hierarchies = &Hierarchies::find()?;
@@ -206,6 +215,7 @@ pub(crate) fn asked() -> Option<Asked> {
     let mut words = arguments.map(|word| std::str::from_utf8(word).ok());
     let asked = match (words.next()??, words.next()) {
         (PAUSE, None) => Asked::Pause,
+        (USERS, Some(kinds)) => Asked::Users(kinds?.to_owned()),
         (NURSERY, Some(shims)) => Asked::Nursery(shims?.to_owned()),
         _ => return None,
     };

@@ -5,17 +5,21 @@ use std::io;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Gid, Uid};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::{DumpableBehavior, chdir, pivot_root, set_dumpable_behavior};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
+};
 
 use super::{hold, start, take_output};
 use crate::cgroup::Hierarchies;
 use crate::pause::{Pause, lock};
 use crate::record;
+use crate::sys::{self, Forked};
 
-/// In the sandbox's directory, and a mount namespace of this process's own. Never returns but with an error.
+/// In the sandbox's directory, and a mount namespace of this process's own. Returns only with an error, or where another
+/// has become the first.
 pub(super) fn run() -> io::Result<()> {
     let answer = take_output()?;
     let dir = std::env::current_dir()?;
@@ -24,14 +28,22 @@ pub(super) fn run() -> io::Result<()> {
         .create(true)
         .truncate(false)
         .open(lock(&dir))?;
-    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let pause: Pause = record::read(&dir.join("pause.json"))?.ok_or(io::ErrorKind::NotFound)?;
     rustix::process::setsid()?;
     Hierarchies::find()?.settle(&pause.shims)?;
     nix::unistd::setgroups(&[])?;
-    let children = start::children()?;
+    let users = pause.users.map(File::open).transpose()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     leave_machine(&dir)?;
+    if let Some(users) = users {
+        match sys::fork_as_first(users)? {
+            // The other is the one.
+            Forked::Parent(_) => return Ok(()),
+            Forked::Child => become_root_of_the_pod()?,
+        }
+    }
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    let children = start::children()?;
     // Of those in the containers that may trace others, some could otherwise make this one do things for them.
     let nothing = CapabilitySet::empty();
     set_no_new_privs(true)?;
@@ -54,6 +66,13 @@ pub(super) fn run() -> io::Result<()> {
         }
         while let Ok(Some(_)) = children.read_signal() {}
     }
+}
+
+/// The machine's root has no business there.
+fn become_root_of_the_pod() -> io::Result<()> {
+    let (user, group) = (Some(Uid::ROOT), Some(Gid::ROOT));
+    set_thread_res_gid(group, group, group)?;
+    Ok(set_thread_res_uid(user, user, user)?)
 }
 
 /// From here on this process has an empty root, so that nobody finds the machine's through it.

@@ -10,6 +10,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_bind};
 
+use super::owners::Owners;
 use crate::image::{Base, root};
 use crate::record::ContainerDir;
 
@@ -17,7 +18,7 @@ use crate::record::ContainerDir;
 const LONGEST_OPTIONS: usize = 4095;
 
 /// Below a layer that takes the container's changes lies what its image has.
-pub(super) fn mount(dir: &ContainerDir, base: &Base) -> io::Result<()> {
+pub(super) fn mount(dir: &ContainerDir, base: &Base, owners: Option<&Owners>) -> io::Result<()> {
     // What whoever started this has is not the container's, nor that of what is made in its root.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     for path in [dir.upper(), dir.work(), dir.notes()] {
@@ -26,13 +27,16 @@ pub(super) fn mount(dir: &ContainerDir, base: &Base) -> io::Result<()> {
     match base {
         Base::Host => {
             let what = || format!("overlay of / with changes in {}", dir.kept().display());
-            overlay(dir, Path::new("/"), &["/"]).map_err(|error| told(what(), error))
+            overlay_host(dir, owners).map_err(|error| told(what(), error))
         }
-        Base::Layers(layers) => match overlay_layers(dir, layers) {
+        Base::Layers(layers) => match overlay_layers(dir, layers, owners) {
             Err(error) if needs_a_copy(error) => {
                 let what = || format!("copying its image to {}", dir.upper().display());
                 root::copy_layers(layers, &dir.upper())
-                    .and_then(|()| Ok(mount_bind(dir.upper(), dir.rootfs())?))
+                    .and_then(|()| match owners {
+                        Some(owners) => owners.show(&dir.upper(), &dir.rootfs()),
+                        None => Ok(mount_bind(dir.upper(), dir.rootfs())?),
+                    })
                     .map_err(|error| io::Error::other(format!("{}: {error}", what())))
             }
             mounted => mounted.map_err(|error| {
@@ -45,6 +49,19 @@ pub(super) fn mount(dir: &ContainerDir, base: &Base) -> io::Result<()> {
             }),
         },
     }
+}
+
+fn overlay_host(dir: &ContainerDir, owners: Option<&Owners>) -> Result<(), Errno> {
+    let Some(owners) = owners else {
+        return overlay(dir, Path::new("/"), &["/"]);
+    };
+    let place = owners.show_layers(&["/".into()]).map_err(errno)?;
+    owners.give(&dir.upper()).map_err(errno)?;
+    overlay(dir, &place, &["0"])
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 fn told(what: String, error: Errno) -> io::Error {
@@ -60,18 +77,24 @@ fn needs_a_copy(error: Errno) -> bool {
 }
 
 /// Names the layers from where they lie, for their options must be short.
-fn overlay_layers(dir: &ContainerDir, layers: &[PathBuf]) -> Result<(), Errno> {
+fn overlay_layers(dir: &ContainerDir, layers: &[PathBuf], owners: Option<&Owners>) -> Result<(), Errno> {
     let Some((top, place)) = layers.last().and_then(|top| Some((top, top.parent()?.parent()?))) else {
         // An image without layers has nothing that could lie below.
         return Err(Errno::INVAL);
     };
-    let names = layers.iter().rev();
-    let names: Vec<&Path> = names
-        .map(|layer| layer.strip_prefix(place).unwrap_or(layer))
-        .collect();
-    overlay(dir, place, &names)?;
-    // The root's own owner and mode are those of the changes' directory.
-    root::dress_like(top, &dir.upper()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    // The root's own owner and mode are those of the changes' directory, as it is when it is mounted.
+    root::dress_like(top, &dir.upper()).map_err(errno)?;
+    let Some(owners) = owners else {
+        let names = layers.iter().rev();
+        let names: Vec<&Path> = names
+            .map(|layer| layer.strip_prefix(place).unwrap_or(layer))
+            .collect();
+        return overlay(dir, place, &names);
+    };
+    owners.give(&dir.upper()).map_err(errno)?;
+    let place = owners.show_layers(layers).map_err(errno)?;
+    let names: Vec<_> = (0..layers.len()).rev().map(|number| number.to_string()).collect();
+    overlay(dir, &place, &names)
 }
 
 /// Mounts an overlay of directories named from `place`, the topmost first.

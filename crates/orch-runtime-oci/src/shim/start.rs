@@ -17,6 +17,7 @@ use super::apart::Apart;
 use super::executor::{Confined, Program};
 use super::input::Input;
 use super::log::Log;
+use super::owners::Owners;
 use super::refusal::Refusal;
 use super::streams::{Streams, pipe};
 use super::{identity, join, limits, places, root};
@@ -57,12 +58,21 @@ pub(super) fn start(
         Apart::go(hierarchies, dir, plan, shims, sources(&spec))
     };
     let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
-    root::mount(dir, &plan.base).map_err(|error| failed("mounting its root file system", &error))?;
+    let owners = Owners::find(dir, &plan.shared, &spec)?;
+    root::mount(dir, &plan.base, owners.as_ref())
+        .map_err(|error| failed("mounting its root file system", &error))?;
     let joined = join::join(dir, plan, &mut spec);
     let _joined = joined.map_err(|error| failed("joining its pod", &error))?;
     let env = identity::settle(dir, plan, &mut spec)?;
-    record::write(&dir.spec(), &spec).map_err(|error| failed("writing its specification", &error))?;
     places::check(dir, &spec)?;
+    let written = |error: io::Error| failed("writing its specification", &error);
+    if let Some(owners) = &owners {
+        let named = owners.name(dir, &spec);
+        let named = named.map_err(|error| failed("showing its root to its users", &error))?;
+        record::write(&dir.spec(), &named).map_err(written)?;
+    } else {
+        record::write(&dir.spec(), &spec).map_err(written)?;
+    }
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
     let confined = Confined::read(dir, plan.confinement);
@@ -86,6 +96,10 @@ pub(super) fn start(
         .map_err(|error| failed("leaving its control group", &error))?;
     limits::set(dir, hierarchies, &plan.cgroup, pid)
         .map_err(|error| failed("setting its limits", &*error))?;
+    if owners.is_some() {
+        // Of a command beside it libcontainer reads this again, where all is in its own place.
+        record::write(&dir.spec(), &spec).map_err(written)?;
+    }
     // Before its program runs, whose they must be by then.
     let (output, input) = streams
         .take()

@@ -13,6 +13,7 @@ use super::console::Console;
 use super::input::Input;
 use crate::record::{self, ContainerDir, Plan};
 use crate::terminal;
+use crate::users::Users;
 
 /// The specification's `process`, as far as it is of interest here.
 #[derive(Deserialize)]
@@ -43,6 +44,17 @@ impl Process {
 }
 
 impl User {
+    /// Whom it is on the machine, where its pod has users of its own.
+    pub(super) fn on_machine(self, users: Option<Users>) -> Self {
+        let Some(users) = users else { return self };
+        // Another was refused before this, and would be nobody.
+        let of = |id| users.of_machine(id).unwrap_or(users.root());
+        Self {
+            uid: of(self.uid),
+            gid: of(self.gid),
+        }
+    }
+
     /// Gives it a pipe of its program's, which it may open again by its name (`/dev/stdout`). Anything else is not
     /// the program's alone.
     pub(super) fn own(self, stream: impl AsFd) -> io::Result<()> {
@@ -76,7 +88,7 @@ pub(super) enum Streams {
 
 impl Streams {
     pub(super) fn make(dir: &ContainerDir, plan: &Plan) -> io::Result<Self> {
-        let user = Process::of(dir)?.user;
+        let user = Process::of(dir)?.user.on_machine(plan.shared.users());
         if plan.tty {
             return Ok(Self::Terminal {
                 console: Console::listen(dir.run())?,

@@ -164,6 +164,7 @@ mod tests {
             capabilities,
             any_device: unified,
             kernel: (6, 1),
+            has_users: true,
         }
     }
 

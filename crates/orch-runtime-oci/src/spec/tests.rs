@@ -11,12 +11,13 @@ fn machine(capabilities: u64, unified: bool) -> Machine {
         capabilities,
         any_device: unified,
         kernel: (6, 1),
+        has_users: true,
     }
 }
 
 fn shared(sandbox: &SandboxConfig) -> Shared {
     let (all, id) = (Path::new("/var/lib/orch-oci/ns"), SandboxId("s".into()));
-    Shared::new(all, &id, sandbox::kinds(sandbox, !sandbox.host_network))
+    Shared::new(all, &id, sandbox::kinds(sandbox, !sandbox.host_network), None)
 }
 
 fn places(shared: &Shared) -> Places<'_> {
@@ -160,9 +161,16 @@ fn a_container_joins_its_pods_namespaces_and_has_the_machines_where_that_was_ask
         (
             SandboxConfig {
                 host_pid: true,
-                ..plain
+                ..plain.clone()
             },
             vec![ipc, uts, net],
+        ),
+        (
+            SandboxConfig {
+                user_namespace: true,
+                ..plain
+            },
+            vec![own_pid, ("user", Some("user")), ipc, uts, net],
         ),
     ] {
         let spec = built(&ContainerConfig::default(), &sandbox, &machine(ALL, false));

@@ -1,7 +1,9 @@
 //! Forking.
 
 use std::io;
+use std::os::fd::AsFd;
 
+use nix::sched::{CloneFlags, setns, unshare};
 use rustix::process::Pid;
 
 /// Which of the two one is.
@@ -19,7 +21,21 @@ pub(crate) fn fork() -> io::Result<Forked> {
     }
     // SAFETY: `fork` is unsafe because of other threads, whose locks, an allocator's for one, the child would find held by
     // nobody. There are none, as was looked at just now, and this thread starts none in between.
-    match unsafe { nix::unistd::fork() }? {
+    forked(unsafe { nix::unistd::fork() }?)
+}
+
+/// Has this process enter a user namespace, and makes a second one that is the first of a process namespace of its own, which
+/// belongs to those users.
+pub(crate) fn fork_as_first(users: impl AsFd) -> io::Result<Forked> {
+    // The kernel lets only who has a single thread do this.
+    setns(users, CloneFlags::CLONE_NEWUSER)?;
+    unshare(CloneFlags::CLONE_NEWPID)?;
+    // SAFETY: as above; that there are no other threads the kernel has looked at just now.
+    forked(unsafe { nix::unistd::fork() }?)
+}
+
+fn forked(which: nix::unistd::ForkResult) -> io::Result<Forked> {
+    match which {
         nix::unistd::ForkResult::Child => Ok(Forked::Child),
         nix::unistd::ForkResult::Parent { child } => Pid::from_raw(child.as_raw())
             .map(Forked::Parent)

@@ -11,9 +11,9 @@ mod mounts;
 
 pub(crate) use devices::{DeviceInstruction, DeviceProgram};
 pub(crate) use filter::{Compare, Filter, Instruction, Step};
-pub(crate) use fork::{Forked, fork};
+pub(crate) use fork::{Forked, fork, fork_as_first};
 pub(crate) use memory::let_go_of_files;
-pub(crate) use mounts::make_read_only;
+pub(crate) use mounts::{make_read_only, map_owners};
 
 use std::os::fd::RawFd;
 

@@ -165,6 +165,26 @@ async fn pods_reach_each_other_and_the_machine_reaches_them_by_their_addresses_a
 }
 
 #[tokio::test]
+async fn pods_with_users_of_their_own_are_connected_as_others_are() {
+    let Some(place) = Place::new().await else { return };
+    let runtime = place.open().await;
+    let owned = |config| SandboxConfig {
+        user_namespace: true,
+        ..config
+    };
+    let web = run(&runtime, &owned(with_port("web", 8080))).await;
+    let client = run(&runtime, &owned(pod("client"))).await;
+    // It listens on a port that takes a capability in the network.
+    serve(&runtime, &web).await;
+    let client = idle(&runtime, &client, "main").await;
+    for address in ["10.77.0.2", "[fd00:77::2]", "10.77.0.1:8080"] {
+        assert_eq!(asks(&runtime, &client, address).await, "web\n", "{address}");
+    }
+    assert_eq!(place.machine.get("127.0.0.1:8080").unwrap(), "web\n");
+    place.remove(runtime).await;
+}
+
+#[tokio::test]
 async fn a_pod_finds_itself_by_its_name_and_others_by_the_servers_that_it_was_given() {
     let Some(place) = Place::new().await else { return };
     let runtime = place.open().await;

@@ -21,6 +21,14 @@ pub(crate) fn pod(uid: &str) -> SandboxConfig {
     }
 }
 
+/// One with users of its own.
+pub(crate) fn owned(uid: &str) -> SandboxConfig {
+    SandboxConfig {
+        user_namespace: true,
+        ..pod(uid)
+    }
+}
+
 pub(crate) async fn run(runtime: &OciRuntime, pod: &SandboxConfig) -> SandboxId {
     let sandbox = runtime.run_sandbox(pod).await.expect("running a sandbox");
     assert_eq!(sandbox.state, SandboxState::Ready);

@@ -302,3 +302,21 @@ async fn pods_are_given_control_groups_where_the_runtime_has_them() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_given_users_of_its_own_if_it_asks_for_them() {
+    let world = World::on(FakeRuntime::new()).await;
+    for (name, users, expected) in [
+        ("own", r#""hostUsers": false,"#, true),
+        ("machine", r#""hostUsers": true,"#, false),
+        ("either", "", false),
+    ] {
+        let spec = format!(r#"{{{users} "containers": [{{"name": "c", "image": "web:1"}}]}}"#);
+        world.create(name, &spec).await;
+        world.until(name, is_ready).await;
+        let present = world.runtime.present();
+        let sandbox = present.iter().find(|sandbox| sandbox.name == name);
+        let asked = world.runtime.asked_for(&sandbox.unwrap().id).unwrap();
+        assert_eq!(asked.user_namespace, expected, "{name}");
+    }
+}

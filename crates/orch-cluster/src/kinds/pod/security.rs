@@ -55,6 +55,7 @@ pub(super) fn validate_host(errors: &mut FieldErrors, at: &FieldPath, spec: &Pod
             "ShareProcessNamespace and HostPID cannot both be enabled",
         ));
     }
+    validate_users(errors, at, spec);
     if spec.host_network != Some(true) {
         return;
     }
@@ -75,6 +76,25 @@ pub(super) fn validate_host(errors: &mut FieldErrors, at: &FieldPath, spec: &Pod
                     errors.push(FieldError::invalid(&at, port.container_port, detail));
                 }
             }
+        }
+    }
+}
+
+/// A pod with users of its own shares none of the host's namespaces.
+fn validate_users(errors: &mut FieldErrors, at: &FieldPath, spec: &PodSpec) {
+    if spec.host_users != Some(false) {
+        return;
+    }
+    for (field, shared) in [
+        ("hostNetwork", spec.host_network),
+        ("hostPID", spec.host_pid),
+        ("hostIPC", spec.host_ipc),
+    ] {
+        if shared == Some(true) {
+            errors.push(FieldError::forbidden(
+                &at.child(field),
+                "when `hostUsers` is false",
+            ));
         }
     }
 }

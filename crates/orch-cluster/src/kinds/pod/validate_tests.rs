@@ -276,6 +276,16 @@ fn the_rest_of_the_spec_is_checked() {
 }
 
 #[test]
+fn a_pod_with_users_of_its_own_shares_none_of_the_machines_namespaces() {
+    for field in ["hostNetwork", "hostPID", "hostIPC"] {
+        let spec = |users: bool| json!({"hostUsers": users, field: true, "containers": [{"name": "a", "image": "a"}]});
+        let expected = format!("spec.{field}: Forbidden: when `hostUsers` is false");
+        assert_eq!(wrong_with("/spec", spec(false)), [expected]);
+        assert_eq!(wrong_with("/spec", spec(true)), [] as [&str; 0], "{field}");
+    }
+}
+
+#[test]
 fn every_error_is_told_at_once() {
     let wrong = wrong_with(
         "/spec/containers/0",

@@ -14,7 +14,7 @@ use super::super::unimplemented::{self, Unimplemented};
 const POD: &[(&str, &str)] = &[
     (
         "spec",
-        "activeDeadlineSeconds hostNetwork hostPID hostname nodeName nodeSelector overhead priority resources.limits \
+        "activeDeadlineSeconds hostNetwork hostPID hostUsers hostname nodeName nodeSelector overhead priority resources.limits \
          resources.requests restartPolicy shareProcessNamespace terminationGracePeriodSeconds readinessGates[*].conditionType schedulingGates[*].name \
          imagePullSecrets[*].name hostAliases[*].hostnames hostAliases[*].ip",
     ),

@@ -46,7 +46,6 @@ status: {replicas: 5}
     let no = "not implemented in this version; it is stored but has no effect here";
     let waits = "not implemented in this version; the pod will wait with CreateContainerConfigError";
     let expected = [
-        format!("web.yaml:8 {web}.hostUsers: {no}"),
         format!("web.yaml:9 {web}.dnsPolicy: needs a cluster DNS, which the node's agent is told of (AgentConfig::cluster_dns); without one the machine's resolver is used"),
         format!("web.yaml:13 {web}.affinity.podAffinity: {no}"),
         format!("web.yaml:19 {web}.containers[1].volumeDevices: {waits}"),

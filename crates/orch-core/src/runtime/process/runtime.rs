@@ -155,6 +155,12 @@ impl Inner {
                 what: "control groups of pods",
             });
         }
+        if config.user_namespace {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "users of a sandbox's own (user_namespace)",
+            });
+        }
         let mut state = self.state.lock();
         let same = |record: &SandboxRecord| {
             record.config.uid == config.uid && record.config.attempt == config.attempt

@@ -9,7 +9,7 @@ use super::state::{ContainerRecord, SandboxRecord, State};
 use super::{CALLS, Inner, NAME, not_found};
 use crate::runtime::{
     Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Image, Resources,
-    RuntimeError, Sandbox, SandboxFilter, SandboxId, SandboxState,
+    RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
 };
 use crate::testing::runtime::{Program, Step};
 use crate::time;
@@ -73,6 +73,30 @@ impl Inner {
             .rev()
             .find(|(which, _)| which.matches(sandbox, config));
         found.map(|(_, behavior)| behavior.clone()).unwrap_or_default()
+    }
+
+    /// Refuses users of a sandbox's own where they are not declared, and what does not go with them.
+    pub(super) fn check_users(&self, config: &SandboxConfig) -> Result<(), RuntimeError> {
+        if !config.user_namespace {
+            return Ok(());
+        }
+        if !self.capabilities.user_namespaces {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "users of a sandbox's own (user_namespace)",
+            });
+        }
+        let shared = [
+            (config.host_network, "host_network"),
+            (config.host_pid, "host_pid"),
+        ];
+        match shared.into_iter().find(|(is_shared, _)| *is_shared) {
+            Some((_, field)) => Err(RuntimeError::InvalidConfig {
+                field: field.into(),
+                reason: "must not be set together with user_namespace".into(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Refuses limits that are not declared, or of pages that no kernel has.
@@ -195,7 +219,9 @@ impl Inner {
         }
         record.container.state = ContainerState::Running { started_at: now };
         record.used = (0, now);
-        record.machine = Some(Machine::new(program, record.config.clone(), record.config.tty));
+        let machine = Machine::new(program, record.config.clone(), record.config.tty);
+        let sandbox = sandboxes.get(&record.container.sandbox);
+        record.machine = Some(machine.with_users(sandbox.and_then(users)));
         self.container_changed(record);
         let pause = record.proceed(|machine, emit| machine.run(emit));
         self.settle(record, pause);
@@ -366,4 +392,15 @@ fn program(behavior: &Behavior, config: &ContainerConfig) -> Program {
     };
     let scripted = behavior.program(config.attempt).cloned();
     scripted.or_else(command).unwrap_or_else(|| Program::new().wait())
+}
+
+/// Users that no other sandbox has: by its id, which is no other's.
+fn users(sandbox: &SandboxRecord) -> Option<String> {
+    let number = sandbox
+        .sandbox
+        .id
+        .0
+        .trim_start_matches(|c: char| !c.is_ascii_digit());
+    let number: u32 = number.parse().ok().filter(|_| sandbox.config.user_namespace)?;
+    Some(format!("0 {} 65536\n", (number % 60_000 + 1) << 16))
 }

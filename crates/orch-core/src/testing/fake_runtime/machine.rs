@@ -65,6 +65,8 @@ pub(super) struct Machine {
     config: Arc<ContainerConfig>,
     tty: bool,
     traps: Vec<(String, Answer)>,
+    /// What it finds in `/proc/self/uid_map`, if its sandbox has users of its own.
+    users: Option<String>,
 }
 
 impl Machine {
@@ -75,7 +77,12 @@ impl Machine {
             config,
             tty,
             traps: Vec::new(),
+            users: None,
         }
+    }
+
+    pub(super) fn with_users(self, users: Option<String>) -> Self {
+        Self { users, ..self }
     }
 
     /// Goes on until the next pause. After a sleep: from there.
@@ -105,6 +112,10 @@ impl Machine {
                 Step::Tty => {
                     let text: &'static [u8] = if self.tty { b"tty\n" } else { b"no tty\n" };
                     emit(Stdout, Bytes::from_static(text));
+                }
+                Step::Read(path) if path == "/proc/self/uid_map" => {
+                    let map = self.users.as_deref().unwrap_or("0 0 4294967295\n");
+                    emit(Stdout, Bytes::copy_from_slice(map.as_bytes()));
                 }
                 Step::Read(path) => match self
                     .host_path(path)

@@ -103,6 +103,7 @@ impl FakeRuntime {
             hugepages: true,
             pause: true,
             pod_groups: true,
+            user_namespaces: true,
             port_forward: true,
             security: true,
             exec: true,

@@ -116,6 +116,7 @@ impl Runtime for FakeRuntime {
                     what: "control groups of pods",
                 });
             }
+            self.inner.check_users(config)?;
             self.inner.check(&config.resources)?;
             let mut state = self.inner.state.lock();
             let ids = state.pods.get(&config.uid).into_iter().flatten();

@@ -302,6 +302,13 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
     if !has.pod_groups {
         refused("cgroup_parent", runtime.run_sandbox(&grouped).await.err());
     }
+    if !has.user_namespaces {
+        let owned = SandboxConfig {
+            user_namespace: true,
+            ..rig.sandbox_config("owned")
+        };
+        refused("user_namespace", runtime.run_sandbox(&owned).await.err());
+    }
     if !has.hugepages {
         let mut config = rig.config("huge", &Program::new());
         config.resources.hugepages = [(2 << 20, 2 << 20)].into();

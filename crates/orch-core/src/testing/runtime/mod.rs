@@ -50,6 +50,7 @@ mod ports;
 mod program;
 mod rig;
 mod sandboxes;
+mod users;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -64,7 +65,7 @@ use futures::future::BoxFuture;
 pub use program::{Program, Step};
 use rig::{Case, Rig, Skip};
 
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, SandboxConfig};
 
 /// Opens a runtime for the suite, and says what can run in it.
 ///
@@ -91,6 +92,11 @@ pub trait Harness: Send + Sync {
     /// An image that can be pulled, if any, and that the suite may remove.
     fn pullable_image(&self) -> Option<String> {
         None
+    }
+
+    /// What each sandbox of the suite is to be beside what a case asks for.
+    fn sandbox(&self, config: SandboxConfig) -> SandboxConfig {
+        config
     }
 
     /// A directory of the machine to mount from.
@@ -299,6 +305,9 @@ macro_rules! __runtime_conformance_cases {
             groups::containers_of_a_pod_are_held_to_what_it_may_use,
             groups::a_group_is_there_as_long_as_a_sandbox_that_asks_for_it,
             groups::pages_of_a_size_that_no_kernel_has_are_refused,
+            users::each_sandbox_has_users_that_no_other_has,
+            users::what_a_sandbox_with_users_of_its_own_mounts_has_the_machines_owners,
+            users::users_of_ones_own_go_with_neither_the_machines_network_nor_its_processes,
             extras::mounts_show_files_of_the_machine,
             extras::a_user_can_be_chosen,
             extras::images_are_pulled_listed_and_removed,

@@ -65,7 +65,7 @@ impl<'h> Rig<'h> {
     }
 
     pub(super) fn sandbox_config(&self, pod: &str) -> SandboxConfig {
-        SandboxConfig {
+        self.harness.sandbox(SandboxConfig {
             name: pod.into(),
             namespace: "conformance".into(),
             uid: self.pod_uid(pod),
@@ -73,7 +73,7 @@ impl<'h> Rig<'h> {
             labels: labels("pod"),
             annotations: labels("note of a pod"),
             ..SandboxConfig::default()
-        }
+        })
     }
 
     pub(super) async fn sandbox(&self, pod: &str) -> SandboxId {

@@ -172,6 +172,7 @@ pub(super) async fn a_pod_network_gives_each_sandbox_an_address(rig: &mut Rig<'_
     assert_ne!(addresses.0, addresses.1);
     let shared = SandboxConfig {
         host_network: true,
+        user_namespace: false,
         ..rig.sandbox_config("shared")
     };
     let shared = rig
