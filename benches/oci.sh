@@ -16,7 +16,6 @@ scripts/engine up || [ $? -eq 3 ]
 # One root file system for all.
 benches/image.sh "$dir" true bench/true:latest '{}'
 
-cargo build --locked --profile bench -p orch-benches --features oci --bin oci_vs_others
-program=${CARGO_TARGET_DIR:-target}/release/oci_vs_others
+program=$(benches/build.sh oci_vs_others oci)
 # crun refuses hosts with both versions of control groups: the second is hidden from all alike.
 unshare -m sh -c 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"' sh "$program" "$dir"

@@ -18,5 +18,4 @@ trap clean EXIT
 # The engine's image, or as much of it as a pod needs. What is deleted ends at once, and is not waited for.
 benches/image.sh "$dir" sleep orch-test/busybox:latest '{"StopSignal":"SIGKILL"}'
 
-cargo build --locked --profile bench -p orch-benches --features oci --bin pods_vs_docker
-"${CARGO_TARGET_DIR:-target}/release/pods_vs_docker" "$dir"
+"$(benches/build.sh pods_vs_docker oci)" "$dir"

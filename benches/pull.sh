@@ -11,8 +11,7 @@ clean() {
 }
 trap clean EXIT
 
-cargo build --locked --profile bench -p orch-benches --features pull --bin pull_vs_skopeo
-program=${CARGO_TARGET_DIR:-target}/release/pull_vs_skopeo
+program=$(benches/build.sh pull_vs_skopeo pull)
 
 # The image as `docker save` writes it. Who pushes it compresses its layers, as any that pushes does.
 layers='' diffs=''

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 for package in etcd-server protobuf-compiler libprotobuf-dev; do
     dpkg -s "$package" >/dev/null 2>&1 || apt-get install -y --no-install-recommends "$package"
 done
-cargo build --profile bench -p orch-benches --features etcd --bin store_vs_etcd
+program=$(benches/build.sh store_vs_etcd etcd)
 
 directory=$(mktemp -d "${BENCH_DIR:-/var/tmp}/store-bench.XXXXXX")
 client=http://127.0.0.1:$((20000 + $$ % 10000))
@@ -23,4 +23,4 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 
-"${CARGO_TARGET_DIR:-target}/release/store_vs_etcd" --etcd "$client" --dir "$directory" --seconds "${1:-4}"
+"$program" --etcd "$client" --dir "$directory" --seconds "${1:-4}"
