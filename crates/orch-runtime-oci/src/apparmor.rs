@@ -51,9 +51,10 @@ impl AppArmor {
 
     fn named(&self, name: &str) -> Result<String, RuntimeError> {
         if name.is_empty() || name.trim() != name || name.contains(['\0', '\n']) {
-            return Err(invalid(FIELD, format!("{name:?} is no profile's name")));
+            let reason = "is no profile's name: it must not be empty, begin or end with a space, or hold a new line or NUL";
+            return Err(invalid(FIELD, format!("{name:?} {reason}")));
         }
-        // The kubelet's words.
+        // The kubelet's words, the last of them an older one's.
         let refused = |why: &str| invalid(FIELD, format!("Cannot enforce AppArmor: {why}"));
         if !self.is_enabled() {
             return Err(refused("AppArmor is not enabled on the host"));
@@ -118,7 +119,7 @@ impl AppArmor {
         places.find(|path| path.is_file())
     }
 
-    /// The profile's text. A program that is confined itself must still be able to end its containers.
+    /// The profile's text. A program that is confined itself must still be able to look at its containers and end them.
     fn text(&self) -> String {
         let own = fs::read_to_string(self.root.join("proc/self/attr/apparmor/current"))
             .or_else(|_| fs::read_to_string(self.root.join("proc/self/attr/current")));
@@ -128,7 +129,7 @@ impl AppArmor {
         let own = own.rsplit_once(" (").map_or(own, |(name, _)| name);
         let is_name = !own.is_empty() && own != "unconfined" && !own.contains(['"', '\\', '\n']);
         let rule = match is_name {
-            true => format!("signal (receive) peer=\"{own}\","),
+            true => format!("signal (receive) peer=\"{own}\",\n  ptrace (readby) peer=\"{own}\","),
             false => String::new(),
         };
         include_str!("apparmor/default.profile").replace(CONFINED_BY, &rule)

@@ -82,7 +82,7 @@ fn server(line: &str) -> Option<IpAddr> {
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 /// Whether the machine's file leads to systemd-resolved alone, which listens on the machine's loopback. Then other networks
-/// get the servers that it asks, as with the kubelet and Docker.
+/// get the servers that it asks, as kubeadm has kubelets do it, and Docker.
 fn is_resolveds(machine: &str) -> bool {
     const STUBS: [IpAddr; 2] = [
         IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)),

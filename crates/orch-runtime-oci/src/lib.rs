@@ -35,8 +35,8 @@
 //! A pod may have users of its own
 //! ([`SandboxConfig::user_namespace`](orch_core::runtime::SandboxConfig::user_namespace), Kubernetes' `hostUsers: false`): its
 //! root is nobody on the machine. That needs Linux 5.19, and file systems whose files can be shown as others' (ext4, xfs, btrfs,
-//! from Linux 6.3 on tmpfs) for images, volumes and the state directory; a pod on the machine's network sees the machine's
-//! devices in `/sys` and cannot listen on ports below 1024.
+//! from Linux 6.3 on tmpfs) for images, volumes and the state directory; without
+//! [`OciOptions::network`] such a pod sees the machine's devices in `/sys` and cannot listen on ports below 1024.
 //!
 //! Limits are the kernel's control groups, of version 1, also on hybrid machines, or 2. They need those of processor time,
 //! memory and processes (`cpu`, `memory` and `pids`); where one is missing, as memory's is unless the kernel is started

@@ -105,7 +105,8 @@ impl OciOptions {
     /// [`SandboxConfig::user_namespace`](orch_core::runtime::SandboxConfig::user_namespace)): 65,536 each, for so many pods, from
     /// `first` on, a multiple of 65,536. By default, as kubelet has it, from 65,536 on for 110 pods.
     ///
-    /// What `/etc/subuid` or `/etc/subgid` gives to others than root is left out. State directories on one machine know nothing of
+    /// Opening the runtime is [`RuntimeError::InvalidConfig`](orch_core::runtime::RuntimeError::InvalidConfig) for what is no such
+    /// range. What `/etc/subuid` or `/etc/subgid` gives to others than root is left out. State directories on one machine know nothing of
     /// each other: give each a range of its own. Pods that are there keep what they have.
     #[must_use]
     pub fn user_ranges(mut self, first: u32, pods: u32) -> Self {

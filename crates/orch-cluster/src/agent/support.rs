@@ -463,7 +463,8 @@ impl Judge<'_> {
         self.app_armor(at, security.app_armor_profile.as_ref());
     }
 
-    /// The default is nothing where there is no AppArmor; a profile of one's own is refused there, as by kubelets.
+    /// A profile by name is refused, as by kubelets without AppArmor. They refuse the default too if it is asked for by name;
+    /// here it is what there is where nothing confines.
     fn app_armor(&mut self, at: &FieldPath, profile: Option<&AppArmorProfile>) {
         if profile.is_some_and(|profile| profile.type_ == "Localhost") {
             self.refuse(at.child("appArmorProfile"), "does not confine containers");

@@ -113,7 +113,8 @@ pub struct Security {
     pub drop_capabilities: Vec<String>,
     /// Which system calls it may make. Privileged containers may make all.
     pub seccomp: SeccompProfile,
-    /// What AppArmor lets it do.
+    /// What AppArmor lets it do. A profile that cannot be enforced is
+    /// [`RuntimeError::InvalidConfig`](super::RuntimeError::InvalidConfig) for `security.app_armor`.
     pub app_armor: AppArmorProfile,
 }
 
@@ -140,7 +141,8 @@ pub enum AppArmorProfile {
     RuntimeDefault,
     /// Everything.
     Unconfined,
-    /// What the profile of this name does, which must be loaded on the machine.
+    /// What the profile of this name does, which must be loaded on the machine; it holds privileged containers too. A Docker
+    /// engine on a machine without AppArmor takes no notice of it.
     Localhost(String),
 }
 

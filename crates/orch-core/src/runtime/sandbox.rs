@@ -46,9 +46,11 @@ pub struct SandboxConfig {
     /// sandbox's alone. Files of images and of [mounts](super::ContainerConfig::mounts) have the owners that they have on
     /// the machine's disk, in both directions.
     ///
-    /// It cannot have the machine's network or processes then: with [`host_network`](Self::host_network) or
-    /// [`host_pid`](Self::host_pid) it is refused. Without
-    /// [`Capabilities::user_namespaces`](super::Capabilities::user_namespaces) it is too.
+    /// With [`host_network`](Self::host_network) or [`host_pid`](Self::host_pid) it is
+    /// [`RuntimeError::InvalidConfig`](super::RuntimeError::InvalidConfig) for that field, without
+    /// [`Capabilities::user_namespaces`](super::Capabilities::user_namespaces)
+    /// [`RuntimeError::Unsupported`](super::RuntimeError::Unsupported). A runtime that has no network for pods leaves it on the
+    /// machine's.
     pub user_namespace: bool,
     /// Machine ports that lead into the sandbox.
     pub host_ports: Vec<HostPort>,

@@ -109,9 +109,10 @@ fn a_state_directory_that_was_moved_keeps_its_network_and_a_copy_has_none() {
         // What cannot be looked at, on a machine that does not answer for one, may be there and open.
         std::os::unix::fs::symlink(&old, &old).unwrap();
         let error = Bridge::open(options(&new)).await.unwrap_err().to_string();
-        let (before, why) = (old.display(), "Too many levels of symbolic links");
+        let looped = rustix::io::Errno::LOOP;
+        let (before, why) = (old.display(), std::io::Error::from(looped).to_string());
         assert!(
-            error.contains(&format!("whose state is in {before}, and")) && error.contains(why),
+            error.contains(&format!("whose state is in {before}, and")) && error.contains(&why),
             "{error}"
         );
         std::fs::remove_file(&old).unwrap();

@@ -17,7 +17,7 @@ profile orch-default flags=(attach_disconnected,mediate_deleted) {
 
   # Of /proc, their own processes' files alone are written to; of its settings, those of shared memory.
   deny /proc/* w,
-  deny /proc/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],[^1-9][^0-9][^0-9][^0-9]*}/** w,
+  deny /proc/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],[^1-9][^0-9][^0-9][^0-9/]*}/** w,
   deny /proc/sys/[^k]** w,
   deny /proc/sys/kernel/{?,??,[^s][^h][^m]**} w,
   deny /proc/sysrq-trigger rwklx,

@@ -75,6 +75,12 @@ impl Store {
     /// disk: whoever opens the store while their runtime is not there finds them so.
     fn set_holders(&self, containers: &Path) -> Result<(), Fault> {
         let containers = containers.canonicalize().at("looking for", containers)?;
+        let own = self.dir.canonicalize().at("looking for", &self.dir)?;
+        // Both may be moved together.
+        let containers = match containers.file_name() {
+            Some(name) if containers.parent() == own.parent() => Path::new("..").join(name),
+            _ => containers,
+        };
         let (path, bytes) = (self.holders(), containers.as_os_str().as_bytes());
         match fs::read(&path) {
             Ok(before) if before == bytes => Ok(()),
@@ -87,12 +93,12 @@ impl Store {
     pub(super) fn read_holders(&self, index: &mut Index) -> Result<(), Fault> {
         let path = self.holders();
         let containers = match fs::read(&path) {
-            Ok(bytes) => PathBuf::from(OsStr::from_bytes(&bytes)),
+            Ok(bytes) => self.dir.join(OsStr::from_bytes(&bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error).at("reading", &path),
         };
         // Where the runtime's directory has gone, so have its containers.
-        if !containers.exists() {
+        if !containers.try_exists().at("looking for", &containers)? {
             return Ok(());
         }
         for (path, holder) in entries(&containers)? {

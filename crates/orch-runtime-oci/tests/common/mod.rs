@@ -93,7 +93,7 @@ impl Oci {
     /// is in memory, and namespaces that this program has open.
     pub(crate) fn left(&self) -> Vec<String> {
         let place = self.dir.path().to_string_lossy().into_owned();
-        let groups = groups(&self.group).into_iter();
+        let groups = groups_called(&self.group).into_iter();
         let mut left: Vec<_> = groups.map(|group| group.display().to_string()).collect();
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {
             let process = entry.path();
@@ -126,7 +126,7 @@ impl Oci {
 impl Oci {
     /// Ends and removes all that a failed test has left.
     pub(crate) fn sweep(&self) {
-        sweep::groups(&groups(&self.group));
+        sweep::groups(&groups_called(&self.group));
         sweep::mounts(self.dir.path());
     }
 }
@@ -192,7 +192,7 @@ fn find(text: &[u8], part: &str) -> bool {
 }
 
 /// The control groups of this name, in any hierarchy.
-fn groups(name: &str) -> Vec<PathBuf> {
+pub(crate) fn groups_called(name: &str) -> Vec<PathBuf> {
     let mut places: BTreeSet<PathBuf> = [Path::new("/sys/fs/cgroup").to_owned()].into();
     places.extend(
         fs::read_dir("/sys/fs/cgroup")

@@ -214,7 +214,7 @@ impl Soak {
     }
 }
 
-/// All that is in a directory, but for what the name of a place in it is made of.
+/// The paths of all that is below a directory, from it on.
 fn tree(root: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut left = vec![root.to_owned()];

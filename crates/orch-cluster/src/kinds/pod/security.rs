@@ -80,9 +80,22 @@ pub(super) fn validate_host(errors: &mut FieldErrors, at: &FieldPath, spec: &Pod
     }
 }
 
-/// A pod with users of its own shares none of the host's namespaces.
+/// A pod with users of its own shares none of the host's namespaces, and no other sees all of `/proc`.
 fn validate_users(errors: &mut FieldErrors, at: &FieldPath, spec: &PodSpec) {
     if spec.host_users != Some(false) {
+        for (list, containers) in [
+            ("containers", Some(&spec.containers)),
+            ("initContainers", spec.init_containers.as_ref()),
+        ] {
+            for (index, container) in containers.into_iter().flatten().enumerate() {
+                let context = container.security_context.as_ref();
+                if context.and_then(|context| context.proc_mount.as_deref()) == Some("Unmasked") {
+                    let at = at.child(list).index(index).child("securityContext");
+                    let detail = "`hostUsers` must be false to use `Unmasked`";
+                    errors.push(FieldError::invalid(&at.child("procMount"), "Unmasked", detail));
+                }
+            }
+        }
         return;
     }
     for (field, shared) in [

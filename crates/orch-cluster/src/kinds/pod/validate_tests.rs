@@ -276,6 +276,16 @@ fn the_rest_of_the_spec_is_checked() {
 }
 
 #[test]
+fn all_of_proc_is_seen_in_pods_with_users_of_their_own_alone() {
+    let unmasked = json!([{"name": "a", "image": "a", "securityContext": {"procMount": "Unmasked"}}]);
+    let spec = |users: bool| json!({"hostUsers": users, "containers": unmasked});
+    let expected = "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false \
+                    to use `Unmasked`";
+    assert_eq!(wrong_with("/spec", spec(true)), [expected]);
+    assert_eq!(wrong_with("/spec", spec(false)), [] as [&str; 0]);
+}
+
+#[test]
 fn a_pod_with_users_of_its_own_shares_none_of_the_machines_namespaces() {
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         let spec = |users: bool| json!({"hostUsers": users, field: true, "containers": [{"name": "a", "image": "a"}]});

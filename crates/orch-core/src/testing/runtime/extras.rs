@@ -72,6 +72,7 @@ pub(super) async fn traffic_is_of_a_pods_own_network(rig: &mut Rig<'_>) -> Case 
         .await;
     let shared = SandboxConfig {
         host_network: true,
+        user_namespace: false,
         ..rig.sandbox_config("shared")
     };
     let shared = rig

@@ -94,7 +94,8 @@ pub trait Harness: Send + Sync {
         None
     }
 
-    /// What each sandbox of the suite is to be beside what a case asks for.
+    /// What each sandbox of the suite is to be beside what a case asks for. A case on the machine's network takes users of
+    /// its own back.
     fn sandbox(&self, config: SandboxConfig) -> SandboxConfig {
         config
     }
