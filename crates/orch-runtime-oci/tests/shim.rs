@@ -260,7 +260,12 @@ async fn whenever_what_shims_are_born_of_is_killed_each_container_is_held_and_it
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let first = start(&runtime, &config("first", "sleep 3600")).await;
-    kill_process(nursery(&oci).unwrap(), Signal::KILL).unwrap();
+    let killed = nursery(&oci).unwrap();
+    let held = pidfd_open(killed, PidfdFlags::empty()).unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
+    // What is asked for before it is gone may be lost with it, which is an error.
+    let bound = Timespec::try_from(PATIENCE).unwrap();
+    assert_eq!(poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&bound)), Ok(1));
     assert_eq!(says(&runtime, &first, "echo on").await, "on\n");
     let mut all = vec![first];
     let (started, mut kills) = (std::cell::Cell::new(false), 0);
