@@ -265,7 +265,10 @@ async fn whenever_what_shims_are_born_of_is_killed_each_container_is_held_and_it
     kill_process(killed, Signal::KILL).unwrap();
     // What is asked for before it is gone may be lost with it, which is an error.
     let bound = Timespec::try_from(PATIENCE).unwrap();
-    assert_eq!(poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&bound)), Ok(1));
+    assert_eq!(
+        poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&bound)),
+        Ok(1)
+    );
     assert_eq!(says(&runtime, &first, "echo on").await, "on\n");
     let mut all = vec![first];
     let (started, mut kills) = (std::cell::Cell::new(false), 0);
