@@ -41,8 +41,12 @@ impl<'a> Apart<'a> {
         back: &'a str,
         sources: impl Iterator<Item = &'b Path>,
     ) -> io::Result<Self> {
+        let named: Vec<&Path> = sources.collect();
         // What cannot be resolved is refused when it is mounted.
-        let sources: Vec<PathBuf> = sources.filter_map(|place| place.canonicalize().ok()).collect();
+        let sources: Vec<PathBuf> = named
+            .iter()
+            .filter_map(|place| place.canonicalize().ok())
+            .collect();
         let apart = Self {
             hierarchies,
             back,
@@ -63,7 +67,7 @@ impl<'a> Apart<'a> {
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
         )?;
-        view::narrow(&needed(dir, plan, sources), Path::new(cgroup::ROOT))?;
+        view::narrow(&needed(dir, plan, &named, sources), Path::new(cgroup::ROOT))?;
         if !shown {
             // If it is there still.
             match unmount(cgroup::ROOT, UnmountFlags::DETACH) {
@@ -114,19 +118,24 @@ fn shows_groups(place: &Path) -> bool {
     place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place)
 }
 
-/// What a container is made of, and what libcontainer wants to make it.
-fn needed(dir: &ContainerDir, plan: &Plan, sources: Vec<PathBuf>) -> Vec<Needed> {
-    let mut needed = vec![
-        Needed::Place("/proc".into()),
-        Needed::Place("/sys".into()),
-        Needed::Tree("/dev".into()),
-        Needed::Place(dir.kept().to_owned()),
-        Needed::Place(dir.run().to_owned()),
-        Needed::Tree(plan.shared.own().to_owned()),
+/// What a container is made of, and what libcontainer wants to make it. Of what is named by links both ends, for it is
+/// named so again.
+fn needed(dir: &ContainerDir, plan: &Plan, named: &[&Path], sources: Vec<PathBuf>) -> Vec<Needed> {
+    let mut places = vec![
+        Path::new("/proc"),
+        Path::new("/sys"),
+        dir.kept(),
+        dir.run(),
+        plan.shared.own(),
     ];
-    needed.extend(sources.into_iter().map(Needed::Tree));
     if let Base::Layers(layers) = &plan.base {
-        needed.extend(layers.iter().cloned().map(Needed::Place));
+        places.extend(layers.iter().map(PathBuf::as_path));
     }
+    let real = places.iter().filter_map(|place| place.canonicalize().ok());
+    let mut needed: Vec<_> = real.map(Needed::Place).collect();
+    let all = places.iter().chain(named);
+    needed.extend(all.map(|place| Needed::Place((*place).to_owned())));
+    let trees = [PathBuf::from("/dev"), plan.shared.own().to_owned()];
+    needed.extend(trees.into_iter().chain(sources).map(Needed::Tree));
     needed
 }

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 
 use orch_core::time;
 use rustix::fs::FlockOperation;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use self::serve::Server;
 use crate::cgroup::Hierarchies;
@@ -83,6 +84,9 @@ pub(crate) fn main(asked: &Asked) -> ! {
             ));
         }
         close_inherited()?;
+        // Nobody who is less than root of the machine looks into what this and all that is born of it have open: also while it
+        // is in a pod's user namespace, over which more have power than over the machine.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         sys::ignore_broken_pipes()?;
         let shims = match asked {
             Asked::Nursery(shims) => shims,

@@ -44,17 +44,18 @@ pub(super) fn narrow(needed: &[Needed], free: &Path) -> io::Result<()> {
     if mounts.len() < kept.len() + WORTH {
         return Ok(());
     }
-    let Err(error) = rebuild(&kept, free) else {
+    let mut attached = false;
+    let Err(error) = rebuild(&kept, free, &mut attached) else {
         return Ok(());
     };
     tracing::debug!(%error, "all mounts of the machine stay in sight");
-    if fs::read("/proc/thread-self/mountinfo")? != list {
+    if attached {
         unmount(free, UnmountFlags::DETACH)?;
     }
     Ok(())
 }
 
-fn rebuild(kept: &[&Path], free: &Path) -> rustix::io::Result<()> {
+fn rebuild(kept: &[&Path], free: &Path, attached: &mut bool) -> rustix::io::Result<()> {
     let clone = |path: &Path| {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         open_tree(CWD, path, flags)
@@ -64,6 +65,7 @@ fn rebuild(kept: &[&Path], free: &Path) -> rustix::io::Result<()> {
     let trees = kept.iter().map(|path| Ok((path, clone(path)?)));
     let trees: Vec<_> = trees.collect::<rustix::io::Result<_>>()?;
     attach(root, free)?;
+    *attached = true;
     for (path, tree) in trees {
         attach(tree, &free.join(path.strip_prefix("/").unwrap_or(path)))?;
     }
