@@ -7,24 +7,38 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use orch_core::runtime::{AppArmorProfile, RuntimeError, Security};
 use parking_lot::Mutex;
 
+use crate::image::digest::Digest;
 use crate::invalid;
 
-/// The profile that containers have unless they ask for another.
-pub(crate) const DEFAULT: &str = "orch-default";
+/// The profile that containers have unless they ask for another, with [`NAME`] where its name belongs.
+const TEXT: &str = include_str!("apparmor/default.profile");
+const NAME: &str = "@NAME@";
+
+/// The profile's name. It tells the text, so that another program on the machine, with another version of this crate, loads
+/// its own beside this one, and neither changes what the other's containers may do; and what is there under the name needs
+/// not be loaded again.
+static DEFAULT: LazyLock<String> =
+    LazyLock::new(|| format!("orch-default-{}", &Digest::of(TEXT.as_bytes()).hex()[..8]));
 
 const FIELD: &str = "security.app_armor";
-const CONFINED_BY: &str = "@CONFINED_BY@";
 
 /// AppArmor as this machine has it.
 #[derive(Debug)]
 pub(crate) struct AppArmor {
     root: PathBuf,
-    /// Two do not load the same at once. What was said of a machine that cannot is said once.
-    loading: Mutex<bool>,
+    state: Mutex<State>,
+}
+
+/// Held while the default is looked for and loaded, so that two do not load it at once.
+#[derive(Debug, Default)]
+struct State {
+    /// That containers go unconfined is said once.
+    has_warned: bool,
 }
 
 impl AppArmor {
@@ -32,7 +46,7 @@ impl AppArmor {
     pub(crate) fn of(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
-            loading: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -75,22 +89,22 @@ impl AppArmor {
         if !self.is_enabled() {
             return Ok(None);
         }
-        let mut was_said = self.loading.lock();
+        let mut state = self.state.lock();
         let why = match self.loaded() {
-            Ok(loaded) if has(&loaded, DEFAULT) => return Ok(Some(DEFAULT.into())),
+            Ok(loaded) if has(&loaded, &DEFAULT) => return Ok(Some(DEFAULT.clone())),
             Ok(_) => match self.parser() {
                 Some(parser) => {
-                    let loaded = load(&parser, &self.text());
+                    let loaded = load(&parser, &text());
                     loaded.map_err(|error| {
-                        RuntimeError::failed(format!("loading the AppArmor profile {DEFAULT}"), error)
+                        RuntimeError::failed(format!("loading the AppArmor profile {}", *DEFAULT), error)
                     })?;
-                    return Ok(Some(DEFAULT.into()));
+                    return Ok(Some(DEFAULT.clone()));
                 }
                 None => "there is no apparmor_parser to load a profile with".to_owned(),
             },
             Err(error) => format!("{}: {error}", self.profiles().display()),
         };
-        if !std::mem::replace(&mut *was_said, true) {
+        if !std::mem::replace(&mut state.has_warned, true) {
             tracing::warn!(
                 reason = why,
                 "AppArmor does not confine containers on this machine"
@@ -118,22 +132,11 @@ impl AppArmor {
         let mut places = places.iter().map(|place| self.root.join(place));
         places.find(|path| path.is_file())
     }
+}
 
-    /// The profile's text. A program that is confined itself must still be able to look at its containers and end them.
-    fn text(&self) -> String {
-        let own = fs::read_to_string(self.root.join("proc/self/attr/apparmor/current"))
-            .or_else(|_| fs::read_to_string(self.root.join("proc/self/attr/current")));
-        let own = own.unwrap_or_default();
-        // `name (mode)`.
-        let own = own.trim_end_matches(['\n', '\0']);
-        let own = own.rsplit_once(" (").map_or(own, |(name, _)| name);
-        let is_name = !own.is_empty() && own != "unconfined" && !own.contains(['"', '\\', '\n']);
-        let rule = match is_name {
-            true => format!("signal (receive) peer=\"{own}\",\n  ptrace (readby) peer=\"{own}\","),
-            false => String::new(),
-        };
-        include_str!("apparmor/default.profile").replace(CONFINED_BY, &rule)
-    }
+/// The default profile, as the parser reads it.
+fn text() -> String {
+    TEXT.replace(NAME, &DEFAULT)
 }
 
 fn has(loaded: &str, name: &str) -> bool {

@@ -45,8 +45,8 @@
 //! files and written to them, on files alone; the program for devices, on a group of it.
 //!
 //! Where the kernel has AppArmor, and `apparmor_parser` is there to load it, containers run under the profile
-//! `orch-default`, which lets them do what Docker's own does, or under the one they ask for, which must be loaded. The
-//! profile is compiled by the parser in tests; what the kernel is asked for was tested on files alone, and on no kernel that
+//! `orch-default-XXXXXXXX`, which lets them do what Docker's own does, or under the one they ask for, which must be loaded.
+//! The digits are those of the profile's text, so that programs with other versions of this crate have theirs beside it. It is compiled by the parser in tests; what the kernel is asked for was tested on files alone, and on no kernel that
 //! has AppArmor.
 #![cfg(target_os = "linux")]
 

@@ -1,16 +1,17 @@
 # What containers may do unless they ask for another profile: what Docker's own lets them. Capabilities, system calls and
 # what they see are bounded elsewhere; this keeps them from the machine's settings if they are reached all the same.
-profile orch-default flags=(attach_disconnected,mediate_deleted) {
+profile @NAME@ flags=(attach_disconnected,mediate_deleted) {
   file,
   network,
   capability,
   umount,
 
-  # Whoever holds them ends them, and they signal and trace each other.
-  signal (receive) peer=unconfined,
-  signal (send,receive) peer=orch-default,
-  @CONFINED_BY@
-  ptrace (trace,read,tracedby,readby) peer=orch-default,
+  # Whoever may end them and look at them can, by whatever it is confined itself: the program that holds them may be started
+  # anew under another profile, and must still stop those it left. They themselves signal and trace each other alone.
+  signal (receive),
+  signal (send) peer=@NAME@,
+  ptrace (readby),
+  ptrace (trace,read,tracedby) peer=@NAME@,
 
   # File systems are not theirs to change.
   deny mount,

@@ -26,7 +26,7 @@
 
 mod assemble;
 mod copy;
-mod digest;
+pub(crate) mod digest;
 #[cfg(feature = "pull")]
 mod download;
 mod fault;
