@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{self, Pod, PodSecurityContext, PodSpec};
+use k8s_openapi::api::core::v1::{self, Pod, PodSpec};
+use orch_core::object::FieldPath;
 use orch_core::runtime::{
     AppArmorProfile, ContainerConfig, HostPort, Mount, Protocol, SandboxConfig, SeccompProfile, Security,
 };
@@ -13,6 +14,7 @@ use orch_core::runtime::{
 use super::config::AgentConfig;
 use super::env::expand;
 use super::qos::resources;
+use crate::kinds::pod::app_armor_of;
 
 /// The image a container was made from, as the pod wrote it.
 pub(crate) const IMAGE_ANNOTATION: &str = "orch.image";
@@ -116,11 +118,7 @@ pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) 
         working_dir: spec.working_dir.clone().filter(|dir| !dir.is_empty()),
         mounts: making.mounts,
         resources: resources(pod, spec, making.node_memory, making.page_sizes.as_ref()),
-        security: security(
-            pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()),
-            spec,
-            &making.seccomp_dir,
-        ),
+        security: security(pod, spec, &making.seccomp_dir),
         stdin: spec.stdin.unwrap_or_default(),
         stdin_once: spec.stdin_once.unwrap_or_default(),
         tty: spec.tty.unwrap_or_default(),
@@ -248,11 +246,14 @@ fn dns(spec: &PodSpec, namespace: &str, config: &AgentConfig, sandbox: &mut Sand
 }
 
 /// The container's own security context over the pod's.
-fn security(pod: Option<&PodSecurityContext>, container: &v1::Container, seccomp_dir: &Path) -> Security {
+fn security(pod: &Pod, container: &v1::Container, seccomp_dir: &Path) -> Security {
+    // Which field asks is of no interest here.
+    let app_armor = app_armor_of(pod, container, &FieldPath::new("spec"));
+    let app_armor = app_armor.map_or_else(AppArmorProfile::default, |(profile, _)| to_app_armor(&profile));
+    let pod = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
     let own = container.security_context.as_ref();
     let profile = own.and_then(|own| own.seccomp_profile.as_ref());
     let profile = profile.or_else(|| pod.and_then(|pod| pod.seccomp_profile.as_ref()));
-    let app_armor = own.and_then(|own| own.app_armor_profile.as_ref());
     let id = |own: Option<i64>, pod: Option<i64>| own.or(pod).and_then(|id| u32::try_from(id).ok());
     let capabilities = own.and_then(|own| own.capabilities.as_ref());
     let mut groups: Vec<u32> = pod
@@ -290,9 +291,7 @@ fn security(pod: Option<&PodSecurityContext>, container: &v1::Container, seccomp
             .and_then(|caps| caps.drop.clone())
             .unwrap_or_default(),
         seccomp: profile.map_or_else(SeccompProfile::default, |profile| seccomp(profile, seccomp_dir)),
-        app_armor: app_armor
-            .or_else(|| pod.and_then(|pod| pod.app_armor_profile.as_ref()))
-            .map_or_else(AppArmorProfile::default, to_app_armor),
+        app_armor,
     }
 }
 
@@ -375,6 +374,21 @@ mod tests {
             let config = container_config(&pod, spec, Making::default());
             assert_eq!(config.security.app_armor, expected);
         }
+    }
+
+    #[test]
+    fn an_annotation_of_apparmors_counts_where_the_container_has_no_field() {
+        let mut pod = pod_with(
+            r#"{"securityContext": {"appArmorProfile": {"type": "Unconfined"}}, "containers": [{"name": "main", "image": "i"}]}"#,
+        );
+        let key = "container.apparmor.security.beta.kubernetes.io/main".to_owned();
+        pod.metadata.annotations = Some([(key, "localhost/web".to_owned())].into());
+        let spec = &pod.spec.as_ref().unwrap().containers[0];
+        let config = container_config(&pod, spec, Making::default());
+        assert_eq!(
+            config.security.app_armor,
+            AppArmorProfile::Localhost("web".into())
+        );
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub struct BuiltIn {
     validate_status: fn(&[u8], &Document) -> FieldErrors,
     grace_period_seconds: fn(&Document, Option<u64>) -> u64,
     blocks_removal: fn(&Document) -> bool,
+    create_warnings: fn(&RawObject) -> Vec<String>,
     warnings: fn(&RawObject) -> Vec<String>,
 }
 
@@ -106,6 +107,7 @@ pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
             validate_update: |new, old| two::<Pod>(new, old, pod::validate_update),
             validate_status: |new, old| status(new, |new: &PodStatus| pod::validate_status(new, old)),
             grace_period_seconds: pod::deletion_grace,
+            create_warnings: pod::create_warnings,
             warnings: |pod| spec_warnings(raw::child(pod, "spec"), &FieldPath::new("spec")),
             ..row("", "Pod", "pods", "pod", Scope::Namespaced)
         },
@@ -195,6 +197,7 @@ fn row(
         validate_status: |_, _| FieldErrors::default(),
         grace_period_seconds: |_, _| 0,
         blocks_removal: |_| false,
+        create_warnings: |_| Vec::new(),
         warnings: |_| Vec::new(),
     }
 }
@@ -205,8 +208,10 @@ fn spec_warnings(spec: Option<&RawObject>, at: &FieldPath) -> Vec<String> {
 
 fn template_warnings(workload: &RawObject) -> Vec<String> {
     let template = raw::child(workload, "spec").and_then(|spec| raw::child(spec, "template"));
-    let at = FieldPath::new("spec").child("template").child("spec");
-    spec_warnings(template.and_then(|template| raw::child(template, "spec")), &at)
+    let at = FieldPath::new("spec").child("template");
+    template
+        .map(|template| pod::template_warnings(template, &at))
+        .unwrap_or_default()
 }
 
 /// Nobody sends a status with a new object.
@@ -290,6 +295,10 @@ impl KindRules for &'static BuiltIn {
 
     fn blocks_removal(&self, document: &Document) -> bool {
         (self.blocks_removal)(document)
+    }
+
+    fn create_warnings(&self, object: &RawObject) -> Vec<String> {
+        (self.create_warnings)(object)
     }
 
     fn warnings(&self, object: &RawObject) -> Vec<String> {

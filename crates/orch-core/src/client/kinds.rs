@@ -94,6 +94,12 @@ pub trait KindRules: Send + Sync + 'static {
         false
     }
 
+    /// What the writer of a new object should know of it as it was sent, before [`prepare_create`](Self::prepare_create).
+    fn create_warnings(&self, object: &RawObject) -> Vec<String> {
+        let _ = object;
+        Vec::new()
+    }
+
     /// What the writer should know though it is allowed.
     fn warnings(&self, object: &RawObject) -> Vec<String> {
         let _ = object;

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::app_armor;
 use super::validate::{MIRROR_ANNOTATION, validate};
 use crate::kinds::decode;
 use crate::kinds::meta::{self, NameRule};
@@ -34,7 +35,7 @@ pub fn validate_new(pod: &Document) -> FieldErrors {
     if let Some(spec) = spec
         && ACCEPTED.read().iter().any(|accepted| **accepted == *spec)
         && let Ok(head) = serde_json::from_slice::<Head>(pod.stored())
-        && !is_mirror(&head.metadata)
+        && !is_judged_with(&head.metadata)
         && is_new(pod)
     {
         return meta::validate(&head.metadata, true, NameRule::Subdomain);
@@ -55,11 +56,13 @@ pub fn validate_new(pod: &Document) -> FieldErrors {
     errors
 }
 
-/// A mirror pod's spec is judged together with its annotations.
-fn is_mirror(meta: &ObjectMeta) -> bool {
-    meta.annotations
+/// Whether the spec is judged together with the annotations: that of a mirror pod is, and of one that asks for AppArmor in them.
+fn is_judged_with(meta: &ObjectMeta) -> bool {
+    let is_mirror = meta
+        .annotations
         .as_ref()
-        .is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION))
+        .is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION));
+    is_mirror || app_armor::has_annotations(meta)
 }
 
 /// Whether the status is the one that every new pod is given, and so decodes.

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod affinity;
+mod app_armor;
 mod container;
 mod default;
 mod dns;
@@ -27,6 +28,8 @@ mod whole;
 #[cfg(test)]
 mod accepted_tests;
 #[cfg(test)]
+mod app_armor_tests;
+#[cfg(test)]
 mod container_tests;
 #[cfg(test)]
 mod default_tests;
@@ -40,6 +43,7 @@ mod update_tests;
 mod validate_tests;
 
 pub use accepted::validate_new;
+pub(crate) use app_armor::app_armor_of;
 pub(crate) use container::is_policy_of_sidecars;
 pub use container::is_sidecar;
 pub use default::{
@@ -52,4 +56,4 @@ pub(crate) use together::{Sum, together};
 pub use update::validate_update;
 pub use validate::validate;
 pub(crate) use validate::validate_template;
-pub(crate) use warnings::warnings;
+pub(crate) use warnings::{create_warnings, template_warnings, warnings};

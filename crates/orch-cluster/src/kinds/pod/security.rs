@@ -1,10 +1,9 @@
 //! Validates whom a pod's processes run as and what they may do.
 
-use k8s_openapi::api::core::v1::{
-    AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Sysctl,
-};
+use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Sysctl};
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
+use super::app_armor::validate_app_armor;
 use crate::kinds::check;
 
 /// Longest name of a kernel parameter.
@@ -169,43 +168,6 @@ fn validate_seccomp(errors: &mut FieldErrors, at: &FieldPath, profile: &SeccompP
             ));
         }
         (_, None) => {}
-    }
-}
-
-fn validate_app_armor(errors: &mut FieldErrors, at: &FieldPath, profile: &AppArmorProfile) {
-    /// As of a path.
-    const LONGEST: usize = 4095;
-    let type_at = at.child("type");
-    if profile.type_.is_empty() {
-        errors.push(FieldError::required(
-            &type_at,
-            "type is required when appArmorProfile is set",
-        ));
-    } else {
-        let types = ["Localhost", "RuntimeDefault", "Unconfined"];
-        check::optional_one_of(errors, &type_at, Some(&profile.type_), &types);
-    }
-    let at = at.child("localhostProfile");
-    match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
-        ("Localhost", Some(name)) if name != name.trim() => {
-            errors.push(FieldError::invalid(
-                &at,
-                name,
-                "must not be padded with whitespace",
-            ));
-        }
-        ("Localhost", None | Some("")) => {
-            let detail = "must be set when AppArmor type is Localhost";
-            errors.push(FieldError::required(&at, detail));
-        }
-        ("Localhost", Some(name)) if name.len() > LONGEST => {
-            errors.push(FieldError::too_long(&at, LONGEST));
-        }
-        ("RuntimeDefault" | "Unconfined", Some(name)) => {
-            let detail = "can only be set when AppArmor type is Localhost";
-            errors.push(FieldError::invalid(&at, name, detail));
-        }
-        _ => {}
     }
 }
 

@@ -9,10 +9,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::app_armor;
 use crate::kinds::raw::Raw;
 
-/// Makes a new pod Pending; a status that was sent is dropped.
+/// Makes a new pod Pending; a status that was sent is dropped. AppArmor annotations become fields.
 pub fn prepare_create(pod: &mut Raw) {
+    app_armor::copy_annotations(pod);
     pod.insert("status".to_owned(), json!({"phase": "Pending"}));
 }
 

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
+use super::app_armor;
 use super::validate::{deadline, validate_common};
 
 /// Changed fields that a refusal names; the first few are enough to find the mistake.
@@ -12,9 +13,10 @@ const SHOWN_CHANGES: usize = 8;
 /// Validates a pod that replaces `old`, both with their defaults filled.
 ///
 /// What may change is the image of a container, `activeDeadlineSeconds` (to less), `tolerations` (more of them),
-/// `schedulingGates` (fewer of them), and the metadata.
+/// `schedulingGates` (fewer of them), and the metadata, AppArmor's annotations apart.
 pub fn validate_update(new: &Pod, old: &Pod) -> FieldErrors {
     let mut errors = validate_common(new);
+    app_armor::validate_update(&mut errors, &new.metadata, &old.metadata);
     let (Some(new), Some(old)) = (&new.spec, &old.spec) else {
         return errors;
     };

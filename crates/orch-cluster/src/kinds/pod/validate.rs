@@ -7,7 +7,7 @@ use orch_core::object::names;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::volume::validate_volumes;
-use super::{affinity, container, dns, placement, resource, security};
+use super::{affinity, app_armor, container, dns, placement, resource, security};
 use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 
@@ -17,6 +17,10 @@ pub(super) const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 /// Validates a new pod, its defaults filled.
 pub fn validate(pod: &Pod) -> FieldErrors {
     let mut errors = validate_common(pod);
+    if let Some(spec) = &pod.spec {
+        let annotations = pod.metadata.annotations.as_ref();
+        app_armor::validate_agreement(&mut errors, &FieldPath::new("spec"), annotations, spec);
+    }
     if let Some(spec) = &pod.spec
         && spec
             .ephemeral_containers
@@ -50,6 +54,8 @@ pub(super) fn validate_common(pod: &Pod) -> FieldErrors {
             "must set spec.nodeName if mirror pod annotation is set",
         ));
     }
+    let meta_at = FieldPath::new("metadata").child("annotations");
+    app_armor::validate_annotations(&mut errors, &meta_at, annotations, spec);
     let name = pod.metadata.name.as_deref().filter(|name| !name.is_empty());
     validate_spec(&mut errors, &at, spec, name);
     container::validate_images(&mut errors, &at, spec);
@@ -104,13 +110,16 @@ pub(crate) fn validate_template(
     }
     check::labels(errors, &at.child("labels"), Some(labels));
     let annotations = meta.and_then(|meta| meta.annotations.as_ref());
-    meta::annotations(errors, &at.child("annotations"), annotations);
+    let annotations_at = at.child("annotations");
+    meta::annotations(errors, &annotations_at, annotations);
     let at = at.child("spec");
     let Some(spec) = &template.spec else {
         errors.push(FieldError::required(&at, ""));
         return;
     };
+    app_armor::validate_annotations(errors, &annotations_at, annotations, spec);
     validate_spec(errors, &at, spec, None);
+    app_armor::validate_agreement(errors, &at, annotations, spec);
     let policy = spec.restart_policy.as_deref().unwrap_or_default();
     if matches!(policy, "OnFailure" | "Never") {
         errors.push(FieldError::not_supported(

@@ -259,6 +259,34 @@ fn the_rest_of_the_spec_is_checked() {
              AppArmor type is Localhost",
         ),
         (
+            "/spec/securityContext",
+            json!({"appArmorProfile": {"type": "Localhost"}}),
+            "spec.securityContext.appArmorProfile.localhostProfile: Required value: must be set when AppArmor type is \
+             Localhost",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"appArmorProfile": {"type": ""}}),
+            "spec.securityContext.appArmorProfile.type: Required value: type is required when appArmorProfile is set",
+        ),
+        (
+            "/spec/containers/0/securityContext",
+            json!({"appArmorProfile": {"type": "localhost", "localhostProfile": "web"}}),
+            "spec.containers[0].securityContext.appArmorProfile.type: Unsupported value: \"localhost\": supported \
+             values: \"Localhost\", \"RuntimeDefault\", \"Unconfined\"",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"appArmorProfile": {"type": "RuntimeDefault", "localhostProfile": ""}}),
+            "spec.securityContext.appArmorProfile.localhostProfile: Invalid value: \"\": can only be set when AppArmor \
+             type is Localhost",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "x".repeat(4096)}}),
+            "spec.securityContext.appArmorProfile.localhostProfile: Too long: may not be more than 4095 bytes",
+        ),
+        (
             "/spec/containers/0/securityContext",
             json!({"appArmorProfile": {"type": "Unconfined", "localhostProfile": "web"}}),
             "spec.containers[0].securityContext.appArmorProfile.localhostProfile: Invalid value: \"web\": can only be set \
@@ -273,6 +301,24 @@ fn the_rest_of_the_spec_is_checked() {
              true",
         ),
     ]);
+}
+
+#[test]
+fn an_apparmor_profiles_name_is_told_of_its_padding_and_of_its_length_at_once() {
+    let at = "spec.securityContext.appArmorProfile.localhostProfile";
+    let name = format!(" {}", "x".repeat(4095));
+    let of = |name: &str| json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": name}});
+    assert_eq!(
+        wrong_with("/spec/securityContext", of(&name)),
+        [
+            format!("{at}: Invalid value: {name:?}: must not be padded with whitespace"),
+            format!("{at}: Too long: may not be more than 4095 bytes"),
+        ]
+    );
+    assert_eq!(
+        wrong_with("/spec/securityContext", of(name.trim())),
+        [] as [&str; 0]
+    );
 }
 
 #[test]

@@ -3,7 +3,24 @@
 use orch_core::object::{FieldPath, Quantity};
 use serde_json::Value;
 
+use super::app_armor;
 use crate::kinds::raw::{Raw, child, items, text};
+
+/// Warns about a pod that is to be created, as it was sent.
+pub(crate) fn create_warnings(pod: &Raw) -> Vec<String> {
+    app_armor::warnings(pod, None)
+}
+
+/// Warns about a template, which stands at `at`.
+pub(crate) fn template_warnings(template: &Raw, at: &FieldPath) -> Vec<String> {
+    let mut told = app_armor::warnings(template, Some(at));
+    told.extend(
+        child(template, "spec")
+            .into_iter()
+            .flat_map(|spec| warnings(spec, &at.child("spec"))),
+    );
+    told
+}
 
 /// Warns about the spec of a pod or of a template, which stands at `at`.
 pub(crate) fn warnings(spec: &Raw, at: &FieldPath) -> Vec<String> {

@@ -87,13 +87,15 @@ impl LocalBackend {
         object: &mut RawObject,
         params: &WriteParams,
     ) -> Result<Vec<String>, ApiError> {
+        let mut warnings = kind.rules.create_warnings(object);
         kind.rules.prepare_create(object);
         kind.rules.default(object);
         let mut admission = self.admission(Operation::Create, target, None, params);
         if admission.mutate(object).await? {
             kind.rules.default(object);
         }
-        Ok(admission.warnings)
+        warnings.extend(admission.warnings);
+        Ok(warnings)
     }
 
     /// Creates the object if it may be stored as it is.
