@@ -31,6 +31,8 @@ const FIELD: &str = "security.app_armor";
 #[derive(Debug)]
 pub(crate) struct AppArmor {
     root: PathBuf,
+    /// Whether the kernel has it, which does not change while it runs.
+    is_enabled: bool,
     state: Mutex<State>,
 }
 
@@ -44,8 +46,10 @@ struct State {
 impl AppArmor {
     /// `root` is `/`.
     pub(crate) fn of(root: &Path) -> Self {
+        let path = root.join("sys/module/apparmor/parameters/enabled");
         Self {
             root: root.to_owned(),
+            is_enabled: fs::read(path).is_ok_and(|text| text.first() == Some(&b'Y')),
             state: Mutex::default(),
         }
     }
@@ -113,9 +117,9 @@ impl AppArmor {
         Ok(None)
     }
 
-    fn is_enabled(&self) -> bool {
-        let path = self.root.join("sys/module/apparmor/parameters/enabled");
-        fs::read(path).is_ok_and(|text| text.first() == Some(&b'Y'))
+    /// Whether the kernel has it: a profile can be enforced.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.is_enabled
     }
 
     fn profiles(&self) -> PathBuf {

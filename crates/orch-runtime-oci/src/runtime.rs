@@ -77,6 +77,7 @@ impl Runtime for OciRuntime {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
+        capabilities.app_armor = self.driver.app_armor.is_enabled();
         capabilities.attach = true;
         capabilities.exec = true;
         capabilities.hugepages = self.driver.limiter.has_hugepages();

@@ -1,17 +1,15 @@
 //! What a pod asks for that the runtime cannot give: refused where the pod could not work, warned of where
 //! it works with less.
 
+mod security;
+
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{
-    AppArmorProfile, Container, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile,
-    SecurityContext,
-};
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe};
 use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
 
 use super::config::AgentConfig;
-use super::qos::page_size;
 use super::volumes::is_supported;
 
 /// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
@@ -112,6 +110,7 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
         judge.pod_security(security, spec);
     }
     judge.found
+    judge.app_armor(pod);
 }
 
 fn of_spec(field: &'static str) -> FieldPath {
@@ -399,104 +398,6 @@ impl Judge<'_> {
             );
         }
     }
-
-    fn pod_security(&mut self, security: &PodSecurityContext, spec: &PodSpec) {
-        if self.can.security {
-            return;
-        }
-        let at = &of_spec("securityContext");
-        // A container's own word counts before its pod's.
-        let counts = |is_own: fn(&SecurityContext) -> bool| {
-            let mut all = containers(spec).map(|(_, container)| container.security_context.as_ref());
-            all.any(|own| !own.is_some_and(is_own))
-        };
-        let user = security
-            .run_as_user
-            .filter(|_| counts(|own| own.run_as_user.is_some()));
-        let non_root = security
-            .run_as_non_root
-            .filter(|_| counts(|own| own.run_as_non_root.is_some()));
-        self.user(at, user, non_root);
-        let not_confined = [
-            ("runAsGroup", security.run_as_group.is_some()),
-            (
-                "supplementalGroups",
-                is_some_list(security.supplemental_groups.as_ref()),
-            ),
-            ("fsGroup", security.fs_group.is_some()),
-            ("sysctls", is_some_list(security.sysctls.as_ref())),
-            ("seccompProfile", confines(security.seccomp_profile.as_ref())),
-        ];
-        self.not_confined(at, &not_confined);
-        let profile = security.app_armor_profile.as_ref();
-        self.app_armor(
-            at,
-            profile.filter(|_| counts(|own| own.app_armor_profile.is_some())),
-        );
-    }
-
-    fn container_security(&mut self, at: &FieldPath, security: &SecurityContext) {
-        if self.can.security {
-            return;
-        }
-        self.user(at, security.run_as_user, security.run_as_non_root);
-        let capabilities = security.capabilities.as_ref();
-        let not_confined = [
-            ("runAsGroup", security.run_as_group.is_some()),
-            (
-                "allowPrivilegeEscalation",
-                security.allow_privilege_escalation == Some(false),
-            ),
-            (
-                "capabilities",
-                capabilities
-                    .is_some_and(|own| is_some_list(own.add.as_ref()) || is_some_list(own.drop.as_ref())),
-            ),
-            ("privileged", security.privileged == Some(true)),
-            (
-                "readOnlyRootFilesystem",
-                security.read_only_root_filesystem == Some(true),
-            ),
-            ("seccompProfile", confines(security.seccomp_profile.as_ref())),
-        ];
-        self.not_confined(at, &not_confined);
-        self.app_armor(at, security.app_armor_profile.as_ref());
-    }
-
-    /// A profile by name is refused, as by kubelets without AppArmor. They refuse the default too if it is asked for by name;
-    /// here it is what there is where nothing confines.
-    fn app_armor(&mut self, at: &FieldPath, profile: Option<&AppArmorProfile>) {
-        if profile.is_some_and(|profile| profile.type_ == "Localhost") {
-            self.refuse(at.child("appArmorProfile"), "does not confine containers");
-        }
-    }
-
-    fn user(&mut self, at: &FieldPath, wanted: Option<i64>, non_root: Option<bool>) {
-        let user = self.host.user;
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != i64::from(user)) {
-            self.refuse(
-                at.child("runAsUser"),
-                format_args!("runs containers as user {user}, and not as {wanted}"),
-            );
-        }
-        if non_root == Some(true) && user == 0 {
-            self.refuse(at.child("runAsNonRoot"), "runs containers as root here");
-        }
-    }
-
-    fn not_confined(&mut self, at: &FieldPath, fields: &[(&'static str, bool)]) {
-        for (field, _) in fields.iter().filter(|(_, is_asked)| *is_asked) {
-            self.warn(at.child(*field), "does not confine containers");
-        }
-    }
-}
-
-fn confines(profile: Option<&SeccompProfile>) -> bool {
-    profile.is_some_and(|profile| profile.type_ != "Unconfined")
-}
-
-fn is_some_list<T>(list: Option<&Vec<T>>) -> bool {
-    list.is_some_and(|list| !list.is_empty())
 }
 
 fn is_https(http: Option<&HTTPGetAction>) -> bool {

@@ -105,7 +105,9 @@ const FIELDS: &[(&str, &str, Bare)] = &[
     (
         "spec.securityContext.appArmorProfile",
         r#""securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "web"}}"#,
-        Refused("spec.securityContext.appArmorProfile: the bare runtime does not confine containers"),
+        Refused(
+            "spec.securityContext.appArmorProfile: the bare runtime cannot enforce AppArmor on this machine",
+        ),
     ),
     ("…image", r#""image": "host""#, Served),
     (
@@ -224,11 +226,16 @@ const FIELDS: &[(&str, &str, Bare)] = &[
     (
         "…securityContext.appArmorProfile",
         r#""securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "web"}}"#,
-        Refused("securityContext.appArmorProfile: the bare runtime does not confine containers"),
+        Refused("securityContext.appArmorProfile: the bare runtime cannot enforce AppArmor on this machine"),
     ),
     (
         "…securityContext.appArmorProfile",
         r#""securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}"#,
+        Refused("securityContext.appArmorProfile: the bare runtime cannot enforce AppArmor on this machine"),
+    ),
+    (
+        "…securityContext.appArmorProfile",
+        r#""securityContext": {"appArmorProfile": {"type": "Unconfined"}}"#,
         Served,
     ),
 ];
@@ -323,6 +330,31 @@ fn a_runtime_that_can_do_everything_serves_every_field() {
             "{example}"
         );
     }
+}
+
+/// A kubelet without AppArmor admits a pod that says nothing, or wants none.
+#[test]
+fn where_there_is_no_apparmor_each_word_that_asks_for_it_is_refused_once() {
+    let mut can = FakeRuntime::new().capabilities();
+    can.app_armor = false;
+    let mut pod = pod_with(
+        r#"{"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}},
+            "initContainers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}],
+            "containers": [{"name": "c", "image": "i"}, {"name": "d", "image": "i",
+                "securityContext": {"appArmorProfile": {"type": "Unconfined"}}}]}"#,
+    );
+    let key = "container.apparmor.security.beta.kubernetes.io/c";
+    pod.metadata.annotations = Some([(key.to_owned(), "localhost/web".to_owned())].into());
+    let found = support(&pod, "able", &can, &HOST);
+    let fields: Vec<_> = found
+        .complaints
+        .iter()
+        .map(|told| told.field.to_string())
+        .collect();
+    let annotation = format!("metadata.annotations[{key}]");
+    assert_eq!(fields, ["spec.securityContext.appArmorProfile", &annotation]);
+    let quiet = pod_with(r#"{"containers": [{"name": "c", "image": "i"}]}"#);
+    assert_eq!(support(&quiet, "able", &can, &HOST), Support::default());
 }
 
 #[test]

@@ -71,6 +71,10 @@ pub struct Capabilities {
     /// [`Security`] is honoured.
     pub security: bool,
     /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
+    /// AppArmor can be enforced: the machine's kernel has it. Where it is not, a container that asks for a profile by name
+    /// ([`AppArmorProfile::Localhost`]) gets [`RuntimeError::InvalidConfig`] for the field `security.app_armor`, and the node
+    /// agent refuses a pod that asks for any, for the default too, by name.
+    pub app_armor: bool,
     pub exec: bool,
     /// [`Runtime::attach`] works.
     pub attach: bool,

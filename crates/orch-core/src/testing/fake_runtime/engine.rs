@@ -8,8 +8,8 @@ use super::script::{Behavior, ImageBehavior};
 use super::state::{ContainerRecord, SandboxRecord, State};
 use super::{CALLS, Inner, NAME, not_found};
 use crate::runtime::{
-    Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason, Image, Resources,
-    RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+    AppArmorProfile, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason,
+    Image, Resources, RuntimeError, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
 };
 use crate::testing::runtime::{Program, Step};
 use crate::time;
@@ -151,6 +151,14 @@ impl Inner {
                 format!("creating container {}", config.name),
                 format!("sandbox {sandbox_id} is not ready"),
             ));
+        if let AppArmorProfile::Localhost(name) = &config.security.app_armor
+            && !self.capabilities.app_armor
+        {
+            return Err(RuntimeError::InvalidConfig {
+                field: "security.app_armor".into(),
+                reason: format!("{name:?}: this runtime has no AppArmor"),
+            });
+        }
         }
         let id = ContainerId(self.next_id("c"));
         let container = Container {

@@ -106,6 +106,7 @@ impl FakeRuntime {
             user_namespaces: true,
             port_forward: true,
             security: true,
+            app_armor: true,
             exec: true,
             attach: true,
             tty: true,

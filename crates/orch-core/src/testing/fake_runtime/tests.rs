@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::runtime::{
-    ContainerConfig, ContainerState, ExecRequest, ExitReason, PullRequest, Runtime, SandboxFilter,
+    AppArmorProfile, ContainerConfig, ContainerState, ExecRequest, ExitReason, PullRequest, Runtime,
+    RuntimeError, SandboxFilter,
 };
 use crate::testing::runtime::{Harness, Program, cases, run_all};
 
@@ -287,4 +288,27 @@ async fn what_calls_end_while_it_runs_is_told_of() {
     );
     assert_eq!(runtime.cut_off(1).len(), 1);
     assert!(runtime.cut_off(2).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_by_name_is_refused_by_one_without_apparmor() {
+    for app_armor in [true, false] {
+        let mut capabilities = FakeRuntime::new().capabilities();
+        capabilities.app_armor = app_armor;
+        let runtime = FakeRuntime::with_capabilities(capabilities);
+        let sandbox = runtime.run_sandbox(&Default::default()).await.unwrap();
+        let mut config = ContainerConfig {
+            name: "main".into(),
+            image: "any".into(),
+            ..ContainerConfig::default()
+        };
+        config.security.app_armor = AppArmorProfile::Localhost("web".into());
+        match runtime.create_container(&sandbox.id, &config).await {
+            Ok(_) => assert!(app_armor),
+            Err(RuntimeError::InvalidConfig { field, .. }) => {
+                assert_eq!((field.as_str(), app_armor), ("security.app_armor", false));
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }

@@ -4,8 +4,8 @@ use super::rig::{Case, Rig, Skip, joined};
 use super::{Program, Step};
 use crate::random::Random;
 use crate::runtime::{
-    AttachOptions, ContainerId, ContainerState, ExecRequest, ExitReason, LogOptions, LogStream, Mount,
-    PullRequest, Resources, RuntimeError, SandboxConfig,
+    AppArmorProfile, AttachOptions, ContainerId, ContainerState, ExecRequest, ExitReason, LogOptions,
+    LogStream, Mount, PullRequest, Resources, RuntimeError, SandboxConfig,
 };
 
 pub(super) async fn terminals_are_terminals(rig: &mut Rig<'_>) -> Case {
@@ -314,6 +314,15 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
         let mut config = rig.config("huge", &Program::new());
         config.resources.hugepages = [(2 << 20, 2 << 20)].into();
         let sandbox = rig.get(&id).await.sandbox;
+    if !has.app_armor {
+        let mut config = rig.config("confined", &Program::new());
+        config.security.app_armor = AppArmorProfile::Localhost("conformance".into());
+        let sandbox = rig.get(&id).await.sandbox;
+        match runtime.create_container(&sandbox, &config).await {
+            Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, "security.app_armor"),
+            other => panic!("an AppArmor profile by name: {other:?}"),
+        }
+    }
         refused(
             "hugepages",
             runtime.create_container(&sandbox, &config).await.err(),
