@@ -32,6 +32,7 @@ impl Driver {
             let why = format!("its sandbox {sandbox} has ended");
             return Err(RuntimeError::failed(format!("creating {what}"), why));
         }
+        self.check_app_armor(&config.security).await?;
         let image_user = if spec::needs_image_user(config) {
             let image = self.image(&config.image).await?;
             let missing = || RuntimeError::ImageNotFound {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use orch_core::runtime::{ContainerId, RuntimeError, SandboxId};
-use tokio::sync::{Mutex, Semaphore};
+use orch_core::runtime::{AppArmorProfile, ContainerId, RuntimeError, SandboxId, Security};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use crate::engine::fault::Fault;
 use crate::engine::{Engine, path, wire};
@@ -13,6 +13,7 @@ use crate::known::{Entry, Known, KnownContainer, KnownSandbox};
 use crate::labels::{Kind, SCOPE};
 use crate::listing::Listing;
 use crate::options::DockerOptions;
+use crate::spec::invalid;
 
 /// Pulls at one time; each loads several layers at once by itself.
 const PULLS: usize = 4;
@@ -31,6 +32,8 @@ pub(crate) struct Driver {
     protects: OnceLock<bool>,
     /// Held while that is tried out.
     pub(crate) trial: Mutex<()>,
+    /// Whether the engine confines by AppArmor, once somebody asked for a profile by name.
+    confines: OnceCell<bool>,
 }
 
 impl Driver {
@@ -45,6 +48,7 @@ impl Driver {
             pause: Mutex::new(()),
             protects: OnceLock::new(),
             trial: Mutex::new(()),
+            confines: OnceCell::new(),
         })
     }
 
@@ -66,6 +70,27 @@ impl Driver {
             tracing::warn!(
                 "the engine cannot lower OOM scores (no CAP_SYS_RESOURCE): negative oom_score_adj is ignored"
             );
+        }
+    }
+
+    /// Refuses an AppArmor profile by name where the engine has no AppArmor: it would take no notice.
+    pub(crate) async fn check_app_armor(&self, security: &Security) -> Result<(), RuntimeError> {
+        let AppArmorProfile::Localhost(name) = &security.app_armor else {
+            return Ok(());
+        };
+        let ask = async || {
+            let info: wire::Info = self.engine.get("/info").await?;
+            Ok(info.has_app_armor())
+        };
+        let told = self.confines.get_or_try_init(ask).await;
+        match told.map_err(|fault: Fault| fault.during("asking the engine for AppArmor".to_owned()))? {
+            true => Ok(()),
+            false => Err(invalid(
+                "security.app_armor",
+                format!(
+                    "{name:?}: Cannot enforce AppArmor: the engine says that it has none on its machine (GET /info)"
+                ),
+            )),
         }
     }
 

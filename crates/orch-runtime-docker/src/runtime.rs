@@ -78,6 +78,8 @@ impl Runtime for DockerRuntime {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
+        // Only the engine knows, which need not answer yet: a profile by name is refused when it is asked for.
+        capabilities.app_armor = true;
         capabilities.images = true;
         capabilities.sandbox_network = true;
         capabilities.host_ports = true;

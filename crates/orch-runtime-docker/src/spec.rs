@@ -20,7 +20,7 @@ const CPU_QUOTA_MIN: i64 = 1000;
 /// What Kubernetes gives its pause containers: the last to be killed, short of the node itself.
 const SANDBOX_OOM_SCORE: i64 = -998;
 
-fn invalid(field: impl Into<String>, reason: impl Into<String>) -> RuntimeError {
+pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> RuntimeError {
     RuntimeError::InvalidConfig {
         field: field.into(),
         reason: reason.into(),
@@ -196,7 +196,7 @@ fn security_options(security: &Security) -> Result<Vec<String>, RuntimeError> {
             ));
         }
     }
-    // An engine on a machine without AppArmor takes no notice of these.
+    // An engine on a machine without AppArmor takes no notice of these: a name is refused before.
     match &security.app_armor {
         AppArmorProfile::RuntimeDefault => {}
         AppArmorProfile::Unconfined => options.push("apparmor=unconfined".into()),

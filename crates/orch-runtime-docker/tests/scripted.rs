@@ -12,7 +12,8 @@ use common::{PATIENCE, shell, until};
 use futures::StreamExt;
 use futures::future::join_all;
 use orch_core::runtime::{
-    ContainerId, ExecRequest, LogOptions, Runtime, RuntimeError, SandboxConfig, SandboxFilter, SandboxId,
+    AppArmorProfile, ContainerId, ExecRequest, LogOptions, Runtime, RuntimeError, SandboxConfig,
+    SandboxFilter, SandboxId,
 };
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 
@@ -49,6 +50,67 @@ async fn an_old_list_does_not_end_a_sandbox_that_runs() {
             Err(RuntimeError::Failed { .. }) => assert!(!lives, "{listed}"),
             Err(other) => panic!("{listed}: {other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn an_apparmor_profile_is_refused_where_the_engine_has_no_apparmor_and_it_is_asked_once() {
+    for (options, confines) in [
+        (r#"["name=apparmor","name=seccomp,profile=default"]"#, true),
+        (r#"["name=apparmor,x=y"]"#, true),
+        (r#"["name=seccomp,profile=apparmor"]"#, false),
+        ("null", false),
+    ] {
+        let (asked_for_info, engine_asked) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (infos, bodies) = (asked_for_info.clone(), engine_asked.clone());
+        let engine = Script::new(move |asked| {
+            let (infos, bodies) = (infos.clone(), bodies.clone());
+            async move {
+                if asked.is("GET /v1.41/info") {
+                    infos.fetch_add(1, Ordering::SeqCst);
+                    asked
+                        .answer(200, &format!(r#"{{"SecurityOptions":{options}}}"#))
+                        .await;
+                } else if asked.is("GET /v1.41/containers/s1/json") {
+                    asked.answer(200, &inspected("s1", "sandbox", "running")).await;
+                } else {
+                    bodies.lock().unwrap().push(asked.body.clone());
+                    asked.answer(201, r#"{"Id":"c1","Warnings":[]}"#).await;
+                }
+            }
+        });
+        let runtime = engine.runtime();
+        let sandbox = SandboxId("s1".into());
+        runtime
+            .create_container(&sandbox, &shell("true"))
+            .await
+            .expect("it asks for none");
+        assert_eq!(asked_for_info.load(Ordering::SeqCst), 0, "{options}");
+        let mut config = shell("true");
+        config.security.app_armor = AppArmorProfile::Localhost("web".into());
+        for _ in 0..2 {
+            match runtime.create_container(&sandbox, &config).await {
+                Ok(_) => assert!(confines, "{options}"),
+                Err(RuntimeError::InvalidConfig { field, reason }) => {
+                    assert!(!confines, "{options}: {reason}");
+                    assert_eq!(field, "security.app_armor");
+                    assert!(
+                        reason.starts_with("\"web\": Cannot enforce AppArmor: "),
+                        "{reason}"
+                    );
+                }
+                Err(other) => panic!("{options}: {other:?}"),
+            }
+        }
+        assert_eq!(asked_for_info.load(Ordering::SeqCst), 1, "{options}");
+        let told = engine_asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|body| body.contains("apparmor=web"))
+            .count();
+        assert_eq!(told, if confines { 2 } else { 0 }, "{options}");
     }
 }
 

@@ -141,8 +141,7 @@ pub enum AppArmorProfile {
     RuntimeDefault,
     /// Everything.
     Unconfined,
-    /// What the profile of this name does, which must be loaded on the machine; it holds privileged containers too. A Docker
-    /// engine on a machine without AppArmor takes no notice of it.
+    /// What the profile of this name does, which must be loaded on the machine; it holds privileged containers too.
     Localhost(String),
 }
 

@@ -46,6 +46,25 @@ impl Version {
     }
 }
 
+/// `GET /info`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Info {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) security_options: Vec<String>,
+}
+
+impl Info {
+    /// Whether containers are confined by AppArmor; an option is `name=apparmor`, maybe with settings after it.
+    pub(crate) fn has_app_armor(&self) -> bool {
+        let names = self
+            .security_options
+            .iter()
+            .map(|option| option.split(',').next());
+        names.into_iter().any(|name| name == Some("name=apparmor"))
+    }
+}
+
 /// An element of `GET /containers/json`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
