@@ -402,7 +402,8 @@ fn program(behavior: &Behavior, config: &ContainerConfig) -> Program {
     scripted.or_else(command).unwrap_or_else(|| Program::new().wait())
 }
 
-/// Users that no other sandbox has: by its id, which is no other's.
+/// Users that no other sandbox has: by its id, which is no other's. There are no more numbers than for as many ranges as this
+/// counts to, after which they begin anew: no test has so many at a time.
 fn users(sandbox: &SandboxRecord) -> Option<String> {
     let number = sandbox
         .sandbox
