@@ -21,7 +21,12 @@ const NAME: &str = "cni";
 /// Sandboxes on a network that a chain of [CNI](https://www.cni.dev/docs/spec/) plugins makes.
 ///
 /// It speaks versions 0.3.0 to 1.1.0 of the specification: plugins are asked to `ADD` and `DEL`, to `CHECK` when a
-/// sandbox is attached again (from 0.4.0 on), and for their `STATUS` and to collect what was left, `GC` (from 1.1.0 on).
+/// sandbox is attached again (from 0.4.0 on; unless the configuration has `disableCheck`), and for their `STATUS` and to collect what was left, `GC` (from 1.1.0 on).
+/// What a plugin finds at a `CHECK` is logged as a warning, with the sandbox and the plugin's words, and the sandbox stays as it
+/// is: nobody is told otherwise, its pod is not restarted, and its addresses stay. Those it is looked for itself: a sandbox that
+/// has lost one is disconnected and connected anew. containerd asks for no `CHECK` at all, CRI-O where it looks up a
+/// pod's addresses; and plugins in use find fault with sandboxes that work.
+///
 /// Ports of the machine go to plugins with the capability `portMappings`, name servers and annotations to those with
 /// `dns` and `io.kubernetes.cri.pod-annotations`.
 ///
