@@ -462,3 +462,30 @@ async fn another_program_does_not_take_away_what_containers_run_from_while_their
     clear(&runtime).await;
     looks_until("its image goes with it", || layers(&oci) == 1).await;
 }
+
+/// Where the containers are is written down as seen from the images, which lie beside them.
+#[tokio::test]
+async fn nor_when_both_were_moved_meanwhile() {
+    let Some(oci) = Oci::new() else { return };
+    let Some(image) = images::shell(&json!({ "Env": ["PATH=/bin"] })) else {
+        return;
+    };
+    let runtime = open(&oci).await;
+    import(&oci, &runtime, &image).await;
+    let container = common::start(&runtime, &script("main", "sleep 600")).await;
+    drop(runtime);
+    let moved = oci.beside("moved");
+    fs::rename(oci.root(), &moved).unwrap();
+
+    let another = Images::open(moved.join("images"), ImageOptions::default()).await;
+    let another = another.expect("opening the images");
+    let refused = another.remove(NAME).await;
+    let is_held =
+        matches!(&refused, Err(RuntimeError::InUse { by, .. }) if *by == format!("container {container}"));
+    assert!(is_held, "{refused:?}");
+    drop(another);
+    let options = OciOptions::new(&moved)
+        .shim(common::SHIM)
+        .cgroup_parent(oci.group());
+    clear(&OciRuntime::open(options).await.expect("opening the runtime")).await;
+}
