@@ -6,19 +6,10 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use common::network::{Loopbacks, ip_is_here};
-use common::pods::{first_of_pod, idle, namespace, own, owned, pod, run, seen};
+use common::pods::{first_of_pod, idle, namespace, own, owned, pod, run, seen, start};
 use common::{Oci, clear, config, exec, open, processes, says};
-use orch_core::runtime::{
-    ContainerConfig, ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxId, SandboxState,
-};
+use orch_core::runtime::{ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxState};
 use orch_runtime_oci::OciRuntime;
-
-async fn start(runtime: &OciRuntime, sandbox: &SandboxId, config: &ContainerConfig) -> ContainerId {
-    let created = runtime.create_container(sandbox, config).await;
-    let id = created.expect("creating a container");
-    runtime.start_container(&id).await.expect("starting a container");
-    id
-}
 
 /// Whom the users of a container's pod are on the machine, from root on.
 fn first_user(oci: &Oci, id: &ContainerId) -> u32 {
@@ -214,20 +205,9 @@ async fn there_are_as_many_such_pods_as_there_are_users_for() {
 }
 
 #[tokio::test]
-async fn the_machines_network_and_processes_are_refused_and_a_pods_own_processes_are_not() {
+async fn containers_of_one_with_users_of_its_own_may_see_each_others_processes() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
-    for field in ["host_network", "host_pid"] {
-        let config = SandboxConfig {
-            host_network: field == "host_network",
-            host_pid: field == "host_pid",
-            ..owned("web")
-        };
-        match runtime.run_sandbox(&config).await {
-            Err(RuntimeError::InvalidConfig { field: refused, .. }) => assert_eq!(refused, field),
-            other => panic!("{field}: {other:?}"),
-        }
-    }
     let together = SandboxConfig {
         share_process_namespace: true,
         ..owned("together")

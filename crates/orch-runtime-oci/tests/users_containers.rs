@@ -6,19 +6,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-use common::pods::{idle, namespace, owned, run};
+use common::pods::{idle, namespace, owned, run, start};
 use common::{Oci, clear, config, ended, exec, exit_code, nap, open, says, sleep_runs, text};
-use orch_core::runtime::{
-    ContainerConfig, ContainerId, ExecRequest, Mount, Runtime, RuntimeError, SandboxId, Security,
-};
-use orch_runtime_oci::OciRuntime;
-
-async fn start(runtime: &OciRuntime, sandbox: &SandboxId, config: &ContainerConfig) -> ContainerId {
-    let created = runtime.create_container(sandbox, config).await;
-    let id = created.expect("creating a container");
-    runtime.start_container(&id).await.expect("starting a container");
-    id
-}
+use orch_core::runtime::{ContainerConfig, ExecRequest, Mount, Runtime, RuntimeError, Security};
 
 fn mount(source: &Path, target: &str, read_only: bool) -> Mount {
     Mount {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use orch_core::runtime::{
-    ContainerId, Runtime, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+    ContainerConfig, ContainerId, Runtime, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
 };
 use orch_runtime_oci::OciRuntime;
 use rustix::process::Pid;
@@ -35,14 +35,21 @@ pub(crate) async fn run(runtime: &OciRuntime, pod: &SandboxConfig) -> SandboxId 
     sandbox.id
 }
 
-/// A container of a pod that runs until it is killed.
-pub(crate) async fn idle(runtime: &OciRuntime, sandbox: &SandboxId, name: &str) -> ContainerId {
-    let id = runtime
-        .create_container(sandbox, &config(name, "sleep 3600"))
-        .await
-        .expect("creating a container");
+/// A container of a pod, started.
+pub(crate) async fn start(
+    runtime: &OciRuntime,
+    sandbox: &SandboxId,
+    config: &ContainerConfig,
+) -> ContainerId {
+    let created = runtime.create_container(sandbox, config).await;
+    let id = created.expect("creating a container");
     runtime.start_container(&id).await.expect("starting a container");
     id
+}
+
+/// One that runs until it is killed.
+pub(crate) async fn idle(runtime: &OciRuntime, sandbox: &SandboxId, name: &str) -> ContainerId {
+    start(runtime, sandbox, &config(name, "sleep 3600")).await
 }
 
 pub(crate) async fn seen(runtime: &OciRuntime, id: &SandboxId) -> Sandbox {

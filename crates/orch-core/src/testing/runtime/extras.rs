@@ -2,7 +2,6 @@
 
 use super::rig::{Case, Rig, Skip, joined};
 use super::{Program, Step};
-use crate::random::Random;
 use crate::runtime::{
     AppArmorProfile, AttachOptions, ContainerId, ContainerState, ExecRequest, ExitReason, LogOptions,
     LogStream, Mount, PullRequest, Resources, RuntimeError, SandboxConfig,
@@ -173,11 +172,8 @@ pub(super) async fn killed_over_memory(rig: &Rig<'_>, id: &ContainerId) {
 
 pub(super) async fn mounts_show_files_of_the_machine(rig: &mut Rig<'_>) -> Case {
     rig.needs("mounts", |has| has.mounts)?;
-    let source = rig
-        .harness
-        .scratch()
-        .join(format!("conformance-{}", Random::from_os().name_suffix(8)));
-    std::fs::create_dir_all(&source).expect("making a directory to mount");
+    let directory = rig.directory();
+    let source = &directory.0;
     std::fs::write(source.join("given"), "from outside\n").expect("writing a file to mount");
     for (pod, read_only) in [("writable", false), ("read-only", true)] {
         let program = Program::new()
@@ -201,7 +197,6 @@ pub(super) async fn mounts_show_files_of_the_machine(rig: &mut Rig<'_>) -> Case 
         let written = std::fs::read_to_string(source.join(pod)).ok();
         assert_eq!(written.as_deref(), (!read_only).then_some("from inside\n"));
     }
-    let _ = std::fs::remove_dir_all(source);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What the cases of the suite work with.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,6 +212,14 @@ impl<'h> Rig<'h> {
         joined(&self.chunks(id, options).await, None)
     }
 
+    /// An empty directory of the machine to mount from.
+    pub(super) fn directory(&self) -> TempDirectory {
+        let name = format!("conformance-{}", Random::from_os().name_suffix(8));
+        let path = self.harness.scratch().join(name);
+        std::fs::create_dir_all(&path).expect("making a directory to mount");
+        TempDirectory(path)
+    }
+
     pub(super) fn exec(&self, program: &Program) -> ExecRequest {
         ExecRequest {
             command: self.harness.command(program),
@@ -250,6 +259,15 @@ fn labels(value: &str) -> BTreeMap<String, String> {
 }
 
 /// The bytes of one stream, or both, as text.
+/// A directory that is removed with what is in it, also when its case fails.
+pub(super) struct TempDirectory(pub(super) PathBuf);
+
+impl Drop for TempDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 pub(super) fn joined(chunks: &[LogChunk], stream: Option<LogStream>) -> String {
     let wanted = chunks
         .iter()

@@ -4,7 +4,6 @@ use std::os::unix::fs::MetadataExt;
 
 use super::rig::{Case, Rig};
 use super::{Program, Step};
-use crate::random::Random;
 use crate::runtime::{LogOptions, Mount, RuntimeError, SandboxConfig};
 
 fn owned(rig: &Rig<'_>, pod: &str) -> SandboxConfig {
@@ -49,9 +48,8 @@ pub(super) async fn what_a_sandbox_with_users_of_its_own_mounts_has_the_machines
 ) -> Case {
     rig.needs("user_namespaces", |has| has.user_namespaces)?;
     rig.needs("mounts", |has| has.mounts)?;
-    let name = format!("conformance-{}", Random::from_os().name_suffix(8));
-    let source = rig.harness.scratch().join(name);
-    std::fs::create_dir_all(&source).expect("making a directory to mount");
+    let directory = rig.directory();
+    let source = &directory.0;
     let sandbox = rig.runtime().run_sandbox(&owned(rig, "web")).await;
     let sandbox = sandbox.expect("running a sandbox with users of its own").id;
     let program = Program::new().then(Step::Write("/mnt/data/made".into(), "from inside\n".into()));
@@ -73,7 +71,6 @@ pub(super) async fn what_a_sandbox_with_users_of_its_own_mounts_has_the_machines
         (found.uid(), found.gid())
     };
     assert_eq!(owner(source.join("made")), owner(source.clone()));
-    std::fs::remove_dir_all(&source).expect("removing what was mounted");
     Ok(())
 }
 
