@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use common::images::{self, Item, Made, tar};
 use common::{Oci, PATIENCE, clear, create, ended, exit_code, open, text};
 use orch_core::runtime::{ContainerConfig, ContainerId, ContainerState, Runtime, RuntimeError};
-use orch_runtime_oci::OciRuntime;
 use orch_runtime_oci::image::{ImageOptions, Images};
+use orch_runtime_oci::{OciOptions, OciRuntime};
 use serde_json::json;
 
 const NAME: &str = "registry.example/app:1";

@@ -238,7 +238,8 @@ async fn a_profile_of_apparmors_that_cannot_be_enforced_is_refused_and_the_defau
     let is_enabled = enabled.is_ok_and(|text| text.starts_with('Y'));
     if is_enabled && Path::new("/usr/sbin/apparmor_parser").exists() {
         let under = exec(&runtime, &id, "cat /proc/1/attr/current /proc/self/attr/current").await;
-        let lines: Vec<_> = under.stdout.lines().collect();
+        let told = String::from_utf8_lossy(&under.stdout);
+        let lines: Vec<_> = told.lines().collect();
         assert!(
             lines.len() == 2
                 && lines

@@ -11,8 +11,9 @@ use crate::object::{ApiResource, Document, FieldErrors, ObjectMeta, RawObject};
 
 /// The rules of a kind, run for every writer. All are pure; each has a default that allows everything.
 ///
-/// On create, in this order: [`prepare_create`](Self::prepare_create), [`default`](Self::default), admission, which may change it
-/// (then `default` again), [`validate`](Self::validate), admission, which may refuse it. On update the same with
+/// On create, in this order: [`create_warnings`](Self::create_warnings), [`prepare_create`](Self::prepare_create),
+/// [`default`](Self::default), admission, which may change it (then `default` again), [`validate`](Self::validate), admission,
+/// which may refuse it, [`warnings`](Self::warnings). On update the same with
 /// `prepare_update` and `validate_update`.
 pub trait KindRules: Send + Sync + 'static {
     /// Takes out what a creator may not set.
