@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, io};
 
-use orch_core::runtime::{ContainerId, Resources, RuntimeError};
+use orch_core::runtime::{ContainerId, Resources, RuntimeError, kernel_page_size};
 
 use crate::cgroup::{Hierarchies, Refused, is_gone};
 use crate::container::Cell;
@@ -128,10 +128,7 @@ fn page_sizes() -> io::Result<BTreeSet<u64>> {
     };
     let size = |entry: io::Result<fs::DirEntry>| {
         let name = entry?.file_name();
-        let kib = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("hugepages-")?.strip_suffix("kB"));
-        Ok(kib.and_then(|kib| Some(kib.parse::<u64>().ok()? << 10)))
+        Ok(name.to_str().and_then(kernel_page_size))
     };
     entries.filter_map(|entry| size(entry).transpose()).collect()
 }

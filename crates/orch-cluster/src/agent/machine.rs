@@ -5,6 +5,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::NodeSystemInfo;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use orch_core::runtime::kernel_page_size;
 
 use super::config::go_arch;
 
@@ -25,12 +26,7 @@ pub(crate) fn capacity() -> BTreeMap<String, Quantity> {
 fn huge_pages(dir: &Path) -> BTreeMap<String, Quantity> {
     let pages = |entry: std::fs::DirEntry| {
         let name = entry.file_name();
-        let size: u64 = name
-            .to_str()?
-            .strip_prefix("hugepages-")?
-            .strip_suffix("kB")?
-            .parse()
-            .ok()?;
+        let size = kernel_page_size(name.to_str()?)? >> 10;
         let count: u64 = read(entry.path().join("nr_hugepages"))?.trim().parse().ok()?;
         let pages = (
             format!("hugepages-{}", binary(size)),

@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use super::config::AgentConfig;
 use super::machine;
-use super::qos::{milli, page_size, value};
+use super::qos::{milli, value};
 use super::shared::Shared;
 use super::status::time as object_time;
+use crate::kinds::pod::resource::huge_page_size;
 
 /// Where the Leases of nodes live.
 pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -59,7 +60,7 @@ pub(crate) fn allocatable(
         .collect();
     // What is in huge pages is no memory for anything else.
     let parse = |quantity: &Quantity| orch_core::object::Quantity::try_from(quantity).ok();
-    let pages = capacity.iter().filter(|(name, _)| page_size(name).is_some());
+    let pages = capacity.iter().filter(|(name, _)| huge_page_size(name).is_some());
     for pages in pages.filter_map(|(_, amount)| parse(amount)).collect::<Vec<_>>() {
         if let Some(memory) = allocatable.get_mut("memory") {
             let left = parse(memory)

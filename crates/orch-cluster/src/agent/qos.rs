@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use orch_core::runtime::Resources;
 
+use crate::kinds::pod::resource::huge_page_size;
 use crate::kinds::pod::resources::{QosClass, qos_class};
 use crate::kinds::pod::{Sum, is_sidecar, together};
 
@@ -153,13 +154,8 @@ fn hugepages<'a>(
     sizes: &BTreeSet<u64>,
     asked: impl Iterator<Item = (&'a str, Option<u64>)>,
 ) -> BTreeMap<u64, u64> {
-    let asked = asked.filter_map(|(name, amount)| Some((page_size(name)?, amount.unwrap_or(0))));
+    let asked = asked.filter_map(|(name, amount)| Some((huge_page_size(name)?, amount.unwrap_or(0))));
     sizes.iter().map(|size| (*size, 0)).chain(asked).collect()
-}
-
-/// The bytes of a page of the size that a resource names, `hugepages-2Mi`.
-pub(crate) fn page_size(resource: &str) -> Option<u64> {
-    value(&Quantity(resource.strip_prefix("hugepages-")?.to_owned()))
 }
 
 fn oom_score_adj(pod: &Pod, container: &Container, node_memory: Option<u64>) -> i32 {
@@ -304,8 +300,11 @@ mod tests {
         }
         let (_, together) = pod_group(&pod, Some(&sizes));
         assert_eq!(together.hugepages, [(2 * mib, 10 * mib), (gib, 0)].into());
-        assert_eq!(page_size("hugepages-1Gi"), Some(gib));
-        assert_eq!((page_size("hugepages-x"), page_size("memory")), (None, None));
+        assert_eq!(huge_page_size("hugepages-1Gi"), Some(gib));
+        assert_eq!(
+            (huge_page_size("hugepages-x"), huge_page_size("memory")),
+            (None, None)
+        );
     }
 
     #[test]

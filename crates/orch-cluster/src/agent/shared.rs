@@ -18,9 +18,9 @@ use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
 use super::owner::Owner;
-use super::qos::page_size;
 use super::volumes::Place;
 use crate::events::Recorder;
+use crate::kinds::pod::resource::huge_page_size;
 
 pub(crate) struct Shared {
     pub(crate) config: AgentConfig,
@@ -118,7 +118,11 @@ impl Shared {
 
     /// The sizes of huge pages that the node has; none where the runtime does not limit their use.
     pub(crate) fn page_sizes(&self) -> Option<BTreeSet<u64>> {
-        let sizes = || self.allocatable_millis.keys().filter_map(|name| page_size(name));
+        let sizes = || {
+            self.allocatable_millis
+                .keys()
+                .filter_map(|name| huge_page_size(name))
+        };
         self.capabilities.hugepages.then(|| sizes().collect())
     }
 

@@ -11,6 +11,7 @@ use orch_core::runtime::Capabilities;
 
 use super::config::AgentConfig;
 use super::volumes::is_supported;
+use crate::kinds::pod::resource::huge_page_size;
 
 /// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
 /// Kubernetes has it of containers whose configuration is wrong.
@@ -109,8 +110,8 @@ pub(crate) fn support(pod: &Pod, runtime: &str, can: &Capabilities, host: &Host)
     if let Some(security) = &spec.security_context {
         judge.pod_security(security, spec);
     }
-    judge.found
     judge.app_armor(pod);
+    judge.found
 }
 
 fn of_spec(field: &'static str) -> FieldPath {
@@ -209,8 +210,8 @@ impl Judge<'_> {
                 }
                 // The last one is the manifest reader's to warn of.
                 "cpu" | "memory" | "ephemeral-storage" => {}
-                name if page_size(name).is_some() && self.can.hugepages => {}
-                name if page_size(name).is_some() => self.warn(
+                name if huge_page_size(name).is_some() && self.can.hugepages => {}
+                name if huge_page_size(name).is_some() => self.warn(
                     field.key(name.to_owned()),
                     "does not limit the use of huge pages; they count in scheduling alone",
                 ),

@@ -89,6 +89,12 @@ pub struct Resources {
     pub hugepages: BTreeMap<u64, u64>,
 }
 
+/// The bytes of a huge page, by the name that the kernel gives its size in `/sys/kernel/mm/hugepages`: `hugepages-2048kB`.
+pub fn kernel_page_size(name: &str) -> Option<u64> {
+    let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+    kib.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Identity and confinement. Unset fields leave the runtime's safe default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -26,7 +26,7 @@ use futures::stream::BoxStream;
 pub use blocking::blocking;
 pub use container::{
     AppArmorProfile, Container, ContainerConfig, ContainerFilter, ContainerId, ContainerState, ExitReason,
-    Mount, Resources, SeccompProfile, Security,
+    Mount, Resources, SeccompProfile, Security, kernel_page_size,
 };
 pub use error::RuntimeError;
 pub use hub::EventHub;

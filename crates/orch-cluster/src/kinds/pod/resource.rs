@@ -10,6 +10,9 @@ use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::kinds::check;
 
+/// What the names of resources that are memory in huge pages begin with; the size of a page follows.
+const HUGE_PAGES: &str = "hugepages-";
+
 /// The resources of a container that need no domain before their name, besides huge pages.
 const CONTAINER_RESOURCES: [&str; 3] = ["cpu", "ephemeral-storage", "memory"];
 
@@ -30,7 +33,16 @@ const OTHER_RESOURCES: [&str; 12] = [
 ];
 
 pub(super) fn is_huge_pages(name: &str) -> bool {
-    name.starts_with("hugepages-")
+    name.starts_with(HUGE_PAGES)
+}
+
+/// The bytes of a page of the size that a resource names, `hugepages-2Mi`; none if it names none.
+pub(crate) fn huge_page_size(resource: &str) -> Option<u64> {
+    let size: Quantity = resource.strip_prefix(HUGE_PAGES)?.parse().ok()?;
+    let is_whole = size.milli_value() % 1000 == 0;
+    u64::try_from(size.value())
+        .ok()
+        .filter(|size| is_whole && *size > 0)
 }
 
 /// A resource of Kubernetes' own: a bare name, or one in its domain.
@@ -89,12 +101,11 @@ pub(super) fn validate_requirements(
 /// Memory in huge pages is so many of them, all whole.
 fn validate_pages(errors: &mut FieldErrors, at: &FieldPath, list: &BTreeMap<&str, Quantity>) {
     for (name, amount) in list {
-        let Some(size) = name.strip_prefix("hugepages-") else {
+        if !is_huge_pages(name) {
             continue;
-        };
-        let size: Option<Quantity> = size.parse().ok();
-        let size = size.filter(|size| *size > Quantity::ZERO && size.milli_value() % 1000 == 0);
-        if size.is_none_or(|size| amount.value() % size.value() != 0) {
+        }
+        let size = huge_page_size(name).and_then(|size| i64::try_from(size).ok());
+        if size.is_none_or(|size| amount.value() % size != 0) {
             let detail = format!("{amount} is not positive integer multiple of {name}");
             errors.push(FieldError::invalid(
                 &at.key((*name).to_owned()),
