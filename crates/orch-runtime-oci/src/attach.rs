@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::place::Place;
 use crate::record::SOCKET;
 use crate::runtime::blocking;
-use crate::session::{self, AbortOnDrop, Hold, Output};
+use crate::session::{self, AbortOnDrop, Caller, Output};
 use crate::wire::{Inbox, MAX, Reply, Request};
 
 /// How long a shim may take to take one in.
@@ -82,7 +82,7 @@ impl Driver {
         let socket = Arc::new(socket);
         let feeding = tokio::spawn(feed(socket.clone(), stdin, ends.input));
         let name = cell.record.config.name.clone();
-        tokio::spawn(talk(socket, inbox, ends.output, ends.hold, feeding, name));
+        tokio::spawn(talk(socket, inbox, ends.output, ends.caller, feeding, name));
         Ok(session)
     }
 }
@@ -139,7 +139,7 @@ async fn talk(
     socket: Arc<UnixStream>,
     mut inbox: Inbox,
     output: Output,
-    mut hold: Hold,
+    mut caller: Caller,
     mut feeding: JoinHandle<()>,
     name: String,
 ) {
@@ -160,7 +160,7 @@ async fn talk(
     };
     tokio::select! {
         () = reading => {}
-        () = hold.disconnected() => {
+        () = caller.disconnected() => {
             // What was taken from the caller is delivered, if the program reads.
             let _ = tokio::time::timeout(LINGER, &mut feeding).await;
         }

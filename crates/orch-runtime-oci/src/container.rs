@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 
 use crate::cgroup::Hierarchies;
 use crate::launch::{self, Process};
-use crate::record::{self, ContainerDir, ContainerRecord, End};
+use crate::record::{self, ContainerDir, ContainerRecord, End, Started};
 use crate::signal;
 use crate::state::{Found, Meaning, exited, meaning};
 
@@ -79,6 +79,21 @@ pub(crate) struct Cell {
     /// How it ended, for those who ask when its files may be gone.
     pub(crate) end: Arc<OnceLock<ContainerState>>,
     pub(crate) watcher: Mutex<Option<AbortHandle>>,
+}
+
+impl Started {
+    /// The process, held fast; none if it has ended.
+    pub(crate) fn process(&self) -> io::Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(None);
+        };
+        let held = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            held => held?,
+        };
+        // Looked at once it is held fast: the number may have become another's.
+        Ok((record::ticks(self.pid) == Some(self.ticks)).then_some(held))
+    }
 }
 
 impl Cell {
@@ -225,18 +240,10 @@ impl Cell {
 
     /// Its first process, held fast; none if it does not run.
     pub(crate) fn first(&self) -> io::Result<Option<OwnedFd>> {
-        let Some(started) = record::read::<record::Started>(&self.dir.started())? else {
-            return Ok(None);
-        };
-        let Some(pid) = Pid::from_raw(started.pid) else {
-            return Ok(None);
-        };
-        let held = match pidfd_open(pid, PidfdFlags::empty()) {
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
-            held => held?,
-        };
-        // Looked at once it is held fast: the number may have become another's.
-        Ok((record::ticks(started.pid) == Some(started.ticks)).then_some(held))
+        match record::read::<Started>(&self.dir.started())? {
+            Some(started) => started.process(),
+            None => Ok(None),
+        }
     }
 
     /// The signal that asks it to end.

@@ -95,7 +95,7 @@ impl Driver {
             // As a shell would say it.
             Ok(Started::Refused { code, text }) => {
                 ends.output.put(LogStream::Stderr, Bytes::from(text + "\n")).await;
-                ends.hold.tell(Ok(code));
+                ends.caller.tell(Ok(code));
             }
             Err(error) => {
                 command.end().await;
@@ -157,7 +157,7 @@ async fn serve(mut command: Command, ends: Ends, limit: Option<Limit>) {
     let Ends {
         input,
         output,
-        mut hold,
+        mut caller,
     } = ends;
     let streams = std::mem::take(&mut command.streams);
     let (over, ended) = watch::channel(false);
@@ -176,13 +176,13 @@ async fn serve(mut command: Command, ends: Ends, limit: Option<Limit>) {
             command.end().await;
             Err(error)
         }
-        () = hold.dropped() => {
+        () = caller.dropped() => {
             command.end().await;
             return;
         }
     };
     over.send_replace(true);
-    hold.tell(exit);
+    caller.tell(exit);
 }
 
 async fn feed(

@@ -14,7 +14,11 @@ use crate::runtime::blocking;
 
 impl Driver {
     /// Has a container stand still, or go on.
-    pub(crate) async fn hold(self: &Arc<Self>, id: &ContainerId, still: bool) -> Result<(), RuntimeError> {
+    pub(crate) async fn set_still(
+        self: &Arc<Self>,
+        id: &ContainerId,
+        still: bool,
+    ) -> Result<(), RuntimeError> {
         let cell = self.cell(id)?;
         if !self.ground.hierarchies.can_freeze() {
             return Err(RuntimeError::Unsupported {
@@ -28,7 +32,7 @@ impl Driver {
         // What is being started in it comes to run first.
         let _still = cell.going.write().await;
         let held = cell.clone();
-        blocking(move || held.hold(still)).await??;
+        blocking(move || held.set_still(still)).await??;
         self.changed(&cell);
         Ok(())
     }
@@ -36,7 +40,7 @@ impl Driver {
 
 impl Cell {
     /// Writes files, and waits.
-    fn hold(&self, still: bool) -> Result<(), RuntimeError> {
+    fn set_still(&self, still: bool) -> Result<(), RuntimeError> {
         self.must_run()?;
         let group = self.ground.hierarchies.group(&self.group());
         let done = if still { group.freeze() } else { group.thaw() };

@@ -160,11 +160,11 @@ impl Runtime for OciRuntime {
     }
 
     async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        self.driver.hold(id, true).await
+        self.driver.set_still(id, true).await
     }
 
     async fn resume(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        self.driver.hold(id, false).await
+        self.driver.set_still(id, false).await
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {

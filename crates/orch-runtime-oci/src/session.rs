@@ -21,14 +21,14 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Ends {
     pub(crate) input: mpsc::Receiver<SessionInput>,
     pub(crate) output: Output,
-    pub(crate) hold: Hold,
+    pub(crate) caller: Caller,
 }
 
 /// Where output goes.
 pub(crate) struct Output(mpsc::Sender<Result<LogChunk, RuntimeError>>);
 
 /// Whether somebody has the session still, and where its end is told.
-pub(crate) struct Hold {
+pub(crate) struct Caller {
     input: mpsc::WeakSender<SessionInput>,
     /// Comes to its end with whoever reads the output.
     reader: oneshot::Receiver<()>,
@@ -43,7 +43,7 @@ pub(crate) fn open() -> (Session, Ends) {
     let ends = Ends {
         input: inputs,
         output: Output(outputs),
-        hold: Hold {
+        caller: Caller {
             input: input.downgrade(),
             reader,
             exit,
@@ -80,7 +80,7 @@ impl Output {
     }
 }
 
-impl Hold {
+impl Caller {
     /// Returns once nobody has any part of the session. To be called once.
     pub(crate) async fn dropped(&mut self) {
         self.disconnected().await;

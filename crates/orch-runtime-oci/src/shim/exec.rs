@@ -17,7 +17,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::errno::Errno;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Pid;
 use serde_json::Value;
 
 use super::apart::Apart;
@@ -237,12 +237,7 @@ fn note(dir: &ContainerDir, exec: &ExecDir) -> io::Result<()> {
 fn first(dir: &ContainerDir) -> io::Result<OwnedFd> {
     let ended = || io::Error::other("the container has ended");
     let started: Started = record::read(&dir.started())?.ok_or_else(ended)?;
-    let pid = Pid::from_raw(started.pid).ok_or_else(ended)?;
-    let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| ended())?;
-    // Looked at once it is held fast: the number may have become another's.
-    (record::ticks(started.pid) == Some(started.ticks))
-        .then_some(held)
-        .ok_or_else(ended)
+    started.process()?.ok_or_else(ended)
 }
 
 /// Returns the exit code once the command has ended, which the end of the connection brings about.
