@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
-use orch_core::runtime::{Resources, RuntimeError, SandboxConfig};
+use orch_core::runtime::{Resources, RuntimeError, SandboxConfig, SandboxId};
 
 use crate::cgroup::{Refused, is_gone};
 use crate::container::Ground;
 use crate::driver::{Driver, not_found};
 use crate::index::Index;
-use crate::resources::MEMORY_MIN;
+use crate::resources::{MEMORY_MIN, merged};
+use crate::runtime::blocking;
 use crate::sandbox::{Phase, Pod};
 use crate::{NAME, invalid};
 
@@ -35,7 +37,7 @@ impl Driver {
             });
         }
         check(config)?;
-        self.limiter.settle(&limits(config)).map(drop)
+        self.limiter.settle(&limits(&config.resources)).map(drop)
     }
 
     /// Makes the control group that a new sandbox asks for, with its limits.
@@ -52,7 +54,7 @@ impl Driver {
         if pod.phase() != Phase::Made {
             return Ok(());
         }
-        let limits = self.limiter.settle(&limits(config))?;
+        let limits = self.limiter.settle(&limits(&pod.resources()))?;
         let (group, hierarchies) = (self.ground.below(&config.cgroup_parent), &self.ground.hierarchies);
         let made = hierarchies.make(&group).and_then(|()| {
             hierarchies
@@ -62,6 +64,65 @@ impl Driver {
             self.weigh_above(pod)
         });
         made.map_err(|error| pod.failed("making the control group of", error))
+    }
+
+    /// Changes what the containers of a sandbox may use together.
+    pub(crate) async fn update_sandbox(
+        self: &Arc<Self>,
+        id: &SandboxId,
+        update: &Resources,
+    ) -> Result<(), RuntimeError> {
+        let pod = self.pod(id).ok_or_else(|| not_found("sandbox", id))?;
+        if !self.limiter.is_complete() {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "changing limits on a machine without the control groups cpu, memory and pids",
+            });
+        }
+        check(&SandboxConfig {
+            resources: update.clone(),
+            cgroup_parent: pod.record.config.cgroup_parent.clone(),
+            ..SandboxConfig::default()
+        })?;
+        let settled = self.limiter.settle(&limits(update))?;
+        // It is readied, or taken down, by one at a time.
+        let _one = pod.gate.lock().await;
+        let (driver, changed, update) = (self.clone(), pod.clone(), update.clone());
+        blocking(move || driver.limit_pod(&changed, &update, &settled)).await?
+    }
+
+    /// Writes files.
+    fn limit_pod(&self, pod: &Pod, update: &Resources, settled: &Resources) -> Result<(), RuntimeError> {
+        let failed = |error| pod.failed("changing the limits of", error);
+        // Nobody removes its group meanwhile.
+        let _one = self.making.lock();
+        if self.pod(&pod.id).is_none() {
+            return Err(not_found("sandbox", &pod.id));
+        }
+        if !pod.is_ready() {
+            return Err(failed(io::Error::other("it has ended, or was never ready")));
+        }
+        let group = self.ground.below(&pod.record.config.cgroup_parent);
+        match self.ground.hierarchies.group(&group).limit(settled) {
+            Ok(()) => {}
+            Err(Refused::InUse(used)) => {
+                let asked = settled.memory_limit_bytes.unwrap_or_default();
+                let reason = format!(
+                    "{asked}: the containers of sandbox {} use {used} bytes that cannot be taken from them; the limit must \
+                     be more",
+                    pod.id
+                );
+                return Err(invalid("resources.memory_limit_bytes", reason));
+            }
+            Err(Refused::Failed(path, error)) => {
+                let error = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                return Err(failed(error));
+            }
+        }
+        // Last: what was not told of is asked for again.
+        pod.set_resources(merged(&pod.resources(), update))
+            .and_then(|()| self.weigh_above(pod))
+            .map_err(failed)
     }
 
     /// Removes the control groups that no other sandbox asks for. Nothing runs in them.
@@ -96,9 +157,14 @@ impl Driver {
         let pods = self.pods();
         for path in paths {
             let live = pods.iter().filter(|pod| pod.phase() != Phase::Stopped);
-            let configs = live.map(|pod| &pod.record.config);
+            let asked = live.map(|pod| {
+                (
+                    pod.record.config.cgroup_parent.as_str(),
+                    pod.resources().cpu_shares,
+                )
+            });
             let shares = Resources {
-                cpu_shares: Some(together(configs, path)),
+                cpu_shares: Some(together(asked, path)),
                 ..Resources::default()
             };
             let group = self.ground.hierarchies.group(&self.ground.below(path));
@@ -118,18 +184,18 @@ impl Driver {
 
 /// What a pod's containers may use together. Less memory than the least that one may have is not refused: its containers are,
 /// and told why.
-fn limits(config: &SandboxConfig) -> Resources {
-    let memory = config.resources.memory_limit_bytes;
+fn limits(asked: &Resources) -> Resources {
+    let memory = asked.memory_limit_bytes;
     Resources {
         memory_limit_bytes: memory.map(|bytes| bytes.max(MEMORY_MIN)),
-        ..config.resources.clone()
+        ..asked.clone()
     }
 }
 
-/// The shares of all pods in a group.
-fn together<'a>(pods: impl Iterator<Item = &'a SandboxConfig>, path: &str) -> u64 {
-    let inside = pods.filter(|pod| is_within(&pod.cgroup_parent, path));
-    let counted = inside.map(|pod| match pod.resources.cpu_shares {
+/// The shares of all pods in a group, of the groups and shares of all.
+fn together<'a>(pods: impl Iterator<Item = (&'a str, Option<u64>)>, path: &str) -> u64 {
+    let inside = pods.filter(|(group, _)| is_within(group, path));
+    let counted = inside.map(|(_, shares)| match shares {
         Some(..=FEWEST) => 0,
         shares => shares.unwrap_or(SHARES),
     });
@@ -248,7 +314,10 @@ mod tests {
             ("many", 262_144),
             ("empty", 2),
         ] {
-            assert_eq!(together(pods.iter(), path), expected, "{path}");
+            let asked = pods
+                .iter()
+                .map(|pod| (pod.cgroup_parent.as_str(), pod.resources.cpu_shares));
+            assert_eq!(together(asked, path), expected, "{path}");
         }
     }
 
@@ -261,7 +330,7 @@ mod tests {
         ] {
             let mut pod = config("pod1", Some(3));
             pod.resources.memory_limit_bytes = asked;
-            let limits = limits(&pod);
+            let limits = limits(&pod.resources);
             assert_eq!(
                 (limits.memory_limit_bytes, limits.cpu_shares),
                 (expected, Some(3))

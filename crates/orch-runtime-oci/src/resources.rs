@@ -169,7 +169,7 @@ fn check(asked: &Resources) -> Result<(), RuntimeError> {
 }
 
 /// What is in force once an update was, which leaves what it does not set.
-fn merged(now: &Resources, update: &Resources) -> Resources {
+pub(crate) fn merged(now: &Resources, update: &Resources) -> Resources {
     Resources {
         cpu_shares: update.cpu_shares.or(now.cpu_shares),
         cpu_limit_millis: update.cpu_limit_millis.or(now.cpu_limit_millis),

@@ -226,6 +226,10 @@ impl Runtime for OciRuntime {
         self.driver.update_resources(id, resources).await
     }
 
+    async fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
+        self.driver.update_sandbox(id, resources).await
+    }
+
     async fn events(&self) -> BoxStream<'static, RuntimeEvent> {
         self.driver.hub.subscribe()
     }

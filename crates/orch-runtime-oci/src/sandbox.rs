@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use orch_core::runtime::{
-    EventHub, RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxState,
+    EventHub, Resources, RuntimeError, RuntimeEvent, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+    SandboxState,
 };
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
@@ -21,6 +22,9 @@ use crate::runtime::blocking;
 use crate::spec::hostname;
 use crate::{etc, invalid, pause, sysctl};
 
+/// The file that says what the containers of a sandbox may use together, once that was changed.
+const RESOURCES: &str = "resources.json";
+
 /// A sandbox of ours.
 pub(crate) struct Pod {
     pub(crate) id: SandboxId,
@@ -30,6 +34,8 @@ pub(crate) struct Pod {
     /// What connects it; none on the machine's network.
     pub(crate) network: Option<Network>,
     phase: Mutex<Phase>,
+    /// What its containers may use together now; the record says what was asked for when it was made.
+    resources: Mutex<Resources>,
     detached: AtomicBool,
     /// Who waits for the end of its first process, where it has one of its own.
     watcher: Mutex<Option<AbortHandle>>,
@@ -63,7 +69,9 @@ impl Pod {
             Some(net) => Phase::Ready(net.ips),
             None => Phase::Made,
         };
+        let changed: Option<Resources> = record::read(&dir.join(RESOURCES))?;
         Ok(Self {
+            resources: Mutex::new(changed.unwrap_or_else(|| record.config.resources.clone())),
             shared: Shared::new(
                 all,
                 &id,
@@ -79,6 +87,19 @@ impl Pod {
             phase: Mutex::new(phase),
             gate: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// What its containers may use together.
+    pub(crate) fn resources(&self) -> Resources {
+        self.resources.lock().clone()
+    }
+
+    /// Writes down that it is this now.
+    pub(crate) fn set_resources(&self, resources: Resources) -> io::Result<()> {
+        let mut now = self.resources.lock();
+        record::write(&self.dir.join(RESOURCES), &resources)?;
+        *now = resources;
+        Ok(())
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use common::groups::{Files, MIB};
 use common::pods::{idle, pod, run};
 use common::{Oci, clear, open, says};
-use orch_core::runtime::{ContainerId, Resources, Runtime, SandboxConfig, SandboxId};
+use orch_core::runtime::{ContainerId, Resources, Runtime, RuntimeError, SandboxConfig, SandboxId};
 
 fn grouped(uid: &str, class: &str, resources: Resources) -> SandboxConfig {
     SandboxConfig {
@@ -113,6 +113,88 @@ async fn pods_are_in_groups_of_their_classes_with_their_own_limits_and_the_share
         }
     }
     clear(&runtime).await;
+}
+
+/// As the kubelet resizes a pod (KEP-1287): up first as a whole, down last.
+#[tokio::test]
+async fn what_a_pod_may_use_changes_in_place_and_is_known_to_who_opens_the_directory_again() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let memory = |mib: u64| Resources {
+        memory_limit_bytes: Some(mib * MIB),
+        ..Resources::default()
+    };
+    let limited = Resources {
+        pids_limit: Some(50),
+        cpu_shares: Some(512),
+        ..memory(32)
+    };
+    let web = run(&runtime, &grouped("web", "burstable/", limited)).await;
+    let id = idle(&runtime, &web, "main").await;
+    let files = Files::of(&oci, &id);
+    let (pod, class) = (files.above(1), files.above(2));
+    let limit = |files: &Files| files.number("memory", "memory.limit_in_bytes", "memory.max");
+    let more = Resources {
+        cpu_shares: Some(768),
+        ..memory(96)
+    };
+    runtime
+        .update_sandbox(&web, &more)
+        .await
+        .expect("raising the pod's limits");
+    runtime
+        .update_resources(&id, &memory(64))
+        .await
+        .expect("raising a container's");
+    assert_eq!((limit(&pod), limit(&files)), (96 * MIB, 64 * MIB));
+    assert_eq!(shares(&pod), weight(&pod, 768));
+    assert_eq!(
+        shares(&class),
+        weight(&class, 768),
+        "its class has what its pods have"
+    );
+    assert_eq!(
+        pod.read("pids", "pids.max", "pids.max"),
+        "50",
+        "what is not set stays"
+    );
+    drop(runtime);
+    let runtime = open(&oci).await;
+    assert_eq!(
+        shares(&class),
+        weight(&class, 768),
+        "whoever comes next knows of it"
+    );
+    // Less than what is in use is refused, and changes nothing.
+    says(&runtime, &id, "head -c 20000000 /dev/zero > /dev/shm/filled").await;
+    match runtime.update_sandbox(&web, &memory(8)).await {
+        Err(RuntimeError::InvalidConfig { field, reason }) => {
+            assert_eq!(field, "resources.memory_limit_bytes");
+            assert!(reason.contains(&web.0), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(limit(&pod), 96 * MIB);
+    let plain = run(&runtime, &common::pods::pod("plain")).await;
+    let unscored = Resources {
+        oom_score_adj: Some(1),
+        ..Resources::default()
+    };
+    for (sandbox, asked, field) in [
+        (&plain, memory(64), "resources"),
+        (&web, unscored, "resources.oom_score_adj"),
+    ] {
+        match runtime.update_sandbox(sandbox, &asked).await {
+            Err(RuntimeError::InvalidConfig { field: refused, .. }) => assert_eq!(refused, field),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+    runtime.stop_sandbox(&web).await.expect("stopping a sandbox");
+    let ended = runtime.update_sandbox(&web, &memory(64)).await;
+    assert!(matches!(ended, Err(RuntimeError::Failed { .. })), "{ended:?}");
+    clear(&runtime).await;
+    let gone = runtime.update_sandbox(&web, &memory(64)).await;
+    assert!(matches!(gone, Err(RuntimeError::NotFound { .. })), "{gone:?}");
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ pub struct Capabilities {
     pub mounts: bool,
     /// Limits in [`Resources`] are enforced, and exceeding memory ends in [`ExitReason::OutOfMemory`].
     pub resource_limits: bool,
-    /// [`Runtime::update_resources`] changes a running container.
+    /// [`Runtime::update_resources`] changes a running container, and with [`pod_groups`](Self::pod_groups)
+    /// [`Runtime::update_sandbox`] a sandbox.
     pub update_resources: bool,
     /// [`Resources::hugepages`] are enforced; where they are not, who sets them gets [`RuntimeError::Unsupported`]. A size that
     /// the machine's kernel does not have is [`RuntimeError::InvalidConfig`] for the field `resources.hugepages`.
@@ -70,11 +71,11 @@ pub struct Capabilities {
     pub user_namespaces: bool,
     /// [`Security`] is honoured.
     pub security: bool,
-    /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
     /// AppArmor can be enforced: the machine's kernel has it. Where it is not, a container that asks for a profile by name
     /// ([`AppArmorProfile::Localhost`]) gets [`RuntimeError::InvalidConfig`] for the field `security.app_armor`, and the node
     /// agent refuses a pod that asks for any, for the default too, by name.
     pub app_armor: bool,
+    /// [`Runtime::exec`] and [`Runtime::open_exec`] work.
     pub exec: bool,
     /// [`Runtime::attach`] works.
     pub attach: bool,
@@ -247,8 +248,26 @@ pub trait Runtime: Send + Sync + 'static {
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError>;
 
     /// Changes the limits of a running container in place, if [`Capabilities::update_resources`]; else
-    /// [`RuntimeError::Unsupported`]. Only the fields that are set change.
+    /// [`RuntimeError::Unsupported`]. Only the fields that are set change. Those of its sandbox do not: see
+    /// [`update_sandbox`](Self::update_sandbox).
     async fn update_resources(&self, id: &ContainerId, resources: &Resources) -> Result<(), RuntimeError>;
+
+    /// Changes in place what the containers of a ready sandbox may use together ([`SandboxConfig::resources`]), if
+    /// [`Capabilities::pod_groups`] and [`Capabilities::update_resources`]; else [`RuntimeError::Unsupported`], as without an
+    /// implementation. Only the fields that are set change.
+    ///
+    /// Containers are held to this and to their own limits. So who resizes a pod raises this before
+    /// [its containers' limits](Self::update_resources), and lowers it after them (KEP-1287).
+    ///
+    /// [`RuntimeError::InvalidConfig`] for the field `resources` if the sandbox has no
+    /// [group of its own](SandboxConfig::cgroup_parent).
+    async fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
+        let _ = (id, resources);
+        Err(RuntimeError::Unsupported {
+            runtime: self.name(),
+            what: "changing what the containers of a sandbox may use together",
+        })
+    }
 
     /// Hints from now on. The stream may end at any time; subscribe again and relist.
     ///

@@ -34,6 +34,7 @@ pub enum Call {
     Logs,
     Stats,
     UpdateResources,
+    UpdateSandbox,
 }
 
 /// What goes wrong with a call.

@@ -119,11 +119,46 @@ impl Inner {
         }
     }
 
+    pub(super) fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
+        if !self.capabilities.update_resources || !self.capabilities.pod_groups {
+            return Err(RuntimeError::Unsupported {
+                runtime: NAME,
+                what: "changing what the containers of a sandbox may use together",
+            });
+        }
+        self.check(resources)?;
+        let mut state = self.state.lock();
+        let missing = || not_found("sandbox", id);
+        let record = state.sandboxes.get_mut(id).ok_or_else(missing)?;
+        if record.config.cgroup_parent.is_empty() {
+            return Err(RuntimeError::InvalidConfig {
+                field: "resources".into(),
+                reason: "the sandbox has no group of its own".into(),
+            });
+        }
+        if record.sandbox.state != SandboxState::Ready {
+            return Err(RuntimeError::failed(
+                format!("changing sandbox {id}"),
+                "it has ended",
+            ));
+        }
+        change(&mut record.config.resources, resources);
+        Ok(())
+    }
+
     pub(super) fn create(
         &self,
         sandbox_id: &SandboxId,
         config: &ContainerConfig,
     ) -> Result<ContainerId, RuntimeError> {
+        if let AppArmorProfile::Localhost(name) = &config.security.app_armor
+            && !self.capabilities.app_armor
+        {
+            return Err(RuntimeError::InvalidConfig {
+                field: "security.app_armor".into(),
+                reason: format!("{name:?}: this runtime has no AppArmor"),
+            });
+        }
         if self.image(&config.image).is_none() {
             return Err(RuntimeError::ImageNotFound {
                 image: config.image.clone(),
@@ -151,14 +186,6 @@ impl Inner {
                 format!("creating container {}", config.name),
                 format!("sandbox {sandbox_id} is not ready"),
             ));
-        if let AppArmorProfile::Localhost(name) = &config.security.app_armor
-            && !self.capabilities.app_armor
-        {
-            return Err(RuntimeError::InvalidConfig {
-                field: "security.app_armor".into(),
-                reason: format!("{name:?}: this runtime has no AppArmor"),
-            });
-        }
         }
         let id = ContainerId(self.next_id("c"));
         let container = Container {
@@ -390,6 +417,16 @@ pub(super) fn image(reference: &str, user: String) -> Image {
         size_bytes: 0,
         user,
     }
+}
+
+/// Changes those limits that an update sets.
+pub(super) fn change(limits: &mut Resources, update: &Resources) {
+    limits.cpu_shares = update.cpu_shares.or(limits.cpu_shares);
+    limits.cpu_limit_millis = update.cpu_limit_millis.or(limits.cpu_limit_millis);
+    limits.memory_limit_bytes = update.memory_limit_bytes.or(limits.memory_limit_bytes);
+    limits.pids_limit = update.pids_limit.or(limits.pids_limit);
+    limits.oom_score_adj = update.oom_score_adj.or(limits.oom_score_adj);
+    limits.hugepages.extend(&update.hugepages);
 }
 
 /// What a container runs: what its behavior says, else what its command says, else until it is stopped.

@@ -343,17 +343,16 @@ impl Runtime for FakeRuntime {
             self.inner.check(resources)?;
             let mut state = self.inner.state.lock();
             let record = state.running(id)?;
-            let limits = &mut record.container.resources;
-            limits.cpu_shares = resources.cpu_shares.or(limits.cpu_shares);
-            limits.cpu_limit_millis = resources.cpu_limit_millis.or(limits.cpu_limit_millis);
-            limits.memory_limit_bytes = resources.memory_limit_bytes.or(limits.memory_limit_bytes);
-            limits.pids_limit = resources.pids_limit.or(limits.pids_limit);
-            limits.oom_score_adj = resources.oom_score_adj.or(limits.oom_score_adj);
-            limits.hugepages.extend(&resources.hugepages);
+            super::engine::change(&mut record.container.resources, resources);
             self.inner.container_changed(record);
             Ok(())
         };
         self.inner.call(Call::UpdateResources, id, body).await
+    }
+
+    async fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
+        let body = async { self.inner.update_sandbox(id, resources) };
+        self.inner.call(Call::UpdateSandbox, id, body).await
     }
 
     async fn events(&self) -> BoxStream<'static, RuntimeEvent> {

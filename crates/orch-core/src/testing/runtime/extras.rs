@@ -309,6 +309,11 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
         let mut config = rig.config("huge", &Program::new());
         config.resources.hugepages = [(2 << 20, 2 << 20)].into();
         let sandbox = rig.get(&id).await.sandbox;
+        refused(
+            "hugepages",
+            runtime.create_container(&sandbox, &config).await.err(),
+        );
+    }
     if !has.app_armor {
         let mut config = rig.config("confined", &Program::new());
         config.security.app_armor = AppArmorProfile::Localhost("conformance".into());
@@ -318,16 +323,16 @@ pub(super) async fn what_is_not_declared_is_refused(rig: &mut Rig<'_>) -> Case {
             other => panic!("an AppArmor profile by name: {other:?}"),
         }
     }
-        refused(
-            "hugepages",
-            runtime.create_container(&sandbox, &config).await.err(),
-        );
-    }
     if !has.update_resources {
         refused(
             "update_resources",
             runtime.update_resources(&id, &Resources::default()).await.err(),
         );
+    }
+    if !has.update_resources || !has.pod_groups {
+        let sandbox = rig.get(&id).await.sandbox;
+        let update = runtime.update_sandbox(&sandbox, &Resources::default()).await;
+        refused("update_sandbox", update.err());
     }
     Ok(())
 }

@@ -35,6 +35,35 @@ pub(super) async fn containers_of_a_pod_are_held_to_what_it_may_use(rig: &mut Ri
     Ok(())
 }
 
+pub(super) async fn what_a_pod_may_use_changes_in_place(rig: &mut Rig<'_>) -> Case {
+    rig.needs("pod_groups", |has| has.pod_groups)?;
+    rig.needs("update_resources", |has| has.update_resources)?;
+    rig.needs("attach", |has| has.attach)?;
+    let runtime = rig.runtime();
+    let memory = |bytes| Resources {
+        memory_limit_bytes: Some(bytes),
+        ..Resources::default()
+    };
+    let sandbox = runtime.run_sandbox(&grouped(rig, "web", 512 << 20)).await;
+    let sandbox = sandbox.expect("running a sandbox with a group").id;
+    let program = Program::new().then(Step::Cat).then(Step::OutOfMemory);
+    let mut config = rig.config("main", &program);
+    (config.stdin, config.stdin_once) = (true, true);
+    let id = rig.create(&sandbox, &config).await;
+    runtime.start_container(&id).await.expect("starting");
+    let update = runtime.update_sandbox(&sandbox, &memory(16 << 20)).await;
+    update.expect("lowering what the pod may use");
+    let options = AttachOptions { stdin: true };
+    drop(runtime.attach(&id, &options).await.expect("attaching"));
+    killed_over_memory(rig, &id).await;
+    let plain = rig.sandbox("plain").await;
+    match runtime.update_sandbox(&plain, &memory(64 << 20)).await {
+        Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, "resources"),
+        other => panic!("a sandbox without a group: {other:?}"),
+    }
+    Ok(())
+}
+
 pub(super) async fn a_group_is_there_as_long_as_a_sandbox_that_asks_for_it(rig: &mut Rig<'_>) -> Case {
     rig.needs("pod_groups", |has| has.pod_groups)?;
     let (first, second) = (

@@ -304,6 +304,7 @@ macro_rules! __runtime_conformance_cases {
             extras::limits_change_in_place,
             extras::exceeding_memory_is_out_of_memory,
             groups::containers_of_a_pod_are_held_to_what_it_may_use,
+            groups::what_a_pod_may_use_changes_in_place,
             groups::a_group_is_there_as_long_as_a_sandbox_that_asks_for_it,
             groups::pages_of_a_size_that_no_kernel_has_are_refused,
             users::each_sandbox_has_users_that_no_other_has,

@@ -232,6 +232,11 @@ impl Runtime for ComponentRuntime {
         self.change("update resources of", id, call).await
     }
 
+    async fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
+        let call = self.inner.update_sandbox(id, resources);
+        self.change("update", id, call).await
+    }
+
     async fn events(&self) -> BoxStream<'static, RuntimeEvent> {
         let life = self.life.clone();
         let events = self.inner.events().await;
