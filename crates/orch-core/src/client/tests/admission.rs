@@ -41,6 +41,14 @@ impl KindRules for CatRules {
         errors
     }
 
+    fn create_warnings(&self, object: &RawObject) -> Vec<String> {
+        let is_sent = object.contains_key("status");
+        is_sent
+            .then(|| "nobody asked how it is".into())
+            .into_iter()
+            .collect()
+    }
+
     fn warnings(&self, object: &RawObject) -> Vec<String> {
         if object["spec"]["lives"] == json!(1) {
             vec!["last life".into()]
@@ -124,6 +132,13 @@ async fn defaults_mutations_and_validation_run_in_that_order() {
         .await
         .unwrap();
     assert_eq!(warned.warnings, ["last life"]);
+    let sent = json!({"metadata": {"name": "z", "labels": {}}, "spec": {"lives": 1}, "status": {}});
+    let warned = create(sent).await.unwrap();
+    assert_eq!(
+        warned.warnings,
+        ["nobody asked how it is", "last life"],
+        "it is judged as it was sent"
+    );
 }
 
 #[tokio::test]
