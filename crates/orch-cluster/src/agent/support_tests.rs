@@ -260,7 +260,7 @@ const OF_PROBES: [&str; 8] = [
     "timeoutSeconds",
 ];
 
-fn pod(field: &str, example: &str, list: &str) -> k8s_openapi::api::core::v1::Pod {
+pub(super) fn pod(field: &str, example: &str, list: &str) -> k8s_openapi::api::core::v1::Pod {
     let base = r#""name": "c", "image": "host", "command": ["true"]"#;
     let main = format!(r#"{{{base}}}"#);
     if field.starts_with("spec.") {
@@ -277,7 +277,7 @@ fn pod(field: &str, example: &str, list: &str) -> k8s_openapi::api::core::v1::Po
     }
 }
 
-const HOST: Host = Host {
+pub(super) const HOST: Host = Host {
     user: 1000,
     has_cluster_dns: false,
 };
@@ -332,31 +332,6 @@ fn a_runtime_that_can_do_everything_serves_every_field() {
     }
 }
 
-/// A kubelet without AppArmor admits a pod that says nothing, or wants none.
-#[test]
-fn where_there_is_no_apparmor_each_word_that_asks_for_it_is_refused_once() {
-    let mut can = FakeRuntime::new().capabilities();
-    can.app_armor = false;
-    let mut pod = pod_with(
-        r#"{"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}},
-            "initContainers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}],
-            "containers": [{"name": "c", "image": "i"}, {"name": "d", "image": "i",
-                "securityContext": {"appArmorProfile": {"type": "Unconfined"}}}]}"#,
-    );
-    let key = "container.apparmor.security.beta.kubernetes.io/c";
-    pod.metadata.annotations = Some([(key.to_owned(), "localhost/web".to_owned())].into());
-    let found = support(&pod, "able", &can, &HOST);
-    let fields: Vec<_> = found
-        .complaints
-        .iter()
-        .map(|told| told.field.to_string())
-        .collect();
-    let annotation = format!("metadata.annotations[{key}]");
-    assert_eq!(fields, ["spec.securityContext.appArmorProfile", &annotation]);
-    let quiet = pod_with(r#"{"containers": [{"name": "c", "image": "i"}]}"#);
-    assert_eq!(support(&quiet, "able", &can, &HOST), Support::default());
-}
-
 #[test]
 fn every_field_that_is_served_has_a_word_on_a_bare_runtime() {
     let known = FIELDS.iter().flat_map(|(fields, ..)| fields.split_whitespace());
@@ -405,35 +380,6 @@ fn a_clusters_name_servers_are_missed_where_containers_see_the_machines() {
             told,
             "{example}"
         );
-    }
-}
-
-#[test]
-fn a_containers_own_user_counts_before_its_pods() {
-    for (own, is_refused) in [("{}", true), (r#"{"runAsUser": 1000}"#, false)] {
-        let pod = pod_with(&format!(
-            r#"{{"securityContext": {{"runAsUser": 7}}, "containers": [
-                {{"name": "c", "image": "host", "command": ["true"], "securityContext": {own}}}]}}"#
-        ));
-        let refusal = support(&pod, "bare", &Capabilities::default(), &HOST).refusal();
-        assert_eq!(refusal.is_some(), is_refused, "{own}");
-    }
-}
-
-#[test]
-fn root_does_not_run_what_must_not_be_roots() {
-    let root = Host { user: 0, ..HOST };
-    let context = r#""securityContext": {"runAsNonRoot": true}"#;
-    for (field, at) in [
-        ("spec.", "spec.securityContext"),
-        ("…", "spec.containers[0].securityContext"),
-    ] {
-        let pod = pod(field, context, "containers");
-        let refusal = support(&pod, "bare", &Capabilities::default(), &root)
-            .refusal()
-            .unwrap();
-        let told = format!("{at}.runAsNonRoot: the bare runtime runs containers as root here");
-        assert!(refusal.message.starts_with(&told), "{}", refusal.message);
     }
 }
 

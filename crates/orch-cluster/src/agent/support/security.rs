@@ -113,3 +113,6 @@ fn confines(profile: Option<&SeccompProfile>) -> bool {
 fn is_some_list<T>(list: Option<&Vec<T>>) -> bool {
     list.is_some_and(|list| !list.is_empty())
 }
+
+#[cfg(test)]
+mod tests;
