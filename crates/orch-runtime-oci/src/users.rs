@@ -63,7 +63,8 @@ pub(crate) struct Pool {
 }
 
 impl Default for Pool {
-    /// From where kubelet begins, for as many pods as a node has by default.
+    /// From where kubelet begins, for as many pods as a node has by default. Users that a machine has from LDAP and the like may be
+    /// among these; [`OciOptions::user_ranges`](crate::OciOptions::user_ranges) says so.
     fn default() -> Self {
         Self {
             first: COUNT,
