@@ -64,6 +64,7 @@ mod driver;
 mod etc;
 mod exec;
 mod groups;
+mod guarded;
 pub mod image;
 mod index;
 mod kernel;

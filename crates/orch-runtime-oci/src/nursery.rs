@@ -16,6 +16,7 @@ use std::process::Stdio;
 use parking_lot::Mutex;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::guarded::Guarded;
 use crate::launch::{self, Process, Program, Shim};
 use crate::record::ContainerDir;
 use crate::shim;
@@ -122,7 +123,15 @@ impl Nursery {
 
     fn start(&self) -> io::Result<Living> {
         let (socket, theirs) = UnixStream::pair()?;
-        let mut command = self.program.command([shim::NURSERY, &self.shims]);
+        // All shims have what it has.
+        let file = Guarded::of(self.program.path()).inspect_err(
+            |error| tracing::debug!(%error, "shims have the file of their program as the machine has it"),
+        );
+        let arguments = [shim::NURSERY, self.shims.as_str()];
+        let mut command = match &file {
+            Ok(file) => Program::command_of(&file.path(), arguments),
+            Err(_) => self.program.command(arguments),
+        };
         command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())

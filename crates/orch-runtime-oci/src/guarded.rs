@@ -1,0 +1,31 @@
+//! The shim's program as processes have it that others may break into: in a mount that is read-only, and nobody else's. Through
+//! `/proc/PID/exe` of such a process the machine's own file could otherwise be overwritten (CVE-2019-5736).
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::mount::{OpenTreeFlags, open_tree};
+
+use crate::sys;
+
+/// To be started from it while this lives; who was started keeps the mount.
+pub(crate) struct Guarded(OwnedFd);
+
+impl Guarded {
+    /// # Errors
+    ///
+    /// Where the kernel cannot do this, or the file is in a mount that this program does not have.
+    pub(crate) fn of(file: &Path) -> io::Result<Self> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let file = open_tree(CWD, file, flags)?;
+        sys::make_read_only(&file)?;
+        Ok(Self(file))
+    }
+
+    /// As whoever is forked to execute it has it.
+    pub(crate) fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
