@@ -1,7 +1,7 @@
 //! Whom the users of a pod are on the machine, where the pod has some of its own: a range for each pod that no other has.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::invalid;
 use crate::launch::{self, Process, Program};
 use crate::namespaces::Kind;
-use crate::shim;
+use crate::shim::{self, maker};
+use crate::sysctl::Setting;
 
 /// How many a pod has, as Kubernetes has it: from root to nobody.
 pub(crate) const COUNT: u32 = 65_536;
@@ -250,6 +251,25 @@ impl Maker {
 
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Has a setting written in its namespaces by their root, for whose sake no thread of this program has to be that: the
+    /// kernel would take the whole program for one that nobody may look into from then on. What the kernel refuses is the second error.
+    pub(crate) fn set(&self, setting: &Setting<'_>) -> io::Result<io::Result<()>> {
+        let ended = || io::Error::other("the maker of its user namespace has ended");
+        let mut socket = self.socket.as_ref().ok_or_else(ended)?;
+        socket.write_all(&maker::say(&setting.file(), setting.value))?;
+        if !launch::readable_in_time(socket)? {
+            return Err(io::Error::other(
+                "the maker of its user namespace does not answer",
+            ));
+        }
+        let mut error = [0; 4];
+        socket.read_exact(&mut error).map_err(|_| ended())?;
+        Ok(match i32::from_le_bytes(error) {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        })
     }
 }
 

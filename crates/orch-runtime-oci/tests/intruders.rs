@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::pods::{first_of_pod, idle, pod, run};
-use common::{Oci, PATIENCE, clear, processes};
-use orch_core::runtime::SandboxConfig;
+use common::pods::{first_of_pod, idle, owned, pod, run};
+use common::{Oci, PATIENCE, clear, open, processes, says};
+use orch_core::runtime::{Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
 use rustix::fs::StatVfsMountFlags;
-use rustix::process::Pid;
+use rustix::process::{DumpableBehavior, Pid, dumpable_behavior};
 
 /// The process that shims are born of, of the runtimes of this test. What is born of it calls itself the same.
 fn nursery(oci: &Oci) -> Option<Pid> {
@@ -27,6 +27,40 @@ fn nursery(oci: &Oci) -> Option<Pid> {
         read("cmdline").contains(&asked) && read("status").contains(&own)
     });
     found.next().and_then(Pid::from_raw)
+}
+
+#[tokio::test]
+async fn settings_of_a_pods_users_leave_the_program_one_that_can_be_looked_into() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let sysctl = |name: &str, value: &str| SandboxConfig {
+        sysctls: [(name.to_owned(), value.to_owned())].into(),
+        ..owned("web")
+    };
+    let before = dumpable_behavior().unwrap();
+    assert_eq!(before, DumpableBehavior::Dumpable);
+    // One that there is not, and a value that it cannot have.
+    for (name, value, expected) in [
+        ("kernel.shm_none", "1", "No such file"),
+        ("kernel.shm_rmid_forced", "many", "Invalid argument"),
+    ] {
+        match runtime.run_sandbox(&sysctl(name, value)).await {
+            Err(RuntimeError::InvalidConfig { field, reason }) => assert!(
+                field == "sysctls" && reason.starts_with(&format!("{name}={value}: {expected}")),
+                "{field}: {reason}"
+            ),
+            other => panic!("{name}: {other:?}"),
+        }
+        clear(&runtime).await;
+    }
+    let mut web = sysctl("kernel.shm_rmid_forced", "1");
+    web.sysctls.insert("fs.mqueue.msg_max".into(), "7".into());
+    let sandbox = run(&runtime, &web).await;
+    let id = idle(&runtime, &sandbox, "main").await;
+    let set = "cd /proc/sys; cat kernel/shm_rmid_forced fs/mqueue/msg_max";
+    assert_eq!(says(&runtime, &id, set).await, "1\n7\n");
+    assert_eq!(dumpable_behavior().unwrap(), before);
+    clear(&runtime).await;
 }
 
 fn program_of(process: Pid) -> PathBuf {

@@ -15,7 +15,7 @@ mod inside;
 mod join;
 mod limits;
 mod log;
-mod maker;
+pub(crate) mod maker;
 mod nursery;
 mod owners;
 mod pause;
