@@ -2,8 +2,9 @@
 //!
 //! Neither is broken off half way, however long a network takes: who asked waits for a while, and it goes on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use orch_core::runtime::{EventHub, RuntimeError};
@@ -13,13 +14,16 @@ use crate::namespaces::Kind;
 use crate::runtime::blocking;
 use crate::sandbox::{Phase, Pod};
 use crate::spec::hostname;
-use crate::users::Maker;
+use crate::users::{Maker, Support};
 use crate::{etc, pause, sysctl};
 
 /// What a sandbox's first process is started with.
 pub(crate) struct Ground {
     pub(crate) program: Program,
     pub(crate) shims: String,
+    /// The state directory, which pods with users of their own are shown as theirs.
+    pub(crate) state: PathBuf,
+    pub(crate) users: Arc<Support>,
 }
 
 impl Pod {
@@ -67,6 +71,10 @@ impl Pod {
                 .make(hostname(&pod.record.config), maker.as_ref().map(Maker::process))
                 .map_err(failed)?;
             drop(maker);
+            if pod.record.users.is_some() {
+                let users = File::open(pod.shared.file(Kind::User)).map_err(failed)?;
+                ground.users.try_to_show(&ground.state, users)?;
+            }
             if !pod.has_processes() {
                 return Ok(None);
             }

@@ -33,6 +33,8 @@ impl Driver {
         let ground = Ground {
             program: self.program.clone(),
             shims: self.ground.shims(),
+            state: self.dir.root().to_owned(),
+            users: self.users.clone(),
         };
         // It is written down, and half ready would be nobody's.
         let readying = going_on(pod.clone().set_up(Arc::downgrade(&self.hub), ground));
@@ -58,7 +60,7 @@ impl Driver {
         let network = self.options.network.as_ref();
         let network = network.filter(|_| !config.host_network);
         sandbox::check(&config, network.is_some())?;
-        users::check(&config, self.machine.has_users)?;
+        users::check(&config, &self.users)?;
         self.check_group(&config)?;
         let failed = |name: &str, error| RuntimeError::failed(format!("making sandbox {name}"), error);
         let users = config.user_namespace.then(|| {

@@ -1,5 +1,7 @@
 //! Whom the users of a pod are on the machine, where the pod has some of its own: a range for each pod that no other has.
 
+mod support;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -10,6 +12,7 @@ use std::process::Stdio;
 use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::support::Support;
 use crate::invalid;
 use crate::launch::{self, Process, Program};
 use crate::namespaces::Kind;
@@ -75,6 +78,11 @@ impl Default for Pool {
 }
 
 impl Pool {
+    fn span(self) -> Span {
+        let first = u64::from(self.first);
+        (first, first + u64::from(self.pods) * u64::from(COUNT))
+    }
+
     /// Refuses what there are no users for.
     pub(crate) fn check(self) -> Result<(), RuntimeError> {
         let Self { first, pods } = self;
@@ -136,7 +144,7 @@ fn given_away(text: &str) -> impl Iterator<Item = Span> {
 }
 
 /// Refuses what a pod with users of its own cannot have, and any such pod where there can be none.
-pub(crate) fn check(config: &SandboxConfig, possible: bool) -> Result<(), RuntimeError> {
+pub(crate) fn check(config: &SandboxConfig, support: &Support) -> Result<(), RuntimeError> {
     if !config.user_namespace {
         return Ok(());
     }
@@ -151,13 +159,7 @@ pub(crate) fn check(config: &SandboxConfig, possible: bool) -> Result<(), Runtim
             ));
         }
     }
-    if possible {
-        return Ok(());
-    }
-    Err(RuntimeError::Unsupported {
-        runtime: crate::NAME,
-        what: "users of a sandbox's own (user_namespace) on this machine: it takes Linux 5.19 with user namespaces",
-    })
+    support.check()
 }
 
 /// Refuses whom a pod with users of its own does not have; who is named, and not numbered, is looked up later.
