@@ -73,6 +73,7 @@ mod launch;
 mod lifecycle;
 mod logs;
 mod making;
+mod marks;
 mod namespaces;
 mod nursery;
 mod options;
