@@ -1,7 +1,8 @@
 //! The shim's program as processes have it that others may break into: in a mount that is read-only, and nobody else's. Through
 //! `/proc/PID/exe` of such a process the machine's own file could otherwise be overwritten (CVE-2019-5736).
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,14 @@ pub(crate) struct Guarded(OwnedFd);
 impl Guarded {
     /// # Errors
     ///
-    /// Where the kernel cannot do this, or the file is in a mount that this program does not have.
+    /// Where the kernel cannot do this, or the file is in a mount that this program does not have; and for a script, whose
+    /// interpreter would look for it where it is only for who executes it.
     pub(crate) fn of(file: &Path) -> io::Result<Self> {
+        let mut begin = [0; 2];
+        File::open(file)?.read_exact(&mut begin)?;
+        if begin == *b"#!" {
+            return Err(io::Error::other("it is a script"));
+        }
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let file = open_tree(CWD, file, flags)?;
         sys::make_read_only(&file)?;

@@ -219,6 +219,10 @@ pub(crate) fn went(error: &io::Error) -> bool {
     was_not_read(error) || error.kind() == io::ErrorKind::UnexpectedEof
 }
 
+fn null() -> io::Result<OwnedFd> {
+    Ok(File::options().read(true).write(true).open("/dev/null")?.into())
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -269,8 +273,4 @@ mod tests {
         assert_eq!(read.kind(), io::ErrorKind::UnexpectedEof, "{read}");
         assert!(went(&read) && !was_not_read(&read));
     }
-}
-
-fn null() -> io::Result<OwnedFd> {
-    Ok(File::options().read(true).write(true).open("/dev/null")?.into())
 }
