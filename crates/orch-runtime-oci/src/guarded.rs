@@ -1,5 +1,6 @@
 //! The shim's program as processes have it that others may break into: in a mount that is read-only, and nobody else's. Through
-//! `/proc/PID/exe` of such a process the machine's own file could otherwise be overwritten (CVE-2019-5736).
+//! `/proc/PID/exe` of such a process the machine's own file could otherwise be overwritten (CVE-2019-5736). That link then reads
+//! `/`, for the file is all that there is in its mount.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -250,6 +250,8 @@ async fn nobody_overwrites_the_machines_file_of_a_program_through_a_process_of_i
         let program = program_of(process);
         let flags = rustix::fs::statvfs(&program).unwrap().f_flag;
         assert!(flags.contains(StatVfsMountFlags::RDONLY), "{process:?}");
+        let name = fs::read_to_string(program.with_file_name("comm")).unwrap();
+        assert_eq!(name, "orch-oci-shim\n");
         held.push(File::open(program).unwrap());
     }
     clear(&runtime).await;
