@@ -24,6 +24,7 @@ use crate::runtime::blocking;
 use crate::sandbox::Pod;
 use crate::skeleton::Skeleton;
 use crate::spec::Machine;
+use crate::users::Support;
 use crate::{NAME, groups, invalid, kernel, volatile};
 
 /// Of the file system for what containers have in memory, some tens of kilobytes each.
@@ -33,6 +34,8 @@ pub(crate) struct Driver {
     pub(crate) hub: Arc<EventHub>,
     pub(crate) options: OciOptions,
     pub(crate) machine: Machine,
+    /// Whether pods can have users of their own.
+    pub(crate) users: Arc<Support>,
     pub(crate) filters: Filters,
     pub(crate) app_armor: AppArmor,
     pub(crate) limiter: Limiter,
@@ -104,6 +107,7 @@ impl Driver {
             false => !hierarchies.has("devices"),
         };
         let machine = Machine::find(any_device).map_err(failed)?;
+        let users = Arc::new(Support::find(machine.has_users, options.users));
         let limiter = Limiter::find(&hierarchies, machine.capabilities).map_err(failed)?;
         let ground = Arc::new(Ground { hierarchies, group });
         let index = Index::read(&dir, &ground, options.network.as_ref()).map_err(failed)?;
@@ -117,6 +121,7 @@ impl Driver {
             skeleton,
             options,
             machine,
+            users,
             filters: Filters::default(),
             app_armor: AppArmor::of(Path::new("/")),
             limiter,

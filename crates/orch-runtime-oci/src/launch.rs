@@ -139,13 +139,23 @@ impl Program {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// Starts it as what these arguments say.
     pub(crate) fn command(&self, arguments: [&str; 2]) -> Command {
-        let mut command = Command::new(&self.0);
+        Self::command_of(&self.0, arguments)
+    }
+
+    /// The same of the place where its file is, for this, to be found.
+    pub(crate) fn command_of(file: &Path, arguments: [&str; 2]) -> Command {
+        let mut command = Command::new(file);
         command
             .arg0(shim::NAME)
             .args(arguments)

@@ -35,7 +35,9 @@
 //! A pod may have users of its own
 //! ([`SandboxConfig::user_namespace`](orch_core::runtime::SandboxConfig::user_namespace), Kubernetes' `hostUsers: false`): its
 //! root is nobody on the machine. That needs Linux 5.19, and file systems whose files can be shown as others' (ext4, xfs, btrfs,
-//! from Linux 6.3 on tmpfs) for images, volumes and the state directory; without
+//! from Linux 6.3 on tmpfs) for images, volumes and the state directory, which is tried with the
+//! first such pod. On a machine with users or groups from 65,536 on, of LDAP for
+//! one, name a range that they are not in with [`OciOptions::user_ranges`]. Without
 //! [`OciOptions::network`] such a pod sees the machine's devices in `/sys` and cannot listen on ports below 1024.
 //!
 //! Limits are the kernel's control groups, of version 1, also on hybrid machines, or 2. They need those of processor time,
@@ -63,6 +65,7 @@ mod driver;
 mod etc;
 mod exec;
 mod groups;
+mod guarded;
 pub mod image;
 mod index;
 mod kernel;
@@ -70,6 +73,7 @@ mod launch;
 mod lifecycle;
 mod logs;
 mod making;
+mod marks;
 mod namespaces;
 mod nursery;
 mod options;

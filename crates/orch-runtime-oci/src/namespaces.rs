@@ -17,6 +17,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use serde::{Deserialize, Serialize};
 
 use crate::launch::Process;
+use crate::marks::Marks;
 use crate::record::gone;
 use crate::users::Users;
 use crate::volatile::{self, aside, take_over};
@@ -171,19 +172,45 @@ impl Shared {
     }
 
     /// Binds the namespaces of a process again, whose files are gone: in another mount namespace, for one, than that
-    /// of the program that made them. Where it is a container's, what was in `/dev/shm` is to be found there.
-    pub(crate) fn bind_again(&self, process: &Process, is_container: bool) -> io::Result<()> {
+    /// of the program that made them. Where it is a container's, what was in `/dev/shm` is to be found there. Nothing is bound
+    /// of a process that has left what it once shared: that is looked at when it can no longer change.
+    pub(crate) fn bind_again(&self, process: &Process, is_container: bool, marks: &Marks) -> io::Result<()> {
+        let bound = self.bind_what_is_of(process, is_container, marks);
+        if bound.is_err() {
+            self.clear()?;
+        }
+        bound
+    }
+
+    fn bind_what_is_of(&self, process: &Process, is_container: bool, marks: &Marks) -> io::Result<()> {
         self.begin()?;
         let all = self.kinds.iter().copied();
         match self.users {
             Some(_) => self.bind_all_of(process, all)?,
             None => self.bind(all.clone(), || Ok(setns(process, all.map(Kind::flag).collect())?))?,
         }
+        marks.check_namespaces(self)?;
         if !is_container {
             return self.mount_shm();
         }
         fs::create_dir(self.shm())?;
-        take_over(process, Path::new("/dev/shm"), &self.shm())
+        take_over(process, Path::new("/dev/shm"), &self.shm())?;
+        marks.check_shm(self)
+    }
+
+    /// The same where the state directory is that now has a container in this place: it may have been moved.
+    pub(crate) fn beside(&self, container: &Path) -> Self {
+        let root = container.parent().and_then(Path::parent);
+        let all = root.zip(self.all.file_name()).map(|(root, name)| root.join(name));
+        let own = all
+            .clone()
+            .zip(self.own.file_name())
+            .map(|(all, name)| all.join(name));
+        Self {
+            all: all.unwrap_or_else(|| self.all.clone()),
+            own: own.unwrap_or_else(|| self.own.clone()),
+            ..self.clone()
+        }
     }
 
     /// Binds the namespaces of a process by its number: a thread could not enter that of users.

@@ -16,6 +16,7 @@ use std::process::Stdio;
 use parking_lot::Mutex;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::guarded::Guarded;
 use crate::launch::{self, Process, Program, Shim};
 use crate::record::ContainerDir;
 use crate::shim;
@@ -82,11 +83,14 @@ impl Nursery {
         let request = Request::Bear(arguments.to_vec());
         let mut place = self.living.lock();
         if let Some(living) = place.as_mut() {
-            match living.ask(&request, &streams) {
-                // It ended before this, and has begun nothing.
-                Err(error) if is_over(&error) => *place = None,
-                Err(error) => return Err(error),
-                Ok(()) => return Self::born(&mut place),
+            let born = match living.ask(&request, &streams) {
+                Ok(()) => Self::born(&mut place),
+                failed => failed.and(Err(io::ErrorKind::NotConnected.into())),
+            };
+            match born {
+                // It has begun nothing: it had ended before it was asked, or had not read that when it ended.
+                Err(error) if was_not_read(&error) => *place = None,
+                born => return born,
             }
         }
         place.insert(self.start()?).ask(&request, &streams)?;
@@ -122,7 +126,15 @@ impl Nursery {
 
     fn start(&self) -> io::Result<Living> {
         let (socket, theirs) = UnixStream::pair()?;
-        let mut command = self.program.command([shim::NURSERY, &self.shims]);
+        // All shims have what it has.
+        let file = Guarded::of(self.program.path()).inspect_err(
+            |error| tracing::debug!(%error, "shims have the file of their program as the machine has it"),
+        );
+        let arguments = [shim::NURSERY, self.shims.as_str()];
+        let mut command = match &file {
+            Ok(file) => Program::command_of(&file.path(), arguments),
+            Err(_) => self.program.command(arguments),
+        };
         command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
@@ -195,12 +207,70 @@ impl Living {
     }
 }
 
-/// Whether a connection failed with who was at its other end.
-fn is_over(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+/// Whether who was at the other end of a connection went without having read what it was sent. The kernel tells that from its
+/// end: nobody else reads there, and all that was sent before has been answered.
+fn was_not_read(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
+}
+
+/// Whether it went, and may have read that.
+pub(crate) fn went(error: &io::Error) -> bool {
+    was_not_read(error) || error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 fn null() -> io::Result<OwnedFd> {
     Ok(File::options().read(true).write(true).open("/dev/null")?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+    use std::thread;
+
+    use super::*;
+
+    /// What comes of asking one that ends, and whether it was to be asked for anew.
+    fn asked_of_one_that(ends: impl FnOnce(UnixStream) + Send + 'static) -> io::Error {
+        let dir = tempfile::tempdir().unwrap();
+        // The next one cannot be started, which tells that it was tried.
+        let none = Program::at(Path::new("/no/such/program"));
+        let nursery = Nursery::new(none, dir.path().join("complaints"), "shims".into());
+        let (socket, theirs) = UnixStream::pair().unwrap();
+        *nursery.living.lock() = Some(Living {
+            process: launch::start(Command::new("sleep").arg("3600")).unwrap(),
+            socket,
+            inbox: Inbox::default(),
+        });
+        let ending = thread::spawn(|| ends(theirs));
+        let streams = Streams {
+            stdin: null().unwrap(),
+            stdout: null().unwrap(),
+            stderr: null().unwrap(),
+        };
+        let error = nursery.bear(b"/no/such/container", streams).err();
+        ending.join().unwrap();
+        nursery.end();
+        error.expect("nothing was born")
+    }
+
+    fn wait_for_a_request(socket: &UnixStream) {
+        assert!(launch::readable_in_time(socket).unwrap());
+    }
+
+    #[test]
+    fn another_is_started_only_if_the_last_cannot_have_read_what_it_was_asked() {
+        let unread = asked_of_one_that(|socket| {
+            wait_for_a_request(&socket);
+            drop(socket);
+        });
+        assert_eq!(unread.kind(), io::ErrorKind::NotFound, "{unread}");
+        let read = asked_of_one_that(|socket| {
+            wait_for_a_request(&socket);
+            assert!(Inbox::default().fill(&socket).unwrap());
+        });
+        assert_eq!(read.kind(), io::ErrorKind::UnexpectedEof, "{read}");
+        assert!(went(&read) && !was_not_read(&read));
+    }
 }

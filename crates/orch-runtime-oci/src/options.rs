@@ -106,8 +106,14 @@ impl OciOptions {
     /// `first` on, a multiple of 65,536. By default, as kubelet has it, from 65,536 on for 110 pods.
     ///
     /// Opening the runtime is [`RuntimeError::InvalidConfig`](orch_core::runtime::RuntimeError::InvalidConfig) for what is no such
-    /// range. What `/etc/subuid` or `/etc/subgid` gives to others than root is left out. State directories on one machine know nothing of
+    /// range. In a program that is in a user namespace itself and has not all of them there, such pods are
+    /// [`RuntimeError::Unsupported`](orch_core::runtime::RuntimeError::Unsupported). What `/etc/subuid` or `/etc/subgid` gives to others than root is left out. State directories on one machine know nothing of
     /// each other: give each a range of its own. Pods that are there keep what they have.
+    ///
+    /// The kernel knows numbers alone: whoever has one of these numbers on the machine is the same as a user of a pod, with its files
+    /// and its processes. What `/etc/passwd`, LDAP or another directory gives to people and programs is not looked at, and directories
+    /// often begin above 65,535 (with 100,000, or 200,000, or higher), which is in the default range: on a machine that has such users
+    /// or groups, or files of theirs on volumes, name a range here in which nobody is, 3,000,041,472 for one.
     #[must_use]
     pub fn user_ranges(mut self, first: u32, pods: u32) -> Self {
         self.users = Pool { first, pods };

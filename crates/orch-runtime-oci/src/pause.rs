@@ -3,20 +3,19 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::CWD;
-use rustix::mount::{MountPropagationFlags, OpenTreeFlags, mount_change, open_tree};
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 
+use crate::guarded::Guarded;
 use crate::launch::{self, Process, Program};
 use crate::namespaces::{Kind, Shared};
-use crate::{record, shim, sys};
+use crate::{record, shim};
 
 /// `pause.json`, in the sandbox's directory: what it is to know.
 #[derive(Serialize, Deserialize)]
@@ -42,10 +41,8 @@ pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: Strin
     let (answer, write) = pipe_with(PipeFlags::CLOEXEC)?;
     let stderr = File::create(&complaints)?;
     let process = shared.within(|| {
-        // Read-only, in a mount that is nobody else's: whoever may trace it could have the file of its program.
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let file = open_tree(CWD, program.path(), flags)?;
-        sys::make_read_only(&file)?;
+        // Whoever may trace it could have the file of its program.
+        let file = Guarded::of(program.path())?;
         let mut apart = CloneFlags::CLONE_NEWNS;
         // One that is the pod's users' it makes itself: that takes a single thread.
         apart.set(CloneFlags::CLONE_NEWPID, !has_users);
@@ -54,7 +51,7 @@ pub(crate) fn start(program: &Program, dir: &Path, shared: &Shared, shims: Strin
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
         )?;
-        let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let mut command = Command::new(file.path());
         // It is seen in the containers: nothing of the machine is in its arguments.
         command.arg0(shim::NAME).arg(shim::PAUSE).env_clear();
         command

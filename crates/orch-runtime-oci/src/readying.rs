@@ -2,8 +2,9 @@
 //!
 //! Neither is broken off half way, however long a network takes: who asked waits for a while, and it goes on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use orch_core::runtime::{EventHub, RuntimeError};
@@ -13,13 +14,16 @@ use crate::namespaces::Kind;
 use crate::runtime::blocking;
 use crate::sandbox::{Phase, Pod};
 use crate::spec::hostname;
-use crate::users::Maker;
+use crate::users::{Maker, Support};
 use crate::{etc, pause, sysctl};
 
 /// What a sandbox's first process is started with.
 pub(crate) struct Ground {
     pub(crate) program: Program,
     pub(crate) shims: String,
+    /// The state directory, which pods with users of their own are shown as theirs.
+    pub(crate) state: PathBuf,
+    pub(crate) users: Arc<Support>,
 }
 
 impl Pod {
@@ -52,22 +56,34 @@ impl Pod {
     async fn make(self: &Arc<Self>, hub: Weak<EventHub>, ground: Ground) -> Result<(), RuntimeError> {
         let pod = self.clone();
         let made = blocking(move || {
+            let failed = |error| pod.failed("readying", error);
             let maker = pod.record.users.map(|users| {
                 let kinds = pod.shared.before_processes();
                 Maker::start(&ground.program, &pod.dir, users, kinds)
             });
-            let maker = maker.transpose()?;
+            let maker = maker.transpose().map_err(failed)?;
+            for setting in sysctl::of_users(&pod.record.config) {
+                let Some(maker) = &maker else { break };
+                let set = maker.set(&setting).map_err(failed)?;
+                set.map_err(|error| setting.refused(&error))?;
+            }
             pod.shared
-                .make(hostname(&pod.record.config), maker.as_ref().map(Maker::process))?;
+                .make(hostname(&pod.record.config), maker.as_ref().map(Maker::process))
+                .map_err(failed)?;
             drop(maker);
+            if pod.record.users.is_some() {
+                let users = File::open(pod.shared.file(Kind::User)).map_err(failed)?;
+                ground.users.try_to_show(&ground.state, users)?;
+            }
             if !pod.has_processes() {
                 return Ok(None);
             }
-            let first = pause::start(&ground.program, &pod.dir, &pod.shared, ground.shims)?;
-            pod.shared.bind_pid(first.as_fd())?;
-            Ok(Some(first))
+            let first = pause::start(&ground.program, &pod.dir, &pod.shared, ground.shims);
+            let first = first.map_err(failed)?;
+            pod.shared.bind_pid(first.as_fd()).map_err(failed)?;
+            Ok::<_, RuntimeError>(Some(first))
         });
-        let first = made.await?.map_err(|error| self.failed("readying", error))?;
+        let first = made.await??;
         let ips = match &self.network {
             None => Vec::new(),
             Some(network) => {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::confine::Confinement;
 use crate::image::Base;
+use crate::marks::Marks;
 use crate::namespaces::Shared;
 use crate::place::Place;
 use crate::users::Users;
@@ -35,6 +36,9 @@ pub(crate) struct SandboxRecord {
 pub(crate) struct Net {
     /// Its addresses, the primary one first; none on the machine's network.
     pub(crate) ips: Vec<IpAddr>,
+    /// None of an earlier version's.
+    #[serde(default)]
+    pub(crate) marks: Marks,
 }
 
 /// `container.json`.

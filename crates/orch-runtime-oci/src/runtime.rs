@@ -90,7 +90,7 @@ impl Runtime for OciRuntime {
         capabilities.port_forward = true;
         capabilities.pod_groups = self.driver.limiter.is_complete();
         capabilities.security = true;
-        capabilities.user_namespaces = self.driver.machine.has_users;
+        capabilities.user_namespaces = self.driver.users.is_there();
         capabilities.survives_restart = true;
         capabilities.tty = true;
         capabilities.update_resources = self.driver.limiter.is_complete();

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::launch::{self, Process};
+use crate::marks::Marks;
 use crate::namespaces::{Kind, Shared};
 use crate::options::Network;
 use crate::record::{self, Net, SandboxRecord};
@@ -110,9 +111,16 @@ impl Pod {
         matches!(*self.phase.lock(), Phase::Ready(_))
     }
 
+    /// What its containers share is known by, as it was written down.
+    pub(crate) fn marks(&self) -> io::Result<Marks> {
+        let net = record::read::<Net>(&self.dir.join("net.json"))?;
+        Ok(net.unwrap_or_default().marks)
+    }
+
     /// All is there. Unless it was stopped meanwhile, containers can run in it.
     pub(crate) fn ready(&self, ips: Vec<IpAddr>) -> io::Result<()> {
-        let net = Net { ips };
+        let marks = Marks::of(&self.shared)?;
+        let net = Net { ips, marks };
         record::write(&self.dir.join("net.json"), &net)?;
         let mut phase = self.phase.lock();
         if *phase == Phase::Made {

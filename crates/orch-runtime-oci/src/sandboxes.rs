@@ -33,6 +33,8 @@ impl Driver {
         let ground = Ground {
             program: self.program.clone(),
             shims: self.ground.shims(),
+            state: self.dir.root().to_owned(),
+            users: self.users.clone(),
         };
         // It is written down, and half ready would be nobody's.
         let readying = going_on(pod.clone().set_up(Arc::downgrade(&self.hub), ground));
@@ -58,7 +60,7 @@ impl Driver {
         let network = self.options.network.as_ref();
         let network = network.filter(|_| !config.host_network);
         sandbox::check(&config, network.is_some())?;
-        users::check(&config, self.machine.has_users)?;
+        users::check(&config, &self.users)?;
         self.check_group(&config)?;
         let failed = |name: &str, error| RuntimeError::failed(format!("making sandbox {name}"), error);
         let users = config.user_namespace.then(|| {
@@ -192,15 +194,20 @@ impl Driver {
 
     /// Binds a pod's namespaces again, if a container of it lives, or its first process; says whether one did.
     fn bind_again(&self, pod: &Pod) -> io::Result<bool> {
+        let (marks, mut refused) = (pod.marks()?, None);
         for cell in self.cells(|cell| cell.record.sandbox == pod.id) {
             let Some(first) = cell.first()? else { continue };
-            pod.shared.bind_again(&first.into(), true)?;
-            return Ok(true);
+            match pod.shared.bind_again(&first.into(), true, &marks) {
+                Ok(()) => return Ok(true),
+                // Another may be where it was.
+                Err(error) => refused = Some(error),
+            }
         }
-        // Nobody is left who could miss what was in memory.
-        match pause::find(&pod.dir)? {
-            Some(first) => pod.shared.bind_again(&first, false).map(|()| true),
-            None => Ok(false),
+        match (pause::find(&pod.dir)?, refused) {
+            // Nobody is left who could miss what was in memory.
+            (Some(first), None) => pod.shared.bind_again(&first, false, &marks).map(|()| true),
+            (_, Some(refused)) => Err(refused),
+            (None, None) => Ok(false),
         }
     }
 }

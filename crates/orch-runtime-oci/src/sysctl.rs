@@ -1,11 +1,10 @@
 //! A pod's kernel settings: only those that the kernel keeps for each of the pod's namespaces, as Kubernetes has it.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use orch_core::runtime::{RuntimeError, SandboxConfig};
-
-use rustix::fs::Uid;
 
 use crate::invalid;
 use crate::namespaces::{Kind, Shared};
@@ -59,33 +58,56 @@ pub(crate) fn check(config: &SandboxConfig, kinds: &[Kind]) -> Result<(), Runtim
     Ok(())
 }
 
-/// Sets them in the pod's namespaces.
+/// One to be written.
+pub(crate) struct Setting<'a> {
+    name: &'a str,
+    /// Below `/proc/sys`.
+    place: PathBuf,
+    pub(crate) value: &'a str,
+}
+
+impl Setting<'_> {
+    /// The file.
+    pub(crate) fn file(&self) -> PathBuf {
+        Path::new("/proc/sys").join(&self.place)
+    }
+
+    pub(crate) fn refused(&self, error: &io::Error) -> RuntimeError {
+        let Self { name, value, .. } = self;
+        invalid("sysctls", format!("{name}={value}: {error}"))
+    }
+}
+
+/// Writes one in the namespaces that the calling thread is in. The file is never made: a setting that is not there is an error.
+pub(crate) fn write(file: &Path, value: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(file)?.write_all(value)
+}
+
+/// Those that the root of a pod with users of its own must write, for the machine's may not.
+pub(crate) fn of_users(config: &SandboxConfig) -> impl Iterator<Item = Setting<'_>> {
+    settings(config).filter_map(|(setting, kind)| (kind == Some(Kind::Ipc)).then_some(setting))
+}
+
+fn settings(config: &SandboxConfig) -> impl Iterator<Item = (Setting<'_>, Option<Kind>)> {
+    config.sysctls.iter().map(|(name, value)| {
+        let place = place(name).unwrap_or_default();
+        let kind = kind(&place);
+        (Setting { name, place, value }, kind)
+    })
+}
+
+/// Sets them in the pod's namespaces, but for those that are its users'.
 pub(crate) fn set(config: &SandboxConfig, shared: &Shared) -> Result<(), RuntimeError> {
-    if config.sysctls.is_empty() {
+    let is_set = |kind| shared.users().is_some() && kind == Some(Kind::Ipc);
+    let settings: Vec<_> = settings(config).filter(|(_, kind)| !is_set(*kind)).collect();
+    if settings.is_empty() {
         return Ok(());
     }
     let mut refused = None;
-    let is_ipc = |name: &str| place(name).is_some_and(|place| kind(&place) == Some(Kind::Ipc));
-    let mut settings: Vec<_> = config.sysctls.iter().collect();
-    settings.sort_by_key(|(name, _)| is_ipc(name));
     let within = shared.within(|| {
-        for (name, value) in settings {
-            if let Some(users) = shared.users()
-                && is_ipc(name)
-            {
-                // Those of the machine's root are not these; the others are the network's, which he may change. This thread
-                // has nothing else to do.
-                let root = Some(Uid::from_raw(users.root()));
-                rustix::thread::set_thread_res_uid(root, root, root)?;
-            }
-            let file = Path::new("/proc/sys").join(place(name).unwrap_or_default());
-            // Never made: a setting that is not there is an error.
-            if let Err(error) = fs::OpenOptions::new()
-                .write(true)
-                .open(file)
-                .and_then(|mut file| std::io::Write::write_all(&mut file, value.as_bytes()))
-            {
-                refused = Some(invalid("sysctls", format!("{name}={value}: {error}")));
+        for (setting, _) in settings {
+            if let Err(error) = write(&setting.file(), setting.value.as_bytes()) {
+                refused = Some(setting.refused(&error));
                 break;
             }
         }

@@ -1,7 +1,9 @@
 //! Whom the users of a pod are on the machine, where the pod has some of its own: a range for each pod that no other has.
 
+mod support;
+
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -10,10 +12,12 @@ use std::process::Stdio;
 use orch_core::runtime::{ContainerConfig, RuntimeError, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::support::Support;
 use crate::invalid;
 use crate::launch::{self, Process, Program};
 use crate::namespaces::Kind;
-use crate::shim;
+use crate::shim::{self, maker};
+use crate::sysctl::Setting;
 
 /// How many a pod has, as Kubernetes has it: from root to nobody.
 pub(crate) const COUNT: u32 = 65_536;
@@ -63,7 +67,8 @@ pub(crate) struct Pool {
 }
 
 impl Default for Pool {
-    /// From where kubelet begins, for as many pods as a node has by default.
+    /// From where kubelet begins, for as many pods as a node has by default. Users that a machine has from LDAP and the like may be
+    /// among these; [`OciOptions::user_ranges`](crate::OciOptions::user_ranges) says so.
     fn default() -> Self {
         Self {
             first: COUNT,
@@ -73,6 +78,11 @@ impl Default for Pool {
 }
 
 impl Pool {
+    fn span(self) -> Span {
+        let first = u64::from(self.first);
+        (first, first + u64::from(self.pods) * u64::from(COUNT))
+    }
+
     /// Refuses what there are no users for.
     pub(crate) fn check(self) -> Result<(), RuntimeError> {
         let Self { first, pods } = self;
@@ -134,7 +144,7 @@ fn given_away(text: &str) -> impl Iterator<Item = Span> {
 }
 
 /// Refuses what a pod with users of its own cannot have, and any such pod where there can be none.
-pub(crate) fn check(config: &SandboxConfig, possible: bool) -> Result<(), RuntimeError> {
+pub(crate) fn check(config: &SandboxConfig, support: &Support) -> Result<(), RuntimeError> {
     if !config.user_namespace {
         return Ok(());
     }
@@ -149,13 +159,7 @@ pub(crate) fn check(config: &SandboxConfig, possible: bool) -> Result<(), Runtim
             ));
         }
     }
-    if possible {
-        return Ok(());
-    }
-    Err(RuntimeError::Unsupported {
-        runtime: crate::NAME,
-        what: "users of a sandbox's own (user_namespace) on this machine: it takes Linux 5.19 with user namespaces",
-    })
+    support.check()
 }
 
 /// Refuses whom a pod with users of its own does not have; who is named, and not numbered, is looked up later.
@@ -249,6 +253,25 @@ impl Maker {
 
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Has a setting written in its namespaces by their root, for whose sake no thread of this program has to be that: the
+    /// kernel would take the whole program for one that nobody may look into from then on. What the kernel refuses is the second error.
+    pub(crate) fn set(&self, setting: &Setting<'_>) -> io::Result<io::Result<()>> {
+        let ended = || io::Error::other("the maker of its user namespace has ended");
+        let mut socket = self.socket.as_ref().ok_or_else(ended)?;
+        socket.write_all(&maker::say(&setting.file(), setting.value))?;
+        if !launch::readable_in_time(socket)? {
+            return Err(io::Error::other(
+                "the maker of its user namespace does not answer",
+            ));
+        }
+        let mut error = [0; 4];
+        socket.read_exact(&mut error).map_err(|_| ended())?;
+        Ok(match i32::from_le_bytes(error) {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        })
     }
 }
 

@@ -24,6 +24,8 @@ async fn containers_of_a_state_directory_that_was_moved_run_on() {
     };
     let together = pods::run(&runtime, &together).await;
     let beside = pods::idle(&runtime, &together, "beside").await;
+    let owned = pods::run(&runtime, &pods::owned("owned")).await;
+    let of_users = pods::idle(&runtime, &owned, "of-users").await;
     // A command runs meanwhile, as it would if whoever asked for it were slow to end.
     let open_exec = ExecRequest {
         stdin: true,
@@ -36,7 +38,7 @@ async fn containers_of_a_state_directory_that_was_moved_run_on() {
     drop(runtime);
 
     let runtime = open("moved").await.unwrap();
-    for id in [&id, &beside] {
+    for id in [&id, &beside, &of_users] {
         assert!(runtime.container(id).await.unwrap().state.is_running());
         assert_eq!(says(&runtime, id, "echo a command").await, "a command\n");
     }

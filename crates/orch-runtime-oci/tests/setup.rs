@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::process::Command;
+
+use common::{Oci, clear, config, ended, exit_code, start};
 use orch_core::runtime::RuntimeError;
 use orch_runtime_oci::{OciOptions, OciRuntime, init};
 
@@ -40,4 +43,28 @@ async fn without_a_shim_it_does_not_open() {
     }
     assert!(!dir.path().join("state").exists(), "nothing was made");
     drop(OciRuntime::open(options().shim(common::SHIM)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_script_that_goes_on_as_the_shim_is_one() {
+    let Some(oci) = Oci::new() else { return };
+    let bash = Command::new("bash").args(["-c", "true"]).status();
+    if !common::there(bash.is_ok_and(|done| done.success()), "there is no bash") {
+        return;
+    }
+    let script = oci.beside("shim");
+    // Written by a process that has it open no more: what a test beside this starts would have it open, too.
+    let text = format!(
+        "#!/usr/bin/env -S PATH=/bin:/usr/bin bash\nexec -a orch-oci-shim '{}' \"$@\"\n",
+        common::SHIM
+    );
+    let written = Command::new("sh")
+        .args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""])
+        .args([script.as_os_str(), text.as_ref()])
+        .status();
+    assert!(written.unwrap().success());
+    let runtime = OciRuntime::open(oci.options().shim(&script)).await.unwrap();
+    let id = start(&runtime, &config("main", "exit 4")).await;
+    assert_eq!(exit_code(&ended(&runtime, &id).await), Some(4));
+    clear(&runtime).await;
 }

@@ -304,3 +304,30 @@ async fn whenever_what_shims_are_born_of_is_killed_each_container_is_held_and_it
     }
     clear(&runtime).await;
 }
+
+#[tokio::test]
+async fn a_command_runs_though_what_its_shim_was_to_be_born_of_is_killed_before_it_hears_of_it() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let id = start(&runtime, &config("main", "sleep 3600")).await;
+    let killed = nursery(&oci).unwrap();
+    // It is asked, and reads nothing.
+    kill_process(killed, Signal::STOP).unwrap();
+    let execs = oci.root().join("run").join(&id.0).join("execs");
+    let asked = || {
+        let mut execs = fs::read_dir(&execs).unwrap().flatten();
+        execs.any(|exec| fs::read_dir(exec.path()).is_ok_and(|files| files.count() > 1))
+    };
+    let killing = async {
+        let begin = Instant::now();
+        while !asked() {
+            assert!(begin.elapsed() < PATIENCE, "nothing is asked for");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        kill_process(killed, Signal::KILL).unwrap();
+    };
+    let (said, ()) = tokio::join!(says(&runtime, &id, "echo on"), killing);
+    assert_eq!(said, "on\n");
+    assert_ne!(nursery(&oci), Some(killed));
+    clear(&runtime).await;
+}

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::client;
 use crate::container::{Cell, KILL_TIMEOUT};
 use crate::driver::Driver;
 use crate::launch::{self, Process};
+use crate::nursery;
 use crate::record::{self, gone};
 use crate::runtime::blocking;
 use crate::spec::TERM;
@@ -78,20 +80,13 @@ impl Command {
     }
 
     fn spawn(driver: &Driver, cell: &Cell, request: &ExecRequest) -> io::Result<Self> {
-        let id = driver.dir.new_id();
+        let (id, shim, control) = match Self::bear(driver, cell, request) {
+            // If its shim was born all the same it has not been told to run anything, and ends by that. By another name, for
+            // then it removes what goes by the first.
+            Err(error) if nursery::went(&error) => Self::bear(driver, cell, request)?,
+            born => born?,
+        };
         let place = cell.dir.exec(&id);
-        let spawn = || {
-            fs::create_dir(&place.0)?;
-            record::write(&place.process(), &process(cell, request)?)?;
-            driver.nursery.exec(&cell.dir, &id)
-        };
-        let (shim, control) = match spawn() {
-            Ok(spawned) => spawned,
-            Err(error) => {
-                gone(fs::remove_dir_all(&place.0))?;
-                return Err(error);
-            }
-        };
         let (ground, group, process) = (
             cell.ground.clone(),
             format!("{}/exec-{id}", cell.group()),
@@ -135,6 +130,28 @@ impl Command {
             tty: request.tty,
             stdin: request.stdin,
         })
+    }
+
+    /// Has its shim born, by a new name, which waits to be told to run it.
+    fn bear(
+        driver: &Driver,
+        cell: &Cell,
+        request: &ExecRequest,
+    ) -> io::Result<(String, Process, net::UnixStream)> {
+        let id = driver.dir.new_id();
+        let place = cell.dir.exec(&id);
+        let spawn = || {
+            fs::create_dir(&place.0)?;
+            record::write(&place.process(), &process(cell, request)?)?;
+            driver.nursery.exec(&cell.dir, &id)
+        };
+        match spawn() {
+            Ok((shim, control)) => Ok((id, shim, control)),
+            Err(error) => {
+                gone(fs::remove_dir_all(&place.0))?;
+                Err(error)
+            }
+        }
     }
 
     /// Returns once it runs, or cannot.

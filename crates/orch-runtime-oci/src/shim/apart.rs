@@ -6,7 +6,7 @@
 //! enters its group, and this process stays out of it, for libcontainer kills what is in there if it fails. Nor is anything
 //! else to be seen that the container is not made of.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -118,8 +118,34 @@ fn shows_groups(place: &Path) -> bool {
     place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place)
 }
 
-/// What a container is made of, and what libcontainer wants to make it. Of what is named by links both ends, for it is
-/// named so again.
+/// More links on its way and the kernel resolves no path.
+const MOST_LINKS: usize = 40;
+
+/// Where the links are by which a path is resolved, as the kernel has it: those that it leads over on other mounts, too.
+fn links_of(path: &Path) -> Vec<PathBuf> {
+    let (mut found, mut reached) = (Vec::new(), PathBuf::new());
+    let parts = |path: &Path| -> Vec<PathBuf> { path.iter().rev().map(PathBuf::from).collect() };
+    let mut rest = parts(path);
+    while let Some(part) = rest.pop() {
+        if part == Path::new("..") {
+            reached.pop();
+            continue;
+        }
+        // The root is one, and all before it is left.
+        let next = reached.join(part);
+        match fs::read_link(&next) {
+            Ok(target) if found.len() < MOST_LINKS => {
+                rest.extend(parts(&target));
+                found.push(next);
+            }
+            _ => reached = next,
+        }
+    }
+    found
+}
+
+/// What a container is made of, and what libcontainer wants to make it. Of what is named by links all that it leads over, for
+/// it is named so again.
 fn needed(dir: &ContainerDir, plan: &Plan, named: &[&Path], sources: Vec<PathBuf>) -> Vec<Needed> {
     let mut places = vec![
         Path::new("/proc"),
@@ -135,7 +161,36 @@ fn needed(dir: &ContainerDir, plan: &Plan, named: &[&Path], sources: Vec<PathBuf
     let mut needed: Vec<_> = real.map(Needed::Place).collect();
     let all = places.iter().chain(named);
     needed.extend(all.map(|place| Needed::Place((*place).to_owned())));
+    let by_links = named
+        .iter()
+        .filter(|place| sources.iter().all(|source| source != *place));
+    needed.extend(by_links.flat_map(|place| links_of(place)).map(Needed::Place));
     let trees = [PathBuf::from("/dev"), plan.shared.own().to_owned()];
     needed.extend(trees.into_iter().chain(sources).map(Needed::Tree));
     needed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_link_on_the_way_of_a_path_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let place = |name: &str| root.join(name);
+        for name in ["names", "between", "data", "data/volume"] {
+            fs::create_dir(place(name)).unwrap();
+        }
+        symlink(place("data"), place("between/link")).unwrap();
+        symlink("../between/./link/volume", place("names/volume")).unwrap();
+        symlink("around", place("around")).unwrap();
+        let named = [place("names/volume"), place("between/link")];
+        assert_eq!(links_of(&place("names/volume/file")), named);
+        assert!(links_of(&place("data/volume")).is_empty());
+        assert_eq!(links_of(&place("around/x")).len(), MOST_LINKS);
+        assert!(links_of(Path::new("/no/such/../place")).is_empty());
+    }
 }

@@ -23,10 +23,11 @@ use serde_json::Value;
 use super::apart::Apart;
 use super::console::Console;
 use super::executor::{Confined, Joining, Program};
+use super::inside::{self, Inside};
 use super::refusal::Refusal;
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
-use super::{hold, inside, limits};
+use super::{hold, limits};
 use crate::cgroup::Hierarchies;
 use crate::place::Place;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
@@ -144,14 +145,12 @@ fn start(
     streams: Vec<OwnedFd>,
 ) -> Result<Running, Fault> {
     let failed = |error: io::Error| Fault::other("preparing a command", &error);
-    let init = first(dir).map_err(failed)?;
-    let inside = match plan.shared.users() {
-        None => None,
-        Some(_) => Some((
-            init.try_clone().map_err(failed)?,
-            hierarchies.doors(shims).map_err(failed)?,
-        )),
-    };
+    let (init, number) = first(dir).map_err(failed)?;
+    let inside = plan.shared.users().map(|_| {
+        let shared = plan.shared.beside(dir.kept());
+        Inside::find(&init, number, &shared, hierarchies.doors(shims)?)
+    });
+    let inside = inside.transpose().map_err(failed)?;
     limits::share_score(dir).map_err(failed)?;
     let process: Option<Process> = record::read(&exec.process()).map_err(failed)?;
     let process = process.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
@@ -197,7 +196,7 @@ fn start(
     };
     let built = match inside {
         None => build(),
-        Some((first, back)) => inside::build(&first, &back, build),
+        Some(inside) => inside::build(&inside, build),
     };
     apart.come_back().map_err(failed)?;
     // libcontainer may have heard nothing of it.
@@ -233,11 +232,11 @@ fn note(dir: &ContainerDir, exec: &ExecDir) -> io::Result<()> {
     record::write(&place.join("state.json"), &notes)
 }
 
-/// The container's first process, held fast.
-fn first(dir: &ContainerDir) -> io::Result<OwnedFd> {
+/// The container's first process, held fast, and its number.
+fn first(dir: &ContainerDir) -> io::Result<(OwnedFd, i32)> {
     let ended = || io::Error::other("the container has ended");
     let started: Started = record::read(&dir.started())?.ok_or_else(ended)?;
-    started.process()?.ok_or_else(ended)
+    Ok((started.process()?.ok_or_else(ended)?, started.pid))
 }
 
 /// Returns the exit code once the command has ended, which the end of the connection brings about.

@@ -3,9 +3,10 @@
 //!
 //! It ends with the shim, and the command with it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use nix::sched::{CloneFlags, setns};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,6 +17,7 @@ use rustix::process::{
 use super::hold;
 use super::streams::pipe;
 use crate::cgroup::Doors;
+use crate::namespaces::{Kind, Shared};
 use crate::sys::{self, Forked};
 
 /// Says that the command runs; else a sentence on why not.
@@ -24,11 +26,40 @@ const RUNS: &[u8] = b"+";
 /// As long as the kernel writes whole.
 const LONGEST: usize = 4096;
 
-/// Has a command built by a child of this process, in the user namespace of the container's first process. The child's exit
-/// code is the command's. An error is a sentence for whoever asked.
+/// What it is done with.
+pub(super) struct Inside {
+    /// The container's first process.
+    first: OwnedFd,
+    /// The pod's user namespace.
+    users: File,
+    back: Doors,
+}
+
+impl Inside {
+    /// The first process, held, has this number. It may have gone where it is more than its pod's users are, or less: what it
+    /// is in now is not entered.
+    ///
+    /// # Errors
+    ///
+    /// If it is elsewhere, or its pod's namespace is held no more.
+    pub(super) fn find(first: &OwnedFd, number: i32, shared: &Shared, back: Doors) -> io::Result<Self> {
+        let users = File::open(shared.file(Kind::User))
+            .map_err(|error| io::Error::other(format!("its pod's user namespace is not there: {error}")))?;
+        let its = fs::metadata(format!("/proc/{number}/ns/user"))?;
+        if its.ino() != users.metadata()?.ino() {
+            return Err(io::Error::other(
+                "the container's first process has left the user namespace of its pod, and no command can be run beside it",
+            ));
+        }
+        let first = first.try_clone()?;
+        Ok(Self { first, users, back })
+    }
+}
+
+/// Has a command built by a child of this process, in its pod's user namespace. The child's exit code is the command's. An
+/// error is a sentence for whoever asked.
 pub(super) fn build(
-    first: &OwnedFd,
-    back: &Doors,
+    Inside { first, users, back }: &Inside,
     build: impl FnOnce() -> Result<Pid, String>,
 ) -> Result<Pid, String> {
     let failed = |error: io::Error| format!("entering its user namespace: {error}");
@@ -42,7 +73,7 @@ pub(super) fn build(
         }
         Forked::Child => {
             drop(read);
-            let code = match enter(first, shim).map_err(failed).and_then(|()| build()) {
+            let code = match enter(users, shim).map_err(failed).and_then(|()| build()) {
                 Ok(command) => {
                     // Nobody but the command is counted with the container, and the machine's mounts are held by nobody. It
                     // may have ended meanwhile, and the command with it.
@@ -62,8 +93,8 @@ pub(super) fn build(
     }
 }
 
-fn enter(first: &OwnedFd, shim: Pid) -> io::Result<()> {
-    setns(first, CloneFlags::CLONE_NEWUSER)?;
+fn enter(users: &File, shim: Pid) -> io::Result<()> {
+    setns(users, CloneFlags::CLONE_NEWUSER)?;
     // After that, which takes it back.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     match getppid() {

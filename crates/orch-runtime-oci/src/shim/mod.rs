@@ -15,7 +15,7 @@ mod inside;
 mod join;
 mod limits;
 mod log;
-mod maker;
+pub(crate) mod maker;
 mod nursery;
 mod owners;
 mod pause;
@@ -27,6 +27,7 @@ mod start;
 mod streams;
 mod view;
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -84,6 +85,8 @@ pub(crate) fn main(asked: &Asked) -> ! {
             ));
         }
         close_inherited()?;
+        // Or it would be called after the number of a descriptor, as which it was executed.
+        rustix::thread::set_name(&CString::new(NAME)?)?;
         // Nobody who is less than root of the machine looks into what this and all that is born of it have open: also while it
         // is in a pod's user namespace, over which more have power than over the machine.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;

@@ -179,10 +179,11 @@ fn refusal(mount: &Value, error: Errno) -> String {
         destination.as_str().unwrap_or_default()
     );
     match error {
-        Errno::EINVAL | Errno::EPERM => format!(
-            "{what}: its file system, or one that is mounted in it, cannot show files as those of other users, which a pod with \
-             a user namespace of its own needs; put it on ext4, xfs, btrfs or (from Linux 6.3 on) tmpfs, or set hostUsers: true"
-        ),
+        Errno::EINVAL | Errno::EPERM => format!("{what}: {UNSHOWN}"),
         error => format!("{what}: {}", error.desc()),
     }
 }
+
+/// Why something cannot be shown so, for `EINVAL` and `EPERM`.
+pub(super) const UNSHOWN: &str = "its file system, or one that is mounted in it, cannot show files as those of other users, which a \
+    pod with a user namespace of its own needs; put it on ext4, xfs, btrfs or (from Linux 6.3 on) tmpfs, or set hostUsers: true";

@@ -69,7 +69,7 @@ pub(super) fn run() -> io::Result<()> {
 }
 
 /// The machine's root has no business there.
-fn become_root_of_the_pod() -> io::Result<()> {
+pub(super) fn become_root_of_the_pod() -> io::Result<()> {
     let (user, group) = (Some(Uid::ROOT), Some(Gid::ROOT));
     set_thread_res_gid(group, group, group)?;
     Ok(set_thread_res_uid(user, user, user)?)

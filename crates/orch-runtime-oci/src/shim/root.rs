@@ -10,7 +10,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_bind};
 
-use super::owners::Owners;
+use super::owners::{Owners, UNSHOWN};
 use crate::image::{Base, root};
 use crate::record::ContainerDir;
 
@@ -27,14 +27,16 @@ pub(super) fn mount(dir: &ContainerDir, base: &Base, owners: Option<&Owners>) ->
     match base {
         Base::Host => {
             let what = || format!("overlay of / with changes in {}", dir.kept().display());
-            overlay_host(dir, owners).map_err(|error| told(what(), error))
+            overlay_host(dir, owners).map_err(|error| told(what(), error, owners))
         }
         Base::Layers(layers) => match overlay_layers(dir, layers, owners) {
             Err(error) if needs_a_copy(error) => {
                 let what = || format!("copying its image to {}", dir.upper().display());
                 root::copy_layers(layers, &dir.upper())
                     .and_then(|()| match owners {
-                        Some(owners) => owners.show(&dir.upper(), &dir.rootfs()),
+                        Some(owners) => owners
+                            .show(&dir.upper(), &dir.rootfs())
+                            .map_err(|error| why(unshown(error), Some(owners))),
                         None => Ok(mount_bind(dir.upper(), dir.rootfs())?),
                     })
                     .map_err(|error| io::Error::other(format!("{}: {error}", what())))
@@ -45,7 +47,7 @@ pub(super) fn mount(dir: &ContainerDir, base: &Base, owners: Option<&Owners>) ->
                     layers.len(),
                     dir.kept().display()
                 );
-                told(what, error)
+                told(what, error, owners)
             }),
         },
     }
@@ -55,7 +57,7 @@ fn overlay_host(dir: &ContainerDir, owners: Option<&Owners>) -> Result<(), Errno
     let Some(owners) = owners else {
         return overlay(dir, Path::new("/"), &["/"]);
     };
-    let place = owners.show_layers(&["/".into()]).map_err(errno)?;
+    let place = owners.show_layers(&["/".into()]).map_err(unshown)?;
     owners.give(&dir.upper()).map_err(errno)?;
     overlay(dir, &place, &["0"])
 }
@@ -64,8 +66,23 @@ fn errno(error: io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
-fn told(what: String, error: Errno) -> io::Error {
-    io::Error::other(format!("{what}: {}", io::Error::from(error)))
+/// What cannot be shown to a pod's users is not to be taken for an overlay that cannot be made.
+fn unshown(error: io::Error) -> Errno {
+    match errno(error) {
+        Errno::INVAL => Errno::PERM,
+        error => error,
+    }
+}
+
+fn why(error: Errno, owners: Option<&Owners>) -> io::Error {
+    match error {
+        Errno::PERM if owners.is_some() => io::Error::other(UNSHOWN),
+        error => error.into(),
+    }
+}
+
+fn told(what: String, error: Errno, owners: Option<&Owners>) -> io::Error {
+    io::Error::other(format!("{what}: {}", why(error, owners)))
 }
 
 /// Whether there is no overlayfs, or not above this file system, or not of so many layers.
@@ -92,7 +109,7 @@ fn overlay_layers(dir: &ContainerDir, layers: &[PathBuf], owners: Option<&Owners
         return overlay(dir, place, &names);
     };
     owners.give(&dir.upper()).map_err(errno)?;
-    let place = owners.show_layers(layers).map_err(errno)?;
+    let place = owners.show_layers(layers).map_err(unshown)?;
     let names: Vec<_> = (0..layers.len()).rev().map(|number| number.to_string()).collect();
     overlay(dir, &place, &names)
 }

@@ -57,7 +57,10 @@ pub(super) fn narrow(needed: &[Needed], free: &Path) -> io::Result<()> {
 
 fn rebuild(kept: &[&Path], free: &Path, attached: &mut bool) -> rustix::io::Result<()> {
     let clone = |path: &Path| {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        // What is only mounted when somebody looks is not to be looked at by this: who mounts it may take long, or be gone.
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_NO_AUTOMOUNT;
         open_tree(CWD, path, flags)
     };
     let attach = |tree, at: &Path| move_mount(tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH);
@@ -150,21 +153,22 @@ mod tests {
         assert_eq!(plain(br"\134x\04"), br"\x\04");
     }
 
-    #[test]
-    fn what_is_needed_is_where_it_was_and_the_rest_is_not_to_be_seen() {
+    /// Whether what follows can be tried; says so if not.
+    fn possible() -> bool {
         use std::io::Write;
-        if !rustix::process::geteuid().is_root() {
+        let root = rustix::process::geteuid().is_root();
+        if !root {
             let _ = writeln!(io::stderr(), "skipped: not root");
-            return;
         }
-        let dir = tempfile::tempdir().unwrap();
-        let place = |name: &str| dir.path().join(name);
+        root
+    }
+
+    /// Does something on a thread in a mount namespace with thirty mounts of no use to anybody.
+    fn among_strays<T: Send>(place: impl Fn(&str) -> PathBuf + Sync, work: impl FnOnce() -> T + Send) -> T {
         for number in 0..30 {
             fs::create_dir(place(&format!("m{number}"))).unwrap();
         }
         fs::create_dir(place("free")).unwrap();
-        fs::write(place("file"), "of the machine").unwrap();
-        let place = &place;
         let in_a_namespace = || {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
@@ -174,25 +178,40 @@ mod tests {
                 mount("none", &at, "tmpfs", MountFlags::empty(), c"size=4k").unwrap();
                 fs::create_dir(at.join("below")).unwrap();
             }
+            work()
+        };
+        std::thread::scope(|scope| scope.spawn(in_a_namespace).join().unwrap())
+    }
+
+    fn mounts() -> Vec<PathBuf> {
+        mount_points(&fs::read("/proc/thread-self/mountinfo").unwrap())
+    }
+
+    #[test]
+    fn what_is_needed_is_where_it_was_and_the_rest_is_not_to_be_seen() {
+        if !possible() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        fs::write(place("file"), "of the machine").unwrap();
+        let seen = || {
             let inner = place("m7").join("below");
             mount("none", &inner, "tmpfs", MountFlags::empty(), c"size=4k").unwrap();
             fs::write(inner.join("file"), "below").unwrap();
             let needed = [Needed::Place("/proc".into()), Needed::Tree(place("m7"))];
             narrow(&needed, &place("free")).unwrap();
-            let list = fs::read("/proc/thread-self/mountinfo").unwrap();
-            let mounts = mount_points(&list);
             let text = fs::read_to_string(inner.join("file")).unwrap();
             let others = fs::read_dir(place("m8")).unwrap().count();
             (
-                mounts,
+                mounts(),
                 text,
                 others,
                 fs::read_to_string(place("file")).unwrap(),
                 std::env::current_dir().unwrap(),
             )
         };
-        let (mounts, text, others, file, cwd) =
-            std::thread::scope(|scope| scope.spawn(in_a_namespace).join().unwrap());
+        let (mounts, text, others, file, cwd) = among_strays(place, seen);
         let mut expected = vec!["/".into(), "/proc".into(), place("m7"), place("m7").join("below")];
         // More may be mounted where processes are told of, or the place for temporary files be a mount of its own.
         expected.retain(|path| mounts.contains(path));
@@ -203,5 +222,41 @@ mod tests {
             ("below", 0, "of the machine")
         );
         assert_eq!(cwd, Path::new("/"));
+    }
+
+    #[test]
+    fn what_is_mounted_when_somebody_looks_is_kept_as_it_is() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+        use std::os::unix::process::CommandExt;
+        if !possible() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        fs::create_dir(place("auto")).unwrap();
+        // Who mounts it is of another group, and never hears of it.
+        let mut group = std::process::Command::new("sleep");
+        let mut group = group.arg("3600").process_group(0).spawn().unwrap();
+        let seen = || {
+            let (read, write) = rustix::pipe::pipe().unwrap();
+            let (fd, pgrp) = (write.as_raw_fd(), group.id());
+            let options = format!("fd={fd},pgrp={pgrp},minproto=5,maxproto=5,direct");
+            let options = std::ffi::CString::new(options).unwrap();
+            mount("none", place("auto"), "autofs", MountFlags::empty(), &*options).ok()?;
+            drop(read);
+            let needed = [Needed::Place("/proc".into()), Needed::Tree(place("auto"))];
+            narrow(&needed, &place("free")).unwrap();
+            Some(mounts())
+        };
+        let mounts = among_strays(place, seen);
+        group.kill().unwrap();
+        group.wait().unwrap();
+        let Some(mounts) = mounts else {
+            let _ = writeln!(io::stderr(), "skipped: no autofs here");
+            return;
+        };
+        assert!(mounts.contains(&place("auto")), "{mounts:?}");
+        assert!(mounts.len() < 8, "{mounts:?}");
     }
 }
