@@ -295,6 +295,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_is_gone_also_what_is_not_usual_in_it_and_nothing_that_it_leads_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("file"), "").unwrap();
+        for usual in [KEPT, IN_MEMORY] {
+            let place = dir.path().join("place");
+            for inner in usual.dirs {
+                fs::create_dir_all(place.join(inner)).unwrap();
+            }
+            for file in usual.files {
+                fs::write(place.join(file), "").unwrap();
+            }
+            usual.remove(&place).unwrap();
+            assert!(!place.exists());
+            fs::create_dir_all(place.join("upper/etc")).unwrap();
+            fs::create_dir_all(place.join("bundle/rootfs/deep/er")).unwrap();
+            std::os::unix::fs::symlink(&other, place.join("upper/link")).unwrap();
+            fs::create_dir(place.join("end.json")).unwrap();
+            fs::write(place.join("log.1"), "").unwrap();
+            usual.remove(&place).unwrap();
+            assert!(!place.exists() && other.join("file").exists());
+            let again = usual.remove(&place).unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
     fn a_path_that_mount_options_could_not_carry_is_refused() {
         for root in ["state", "/tmp/a,b", "/tmp/a:b"] {
             let opened = StateDir::open(Path::new(root));
