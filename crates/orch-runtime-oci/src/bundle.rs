@@ -86,14 +86,14 @@ pub(crate) fn fill(
         log_files: driver.options.log_files,
         cgroup: cgroup.clone(),
     };
-    for path in [dir.run(), &dir.execs(), &dir.bundle(), &dir.rootfs(), &dir.shm()] {
+    for path in [dir.run(), &dir.bundle(), &dir.rootfs(), &dir.shm()] {
         fs::create_dir(path)?;
     }
-    record::write(&dir.spec(), &spec)?;
+    record::draft(&dir.spec(), &spec)?;
     if let Some(filter) = filter {
         fs::write(dir.filter(), filter.encode())?;
     }
-    record::write(&dir.resources(), &limits)?;
-    record::write(&dir.plan(), &plan)?;
-    record::write(&dir.record(), record)
+    record::draft(&dir.resources(), &limits)?;
+    record::draft(&dir.plan(), &plan)?;
+    record::draft(&dir.record(), record)
 }

@@ -121,6 +121,11 @@ impl Hierarchies {
         }
     }
 
+    /// Where a group that was made in every hierarchy is in that of version 2, if there is one.
+    pub(crate) fn place_of_v2(&self, group: &str) -> Option<PathBuf> {
+        Some(self.v2.as_ref()?.join(group.trim_start_matches('/')))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.mounts.is_empty()
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, thread};
 
+use jiff::Timestamp;
 use orch_core::runtime::{
     Container, ContainerFilter, ContainerId, ContainerState, ExitReason, Resources, RuntimeError,
     RuntimeEvent,
@@ -79,6 +80,10 @@ pub(crate) struct Cell {
     /// How it ended, for those who ask when its files may be gone.
     pub(crate) end: Arc<OnceLock<ContainerState>>,
     pub(crate) watcher: Mutex<Option<AbortHandle>>,
+    /// It was made by this program, and nobody has begun to start it.
+    pub(crate) is_new: AtomicBool,
+    /// Its shim, as long as that is watched, and since when its program runs.
+    pub(crate) held: Mutex<Option<(Arc<Process>, Timestamp)>>,
 }
 
 impl Started {
@@ -117,6 +122,8 @@ impl Cell {
             ended: watch::Sender::new(false),
             end: Arc::default(),
             watcher: Mutex::default(),
+            is_new: AtomicBool::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -151,11 +158,26 @@ impl Cell {
         })
     }
 
+    /// What it is now, where no file need be read for that.
+    pub(crate) fn known(&self) -> Option<ContainerState> {
+        if let Some(end) = self.end.get() {
+            // That is for ever.
+            return Some(end.clone());
+        }
+        if self.is_new.load(Ordering::Acquire) {
+            return Some(ContainerState::Created);
+        }
+        let held = self.held.lock();
+        let (shim, started_at) = held.as_ref()?;
+        matches!(shim.has_ended(), Ok(false)).then_some(ContainerState::Running {
+            started_at: *started_at,
+        })
+    }
+
     /// What it is now; where its shim has died, after it was swept and that was written down. Reads files.
     pub(crate) fn look(&self) -> io::Result<Look> {
-        // That is for ever.
-        if let Some(end) = self.end.get() {
-            return Ok(Look::Is(end.clone()));
+        if let Some(known) = self.known() {
+            return Ok(Look::Is(known));
         }
         let found = self.find()?;
         let state = match meaning(&found) {
@@ -293,6 +315,7 @@ impl Cell {
                 .is_none_or(|uid| *uid == self.record.pod_uid)
     }
 
+    /// Reads files.
     pub(crate) fn seen(&self) -> io::Result<Container> {
         let state = match self.look()? {
             Look::Is(state) => state,
@@ -300,8 +323,12 @@ impl Cell {
         };
         // If it is being removed, what was read may be of files that were there no more.
         fs::metadata(self.dir.record())?;
+        Ok(self.seen_as(state))
+    }
+
+    pub(crate) fn seen_as(&self, state: ContainerState) -> Container {
         let (config, record) = (&self.record.config, &self.record);
-        Ok(Container {
+        Container {
             id: self.id.clone(),
             sandbox: record.sandbox.clone(),
             pod_uid: record.pod_uid.clone(),
@@ -315,7 +342,7 @@ impl Cell {
             resources: self.limits.lock().clone(),
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
-        })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use orch_core::random::Random;
 use orch_core::runtime::RuntimeError;
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, open, unlinkat};
 
 use crate::record::{self, ContainerDir, gone};
 use crate::{NAME, invalid};
@@ -164,16 +164,20 @@ impl StateDir {
 
     /// Makes a container disappear at once, and then removes all of it; one that is gone is as good.
     pub(crate) fn discard_container(&self, dir: &ContainerDir) -> io::Result<()> {
-        self.discard(dir.kept())?;
-        gone(fs::remove_dir_all(dir.run()))
+        self.discard_by(dir.kept(), |trash| KEPT.remove(trash))?;
+        gone(IN_MEMORY.remove(dir.run()))
     }
 
     /// Makes a directory disappear at once, and then removes it; one that is gone is as good.
     pub(crate) fn discard(&self, place: &Path) -> io::Result<()> {
+        self.discard_by(place, |trash| fs::remove_dir_all(trash))
+    }
+
+    fn discard_by(&self, place: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
         let trash = self.root.join("trash").join(self.new_id());
         match fs::rename(place, &trash) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            renamed => renamed.and_then(|()| gone(fs::remove_dir_all(trash))),
+            renamed => renamed.and_then(|()| gone(remove(&trash))),
         }
     }
 
@@ -189,6 +193,66 @@ impl StateDir {
             gone(fs::remove_dir_all(entry?.path()))?;
         }
         Ok(())
+    }
+}
+
+/// What is most often in a directory, files before the directories that they are in. To find out what there is would take
+/// longer than to remove it.
+struct Usual {
+    files: &'static [&'static str],
+    dirs: &'static [&'static str],
+}
+
+const KEPT: Usual = Usual {
+    files: &[
+        "container.json",
+        "end.json",
+        "log.0",
+        "work/work/incompat/volatile/dirty",
+    ],
+    dirs: &[
+        "upper",
+        "work/work/incompat/volatile",
+        "work/work/incompat",
+        "work/work",
+        "work",
+    ],
+};
+
+const IN_MEMORY: Usual = Usual {
+    files: &[
+        "started.json",
+        "sock",
+        "begun",
+        "lock",
+        "shim.err",
+        "plan.json",
+        "resources.json",
+        "filter",
+        "bundle/config.json",
+        "lc/c/notify.sock",
+        "lc/c/youki_config.json",
+        "lc/c/state.json",
+    ],
+    dirs: &["bundle/rootfs", "bundle/shm", "bundle", "lc/c", "lc"],
+};
+
+impl Usual {
+    /// Removes a directory and all that is in it.
+    fn remove(&self, place: &Path) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = open(place, flags, Mode::empty())?;
+        // What cannot be removed so is told of below.
+        for file in self.files {
+            let _ = unlinkat(&dir, *file, AtFlags::empty());
+        }
+        for inner in self.dirs {
+            let _ = unlinkat(&dir, *inner, AtFlags::REMOVEDIR);
+        }
+        match fs::remove_dir(place) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(place),
+            removed => removed,
+        }
     }
 }
 
@@ -228,6 +292,34 @@ mod tests {
         assert!(!place.exists());
         assert_eq!(fs::read_dir(root.join("trash")).unwrap().count(), 0);
         assert_eq!(second.names("run").unwrap(), ["kept"]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_also_what_is_not_usual_in_it_and_nothing_that_it_leads_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("file"), "").unwrap();
+        for usual in [KEPT, IN_MEMORY] {
+            let place = dir.path().join("place");
+            for inner in usual.dirs {
+                fs::create_dir_all(place.join(inner)).unwrap();
+            }
+            for file in usual.files {
+                fs::write(place.join(file), "").unwrap();
+            }
+            usual.remove(&place).unwrap();
+            assert!(!place.exists());
+            fs::create_dir_all(place.join("upper/etc")).unwrap();
+            fs::create_dir_all(place.join("bundle/rootfs/deep/er")).unwrap();
+            std::os::unix::fs::symlink(&other, place.join("upper/link")).unwrap();
+            fs::create_dir(place.join("end.json")).unwrap();
+            fs::write(place.join("log.1"), "").unwrap();
+            usual.remove(&place).unwrap();
+            assert!(!place.exists() && other.join("file").exists());
+            let again = usual.remove(&place).unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::NotFound);
+        }
     }
 
     #[test]

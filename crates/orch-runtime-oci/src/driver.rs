@@ -19,6 +19,7 @@ use crate::index::Index;
 use crate::launch::{self, Process, Program};
 use crate::nursery::Nursery;
 use crate::options::OciOptions;
+use crate::record::Started;
 use crate::resources::Limiter;
 use crate::runtime::blocking;
 use crate::sandbox::Pod;
@@ -183,6 +184,9 @@ impl Driver {
     }
 
     pub(crate) async fn seen(&self, cell: Arc<Cell>) -> Result<Container, RuntimeError> {
+        if let Some(known) = cell.known() {
+            return Ok(cell.seen_as(known));
+        }
         let seen = blocking({
             let cell = cell.clone();
             move || cell.seen()
@@ -207,7 +211,7 @@ impl Driver {
         match cell.holder().map_err(failed)? {
             Some(shim) => {
                 cell.look_paused().map_err(failed)?;
-                self.watch(cell, shim);
+                self.watch(cell, shim, None);
             }
             None => {
                 let state = cell.look_settled(Duration::ZERO)?;
@@ -217,15 +221,18 @@ impl Driver {
         Ok(())
     }
 
-    /// Tells everyone when a container's shim has ended, and with it the container.
-    pub(crate) fn watch(self: &Arc<Self>, cell: &Arc<Cell>, shim: Process) {
+    /// Tells everyone when a container's shim has ended, and with it the container, which has started as it is told here.
+    pub(crate) fn watch(self: &Arc<Self>, cell: &Arc<Cell>, shim: Process, started: Option<Started>) {
         // Not the runtime itself, which must be gone once its owner has let go of it.
         let (hub, watched) = (Arc::downgrade(&self.hub), cell.clone());
+        let shim = Arc::new(shim);
+        *cell.held.lock() = started.map(|started| (shim.clone(), started.at));
         let task = tokio::spawn(async move {
             if let Err(error) = shim.ended().await {
                 tracing::error!(container = %watched.id, %error, "cannot wait for a container's end");
                 return;
             }
+            watched.held.lock().take();
             let looked = watched.clone();
             let looking = blocking(move || {
                 launch::reap();

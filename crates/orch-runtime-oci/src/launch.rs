@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::record::ContainerDir;
+use crate::record::{ContainerDir, Started};
 use crate::{invalid, shim};
 
 /// How long a program may take to say that it is a shim.
@@ -222,11 +222,14 @@ impl Shim {
         Self { process, answer }
     }
 
-    /// Returns once the container has started or ended, or the shim has.
-    pub(crate) async fn answered(&self) -> io::Result<()> {
+    /// Returns once the container has started or ended, or the shim has. Of one that has started it is told.
+    pub(crate) async fn answered(&self) -> io::Result<Option<Started>> {
         let answer = readable(self.answer.try_clone()?)?;
-        // Nothing is ever written: it becomes readable by its end.
-        answer.readable().await.map(drop)
+        // What is written comes all at once, or not at all: then it becomes readable by its end.
+        drop(answer.readable().await?);
+        let mut said = [0; 512];
+        let count = rustix::io::read(answer.get_ref(), &mut said)?;
+        Ok(serde_json::from_slice(&said[..count]).ok())
     }
 }
 
@@ -251,6 +254,20 @@ impl Process {
         number
             .filter(|number| *number > 0)
             .ok_or_else(|| io::Error::other("the process has ended"))
+    }
+
+    /// Whether it has ended. Does not wait.
+    pub(crate) fn has_ended(&self) -> io::Result<bool> {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        loop {
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)) {
+                Err(rustix::io::Errno::INTR) => {}
+                polled => return Ok(polled? > 0),
+            }
+        }
     }
 
     pub(crate) fn kill(&self) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use orch_core::runtime::{ContainerId, ContainerState, RuntimeError};
@@ -13,6 +14,9 @@ use crate::runtime::{blocking, going_on};
 
 impl Driver {
     async fn look(&self, cell: &Arc<Cell>) -> Result<ContainerState, RuntimeError> {
+        if let Some(known) = cell.known() {
+            return Ok(known);
+        }
         let (cell, bound) = (cell.clone(), self.options.start_timeout);
         blocking(move || cell.look_settled(bound)).await?
     }
@@ -41,7 +45,7 @@ impl Driver {
                 if cell.watcher.lock().is_none()
                     && let Some(shim) = cell.holder().map_err(|error| cell.failed("looking at", error))?
                 {
-                    self.watch(cell, shim);
+                    self.watch(cell, shim, None);
                     self.changed(cell);
                 }
                 return Ok(());
@@ -60,6 +64,8 @@ impl Driver {
             ));
         }
         let failed = |error: io::Error| cell.failed("starting", error);
+        // From here on what it is must be looked for.
+        cell.is_new.store(false, Ordering::Release);
         let shim = blocking({
             let (driver, cell) = (self.clone(), cell.clone());
             move || driver.nursery.hold(&cell.dir)
@@ -67,7 +73,14 @@ impl Driver {
         let shim = shim.await?.map_err(failed)?;
         let bound = self.options.start_timeout;
         let late = match tokio::time::timeout(bound, shim.answered()).await {
-            Ok(answered) => answered.map(|()| false).map_err(failed)?,
+            Ok(answered) => match answered.map_err(failed)? {
+                Some(started) => {
+                    self.watch(cell, shim.process, Some(started));
+                    self.changed(cell);
+                    return Ok(());
+                }
+                None => false,
+            },
             Err(_) => {
                 // The look then finds it abandoned, and sweeps.
                 shim.process.kill();
@@ -82,7 +95,7 @@ impl Driver {
             state = self.look(cell).await?;
         }
         if state != ContainerState::Created {
-            self.watch(cell, shim.process);
+            self.watch(cell, shim.process, None);
             self.changed(cell);
         }
         if late {

@@ -1,6 +1,7 @@
 //! Making containers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use orch_core::runtime::{ContainerConfig, ContainerId, RuntimeError, SandboxId};
 use orch_core::time;
@@ -99,6 +100,8 @@ impl Driver {
         made.map_err(|error| {
             RuntimeError::failed(format!("creating container {}", record.config.name), error)
         })?;
-        Ok(Cell::new(id.clone(), dir, record, limits, self.ground.clone()))
+        let cell = Cell::new(id.clone(), dir, record, limits, self.ground.clone());
+        cell.is_new.store(true, Ordering::Release);
+        Ok(cell)
     }
 }

@@ -295,6 +295,11 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
+/// Writes a file that nobody looks at yet.
+pub(crate) fn draft(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    fs::write(path, serde_json::to_vec(value)?)
+}
+
 /// When a process started, in ticks since the machine did; none if there is no such process.
 pub(crate) fn ticks(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

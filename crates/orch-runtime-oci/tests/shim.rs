@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
-use orch_core::runtime::{ContainerState, ExitReason, Runtime, RuntimeError, SandboxConfig};
+use orch_core::runtime::{ContainerState, ExitReason, Mount, Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -253,6 +253,36 @@ fn nursery(oci: &Oci) -> Option<Pid> {
         read("cmdline").contains(&asked) && read("status").contains(&own)
     });
     found.next().and_then(Pid::from_raw)
+}
+
+#[tokio::test]
+async fn a_container_that_cannot_be_made_takes_nobody_with_it() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let other = start(&runtime, &config("other", "sleep 3600")).await;
+    let bearer = nursery(&oci);
+    let mut config = config("main", "true");
+    // Where nothing can be made, which only libcontainer finds out.
+    config.mounts.push(Mount {
+        source: "/bin".into(),
+        target: "/proc/none".into(),
+        read_only: true,
+    });
+    let id = create(&runtime, &config).await;
+    let begin = Instant::now();
+    match runtime.start_container(&id).await {
+        Err(RuntimeError::StartFailed { reason, .. }) => {
+            assert!(
+                reason.contains("/proc/none") && !reason.contains("cleanup"),
+                "{reason}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(begin.elapsed() < PATIENCE);
+    assert_eq!(nursery(&oci), bearer);
+    assert_eq!(says(&runtime, &other, "echo on").await, "on\n");
+    clear(&runtime).await;
 }
 
 #[tokio::test]

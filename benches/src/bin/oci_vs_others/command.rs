@@ -5,15 +5,18 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::aside::Aside;
+
 pub(crate) struct Program {
     pub(crate) name: &'static str,
+    aside: Aside,
     bundle: PathBuf,
     state: PathBuf,
 }
 
 impl Program {
     /// None if the machine has no such program.
-    pub(crate) fn find(name: &'static str, dir: &Path) -> Option<Self> {
+    pub(crate) fn find(name: &'static str, dir: &Path, aside: &Aside) -> Option<Self> {
         let version = std::process::Command::new(name).arg("--version").output();
         let Ok(version) = version else {
             println!("no {name} on this machine");
@@ -45,6 +48,7 @@ impl Program {
         std::fs::write(&path, spec.to_string()).expect("written");
         Some(Self {
             name,
+            aside: aside.clone(),
             bundle,
             state: dir.join(format!("state-{name}")),
         })
@@ -52,16 +56,16 @@ impl Program {
 
     /// Makes, starts, awaits and removes a container.
     pub(crate) async fn run(&self, id: String) {
-        let status = Command::new(self.name)
+        let mut command = Command::new(self.name);
+        command
             .arg("--root")
             .arg(&self.state)
             .args(["run", "--bundle"])
             .arg(&self.bundle)
             .arg(format!("orch-bench-{id}"))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
-            .await;
+            .stdout(Stdio::null());
+        let status = self.aside.run(command).await;
         assert!(status.is_ok_and(|status| status.success()), "{} run", self.name);
     }
 }

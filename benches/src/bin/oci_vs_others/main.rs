@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout, reason = "its table is what it is for")]
 
+mod aside;
 mod command;
 mod container;
 
@@ -20,6 +21,7 @@ use orch_core::runtime::Runtime;
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 use orch_runtime_oci::{OciOptions, OciRuntime};
 
+use aside::Aside;
 use command::Program;
 use container::Runner;
 
@@ -59,10 +61,11 @@ async fn measure(dir: &Path, is_wanted: &dyn Fn(&str) -> bool) {
     let images = runtime.image_store().import(&archive, Some("bench/true")).await;
     images.expect("an image");
     let ours = Runner::new(Box::new(runtime), "bench/true").await;
+    let aside = Aside::new();
     let programs: Vec<Program> = ["crun", "runc"]
         .into_iter()
         .filter(|name| is_wanted(name))
-        .filter_map(|name| Program::find(name, dir))
+        .filter_map(|name| Program::find(name, dir, &aside))
         .collect();
 
     let mut of_ours = Taken::named("orch");

@@ -59,6 +59,14 @@ impl Hierarchies {
 
     fn make_in(&self, mount: &Path, group: &str) -> io::Result<()> {
         let is_cpuset = !self.unified && self.controllers.get("cpuset").is_some_and(|at| at == mount);
+        if !self.unified && !is_cpuset {
+            // Most often those above it are there.
+            match fs::create_dir(mount.join(group.trim_start_matches('/'))) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => return made,
+            }
+        }
         let mut path = mount.to_owned();
         for part in Path::new(group.trim_start_matches('/')) {
             let above = path.clone();

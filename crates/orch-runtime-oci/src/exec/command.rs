@@ -141,6 +141,10 @@ impl Command {
         let id = driver.dir.new_id();
         let place = cell.dir.exec(&id);
         let spawn = || {
+            match fs::create_dir(cell.dir.execs()) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
             fs::create_dir(&place.0)?;
             record::write(&place.process(), &process(cell, request)?)?;
             driver.nursery.exec(&cell.dir, &id)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use orch_core::runtime::{Image, RuntimeError};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use super::fault::{Doing, Fault};
 use super::manifest::{Config, ImageDefaults};
 use super::reference::{Asked, HOST, Name};
 use super::store::{Index, Lease, Named, Store};
+
+/// Of how many images it is kept in memory what they say.
+const MOST_TOLD: usize = 256;
 
 /// What a container's root is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,9 +236,18 @@ impl Store {
         let image = held
             .or_else(|| self.find(&index, asked))
             .ok_or(NameFault::Absent)?;
-        let config = self.config(image)?.ok_or(NameFault::Absent)?;
-        let layers: Option<Vec<PathBuf>> = config
-            .chains()
+        if !index.told.contains_key(&image) {
+            let config = self.config(image)?.ok_or(NameFault::Absent)?;
+            if index.told.len() >= MOST_TOLD {
+                index.told.clear();
+            }
+            let chains = config.chains();
+            let told = Arc::new((config.defaults, chains));
+            index.told.insert(image, told);
+        }
+        let told = index.told.get(&image).ok_or(NameFault::Absent)?.clone();
+        let (defaults, chains) = &*told;
+        let layers: Option<Vec<PathBuf>> = chains
             .iter()
             .map(|chain| Some(self.layer_dir(index.layers.get(chain)?.number).join("fs")))
             .collect();
@@ -254,7 +267,7 @@ impl Store {
         Ok(Rootfs {
             id: image.to_string(),
             base: Base::Layers(layers),
-            defaults: config.defaults,
+            defaults: defaults.clone(),
         })
     }
 

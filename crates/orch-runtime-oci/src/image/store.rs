@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::fault::{Doing, Fault};
+use super::manifest::ImageDefaults;
 use super::tree;
 
 const FORMAT: &str = "1\n";
@@ -94,6 +95,9 @@ pub(super) struct Index {
     pub(super) next: u64,
     pub(super) names: BTreeMap<String, Named>,
     pub(super) leases: BTreeMap<String, Lease>,
+    /// What the configurations of images say that containers were made of: they never say anything else. Not all that are
+    /// there, and some may be there no more.
+    pub(super) told: BTreeMap<Digest, Arc<(ImageDefaults, Vec<Digest>)>>,
     /// Layers and blobs of pulls under way, and how many of these each has.
     pub(super) pins: BTreeMap<Digest, usize>,
 }

@@ -1,10 +1,10 @@
 //! Where a container is made: in its control group, whose members all its processes are born as, and in a mount
 //! namespace that nobody else sees and that goes with its last process.
 //!
-//! There are no control groups to be seen there, so libcontainer finds none to make or enter, for which it would have the
-//! kernel wait for every other process of the machine. Unless the container is to see the machine's: then libcontainer
-//! enters its group, and this process stays out of it, for libcontainer kills what is in there if it fails. Nor is anything
-//! else to be seen that the container is not made of.
+//! Of control groups there is one to be seen there, in which libcontainer can change nothing and finds nobody: to make or
+//! enter others it would have the kernel wait for every other process of the machine. Unless the container is to see the
+//! machine's: then libcontainer enters its group, and this process stays out of it, for libcontainer kills what is in there
+//! if it fails. Nor is anything else to be seen that the container is not made of.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,15 +12,50 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns, unshare};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind,
+    mount_change, move_mount, open_tree, unmount,
+};
 use rustix::process::{chdir, chroot, fchdir};
 
 use super::view::{self, Needed};
 use crate::cgroup::{self, Hierarchies};
 use crate::image::Base;
 use crate::record::{ContainerDir, Plan};
+use crate::sys;
+
+/// What is to be seen of control groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    /// Those of the machine.
+    All,
+    /// One alone, and to libcontainer it is all there are: a specification must name no other than [`ONE`].
+    One,
+    None,
+}
+
+/// What the one is called that is to be seen.
+pub(super) const ONE: &str = "/";
+
+impl Groups {
+    /// For what is made of these places of the machine.
+    pub(super) fn among(sources: &[PathBuf]) -> Self {
+        let shown =
+            |place: &PathBuf| place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place);
+        if sources.iter().any(shown) {
+            Self::All
+        } else {
+            Self::One
+        }
+    }
+
+    /// For what joins a container of which libcontainer was told that this is its group.
+    pub(super) fn beside(named: &str) -> Self {
+        if named == ONE { Self::One } else { Self::None }
+    }
+}
 
 /// This process is there for as long as this lives.
 pub(super) struct Apart<'a> {
@@ -33,20 +68,16 @@ pub(super) struct Apart<'a> {
 }
 
 impl<'a> Apart<'a> {
-    /// Goes there; the group was made. What is mounted from these places of the machine is there still.
-    pub(super) fn go<'b>(
+    /// Goes there; the group was made. What is mounted from these places of the machine, of which both names and what they
+    /// come to are given, is there still.
+    pub(super) fn go(
         hierarchies: &'a Hierarchies,
         dir: &ContainerDir,
         plan: &Plan,
         back: &'a str,
-        sources: impl Iterator<Item = &'b Path>,
+        groups: Groups,
+        (named, sources): (&[&Path], Vec<PathBuf>),
     ) -> io::Result<Self> {
-        let named: Vec<&Path> = sources.collect();
-        // What cannot be resolved is refused when it is mounted.
-        let sources: Vec<PathBuf> = named
-            .iter()
-            .filter_map(|place| place.canonicalize().ok())
-            .collect();
         let apart = Self {
             hierarchies,
             back,
@@ -58,25 +89,21 @@ impl<'a> Apart<'a> {
             )?,
             is_back: false,
         };
-        let shown = sources.iter().any(|place| shows_groups(place));
-        if !shown {
+        if groups != Groups::All {
             hierarchies.enter(&plan.cgroup)?;
         }
+        let one = match groups {
+            Groups::One => hierarchies.place_of_v2(back).and_then(|place| still(&place).ok()),
+            _ => None,
+        };
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount_change(
             "/",
             MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
         )?;
-        view::narrow(&needed(dir, plan, &named, sources), Path::new(cgroup::ROOT))?;
-        if !shown {
-            // If it is there still.
-            match unmount(cgroup::ROOT, UnmountFlags::DETACH) {
-                Ok(()) | Err(Errno::INVAL) => {}
-                Err(error) => return Err(error.into()),
-            }
-            // By this libcontainer takes the machine for one of version 1.
-            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-            mount("none", cgroup::ROOT, "tmpfs", flags, c"size=4k,mode=0555")?;
+        view::narrow(|| needed(dir, plan, named, sources), Path::new(cgroup::ROOT))?;
+        if groups != Groups::All {
+            hide_groups(one)?;
         }
         Ok(apart)
     }
@@ -113,9 +140,39 @@ impl Drop for Apart<'_> {
     }
 }
 
-/// Whether control groups are in a place of the machine, or it in them.
-fn shows_groups(place: &Path) -> bool {
-    place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place)
+/// Shows what is in a place, and lets nobody change it.
+fn still(place: &Path) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(CWD, place, flags)?;
+    sys::make_read_only(&tree)?;
+    Ok(tree)
+}
+
+/// Takes the machine's control groups out of sight. libcontainer asks what is in their place for its version: of version 2, by
+/// this one group, it has only to enter it; where there is none, a place without any looks like version 1, and it searches
+/// the machine's mounts for each of a dozen controllers.
+fn hide_groups(group: Option<OwnedFd>) -> io::Result<()> {
+    // If it is there still.
+    match unmount(cgroup::ROOT, UnmountFlags::DETACH) {
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let Some(group) = group else {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+        return Ok(mount("none", cgroup::ROOT, "tmpfs", flags, c"size=4k,mode=0555")?);
+    };
+    move_mount(
+        group,
+        "",
+        CWD,
+        cgroup::ROOT,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )?;
+    // Nobody moves in, and nobody is found there: when it fails, libcontainer kills all whom it finds.
+    Ok(mount_bind(
+        "/dev/null",
+        Path::new(cgroup::ROOT).join("cgroup.procs"),
+    )?)
 }
 
 /// More links on its way and the kernel resolves no path.

@@ -6,7 +6,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -20,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use serde_json::Value;
 
-use super::apart::Apart;
+use super::apart::{Apart, Groups};
 use super::console::Console;
 use super::executor::{Confined, Joining, Program};
 use super::inside::{self, Inside};
@@ -184,7 +183,12 @@ fn start(
             .map_err(|_| failed(io::Error::other("three streams are needed")))?;
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
-    let apart = Apart::go(hierarchies, dir, plan, shims, iter::empty()).map_err(failed)?;
+    let spec: Option<Value> = record::read(&dir.spec()).map_err(failed)?;
+    let named = spec
+        .as_ref()
+        .and_then(|spec| spec["linux"]["cgroupsPath"].as_str());
+    let groups = Groups::beside(named.unwrap_or_default());
+    let apart = Apart::go(hierarchies, dir, plan, shims, groups, (&[], Vec::new())).map_err(failed)?;
     let build = || {
         let built = builder
             .as_tenant()

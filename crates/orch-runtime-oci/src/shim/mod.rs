@@ -31,6 +31,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use orch_core::time;
@@ -117,12 +118,13 @@ pub(crate) fn main(asked: &Asked) -> ! {
 }
 
 /// How many threads this process has.
-pub(crate) fn threads() -> io::Result<usize> {
-    Ok(fs::read_dir("/proc/self/task")?.count())
+pub(crate) fn threads() -> io::Result<u64> {
+    // Each is a directory there, which has the one above it for its parent: all are counted as links.
+    Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
 }
 
 fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result<()> {
-    let answer = take_output()?;
+    let mut answer = File::from(take_output()?);
     // For as long as this process lives. Opened once, for closing any descriptor of it would let go of the lock.
     let lock = File::options()
         .read(true)
@@ -170,6 +172,8 @@ fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result
         at: time::now(),
     };
     record::write(&dir.started(), &started)?;
+    // Whoever asked may be gone.
+    let _ = answer.write_all(&serde_json::to_vec(&started)?);
     drop(answer);
     let code = hold::hold(running, &mut server, hierarchies, &plan.cgroup)?;
     let end = End {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use libcontainer::container::builder::ContainerBuilder;
@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
 use serde_json::Value;
 
-use super::apart::Apart;
+use super::apart::{self, Apart, Groups};
 use super::executor::{Confined, Program};
 use super::input::Input;
 use super::log::Log;
@@ -55,9 +55,19 @@ pub(super) fn start(
         if !plan.privileged {
             confine_devices(hierarchies, plan)?;
         }
-        Apart::go(hierarchies, dir, plan, shims, sources(&spec))
+        let named: Vec<&Path> = sources(&spec).collect();
+        // What cannot be resolved is refused when it is mounted.
+        let real = named.iter().filter_map(|place| place.canonicalize().ok());
+        let real: Vec<PathBuf> = real.collect();
+        let groups = Groups::among(&real);
+        let apart = Apart::go(hierarchies, dir, plan, shims, groups, (&named, real))?;
+        Ok((apart, groups))
     };
-    let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
+    let apart = grouped().map_err(|error: io::Error| failed("entering its control group", &error));
+    let (apart, groups) = apart?;
+    if groups == Groups::One {
+        spec["linux"]["cgroupsPath"] = apart::ONE.into();
+    }
     let owners = Owners::find(dir, &plan.shared, &spec)?;
     root::mount(dir, &plan.base, owners.as_ref())
         .map_err(|error| failed("mounting its root file system", &error))?;
@@ -69,9 +79,9 @@ pub(super) fn start(
     if let Some(owners) = &owners {
         let named = owners.name(dir, &spec);
         let named = named.map_err(|error| failed("showing its root to its users", &error))?;
-        record::write(&dir.spec(), &named).map_err(written)?;
+        record::draft(&dir.spec(), &named).map_err(written)?;
     } else {
-        record::write(&dir.spec(), &spec).map_err(written)?;
+        record::draft(&dir.spec(), &spec).map_err(written)?;
     }
     let pipes = || Ok::<_, io::Error>((Streams::make(dir, plan)?, pipe()?));
     let (streams, status) = pipes().map_err(|error| failed("making its standard streams", &error))?;
@@ -88,7 +98,7 @@ pub(super) fn start(
         .map_err(|error| told(&error))?;
     let (builder, streams) = streams.give(builder.with_executor(program));
     let built = builder.as_init(dir.bundle()).with_systemd(false).build();
-    let mut container = built.map_err(|error| places::explain(dir, told(&error)))?;
+    let mut container = built.map_err(|error| places::explain(dir, alone(told(&error))))?;
     let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or("libcontainer made no process")?;
     apart
@@ -98,7 +108,7 @@ pub(super) fn start(
         .map_err(|error| failed("setting its limits", &*error))?;
     if owners.is_some() {
         // Of a command beside it libcontainer reads this again, where all is in its own place.
-        record::write(&dir.spec(), &spec).map_err(written)?;
+        record::draft(&dir.spec(), &spec).map_err(written)?;
     }
     // Before its program runs, whose they must be by then.
     let (output, input) = streams
@@ -117,6 +127,14 @@ pub(super) fn start(
         log,
         children,
     })
+}
+
+/// What libcontainer says has failed, without what it then could not tidy up: the control group is not its to remove.
+fn alone(mut said: String) -> String {
+    if let Some(end) = said.find(". error during cleanup: ") {
+        said.truncate(end);
+    }
+    said
 }
 
 /// The places of the machine that are mounted in the container.

@@ -1,6 +1,7 @@
 //! Leaves out of a mount namespace what a container is not made of.
 //!
-//! libcontainer reads the list of mounts a dozen times for each container, and a machine with many pods has hundreds.
+//! A container's mount namespace is a copy of this one, and libcontainer reads the list of its mounts: up to a dozen times for
+//! each container, and a machine with many pods has hundreds.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,7 +14,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, ope
 use rustix::process::{chdir, pivot_root};
 
 /// To leave out fewer would cost more than it saves.
-const WORTH: usize = 16;
+const WORTH: usize = 64;
 
 /// What is needed of the machine.
 #[derive(Clone, Debug)]
@@ -37,10 +38,14 @@ impl Needed {
 /// In a mount namespace of this process's own, in which nothing spreads to others. Everything that is needed is where it was.
 /// Where that cannot be done (on an initial ramdisk, or in a root that is no mount) all stays as it is. `free` is a directory
 /// that nobody needs.
-pub(super) fn narrow(needed: &[Needed], free: &Path) -> io::Result<()> {
+pub(super) fn narrow(needed: impl FnOnce() -> Vec<Needed>, free: &Path) -> io::Result<()> {
     let list = fs::read("/proc/thread-self/mountinfo")?;
     let mounts = mount_points(&list);
-    let kept = kept(&mounts, needed);
+    if mounts.len() < WORTH {
+        return Ok(());
+    }
+    let needed = needed();
+    let kept = kept(&mounts, &needed);
     if mounts.len() < kept.len() + WORTH {
         return Ok(());
     }
@@ -163,9 +168,9 @@ mod tests {
         root
     }
 
-    /// Does something on a thread in a mount namespace with thirty mounts of no use to anybody.
+    /// Does something on a thread in a mount namespace with eighty mounts of no use to anybody.
     fn among_strays<T: Send>(place: impl Fn(&str) -> PathBuf + Sync, work: impl FnOnce() -> T + Send) -> T {
-        for number in 0..30 {
+        for number in 0..80 {
             fs::create_dir(place(&format!("m{number}"))).unwrap();
         }
         fs::create_dir(place("free")).unwrap();
@@ -173,7 +178,7 @@ mod tests {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
             mount_change("/", flags).unwrap();
-            for number in 0..30 {
+            for number in 0..80 {
                 let at = place(&format!("m{number}"));
                 mount("none", &at, "tmpfs", MountFlags::empty(), c"size=4k").unwrap();
                 fs::create_dir(at.join("below")).unwrap();
@@ -200,7 +205,7 @@ mod tests {
             mount("none", &inner, "tmpfs", MountFlags::empty(), c"size=4k").unwrap();
             fs::write(inner.join("file"), "below").unwrap();
             let needed = [Needed::Place("/proc".into()), Needed::Tree(place("m7"))];
-            narrow(&needed, &place("free")).unwrap();
+            narrow(|| needed, &place("free")).unwrap();
             let text = fs::read_to_string(inner.join("file")).unwrap();
             let others = fs::read_dir(place("m8")).unwrap().count();
             (
@@ -246,7 +251,7 @@ mod tests {
             mount("none", place("auto"), "autofs", MountFlags::empty(), &*options).ok()?;
             drop(read);
             let needed = [Needed::Place("/proc".into()), Needed::Tree(place("auto"))];
-            narrow(&needed, &place("free")).unwrap();
+            narrow(|| needed, &place("free")).unwrap();
             Some(mounts())
         };
         let mounts = among_strays(place, seen);
