@@ -205,7 +205,7 @@ mod tests {
             mount("none", &inner, "tmpfs", MountFlags::empty(), c"size=4k").unwrap();
             fs::write(inner.join("file"), "below").unwrap();
             let needed = [Needed::Place("/proc".into()), Needed::Tree(place("m7"))];
-            narrow(|| needed, &place("free")).unwrap();
+            narrow(|| needed.into(), &place("free")).unwrap();
             let text = fs::read_to_string(inner.join("file")).unwrap();
             let others = fs::read_dir(place("m8")).unwrap().count();
             (
@@ -251,7 +251,7 @@ mod tests {
             mount("none", place("auto"), "autofs", MountFlags::empty(), &*options).ok()?;
             drop(read);
             let needed = [Needed::Place("/proc".into()), Needed::Tree(place("auto"))];
-            narrow(|| needed, &place("free")).unwrap();
+            narrow(|| needed.into(), &place("free")).unwrap();
             Some(mounts())
         };
         let mounts = among_strays(place, seen);
