@@ -9,7 +9,8 @@ use common::network::{Loopbacks, ip_is_here};
 use common::pods::{first_of_pod, idle, namespace, own, owned, pod, run, seen};
 use common::{Oci, clear, config, exec, open, processes, says};
 use orch_core::runtime::{
-    ContainerConfig, ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxId, SandboxState,
+    AppArmorProfile, ContainerConfig, ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxId,
+    SandboxState,
 };
 use orch_runtime_oci::OciRuntime;
 
@@ -114,6 +115,8 @@ async fn root_in_such_a_pod_can_do_nothing_to_the_machine() {
     let sandbox = run(&runtime, &owned("web")).await;
     let mut powerful = config("main", "sleep 3600");
     powerful.security.add_capabilities = vec!["ALL".into()];
+    // Which keeps it from more than being nobody does.
+    powerful.security.app_armor = AppArmorProfile::Unconfined;
     let id = start(&runtime, &sandbox, &powerful).await;
     let pod = run(&runtime, &pod("plain")).await;
     let other = start(&runtime, &pod, &powerful).await;
@@ -233,8 +236,10 @@ async fn the_machines_network_and_processes_are_refused_and_a_pods_own_processes
         ..owned("together")
     };
     let sandbox = run(&runtime, &together).await;
+    let mut free = config("one", "sleep 3600");
+    free.security.app_armor = AppArmorProfile::Unconfined;
     let (one, two) = (
-        idle(&runtime, &sandbox, "one").await,
+        start(&runtime, &sandbox, &free).await,
         idle(&runtime, &sandbox, "two").await,
     );
     assert_eq!(namespace(&oci, &one, "pid"), namespace(&oci, &two, "pid"));
