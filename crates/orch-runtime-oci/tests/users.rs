@@ -274,7 +274,8 @@ async fn a_network_and_messages_of_its_own_belong_to_its_users() {
     let options = oci.options().network(network.clone());
     let runtime = OciRuntime::open(options).await.expect("opening the runtime");
     let sysctls = [
-        ("net.core.somaxconn", "99"),
+        // Older kernels keep those of net.core from users of their own.
+        ("net.ipv4.ip_default_ttl", "99"),
         ("kernel.shm_rmid_forced", "1"),
         ("fs.mqueue.msg_max", "7"),
     ];
@@ -292,7 +293,7 @@ async fn a_network_and_messages_of_its_own_belong_to_its_users() {
     let seen = says(
         &runtime,
         &id,
-        "cd /proc/sys; cat net/core/somaxconn kernel/shm_rmid_forced fs/mqueue/msg_max; ls /sys/class/net; \
+        "cd /proc/sys; cat net/ipv4/ip_default_ttl kernel/shm_rmid_forced fs/mqueue/msg_max; ls /sys/class/net; \
          ip link set lo mtu 1400; cat /sys/class/net/lo/mtu",
     )
     .await;
