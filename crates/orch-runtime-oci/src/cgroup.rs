@@ -5,6 +5,7 @@ mod doors;
 mod enter;
 mod freezer;
 mod group;
+mod handing;
 mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};

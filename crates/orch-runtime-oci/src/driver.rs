@@ -96,7 +96,8 @@ impl Driver {
         let failed =
             |error: io::Error| RuntimeError::failed(format!("opening {}", dir.root().display()), error);
         launch::reap();
-        let hierarchies = Hierarchies::find().map_err(failed)?;
+        let mut hierarchies = Hierarchies::find().map_err(failed)?;
+        hierarchies.hand_down().map_err(failed)?;
         let group = format!("/{}/{}", options.cgroup_parent, dir.name());
         let shims = hierarchies.processes(&format!("{group}/{SHIMS}"));
         volatile::find(&dir.run(), &shims).map_err(failed)?;

@@ -43,13 +43,14 @@
 //! Limits are the kernel's control groups, of version 1, also on hybrid machines, or 2. They need those of processor time,
 //! memory and processes (`cpu`, `memory` and `pids`); where one is missing, as memory's is unless the kernel is started
 //! with it on some small boards, the runtime does not declare that it limits, and what it cannot limit is not limited. A
-//! container with a limit of memory has no swap. Version 1 is tested on a real machine; of version 2 what is read from the
-//! files and written to them, on files alone; the program for devices, on a group of it.
+//! container with a limit of memory has no swap. In a container of a machine with version 2 alone, the group that is seen as
+//! the machine's has processes, and the kernel limits nothing in such a one: they move into one in it, `init`, when the runtime
+//! is opened. Both versions are tested on real kernels, version 2 and huge pages on Debian's.
 //!
 //! Where the kernel has AppArmor, and `apparmor_parser` is there to load it, containers run under the profile
 //! `orch-default-XXXXXXXX`, which lets them do what Docker's own does, or under the one they ask for, which must be loaded.
-//! The digits are those of the profile's text, so that programs with other versions of this crate have theirs beside it. It is compiled by the parser in tests; what the kernel is asked for was tested on files alone, and on no kernel that
-//! has AppArmor.
+//! The digits are those of the profile's text, so that programs with other versions of this crate have theirs beside it. That
+//! is tested on Debian's kernel, which has AppArmor.
 #![cfg(target_os = "linux")]
 
 mod apparmor;

@@ -3,11 +3,13 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
 
 use common::groups::{Files, MIB, limited, memory};
 use common::pods::pod;
-use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
+use common::{
+    Oci, PATIENCE, clear, config, create, ended, exec, exit_code, kernel_has, open, processes, says, start,
+    text,
+};
 use orch_core::runtime::{
     ContainerId, ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError, SandboxConfig,
 };
@@ -255,12 +257,8 @@ async fn a_container_is_in_its_group_whether_or_not_it_sees_the_machines_groups(
 async fn huge_pages_are_limited_in_containers_and_pods() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
-    if !runtime.capabilities().hugepages {
-        // Which is no failure where everything else is to be there: few machines have it.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no control group hugetlb where containers have theirs"
-        );
+    let found = runtime.capabilities().hugepages;
+    if !kernel_has(found, "a control group hugetlb where containers have theirs") {
         return;
     }
     let sizes = fs::read_dir("/sys/kernel/mm/hugepages").expect("there are huge pages");
@@ -302,11 +300,33 @@ async fn huge_pages_are_limited_in_containers_and_pods() {
     };
     assert_eq!(limit(&files), (3 * size).to_string());
     assert_eq!(limit(&files.above(1)), (5 * size).to_string());
+    let free = format!(
+        "/sys/kernel/mm/hugepages/hugepages-{}kB/free_hugepages",
+        size >> 10
+    );
+    let free: u64 = fs::read_to_string(free).unwrap().trim().parse().unwrap();
+    let are_there = kernel_has(
+        free >= 4 && cfg!(target_arch = "x86_64"),
+        "huge pages that are free",
+    );
+    // A map of so many that are its own, of none's file: whether it was given, or there is no memory.
+    let takes = async |count: u64| {
+        let flags = 0x4_0022;
+        let length = count * size;
+        let script = format!("perl -e 'syscall(9, 0, {length}, 3, {flags}, -1, 0) == -1 and exit $!+0'");
+        exec(&runtime, &id, &script).await.exit_code
+    };
+    if are_there {
+        assert_eq!((takes(3).await, takes(4).await), (0, 12));
+    }
     runtime
         .update_resources(&id, &pages(2))
         .await
         .expect("changing limits");
     assert_eq!(limit(&files), (2 * size).to_string());
+    if are_there {
+        assert_eq!((takes(2).await, takes(3).await), (0, 12));
+    }
     assert_eq!(
         runtime.container(&id).await.unwrap().resources.hugepages,
         pages(2).hugepages

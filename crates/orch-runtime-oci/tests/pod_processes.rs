@@ -8,7 +8,10 @@ use std::time::Duration;
 use common::pods::{first_of_pod, idle, namespace, own, pod, run, seen};
 use common::{Oci, PATIENCE, clear, config, ended, exit_code, open, says};
 use futures::StreamExt;
-use orch_core::runtime::{Runtime, RuntimeEvent, SandboxConfig, SandboxId, SandboxState};
+use orch_core::runtime::{
+    AppArmorProfile, ContainerConfig, ContainerId, Runtime, RuntimeEvent, SandboxConfig, SandboxId,
+    SandboxState,
+};
 use orch_runtime_oci::OciRuntime;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -23,6 +26,19 @@ fn status(pid: Pid, field: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).expect("it runs");
     let found = status.lines().find_map(|line| line.strip_prefix(field));
     found.expect("a field").trim().to_owned()
+}
+
+/// A container that AppArmor keeps from nothing: it would be kept from more than what is looked at here.
+fn free(name: &str) -> ContainerConfig {
+    let mut config = config(name, "sleep 3600");
+    config.security.app_armor = AppArmorProfile::Unconfined;
+    config
+}
+
+async fn start(runtime: &OciRuntime, sandbox: &SandboxId, config: &ContainerConfig) -> ContainerId {
+    let id = runtime.create_container(sandbox, config).await.unwrap();
+    runtime.start_container(&id).await.unwrap();
+    id
 }
 
 async fn is_lost(runtime: &OciRuntime, id: &SandboxId) {
@@ -42,7 +58,7 @@ async fn containers_of_a_pod_see_each_others_processes_if_that_was_asked_for() {
     let runtime = open(&oci).await;
     let sandbox = run(&runtime, &together("web")).await;
     let (one, two) = (
-        idle(&runtime, &sandbox, "one").await,
+        start(&runtime, &sandbox, &free("one")).await,
         idle(&runtime, &sandbox, "two").await,
     );
     let shared = namespace(&oci, &one, "pid");
@@ -79,10 +95,9 @@ async fn the_first_process_of_a_pod_is_no_way_to_the_machine() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let sandbox = run(&runtime, &together("web")).await;
-    let mut tracer = config("main", "sleep 3600");
+    let mut tracer = free("main");
     tracer.security.add_capabilities = vec!["SYS_PTRACE".into()];
-    let id = runtime.create_container(&sandbox, &tracer).await.unwrap();
-    runtime.start_container(&id).await.unwrap();
+    let id = start(&runtime, &sandbox, &tracer).await;
     let first = first_of_pod(&oci).expect("it runs");
     for (field, expected) in [
         ("CapPrm:", "0000000000000000"),

@@ -80,8 +80,9 @@ async fn a_container_is_confined_as_docker_would_and_so_are_commands_in_it() {
 async fn what_the_filter_forbids_fails_and_what_programs_need_works() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
-    // Were it not for the filter, this would work: the capability is there.
+    // Were it not for the filter, this would work: the capability is there, and AppArmor would forbid it too.
     let admin = Security {
+        app_armor: AppArmorProfile::Unconfined,
         add_capabilities: vec!["SYS_ADMIN".into()],
         ..Security::default()
     };

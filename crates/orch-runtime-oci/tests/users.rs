@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use common::network::{Loopbacks, ip_is_here};
 use common::pods::{first_of_pod, idle, namespace, own, owned, pod, run, seen, start};
 use common::{Oci, clear, config, exec, open, processes, says};
-use orch_core::runtime::{ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxState};
+use orch_core::runtime::{AppArmorProfile, ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxState};
 use orch_runtime_oci::OciRuntime;
 
 /// Whom the users of a container's pod are on the machine, from root on.
@@ -105,6 +105,8 @@ async fn root_in_such_a_pod_can_do_nothing_to_the_machine() {
     let sandbox = run(&runtime, &owned("web")).await;
     let mut powerful = config("main", "sleep 3600");
     powerful.security.add_capabilities = vec!["ALL".into()];
+    // Which keeps it from more than being nobody does.
+    powerful.security.app_armor = AppArmorProfile::Unconfined;
     let id = start(&runtime, &sandbox, &powerful).await;
     let pod = run(&runtime, &pod("plain")).await;
     let other = start(&runtime, &pod, &powerful).await;
@@ -213,8 +215,10 @@ async fn containers_of_one_with_users_of_its_own_may_see_each_others_processes()
         ..owned("together")
     };
     let sandbox = run(&runtime, &together).await;
+    let mut free = config("one", "sleep 3600");
+    free.security.app_armor = AppArmorProfile::Unconfined;
     let (one, two) = (
-        idle(&runtime, &sandbox, "one").await,
+        start(&runtime, &sandbox, &free).await,
         idle(&runtime, &sandbox, "two").await,
     );
     assert_eq!(namespace(&oci, &one, "pid"), namespace(&oci, &two, "pid"));
@@ -249,7 +253,8 @@ async fn a_network_and_messages_of_its_own_belong_to_its_users() {
     let options = oci.options().network(network.clone());
     let runtime = OciRuntime::open(options).await.expect("opening the runtime");
     let sysctls = [
-        ("net.core.somaxconn", "99"),
+        // Older kernels keep those of net.core from users of their own.
+        ("net.ipv4.ip_default_ttl", "99"),
         ("kernel.shm_rmid_forced", "1"),
         ("fs.mqueue.msg_max", "7"),
     ];
@@ -267,7 +272,7 @@ async fn a_network_and_messages_of_its_own_belong_to_its_users() {
     let seen = says(
         &runtime,
         &id,
-        "cd /proc/sys; cat net/core/somaxconn kernel/shm_rmid_forced fs/mqueue/msg_max; ls /sys/class/net; \
+        "cd /proc/sys; cat net/ipv4/ip_default_ttl kernel/shm_rmid_forced fs/mqueue/msg_max; ls /sys/class/net; \
          ip link set lo mtu 1400; cat /sys/class/net/lo/mtu",
     )
     .await;

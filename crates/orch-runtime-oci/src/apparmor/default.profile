@@ -20,7 +20,7 @@ profile @NAME@ flags=(attach_disconnected,mediate_deleted) {
   deny /proc/* w,
   deny /proc/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],[^1-9][^0-9][^0-9][^0-9/]*}/** w,
   deny /proc/sys/[^k]** w,
-  deny /proc/sys/kernel/{?,??,[^s][^h][^m]**} w,
+  deny /proc/sys/kernel/{?,??,[^s]**,s[^h]**,sh[^m]**} w,
   deny /proc/sysrq-trigger rwklx,
   deny /proc/kcore rwklx,
 

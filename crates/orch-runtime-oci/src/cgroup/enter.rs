@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Hierarchies;
+use super::handing::hand_down;
 
 /// What a new group of version 1 lacks, without which it takes no process.
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
@@ -99,24 +100,6 @@ impl Hierarchies {
             _ => "tasks",
         }
     }
-}
-
-/// Has the groups in a group of version 2 measure and limit what this one can.
-fn hand_down(group: &Path) -> io::Result<()> {
-    let (can, does) = (
-        group.join("cgroup.controllers"),
-        group.join("cgroup.subtree_control"),
-    );
-    let (can, handed) = (fs::read_to_string(can)?, fs::read_to_string(&does)?);
-    let handed: BTreeSet<&str> = handed.split_whitespace().collect();
-    for name in can.split_whitespace().filter(|name| !handed.contains(name)) {
-        // The kernel hands processors down only while no process of the machine is a real-time one: then there is no limit
-        // of them, which is told when one is asked for.
-        if let Err(error) = fs::write(&does, format!("+{name}")) {
-            tracing::debug!(group = %group.display(), name, %error, "a controller is not handed down");
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::inside::{self, Inside};
 use super::refusal::Refusal;
 use super::start::{CONTAINER, children, told};
 use super::streams::{Process, pipe};
-use super::{hold, limits};
+use super::{hold, limits, places};
 use crate::cgroup::Hierarchies;
 use crate::place::Place;
 use crate::record::{self, ContainerDir, ExecDir, Plan, Started, gone};
@@ -195,7 +195,7 @@ fn start(
             .with_process(Some(exec.process()))
             .with_detach(true)
             .build();
-        let pid = built.map_err(|error| told(&error))?;
+        let pid = built.map_err(|error| places::explain(dir, told(&error)))?;
         Pid::from_raw(pid.as_raw()).ok_or_else(|| "no process was made".to_owned())
     };
     let built = match inside {

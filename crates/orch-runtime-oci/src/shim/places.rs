@@ -21,6 +21,8 @@ struct Spec {
 #[derive(Deserialize)]
 struct Process {
     cwd: String,
+    #[serde(default, rename = "apparmorProfile")]
+    app_armor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +83,11 @@ pub(super) fn explain(dir: &ContainerDir, said: String) -> String {
     let Some(spec) = spec else { return said };
     if said.ends_with("failed to unix syscall") {
         return format!("{said} (its working directory is {})", spec.process.cwd);
+    }
+    if let (true, Some(profile)) = (said.ends_with("failed apparmor"), spec.process.app_armor) {
+        return format!(
+            "it cannot run under the AppArmor profile {profile:?}, which is loaded no longer, or refused by the kernel"
+        );
     }
     if said.ends_with("failed to prepare rootfs") {
         let bound = spec.mounts.iter().filter(|mount| mount.r#type == "bind");

@@ -54,6 +54,19 @@ pub(crate) fn there(found: bool, why: &str) -> bool {
     found
 }
 
+/// Whether the kernel has something that few have that tests run on; says so if not. `scripts/guest tests` runs them on one
+/// that has it all.
+pub(crate) fn kernel_has(found: bool, what: &str) -> bool {
+    if !found {
+        assert!(
+            std::env::var_os("ORCH_REQUIRE_KERNEL").is_none(),
+            "ORCH_REQUIRE_KERNEL is set, and there is no {what}"
+        );
+        let _ = writeln!(std::io::stderr(), "skipped: needs {what}");
+    }
+    found
+}
+
 /// A place for containers, which must be left clean.
 pub(crate) struct Oci {
     dir: tempfile::TempDir,
