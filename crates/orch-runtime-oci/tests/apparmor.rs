@@ -92,6 +92,19 @@ async fn start_in(runtime: &OciRuntime, pod: &SandboxConfig, config: &ContainerC
     id
 }
 
+/// What the profile is called that containers run under who ask for none: the digits are its text's.
+async fn default_profile(runtime: &OciRuntime) -> String {
+    let id = start(runtime, &secured("default", Security::default())).await;
+    let under = says(runtime, &id, "cat /proc/self/attr/current").await;
+    let name = under.strip_suffix(" (enforce)\n").expect("it is in force");
+    let digits = name.strip_prefix("orch-default-").expect("it is ours");
+    assert!(
+        digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{name}"
+    );
+    name.to_owned()
+}
+
 #[tokio::test]
 async fn each_container_runs_under_what_it_asks_for_and_so_do_commands_in_it() {
     let Some(oci) = Oci::new() else { return };
@@ -113,11 +126,11 @@ async fn each_container_runs_under_what_it_asks_for_and_so_do_commands_in_it() {
         allow_privilege_escalation: Some(false),
         ..Security::default()
     };
-    let default = "orch-default (enforce)\n".repeat(2);
+    let default = format!("{} (enforce)\n", default_profile(&runtime).await);
     let own = format!("{} (enforce)\n", profile.name).repeat(2);
     for (name, security, expected) in [
-        ("plain", Security::default(), default.clone()),
-        ("nobody", nobody, default.clone()),
+        ("plain", Security::default(), default.repeat(2)),
+        ("nobody", nobody, default.repeat(2)),
         ("own", profile.asked(), own),
         ("none", unconfined, "unconfined\n".repeat(2)),
         ("privileged", privileged, "unconfined\n".repeat(2)),
@@ -126,7 +139,11 @@ async fn each_container_runs_under_what_it_asks_for_and_so_do_commands_in_it() {
         assert_eq!(says(&runtime, &id, UNDER).await, expected, "{name}");
     }
     let id = start_in(&runtime, &owned("owned"), &secured("main", Security::default())).await;
-    assert_eq!(says(&runtime, &id, UNDER).await, default, "with users of its own");
+    assert_eq!(
+        says(&runtime, &id, UNDER).await,
+        default.repeat(2),
+        "with users of its own"
+    );
     // The first there is the pod's.
     let shared = SandboxConfig {
         share_process_namespace: true,
@@ -134,7 +151,7 @@ async fn each_container_runs_under_what_it_asks_for_and_so_do_commands_in_it() {
     };
     let id = start_in(&runtime, &shared, &secured("main", Security::default())).await;
     let under = says(&runtime, &id, "cat /proc/self/attr/current").await;
-    assert_eq!(under, "orch-default (enforce)\n", "with the processes of its pod");
+    assert_eq!(under, default, "with the processes of its pod");
     clear(&runtime).await;
 }
 
@@ -164,7 +181,7 @@ async fn what_the_default_denies_is_denied_to_who_could_do_it_otherwise() {
     // Who sees the machine's settings, which nothing but the profile keeps from it.
     let asked = Security {
         privileged: true,
-        app_armor: AppArmorProfile::Localhost("orch-default".into()),
+        app_armor: AppArmorProfile::Localhost(default_profile(&runtime).await),
         ..Security::default()
     };
     let writes = "cat /proc/sys/kernel/domainname > /proc/sys/kernel/domainname";
