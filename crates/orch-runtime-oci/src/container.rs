@@ -158,7 +158,7 @@ impl Cell {
         })
     }
 
-    /// What it is now, where no file need be read for that.
+    /// What it is now, where no file need be read for that; at most it is looked whether its end is there.
     pub(crate) fn known(&self) -> Option<ContainerState> {
         if let Some(end) = self.end.get() {
             // That is for ever.
@@ -169,7 +169,9 @@ impl Cell {
         }
         let held = self.held.lock();
         let (shim, started_at) = held.as_ref()?;
-        matches!(shim.has_ended(), Ok(false)).then_some(ContainerState::Running {
+        // In this order: one that ends in between has left its end.
+        let runs = matches!(self.dir.end().try_exists(), Ok(false)) && matches!(shim.has_ended(), Ok(false));
+        runs.then_some(ContainerState::Running {
             started_at: *started_at,
         })
     }

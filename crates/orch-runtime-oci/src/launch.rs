@@ -228,8 +228,9 @@ impl Shim {
         // What is written comes all at once, or not at all: then it becomes readable by its end.
         drop(answer.readable().await?);
         let mut said = [0; 512];
-        let count = rustix::io::read(answer.get_ref(), &mut said)?;
-        Ok(serde_json::from_slice(&said[..count]).ok())
+        // If it cannot be read, its files say the same.
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(answer.get_ref(), &mut said));
+        Ok(serde_json::from_slice(&said[..read.unwrap_or(0)]).ok())
     }
 }
 

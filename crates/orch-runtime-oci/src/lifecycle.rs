@@ -176,6 +176,9 @@ impl Driver {
 
     /// Removes what is left of a container that does not run.
     async fn discard(self: &Arc<Self>, cell: &Arc<Cell>) -> Result<(), RuntimeError> {
+        // From here on what it is must be looked for.
+        cell.is_new.store(false, Ordering::Release);
+        cell.held.lock().take();
         let (driver, discarded) = (self.clone(), cell.clone());
         let discarding = blocking(move || {
             let removed = driver.ground.hierarchies.sweep(&discarded.group());

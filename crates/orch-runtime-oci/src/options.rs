@@ -67,6 +67,7 @@ impl OciOptions {
 
     /// Starts containers through this program, the package's `orch-oci-shim`, instead of running the embedding
     /// program's own file again, for which that must call [`init`](crate::init) or be built with the feature `auto-shim`.
+    /// Not a script: pods with a first process of their own would not become ready.
     #[must_use]
     pub fn shim(mut self, program: impl Into<PathBuf>) -> Self {
         self.shim = Some(program.into());

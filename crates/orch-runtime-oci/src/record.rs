@@ -295,7 +295,7 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// Writes a file that nobody looks at yet.
+/// Writes a file that nobody looks at before who writes it says so: it may be cut off if that dies.
 pub(crate) fn draft(path: &Path, value: &impl Serialize) -> io::Result<()> {
     fs::write(path, serde_json::to_vec(value)?)
 }

@@ -124,6 +124,17 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
         {
             return Err(invalid("mounts", format!("{} goes up", mount.target.display())));
         }
+        // What is made in each of them would be made on the machine, in what is mounted there.
+        if ["/", "/dev", "/proc"]
+            .iter()
+            .any(|own| mount.target == Path::new(own))
+        {
+            let reason = format!(
+                "{}: a container has its own there; mount what it needs of it below, or elsewhere",
+                mount.target.display()
+            );
+            return Err(invalid("mounts", reason));
+        }
     }
     let words = config
         .command

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::Command;
 
 use common::pods::{owned, pod, run};
-use common::{Oci, clear, config, ended, exit_code, text};
+use common::{Oci, clear, config, ended, exit_code, says, text};
 use orch_core::runtime::{Mount, Runtime};
 use orch_runtime_oci::{OciOptions, OciRuntime};
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 /// More than are left in sight.
 const STRAYS: usize = 120;
@@ -65,9 +65,35 @@ fn among_strays() {
         }
         clear(&runtime).await;
     });
+    in_no_group_of_the_machines(&beside("one"), group);
     let file = fs::read_to_string(beside("data").join("volume/file")).unwrap();
     assert_eq!(file, "of a volume\nmore\nmore\n");
     fs::write(beside("done"), "").unwrap();
+}
+
+/// Where the control groups of version 2 are not to be had, libcontainer is told of the container's own group and no other: it
+/// finds those of version 1 wherever they are mounted, and kills whom it finds in the one it was told of.
+fn in_no_group_of_the_machines(root: &Path, group: &str) {
+    match unmount("/sys/fs/cgroup/unified", UnmountFlags::DETACH) {
+        Ok(()) => {}
+        // A machine of version 2 alone has no others.
+        Err(_) if !Path::new("/sys/fs/cgroup/pids").exists() => return,
+        Err(_) => {}
+    }
+    let options = OciOptions::new(root).shim(common::SHIM).cgroup_parent(group);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let runtime = OciRuntime::open(options).await.unwrap();
+        let sandbox = run(&runtime, &pod("one")).await;
+        let sleeps = config("main", "sleep 3600");
+        let id = runtime.create_container(&sandbox, &sleeps).await.unwrap();
+        runtime.start_container(&id).await.unwrap();
+        let spec = fs::read_to_string(root.join("run").join(&id.0).join("bundle/config.json")).unwrap();
+        let spec: serde_json::Value = serde_json::from_str(&spec).unwrap();
+        let told = spec["linux"]["cgroupsPath"].as_str().unwrap();
+        assert!(told.ends_with(&id.0), "{told}");
+        assert_eq!(says(&runtime, &id, "echo on").await, "on\n");
+        clear(&runtime).await;
+    });
 }
 
 #[tokio::test]

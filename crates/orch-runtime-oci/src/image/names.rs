@@ -239,7 +239,7 @@ impl Store {
         if !index.told.contains_key(&image) {
             let config = self.config(image)?.ok_or(NameFault::Absent)?;
             if index.told.len() >= MOST_TOLD {
-                index.told.clear();
+                index.told.pop_last();
             }
             let chains = config.chains();
             let told = Arc::new((config.defaults, chains));

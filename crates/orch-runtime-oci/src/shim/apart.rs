@@ -1,9 +1,9 @@
 //! Where a container is made: in its control group, whose members all its processes are born as, and in a mount
 //! namespace that nobody else sees and that goes with its last process.
 //!
-//! Of control groups there is one to be seen there, in which libcontainer can change nothing and finds nobody: to make or
-//! enter others it would have the kernel wait for every other process of the machine. Unless the container is to see the
-//! machine's: then libcontainer enters its group, and this process stays out of it, for libcontainer kills what is in there
+//! Of control groups there is one at most to be seen where the machine has its own, in which libcontainer can change nothing
+//! and finds nobody: to make or enter others it would have the kernel wait for every other process of the machine. Unless the
+//! container is to see the machine's: then libcontainer enters its group, and this process stays out of it, for libcontainer kills what is in there
 //! if it fails. Nor is anything else to be seen that the container is not made of.
 
 use std::fs::{self, File};
@@ -31,8 +31,10 @@ use crate::sys;
 pub(super) enum Groups {
     /// Those of the machine.
     All,
-    /// One alone, and to libcontainer it is all there are: a specification must name no other than [`ONE`].
+    /// One alone, of version 2, and to libcontainer it is all there are: a specification names [`ONE`], and no other.
     One,
+    /// None where the machine has its own. To libcontainer those of version 1 that are mounted elsewhere are there still, so
+    /// a specification must never name [`ONE`]: it would be the machine's own.
     None,
 }
 
@@ -40,7 +42,7 @@ pub(super) enum Groups {
 pub(super) const ONE: &str = "/";
 
 impl Groups {
-    /// For what is made of these places of the machine.
+    /// For what is made of these places of the machine, if it can be had.
     pub(super) fn among(sources: &[PathBuf]) -> Self {
         let shown =
             |place: &PathBuf| place.starts_with(cgroup::ROOT) || Path::new(cgroup::ROOT).starts_with(place);
@@ -64,6 +66,7 @@ pub(super) struct Apart<'a> {
     back: &'a str,
     namespace: File,
     root: OwnedFd,
+    groups: Groups,
     is_back: bool,
 }
 
@@ -78,6 +81,10 @@ impl<'a> Apart<'a> {
         groups: Groups,
         (named, sources): (&[&Path], Vec<PathBuf>),
     ) -> io::Result<Self> {
+        let one = match groups {
+            Groups::One => hierarchies.place_of_v2(back).and_then(|place| still(&place).ok()),
+            _ => None,
+        };
         let apart = Self {
             hierarchies,
             back,
@@ -87,15 +94,16 @@ impl<'a> Apart<'a> {
                 OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
                 Mode::empty(),
             )?,
+            groups: match groups {
+                // There is none on a machine of version 1 alone, and it cannot be made read-only before Linux 5.12.
+                Groups::One if one.is_none() => Groups::None,
+                groups => groups,
+            },
             is_back: false,
         };
         if groups != Groups::All {
             hierarchies.enter(&plan.cgroup)?;
         }
-        let one = match groups {
-            Groups::One => hierarchies.place_of_v2(back).and_then(|place| still(&place).ok()),
-            _ => None,
-        };
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount_change(
             "/",
@@ -106,6 +114,11 @@ impl<'a> Apart<'a> {
             hide_groups(one)?;
         }
         Ok(apart)
+    }
+
+    /// What is to be seen there, which may be none where one was wanted.
+    pub(super) fn groups(&self) -> Groups {
+        self.groups
     }
 
     /// Comes back. What was made goes on without this process.
@@ -149,8 +162,8 @@ fn still(place: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Takes the machine's control groups out of sight. libcontainer asks what is in their place for its version: of version 2, by
-/// this one group, it has only to enter it; where there is none, a place without any looks like version 1, and it searches
-/// the machine's mounts for each of a dozen controllers.
+/// this one group, it has only to enter it; a place without any looks like version 1, and it searches the machine's mounts for
+/// each of a dozen controllers.
 fn hide_groups(group: Option<OwnedFd>) -> io::Result<()> {
     // If it is there still.
     match unmount(cgroup::ROOT, UnmountFlags::DETACH) {

@@ -189,6 +189,10 @@ fn start(
         .and_then(|spec| spec["linux"]["cgroupsPath"].as_str());
     let groups = Groups::beside(named.unwrap_or_default());
     let apart = Apart::go(hierarchies, dir, plan, shims, groups, (&[], Vec::new())).map_err(failed)?;
+    if apart.groups() != groups {
+        let text = "no control group of version 2 can be shown, as one could when the container was started";
+        return Err(failed(io::Error::other(text)));
+    }
     let build = || {
         let built = builder
             .as_tenant()

@@ -119,8 +119,13 @@ pub(crate) fn main(asked: &Asked) -> ! {
 
 /// How many threads this process has.
 pub(crate) fn threads() -> io::Result<u64> {
-    // Each is a directory there, which has the one above it for its parent: all are counted as links.
-    Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+    const TASKS: &str = "/proc/self/task";
+    // Each is a directory there, and Linux counts its link to the one above.
+    match fs::metadata(TASKS)?.nlink() {
+        links @ 3.. => Ok(links - 2),
+        // Not on what takes its place elsewhere.
+        _ => Ok(fs::read_dir(TASKS)?.count() as u64),
+    }
 }
 
 fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result<()> {

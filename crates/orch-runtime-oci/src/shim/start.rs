@@ -60,12 +60,10 @@ pub(super) fn start(
         let real = named.iter().filter_map(|place| place.canonicalize().ok());
         let real: Vec<PathBuf> = real.collect();
         let groups = Groups::among(&real);
-        let apart = Apart::go(hierarchies, dir, plan, shims, groups, (&named, real))?;
-        Ok((apart, groups))
+        Apart::go(hierarchies, dir, plan, shims, groups, (&named, real))
     };
-    let apart = grouped().map_err(|error: io::Error| failed("entering its control group", &error));
-    let (apart, groups) = apart?;
-    if groups == Groups::One {
+    let apart = grouped().map_err(|error| failed("entering its control group", &error))?;
+    if apart.groups() == Groups::One {
         spec["linux"]["cgroupsPath"] = apart::ONE.into();
     }
     let owners = Owners::find(dir, &plan.shared, &spec)?;

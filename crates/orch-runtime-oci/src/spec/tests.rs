@@ -252,6 +252,9 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
         ),
         (mount("data", "/data"), "mounts"),
         (mount("/data", "/../data"), "mounts"),
+        (mount("/data", "/"), "mounts"),
+        (mount("/data", "/dev/."), "mounts"),
+        (mount("/data", "//proc/"), "mounts"),
     ] {
         match check(&config) {
             Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, expected),
