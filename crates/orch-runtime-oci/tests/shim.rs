@@ -345,7 +345,8 @@ async fn a_command_runs_though_what_its_shim_was_to_be_born_of_is_killed_before_
     kill_process(killed, Signal::STOP).unwrap();
     let execs = oci.root().join("run").join(&id.0).join("execs");
     let asked = || {
-        let mut execs = fs::read_dir(&execs).unwrap().flatten();
+        // Made with the first.
+        let mut execs = fs::read_dir(&execs).into_iter().flatten().flatten();
         execs.any(|exec| fs::read_dir(exec.path()).is_ok_and(|files| files.count() > 1))
     };
     let killing = async {
