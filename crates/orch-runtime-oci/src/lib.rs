@@ -8,15 +8,44 @@
 //! thread:
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
+//! use orch_core::runtime::{ContainerConfig, ExecRequest, Resources, Runtime, SandboxConfig};
+//! use orch_runtime_oci::{OciOptions, OciRuntime};
+//!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     orch_runtime_oci::init();
-//!     let tokio = tokio::runtime::Runtime::new()?;
-//!     tokio.block_on(async {
-//!         let runtime = orch_runtime_oci::OciRuntime::open(Default::default()).await?;
-//!         // …
-//!         # drop(runtime);
-//!         Ok(())
-//!     })
+//!     tokio::runtime::Runtime::new()?.block_on(run())
+//! }
+//!
+//! async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//!     let runtime = OciRuntime::open(OciOptions::new("/var/lib/my-program/containers")).await?;
+//!     let pod = SandboxConfig {
+//!         name: "web".into(),
+//!         namespace: "default".into(),
+//!         uid: "7f1c".into(), // by which the same pod is known again
+//!         host_network: true,
+//!         ..SandboxConfig::default()
+//!     };
+//!     let sandbox = runtime.run_sandbox(&pod).await?.id;
+//!     let config = ContainerConfig {
+//!         name: "main".into(),
+//!         image: "host".into(), // the machine's own programs
+//!         command: vec!["/bin/sleep".into(), "3600".into()],
+//!         resources: Resources {
+//!             memory_limit_bytes: Some(64 << 20),
+//!             ..Resources::default()
+//!         },
+//!         ..ContainerConfig::default()
+//!     };
+//!     let id = runtime.create_container(&sandbox, &config).await?;
+//!     runtime.start_container(&id).await?;
+//!     let said = runtime.exec(&id, &ExecRequest::new(["/bin/hostname"])).await?;
+//!     println!("{}", String::from_utf8_lossy(&said.stdout));
+//!     println!("{:?}", runtime.stats(&id).await?);
+//!     runtime.stop_container(&id, Duration::from_secs(10)).await?;
+//!     runtime.remove_sandbox(&sandbox).await?; // and its containers
+//!     Ok(())
 //! }
 //! ```
 //!
@@ -29,7 +58,8 @@
 //!
 //! Containers run from images, which are pulled from registries (feature `pull`) or imported from archives
 //! ([`OciRuntime::image_store`]). Without either there is the image `host`, the machine's own root with a layer of the
-//! container's above it. Pods are on the machine's network, or each on one of its own, connected by
+//! container's above it: as it is on that file system, without what is mounted in it, with `/run`, `/tmp` and `/var/tmp` empty and
+//! the state directory out of sight. Pods are on the machine's network, or each on one of its own, connected by
 //! [`OciOptions::network`]; [`capabilities`](orch_core::runtime::Runtime::capabilities) has the rest.
 //!
 //! A pod may have users of its own

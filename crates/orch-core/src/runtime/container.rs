@@ -70,7 +70,9 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// What a container may use. Unset fields mean no limit, or in an update no change.
+/// What a container may use. Unset fields mean no limit, or in an update no change. What is less than a runtime can keep to
+/// it refuses, by the field's name, or raises to the least that it can, as the kernel does with shares; what is then in force is
+/// told of the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Resources {
