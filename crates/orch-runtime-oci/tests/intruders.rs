@@ -12,25 +12,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::pods::{first_of_pod, idle, namespace, owned, pod, run, seen};
-use common::{Oci, PATIENCE, clear, command, config, hears, open, processes, said, says};
+use common::{Oci, PATIENCE, clear, command, config, hears, nursery, open, processes, said, says};
 use orch_core::runtime::{ContainerId, Runtime, RuntimeError, SandboxConfig, SandboxId, SandboxState};
 use orch_runtime_oci::OciRuntime;
 use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{DumpableBehavior, Pid, dumpable_behavior};
-
-/// The process that shims are born of, of the runtimes of this test. What is born of it calls itself the same.
-fn nursery(oci: &Oci) -> Option<Pid> {
-    let asked = format!("--nursery\0/{}/", oci.group());
-    let own = format!("PPid:\t{}\n", std::process::id());
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    let mut found = numbers.filter(|number: &i32| {
-        let read = |file: &str| fs::read_to_string(format!("/proc/{number}/{file}")).unwrap_or_default();
-        read("cmdline").contains(&asked) && read("status").contains(&own)
-    });
-    found.next().and_then(Pid::from_raw)
-}
 
 #[tokio::test]
 async fn settings_of_a_pods_users_leave_the_program_one_that_can_be_looked_into() {

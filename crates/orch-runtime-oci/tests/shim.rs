@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Oci, PATIENCE, clear, config, create, ended, exit_code, open, processes, says, start, text};
+use common::{
+    Oci, PATIENCE, clear, config, create, ended, exit_code, nursery, open, processes, says, start, text,
+};
 use orch_core::runtime::{ContainerState, ExitReason, Mount, Runtime, RuntimeError, SandboxConfig};
 use orch_runtime_oci::OciRuntime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -240,19 +242,6 @@ async fn what_a_program_leaves_running_ends_with_it_also_among_the_machines_proc
         "nothing of it runs on: {text}"
     );
     clear(&runtime).await;
-}
-
-/// The process that shims are born of, of the runtimes of this test. What is born of it calls itself the same.
-fn nursery(oci: &Oci) -> Option<Pid> {
-    let asked = format!("--nursery\0/{}/", oci.group());
-    let own = format!("PPid:\t{}\n", std::process::id());
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    let mut found = numbers.filter(|number: &i32| {
-        let read = |file: &str| fs::read_to_string(format!("/proc/{number}/{file}")).unwrap_or_default();
-        read("cmdline").contains(&asked) && read("status").contains(&own)
-    });
-    found.next().and_then(Pid::from_raw)
 }
 
 #[tokio::test]

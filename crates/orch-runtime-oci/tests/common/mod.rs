@@ -21,7 +21,9 @@ use orch_core::runtime::Runtime;
 use orch_core::testing::runtime::Harness;
 use orch_runtime_oci::{OciOptions, OciRuntime};
 
-pub(crate) use containers::{clear, config, create, ended, exit_code, open, processes, said, start, text};
+pub(crate) use containers::{
+    clear, config, create, ended, exit_code, nursery, open, processes, said, start, text,
+};
 pub(crate) use sessions::{code, command, exec, hears, nap, rest, says, sleep_runs, sleepers, tell};
 
 /// The package's own shim.
