@@ -164,7 +164,10 @@ impl StateDir {
 
     /// Makes a container disappear at once, and then removes all of it; one that is gone is as good.
     pub(crate) fn discard_container(&self, dir: &ContainerDir) -> io::Result<()> {
-        self.discard_by(dir.kept(), |trash| KEPT.remove(trash))?;
+        self.discard_by(dir.kept(), |trash| {
+            gone(OVERLAYS.remove(&trash.join("work")))?;
+            KEPT.remove(trash)
+        })?;
         gone(IN_MEMORY.remove(dir.run()))
     }
 
@@ -203,20 +206,15 @@ struct Usual {
     dirs: &'static [&'static str],
 }
 
+/// What overlayfs leaves in the directory that it is given to work in.
+const OVERLAYS: Usual = Usual {
+    files: &["work/incompat/volatile/dirty"],
+    dirs: &["work/incompat/volatile", "work/incompat", "work"],
+};
+
 const KEPT: Usual = Usual {
-    files: &[
-        "container.json",
-        "end.json",
-        "log.0",
-        "work/work/incompat/volatile/dirty",
-    ],
-    dirs: &[
-        "upper",
-        "work/work/incompat/volatile",
-        "work/work/incompat",
-        "work/work",
-        "work",
-    ],
+    files: &["container.json", "end.json", "log.0"],
+    dirs: &["upper"],
 };
 
 const IN_MEMORY: Usual = Usual {
@@ -300,8 +298,9 @@ mod tests {
         let other = dir.path().join("other");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("file"), "").unwrap();
-        for usual in [KEPT, IN_MEMORY] {
+        for usual in [OVERLAYS, KEPT, IN_MEMORY] {
             let place = dir.path().join("place");
+            fs::create_dir(&place).unwrap();
             for inner in usual.dirs {
                 fs::create_dir_all(place.join(inner)).unwrap();
             }
