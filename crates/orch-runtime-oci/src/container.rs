@@ -169,7 +169,7 @@ impl Cell {
         }
         let held = self.held.lock();
         let (shim, started_at) = held.as_ref()?;
-        // In this order: one that ends in between has left its end.
+        // Its shim may go on for a while after it has written the end down.
         let runs = matches!(self.dir.end().try_exists(), Ok(false)) && matches!(shim.has_ended(), Ok(false));
         runs.then_some(ContainerState::Running {
             started_at: *started_at,

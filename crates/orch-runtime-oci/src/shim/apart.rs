@@ -3,8 +3,8 @@
 //!
 //! Of control groups there is one at most to be seen where the machine has its own, in which libcontainer can change nothing
 //! and finds nobody: to make or enter others it would have the kernel wait for every other process of the machine. Unless the
-//! container is to see the machine's: then libcontainer enters its group, and this process stays out of it, for libcontainer kills what is in there
-//! if it fails. Nor is anything else to be seen that the container is not made of.
+//! container is to see the machine's: then libcontainer enters its group, and this process stays out of it, for libcontainer
+//! kills what is in there if it fails. Nor is anything else to be seen that the container is not made of.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
