@@ -30,8 +30,10 @@ const ROUNDS: usize = 200;
 /// With so many at once, in all.
 const IN_PARALLEL: usize = 400;
 const AT_ONCE: usize = 8;
+/// As many times so many.
+const TURNS: usize = 5;
 /// An engine is that much slower.
-const OF_ENGINE: usize = 40;
+const OF_ENGINE: usize = 80;
 
 /// What was measured of one.
 #[derive(Default)]
@@ -39,7 +41,8 @@ struct Taken {
     name: String,
     times: Vec<Duration>,
     processor: Duration,
-    per_second: f64,
+    /// Of each turn.
+    per_second: Vec<f64>,
 }
 
 fn main() {
@@ -81,34 +84,56 @@ async fn measure(dir: &Path, is_wanted: &dyn Fn(&str) -> bool) {
             taken.time(counts, program.run(format!("one-{round}"))).await;
         }
     }
-    of_ours
-        .at_once(IN_PARALLEL, |nth| ours.run(format!("many-{nth}")))
-        .await;
-    for (program, taken) in programs.iter().zip(&mut others) {
-        taken
-            .at_once(IN_PARALLEL, |nth| program.run(format!("many-{nth}")))
+    let docker = engine().await;
+    let docker = match docker {
+        Some(docker) if is_wanted("docker") => {
+            Some(Runner::new(Box::new(docker), "orch-test/busybox:latest").await)
+        }
+        _ => None,
+    };
+    let mut of_docker = Taken::named("docker");
+    if let Some(docker) = &docker {
+        for round in 0..=OF_ENGINE {
+            of_docker
+                .time(round > 0, docker.run(format!("one-{round}")))
+                .await;
+        }
+    }
+    // By turns too, for the machine's speed changes within a minute.
+    for turn in 0..TURNS {
+        let count = IN_PARALLEL / TURNS;
+        of_ours
+            .at_once(count, |nth| ours.run(format!("many-{turn}-{nth}")))
             .await;
+        for (program, taken) in programs.iter().zip(&mut others) {
+            taken
+                .at_once(count, |nth| program.run(format!("many-{turn}-{nth}")))
+                .await;
+        }
+        if let Some(docker) = &docker {
+            of_docker
+                .at_once(OF_ENGINE / TURNS, |nth| docker.run(format!("many-{turn}-{nth}")))
+                .await;
+        }
     }
     ours.clear().await;
+    if let Some(docker) = docker {
+        docker.clear().await;
+        others.push(of_docker);
+    }
+    of_ours.show(None);
+    others.iter().for_each(|other| other.show(Some(&of_ours)));
+}
 
+/// A Docker engine, where there is one.
+async fn engine() -> Option<DockerRuntime> {
     let docker = DockerRuntime::new(DockerOptions::default().scope("orch-bench")).expect("options");
     let status = docker.status().await;
     if let Some(why) = status.message.filter(|_| !status.ready) {
         println!("no Docker engine: {why}");
-    } else if is_wanted("docker") {
-        let docker = Runner::new(Box::new(docker), "orch-test/busybox:latest").await;
-        let mut taken = Taken::named("docker");
-        for round in 0..=OF_ENGINE {
-            taken.time(round > 0, docker.run(format!("one-{round}"))).await;
-        }
-        taken
-            .at_once(OF_ENGINE, |nth| docker.run(format!("many-{nth}")))
-            .await;
-        docker.clear().await;
-        others.push(taken);
+        return None;
     }
-    of_ours.show(None);
-    others.iter().for_each(|other| other.show(Some(&of_ours)));
+    Some(docker)
 }
 
 impl Taken {
@@ -136,7 +161,7 @@ impl Taken {
             }
         });
         join_all(lanes).await;
-        self.per_second = count as f64 / began.elapsed().as_secs_f64();
+        self.per_second.push(count as f64 / began.elapsed().as_secs_f64());
     }
 
     fn show(&self, ours: Option<&Self>) {
@@ -144,20 +169,28 @@ impl Taken {
         let time = median(self.times.clone());
         println!(
             "{:<7} one after the other {:>7.1} ms (median of {count}), {:>5.1} ms of processor time each; {AT_ONCE} at once \
-             {:>6.1} a second",
+             {:>6.1} a second (median of {TURNS} turns)",
             self.name,
             millis(time),
             millis(self.processor) / f64::from(count),
-            self.per_second
+            middle(&self.per_second)
         );
         if let Some(ours) = ours {
+            let of_turns = ours.per_second.iter().zip(&self.per_second);
+            let of_turns: Vec<f64> = of_turns.map(|(ours, its)| ours / its).collect();
             println!(
                 "        orch takes {:.2}x its time, and has {:.2}x its starts a second",
                 millis(median(ours.times.clone())) / millis(time),
-                ours.per_second / self.per_second
+                middle(&of_turns)
             );
         }
     }
+}
+
+fn middle(of: &[f64]) -> f64 {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 /// What the machine has spent, in the kernel's hundredths of a second: also in processes that nobody here waits for, such
