@@ -46,6 +46,14 @@ pub(crate) fn trouble(pod: &Pod) -> Option<String> {
     })
 }
 
+/// What a container that is on its way is held up by, such as a volume.
+pub(crate) fn delay(pod: &Pod) -> Option<String> {
+    statuses(pod).find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        waiting.message.as_deref().map(line)
+    })
+}
+
 /// How a pod has ended that will not run again.
 pub(crate) fn ended(pod: &Pod) -> Option<String> {
     let failed = match phase(pod) {
@@ -106,6 +114,10 @@ pub(super) fn why(waiting: &ContainerStateWaiting) -> String {
 pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     let reason = end.reason.as_deref().unwrap_or_default();
     let message = end.message.as_deref().map(line);
+    if let ("StartError", Some(message)) = (reason, &message) {
+        // The code is the same for all that never ran.
+        return format!("could not be started: {message}");
+    }
     let why = match (reason, message) {
         (_, Some(message)) => format!(": {message}"),
         // The code says as much.
@@ -162,6 +174,22 @@ pub(super) mod tests {
                 Some("CrashLoopBackOff: container a ended with code 7")
             );
         }
+        let mut unstarted = waits("10s");
+        let containers = unstarted.status.as_mut().unwrap().container_statuses.as_mut();
+        let last = containers.unwrap()[0].last_state.as_mut().unwrap();
+        let last = last.terminated.as_mut().unwrap();
+        (last.exit_code, last.reason) = (128, Some("StartError".to_owned()));
+        last.message = Some("no such program".to_owned());
+        assert_eq!(
+            trouble(&unstarted).as_deref(),
+            Some("CrashLoopBackOff: container a could not be started: no such program")
+        );
+        let volume = json!({"waiting": {"reason": "ContainerCreating", "message": "no such\nvolume"}});
+        let volume = of("False", 0, volume, json!({}));
+        assert_eq!(
+            (trouble(&volume), delay(&volume)),
+            (None, Some("no such volume".to_owned()))
+        );
         let image = json!({"waiting": {"reason": "ErrImagePull", "message": "no such\nimage"}});
         let image = of("False", 0, image, json!({}));
         assert_eq!(trouble(&image).as_deref(), Some("ErrImagePull: no such image"));

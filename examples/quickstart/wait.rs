@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Error;
 use super::deadline::Deadline;
 use super::last_words::LastWords;
-use super::news::{ended, progress, trouble};
+use super::news::{delay, ended, progress, trouble};
 use super::state::{ends_by_itself, is_complete, is_settled};
 use super::watch::{Standing, Views};
 
@@ -278,6 +278,7 @@ impl Views {
         let why = nowhere
             .or(unscheduled)
             .or_else(|| trouble(pod).map(without_path))
+            .or_else(|| delay(pod))
             .unwrap_or_else(|| match phase(pod) {
                 "Running" => match ends_by_itself(pod) {
                     Some(policy) => format!("runs, and is to end (restartPolicy: {policy})"),

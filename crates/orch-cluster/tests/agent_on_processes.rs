@@ -167,6 +167,24 @@ async fn a_crashing_program_backs_off_and_its_logs_are_kept() {
 }
 
 #[tokio::test]
+async fn a_program_that_cannot_be_started_says_so_with_its_reason() {
+    let (_directory, world) = World::new().await;
+    world
+        .create("true", r#", "workingDir": "/no/such/directory""#)
+        .await;
+    let last = |pod: &Pod| container(pod)?.last_state.as_ref()?.terminated.clone();
+    let pod = world.until("failed", |pod| last(pod).is_some()).await;
+    let last = last(&pod).unwrap();
+    assert_eq!(
+        (last.exit_code, last.reason.as_deref()),
+        (128, Some("StartError"))
+    );
+    let message = last.message.unwrap();
+    assert!(message.contains("/no/such/directory"), "{message}");
+    world.delete().await;
+}
+
+#[tokio::test]
 async fn a_program_asked_to_end_ends_in_its_own_way() {
     let (directory, world) = World::new().await;
     let note = directory.path().join("note");

@@ -26,6 +26,7 @@ impl Driver {
         sandbox: &SandboxId,
         config: &ContainerConfig,
     ) -> Result<ContainerId, RuntimeError> {
+        config.check()?;
         let pod = self.known_sandbox(sandbox).await?;
         let what = format!("container {}", config.name);
         if !pod.is_alive() {

@@ -12,7 +12,9 @@ use crate::process::Process;
 /// It takes a process of the pod, and the right to enter its network.
 const CANNOT: RuntimeError = RuntimeError::Unsupported {
     runtime: NAME,
-    what: "connecting to ports of pods but as root, with an engine whose processes are this machine's",
+    what: std::borrow::Cow::Borrowed(
+        "connecting to ports of pods but as root, with an engine whose processes are this machine's",
+    ),
 };
 
 impl Driver {

@@ -15,6 +15,7 @@ use orch_core::runtime::{
 use crate::NAME;
 use crate::driver::Driver;
 use crate::options::DockerOptions;
+use crate::spec::MEMORY_MIN;
 
 /// Runs pods on a Docker engine, or on another that speaks its API. Clones share everything.
 ///
@@ -83,6 +84,7 @@ impl Runtime for DockerRuntime {
         capabilities.images = true;
         capabilities.sandbox_network = true;
         capabilities.host_ports = true;
+        capabilities.memory_limit_min = MEMORY_MIN;
         capabilities.mounts = true;
         capabilities.resource_limits = true;
         capabilities.update_resources = true;

@@ -32,17 +32,18 @@ pub(crate) enum Created {
 
 impl Driver {
     pub(crate) async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        config.check()?;
         if config.wants_group() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "control groups of pods",
+                what: "control groups of pods".into(),
             });
         }
         // An engine has one such namespace for all its containers, or none.
         if config.user_namespace {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "users of a sandbox's own (user_namespace)",
+                what: "users of a sandbox's own (user_namespace)".into(),
             });
         }
         let identity = SandboxIdentity::wanted(config, time::now());

@@ -15,10 +15,11 @@ use crate::labels::Pids;
 use crate::options::DockerOptions;
 use crate::state::CPU_PERIOD;
 
-/// The kernel's shortest quota, in microseconds.
-const CPU_QUOTA_MIN: i64 = 1000;
 /// What Kubernetes gives its pause containers: the last to be killed, short of the node itself.
 const SANDBOX_OOM_SCORE: i64 = -998;
+
+/// Docker refuses a limit of memory below this. Podman does not, but with less not even a shell comes up there.
+pub(crate) const MEMORY_MIN: u64 = 6 << 20;
 
 pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> RuntimeError {
     RuntimeError::InvalidConfig {
@@ -121,7 +122,7 @@ pub(crate) fn container(
     // Docker's other driver for files writes JSON, which replaces bytes that are no UTF-8.
     let log_driver = if engine.is_docker { "local" } else { "json-file" };
     let security = &config.security;
-    let limits = Limits::of(&config.resources)?;
+    let limits = Limits::of(&config.resources.in_force())?;
     let host = HostConfig {
         network_mode: Some(joined.clone()),
         ipc_mode: Some(joined.clone()),
@@ -239,27 +240,37 @@ struct Limits {
 
 impl Limits {
     fn of(resources: &Resources) -> Result<Self, RuntimeError> {
+        let memory = resources.memory_limit_bytes;
+        if let Some(bytes) = memory.filter(|bytes| (1..MEMORY_MIN).contains(bytes)) {
+            return Err(invalid(
+                "resources.memory_limit_bytes",
+                format!("{bytes}: must be at least {MEMORY_MIN} (6 MiB); leave it unset for no limit"),
+            ));
+        }
         if !resources.hugepages.is_empty() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "limits of huge pages, for which the engine's API has no field",
+                what: "limits of huge pages, for which the engine's API has no field".into(),
             });
         }
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let quota = |millis: u64| {
-            signed(millis)
-                .saturating_mul(CPU_PERIOD / 1000)
-                .max(CPU_QUOTA_MIN)
-        };
+        let limits = resources.in_force();
+        // What else is asked for means no limit. In an update each field of the engine's has a word of its own for that, of
+        // memory the most there can be: nothing at all would leave what there is.
+        let none = |asked: Option<u64>, word: i64| asked.map(|_| word);
+        let quota = limits
+            .cpu_limit_millis
+            .map(|millis| signed(millis) * (CPU_PERIOD / 1000));
         Ok(Self {
-            cpu_shares: resources
-                .cpu_shares
-                .map(|shares| signed(shares).clamp(2, 262_144)),
+            cpu_shares: limits.cpu_shares.map(signed),
             cpu_period: resources.cpu_limit_millis.map(|_| CPU_PERIOD),
-            cpu_quota: resources.cpu_limit_millis.map(quota),
+            cpu_quota: quota.or(none(resources.cpu_limit_millis, -1)),
             // Memory and swap together are set to the same, which means no swap, as Kubernetes has it.
-            memory: resources.memory_limit_bytes.map(signed),
-            pids: resources.pids_limit.map(signed),
+            memory: limits
+                .memory_limit_bytes
+                .map(signed)
+                .or(none(resources.memory_limit_bytes, i64::MAX)),
+            pids: limits.pids_limit.map(signed).or(none(resources.pids_limit, -1)),
         })
     }
 }

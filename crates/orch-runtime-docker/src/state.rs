@@ -113,6 +113,9 @@ pub(crate) fn container_state(state: &wire::State, created_at: Timestamp) -> Con
     }
 }
 
+/// The code of a program that ended because it was asked to, by SIGTERM.
+const ASKED_TO_END: i32 = 128 + 15;
+
 fn exited(state: &wire::State, created_at: Timestamp) -> ContainerState {
     let started_at = date(&state.started_at);
     // The engine notes the start only after a short program may have ended.
@@ -121,9 +124,11 @@ fn exited(state: &wire::State, created_at: Timestamp) -> ContainerState {
     let reason = if started_at.is_none() && !state.error.is_empty() {
         ExitReason::StartError
     } else {
-        // The kernel may have killed a child only, and the program ended well all the same.
         match exit_code {
             Some(0) => ExitReason::Completed,
+            // Only something beside the program was killed earlier, if anything: a command, or a child without which it went on.
+            Some(ASKED_TO_END) => ExitReason::Error,
+            // With whatever code it ends that has lost a child by that.
             _ if state.oom_killed => ExitReason::OutOfMemory,
             Some(_) => ExitReason::Error,
             None => ExitReason::Unknown,
@@ -160,6 +165,7 @@ fn resources(host: &wire::HostConfig) -> Resources {
         oom_score_adj: i32::try_from(host.oom_score_adj).ok().filter(|score| *score != 0),
         ..Resources::default()
     }
+    .in_force()
 }
 
 /// A date as Go writes it; none for its zero date, which stands for "never".
@@ -244,8 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_over_memory_counts_unless_the_program_ended_well() {
-        for (code, want) in [(137, ExitReason::OutOfMemory), (0, ExitReason::Completed)] {
+    fn a_kill_over_memory_counts_unless_the_program_ended_well_or_was_asked_to() {
+        for (code, want) in [
+            (137, ExitReason::OutOfMemory),
+            (3, ExitReason::OutOfMemory),
+            (0, ExitReason::Completed),
+            (143, ExitReason::Error),
+        ] {
             let mut given = state("exited", code, "", START, END);
             given.oom_killed = true;
             let ContainerState::Exited { reason, .. } = container_state(&given, MADE.parse().unwrap()) else {

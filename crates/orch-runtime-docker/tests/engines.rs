@@ -38,7 +38,11 @@ async fn an_absent_engine_is_a_status_and_says_what_to_do() {
         matches!(listed, Err(RuntimeError::Unavailable { .. })),
         "{listed:?}"
     );
-    let run = runtime.run_sandbox(&SandboxConfig::default()).await;
+    let pod = SandboxConfig {
+        uid: "pod".into(),
+        ..SandboxConfig::default()
+    };
+    let run = runtime.run_sandbox(&pod).await;
     assert!(matches!(run, Err(RuntimeError::Unavailable { .. })), "{run:?}");
     // Events wait for it.
     let mut events = runtime.events().await;

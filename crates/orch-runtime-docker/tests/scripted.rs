@@ -262,7 +262,11 @@ async fn only_what_the_runtime_says_of_a_start_gives_up_protection() {
         });
         let runtime = engine.runtime();
         for tried in tried {
-            let _ = runtime.run_sandbox(&SandboxConfig::default()).await;
+            let pod = SandboxConfig {
+                uid: "pod".into(),
+                ..SandboxConfig::default()
+            };
+            let _ = runtime.run_sandbox(&pod).await;
             assert_eq!(std::mem::take(&mut *created.lock().unwrap()), tried);
         }
     }

@@ -63,7 +63,10 @@ impl AppArmor {
             AppArmorProfile::RuntimeDefault if security.privileged => Ok(None),
             AppArmorProfile::RuntimeDefault => self.default(),
             AppArmorProfile::Localhost(name) => self.named(name).map(Some),
-            other => Err(invalid(FIELD, format!("{other:?} is not known here"))),
+            other => Err(invalid(
+                FIELD,
+                format!("{other:?}: must be RuntimeDefault, Unconfined or Localhost"),
+            )),
         }
     }
 

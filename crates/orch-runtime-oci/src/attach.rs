@@ -99,7 +99,7 @@ fn exit(cell: &Arc<Cell>) -> impl Future<Output = Result<i32, RuntimeError>> + u
         if ended.wait_for(|ended| *ended).await.is_err() {
             return Err(RuntimeError::Unavailable {
                 runtime: NAME,
-                reason: "it was closed while the container ran".into(),
+                reason: "it was closed while the container ran; open it again and attach anew".into(),
             });
         }
         match end.get() {
@@ -107,7 +107,10 @@ fn exit(cell: &Arc<Cell>) -> impl Future<Output = Result<i32, RuntimeError>> + u
                 exit_code: Some(code),
                 ..
             }) => Ok(*code),
-            _ => Err(RuntimeError::failed(what, "nobody knows its exit code")),
+            _ => Err(RuntimeError::failed(
+                what,
+                "nobody knows the exit code: who held the container was killed before it ended",
+            )),
         }
     }
 }

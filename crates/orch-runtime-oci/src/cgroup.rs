@@ -10,9 +10,11 @@ mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{fs, thread};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -28,6 +30,10 @@ pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 
 /// How often to look again at a group whose processes were killed and have not gone yet.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// What is said of a group that cannot be removed.
+const BUSY: &str =
+    "stays busy: its cgroup.procs names processes that are put there by somebody else, or cannot be killed";
 
 /// Given up after about this long: a process in the midst of a call to a dead disk cannot be killed.
 const PATIENCE: u32 = 5_000;
@@ -165,7 +171,7 @@ impl Hierarchies {
             }
             thread::sleep(PAUSE);
         }
-        Err(io::Error::other(format!("control group {group} stays busy")))
+        Err(io::Error::other(format!("control group {group} {BUSY}")))
     }
 
     /// Where groups are that limit nothing.
@@ -176,7 +182,7 @@ impl Hierarchies {
         };
         let mount = self.mounts.iter().find(fit);
         mount.ok_or_else(|| {
-            io::Error::other("none of the control groups freezer, pids and devices is mounted")
+            io::Error::other("none of the control groups freezer, pids and devices is mounted; mount one below /sys/fs/cgroup, as systemd does")
         })
     }
 
@@ -230,7 +236,8 @@ impl Hierarchies {
             thread::sleep(PAUSE);
         }
         Err(io::Error::other(format!(
-            "processes of control group {group} cannot be killed"
+            "processes of control group {group} cannot be killed: they may wait for a disk, or a server of files, that does not \
+             answer; once it does, call this again"
         )))
     }
 
@@ -253,7 +260,7 @@ impl Hierarchies {
             }
         }
         Err(io::Error::other(format!(
-            "control group {} stays busy",
+            "control group {} {BUSY}",
             path.display()
         )))
     }
@@ -267,10 +274,26 @@ impl Hierarchies {
     }
 }
 
+/// Writes into one of the kernel's files. To open it as if it had to be made takes the kernel longer.
+pub(crate) fn put(file: &Path, text: &str) -> io::Result<()> {
+    File::options().write(true).open(file)?.write_all(text.as_bytes())
+}
+
 fn subgroups(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(path) {
+    // A directory has a link from each that is in it, and two of its own.
+    let links = fs::metadata(path).map(|meta| meta.nlink());
+    let entries = match links.and_then(|links| {
+        if links == 2 {
+            Ok(None)
+        } else {
+            fs::read_dir(path).map(Some)
+        }
+    }) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
+    };
+    let Some(entries) = entries else {
+        return Ok(Vec::new());
     };
     let mut found = Vec::new();
     for entry in entries {

@@ -55,14 +55,16 @@ impl Filters {
                 if !path.is_absolute() {
                     return Err(refused("must be an absolute path".into()));
                 }
-                let profile = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+                let profile = std::fs::read_to_string(path);
+                let profile = profile
+                    .map_err(|error| refused(format!("{error}; it must be a profile in Docker's format")))?;
                 let filter = self.filter(&profile, capabilities, machine);
                 Some(filter.map_err(|error| refused(error.to_string()))?)
             }
             other => {
                 return Err(invalid(
                     "security.seccomp",
-                    format!("{other:?} is not known here"),
+                    format!("{other:?}: must be RuntimeDefault, Unconfined or Localhost"),
                 ));
             }
         };

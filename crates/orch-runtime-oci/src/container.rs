@@ -366,7 +366,9 @@ pub(crate) fn outcome(cell: &Cell, state: ContainerState) -> Result<(), RuntimeE
             ..
         } => Err(RuntimeError::StartFailed {
             container: cell.record.config.name.clone(),
-            reason: message.unwrap_or_else(|| "it is not known why".into()),
+            reason: message.unwrap_or_else(|| {
+                "who held it was killed before it could say why; make the container's next attempt".into()
+            }),
         }),
         // It has run, and that was all.
         ContainerState::Exited { .. } => Ok(()),

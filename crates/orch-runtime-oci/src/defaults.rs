@@ -84,11 +84,11 @@ fn cwd(config: &ContainerConfig, root: &Rootfs) -> Result<String, RuntimeError> 
         path if path.starts_with('/') => Ok(path.to_owned()),
         path if given.is_some() => Err(invalid(
             "working_dir",
-            format!("{path:?} is not an absolute path"),
+            format!("{path:?}: must be an absolute path, or unset for the image's"),
         )),
         path => Err(RuntimeError::InvalidImage {
             image: config.image.clone(),
-            reason: format!("its working directory {path:?} is not an absolute path"),
+            reason: format!("its working directory {path:?} is not an absolute path; set working_dir"),
         }),
     }
 }
@@ -111,8 +111,12 @@ fn identity(config: &ContainerConfig, root: &Rootfs) -> Result<Option<Identity>,
     if run_as_non_root {
         let refused = |reason: String| Err(invalid("security.run_as_non_root", reason));
         match (run_as_user, user.parse::<u32>()) {
-            (Some(0), _) => return refused("run_as_user is 0, which is root".into()),
-            (None, Ok(0)) => return refused("the image runs as user 0, which is root".into()),
+            (Some(0), _) => {
+                return refused("run_as_user is 0, which is root; set it to another, or allow root".into());
+            }
+            (None, Ok(0)) => {
+                return refused("the image runs as user 0, which is root; set run_as_user".into());
+            }
             (None, Err(_)) if user.is_empty() || user == "root" => {
                 return refused("the image runs as root; set run_as_user".into());
             }

@@ -57,6 +57,11 @@ pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> RuntimeError 
     }
 }
 
+/// Why nothing can be done in a sandbox.
+pub(crate) fn not_ready(id: &SandboxId) -> String {
+    format!("sandbox {id} is not ready: it has ended, or never came up; run the pod's next attempt")
+}
+
 impl Driver {
     pub(crate) async fn open(options: OciOptions) -> Result<Arc<Self>, RuntimeError> {
         if !rustix::process::geteuid().is_root() {
@@ -68,7 +73,11 @@ impl Driver {
         }
         let parent = &options.cgroup_parent;
         if parent.is_empty() || parent.starts_with('.') || parent.contains(['/', '\0', '\n']) {
-            return Err(invalid("cgroup_parent", format!("{parent:?} is no plain name")));
+            let reason = format!(
+                "{parent:?}: must be the name of one control group: not empty, not beginning with a dot, and without `/`, NUL or \
+                 the end of a line"
+            );
+            return Err(invalid("cgroup_parent", reason));
         }
         options.users.check()?;
         let program = Program::find(options.shim.as_deref()).await?;

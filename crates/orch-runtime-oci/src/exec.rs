@@ -108,10 +108,16 @@ impl Driver {
 
 fn check(request: &ExecRequest) -> Result<(), RuntimeError> {
     if request.command.is_empty() {
-        return Err(invalid("command", "must name a program"));
+        return Err(invalid(
+            "command",
+            "[]: must not be empty; its first word names the program",
+        ));
     }
     match request.command.iter().find(|word| word.contains('\0')) {
-        Some(word) => Err(invalid("command", format!("{word:?} contains a NUL character"))),
+        Some(word) => Err(invalid(
+            "command",
+            format!("{word:?}: must not contain a NUL character"),
+        )),
         None => Ok(()),
     }
 }

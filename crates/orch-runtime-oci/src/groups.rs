@@ -33,7 +33,8 @@ impl Driver {
         if config.wants_group() && !self.limiter.is_complete() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "control groups of pods on a machine without the control groups cpu, memory and pids",
+                what: "control groups of pods on a machine without the control groups cpu, memory and pids"
+                    .into(),
             });
         }
         check(config)?;
@@ -76,7 +77,7 @@ impl Driver {
         if !self.limiter.is_complete() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "changing limits on a machine without the control groups cpu, memory and pids",
+                what: "changing limits on a machine without the control groups cpu, memory and pids".into(),
             });
         }
         check(&SandboxConfig {
@@ -100,7 +101,9 @@ impl Driver {
             return Err(not_found("sandbox", &pod.id));
         }
         if !pod.is_ready() {
-            return Err(failed(io::Error::other("it has ended, or was never ready")));
+            return Err(failed(io::Error::other(
+                "it has ended, or never came up; run the pod's next attempt",
+            )));
         }
         let group = self.ground.below(&pod.record.config.cgroup_parent);
         match self.ground.hierarchies.group(&group).limit(settled) {
@@ -185,9 +188,11 @@ impl Driver {
 /// What a pod's containers may use together. Less memory than the least that one may have is not refused: its containers are,
 /// and told why.
 fn limits(asked: &Resources) -> Resources {
-    let memory = asked.memory_limit_bytes;
+    let memory = asked.in_force().memory_limit_bytes;
+    let least = memory.map(|bytes| bytes.max(MEMORY_MIN));
     Resources {
-        memory_limit_bytes: memory.map(|bytes| bytes.max(MEMORY_MIN)),
+        // What means no limit stays what it is.
+        memory_limit_bytes: least.or(asked.memory_limit_bytes),
         ..asked.clone()
     }
 }

@@ -114,6 +114,10 @@ impl Itself {
 #[path = "launch/before.rs"]
 mod before;
 
+/// What to do about a program that is none.
+const WHICH: &str = "name the program orch-oci-shim that this version of orch-runtime-oci has built, or none, and call \
+                     orch_runtime_oci::init() first thing in main";
+
 /// The program that holds containers.
 #[derive(Clone)]
 pub(crate) struct Program(PathBuf);
@@ -132,10 +136,14 @@ impl Program {
             Ok(said) if said.trim() == shim::VERSION => Ok(Self(path.to_owned())),
             Ok(said) => {
                 let said: String = said.trim().chars().take(80).collect();
-                let reason = format!("{} says {said:?} and not {:?}", path.display(), shim::VERSION);
+                let reason = format!(
+                    "{}: is no shim of this version: asked with --probe it says {said:?}, and must say {:?}; {WHICH}",
+                    path.display(),
+                    shim::VERSION
+                );
                 Err(invalid("shim", reason))
             }
-            Err(error) => Err(invalid("shim", format!("{}: {error}", path.display()))),
+            Err(error) => Err(invalid("shim", format!("{}: {error}; {WHICH}", path.display()))),
         }
     }
 

@@ -73,7 +73,9 @@
 //! Limits are the kernel's control groups, of version 1, also on hybrid machines, or 2. They need those of processor time,
 //! memory and processes (`cpu`, `memory` and `pids`); where one is missing, as memory's is unless the kernel is started
 //! with it on some small boards, the runtime does not declare that it limits, and what it cannot limit is not limited. A
-//! container with a limit of memory has no swap. In a container of a machine with version 2 alone, the group that is seen as
+//! container with a limit of memory has no swap. Of version 2, what the kernel kills over memory it kills with all of its
+//! container (`memory.oom.group`), commands that run in it included, as kubelet has it since Kubernetes 1.28; version 1 can
+//! only kill one process at a time, and what is left of the container goes on if it can. In a container of a machine with version 2 alone, the group that is seen as
 //! the machine's has processes, and the kernel limits nothing in such a one: they move into one in it, `init`, when the runtime
 //! is opened. Both versions are tested on real kernels, version 2 and huge pages on Debian's.
 //!

@@ -9,7 +9,7 @@ use orch_core::runtime::{ContainerId, ContainerState, RuntimeError};
 use rustix::process::Signal;
 
 use crate::container::{Cell, KILL_TIMEOUT, Look, outcome};
-use crate::driver::Driver;
+use crate::driver::{Driver, not_ready};
 use crate::runtime::{blocking, going_on};
 
 impl Driver {
@@ -58,10 +58,7 @@ impl Driver {
             _ => {}
         }
         if self.pod(&cell.record.sandbox).is_none_or(|pod| !pod.is_ready()) {
-            return Err(cell.failed(
-                "starting",
-                format!("sandbox {} is not ready", cell.record.sandbox),
-            ));
+            return Err(cell.failed("starting", not_ready(&cell.record.sandbox)));
         }
         let failed = |error: io::Error| cell.failed("starting", error);
         // From here on what it is must be looked for.

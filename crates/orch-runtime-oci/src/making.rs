@@ -7,7 +7,7 @@ use orch_core::runtime::{ContainerConfig, ContainerId, RuntimeError, SandboxId};
 use orch_core::time;
 
 use crate::container::Cell;
-use crate::driver::{Driver, not_found};
+use crate::driver::{Driver, not_found, not_ready};
 use crate::image::Rootfs;
 use crate::record::ContainerRecord;
 use crate::runtime::blocking;
@@ -35,17 +35,22 @@ impl Driver {
             if let Some(cell) = same.first() {
                 return Ok(cell.id.clone());
             }
+            config.check()?;
             spec::check(&config)?;
             users::check_container(&config, pod.record.users)?;
             if !pod.is_ready() {
                 return Err(RuntimeError::failed(
                     format!("creating container {}", config.name),
-                    format!("sandbox {sandbox} is not ready"),
+                    not_ready(&sandbox),
                 ));
             }
             for mount in &config.mounts {
                 if let Err(error) = mount.source.metadata() {
-                    return Err(invalid("mounts", format!("{}: {error}", mount.source.display())));
+                    let reason = format!(
+                        "{:?}: {error}; the source of a mount must be there, on this machine, before its container is made",
+                        mount.source
+                    );
+                    return Err(invalid("mounts", reason));
                 }
             }
             let id = ContainerId(driver.dir.new_id());
@@ -73,7 +78,7 @@ impl Driver {
         root: Rootfs,
     ) -> Result<Cell, RuntimeError> {
         let program = defaults::program(&config, &pod.record.config, &root)?;
-        let limits = self.limiter.settle(&config.resources)?;
+        let limits = self.limiter.settle(&config.resources)?.in_force();
         let (confinement, filter) = self.filters.confine(&config.security, &self.machine)?;
         let app_armor = self.app_armor.profile(&config.security)?;
         let record = ContainerRecord {

@@ -23,7 +23,7 @@ impl Driver {
         if !self.ground.hierarchies.can_freeze() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "pausing containers on a machine without the control group freezer",
+                what: "pausing containers on a machine without the control group freezer".into(),
             });
         }
         // A start, another of these or a removal comes to its end first.

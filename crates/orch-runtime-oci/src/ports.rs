@@ -3,7 +3,7 @@
 use orch_core::runtime::{PortStream, RuntimeError, SandboxId, connect_loopback};
 use tokio::net::TcpStream;
 
-use crate::driver::{Driver, not_found};
+use crate::driver::{Driver, not_found, not_ready};
 use crate::runtime::blocking;
 
 impl Driver {
@@ -16,7 +16,7 @@ impl Driver {
             move |error: std::io::Error| RuntimeError::failed(what, error)
         };
         if !pod.is_ready() {
-            return Err(RuntimeError::failed(what, format!("sandbox {id} is not ready")));
+            return Err(RuntimeError::failed(what, not_ready(id)));
         }
         let connecting = blocking(move || match pod.network {
             // The socket stays one of the pod's network, whoever has it.

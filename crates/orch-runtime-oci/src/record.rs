@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use orch_core::runtime::{ContainerConfig, SandboxConfig, SandboxId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::confine::Confinement;
 use crate::image::Base;
@@ -103,9 +102,9 @@ impl Plan {
             version: u32,
         }
         let path = dir.plan();
-        let plan: Value = read(&path)?.ok_or(io::ErrorKind::NotFound)?;
+        let text = fs::read(&path)?;
         // First of all this, for the rest may be another's.
-        let Version { version } = Version::deserialize(&plan)?;
+        let Version { version } = serde_json::from_slice(&text)?;
         if version != PLAN {
             return Err(io::Error::other(format!(
                 "{}: it was made by another version of the program (its plan has version {version}, this one knows \
@@ -113,7 +112,7 @@ impl Plan {
                 path.display()
             )));
         }
-        Ok(serde_json::from_value(plan)?)
+        Ok(serde_json::from_slice(&text)?)
     }
 }
 

@@ -19,9 +19,6 @@ pub(crate) const MEMORY_MIN: u64 = 6 << 20;
 /// With fewer no command could be started beside the program.
 const PIDS_MIN: u64 = 2;
 
-/// The least processor time that the kernel takes, in thousandths of one processor.
-const CPU_MIN: u64 = 10;
-
 /// `CAP_SYS_RESOURCE`.
 const SYS_RESOURCE: u64 = 1 << 24;
 
@@ -68,7 +65,7 @@ impl Limiter {
         let Some(sizes) = &self.hugepages else {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "resources.hugepages on a machine without the control group hugetlb",
+                what: "resources.hugepages on a machine without the control group hugetlb".into(),
             });
         };
         match asked.hugepages.keys().find(|size| !sizes.contains(size)) {
@@ -90,19 +87,13 @@ impl Limiter {
     }
 
     /// The limits that come of what is asked for, as Docker has it: what the machine cannot do is left out, which its
-    /// capabilities say before.
+    /// capabilities say before. What means no limit is still there, and takes away one that there is.
     pub(crate) fn settle(&self, asked: &Resources) -> Result<Resources, RuntimeError> {
         check(asked)?;
         self.check_pages(asked)?;
         let settled = Resources {
-            cpu_shares: asked
-                .cpu_shares
-                .filter(|_| self.cpu)
-                .map(|shares| shares.clamp(2, 262_144)),
-            cpu_limit_millis: asked
-                .cpu_limit_millis
-                .filter(|_| self.cpu)
-                .map(|millis| millis.max(CPU_MIN)),
+            cpu_shares: asked.cpu_shares.filter(|_| self.cpu),
+            cpu_limit_millis: asked.cpu_limit_millis.filter(|_| self.cpu),
             memory_limit_bytes: asked.memory_limit_bytes.filter(|_| self.memory),
             pids_limit: asked.pids_limit.filter(|_| self.pids),
             oom_score_adj: asked.oom_score_adj.filter(|score| *score >= self.lowest_score),
@@ -144,16 +135,17 @@ fn lacks(settled: &Resources, asked: &Resources) -> bool {
 
 /// Refuses what makes no sense anywhere.
 fn check(asked: &Resources) -> Result<(), RuntimeError> {
-    if let Some(bytes) = asked.memory_limit_bytes.filter(|bytes| *bytes < MEMORY_MIN) {
+    let limits = asked.in_force();
+    if let Some(bytes) = limits.memory_limit_bytes.filter(|bytes| *bytes < MEMORY_MIN) {
         return Err(invalid(
             "resources.memory_limit_bytes",
-            format!("{bytes}: must be at least {MEMORY_MIN} (6 MiB); leave it unset for no limit"),
+            format!("{bytes}: must be at least {MEMORY_MIN} (6 MiB), or unset or 0 for no limit"),
         ));
     }
-    if let Some(most) = asked.pids_limit.filter(|most| *most < PIDS_MIN) {
+    if let Some(most) = limits.pids_limit.filter(|most| *most < PIDS_MIN) {
         return Err(invalid(
             "resources.pids_limit",
-            format!("{most}: must be at least {PIDS_MIN}; leave it unset for no limit"),
+            format!("{most}: must be at least {PIDS_MIN}, or unset or 0 for no limit"),
         ));
     }
     match asked
@@ -183,6 +175,7 @@ pub(crate) fn merged(now: &Resources, update: &Resources) -> Resources {
             .map(|(size, bytes)| (*size, *bytes))
             .collect(),
     }
+    .in_force()
 }
 
 impl Driver {
@@ -195,7 +188,7 @@ impl Driver {
         if !self.limiter.is_complete() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "changing limits on a machine without the control groups cpu, memory and pids",
+                what: "changing limits on a machine without the control groups cpu, memory and pids".into(),
             });
         }
         if let Some(score) = update.oom_score_adj {
@@ -280,11 +273,7 @@ mod tests {
     fn what_can_be_done_is_done_and_the_rest_is_left_out_and_told_once() {
         let able = limiter(true, -1000);
         assert!(able.is_complete());
-        let expected = Resources {
-            cpu_shares: Some(2),
-            cpu_limit_millis: Some(10),
-            ..asked()
-        };
+        let expected = asked();
         assert_eq!(able.settle(&asked()).unwrap(), expected);
         assert!(!able.told.load(Ordering::Relaxed));
         let powerless = limiter(true, 0);
@@ -316,6 +305,14 @@ mod tests {
                 },
                 "resources.memory_limit_bytes",
                 ["6291455", "at least 6291456"],
+            ),
+            (
+                Resources {
+                    memory_limit_bytes: Some(1),
+                    ..base()
+                },
+                "resources.memory_limit_bytes",
+                ["1:", "0 for no limit"],
             ),
             (
                 Resources {
@@ -385,15 +382,18 @@ mod tests {
 
     #[test]
     fn an_update_changes_what_it_sets() {
-        let update = Resources {
-            memory_limit_bytes: Some(7),
+        let update = |bytes: u64| Resources {
+            memory_limit_bytes: Some(bytes),
             ..Resources::default()
         };
-        let expected = Resources {
-            memory_limit_bytes: Some(7),
-            ..asked()
+        let now = asked().in_force();
+        let left = |memory_limit_bytes: Option<u64>| Resources {
+            memory_limit_bytes,
+            ..now.clone()
         };
-        assert_eq!(merged(&asked(), &update), expected);
+        for (bytes, expected) in [(7, left(Some(7))), (0, left(None)), (u64::MAX, left(None))] {
+            assert_eq!(merged(&now, &update(bytes)), expected, "{bytes}");
+        }
         assert_eq!(merged(&Resources::default(), &asked()).oom_score_adj, None);
     }
 }

@@ -15,6 +15,7 @@ use orch_core::runtime::{
 use crate::driver::Driver;
 use crate::image::Images;
 use crate::options::OciOptions;
+use crate::resources::MEMORY_MIN;
 use crate::{NAME, logs};
 
 /// Runs containers on this machine's kernel, with no engine.
@@ -63,7 +64,8 @@ pub(crate) async fn going_on<T: Send + 'static>(
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(RuntimeError::Unavailable {
                 runtime: NAME,
-                reason: "the program is ending".into(),
+                reason: "the tokio runtime that it was called on is shutting down; call it before that"
+                    .into(),
             }),
         },
     }
@@ -82,6 +84,7 @@ impl Runtime for OciRuntime {
         capabilities.exec = true;
         capabilities.hugepages = self.driver.limiter.has_hugepages();
         capabilities.images = true;
+        capabilities.memory_limit_min = MEMORY_MIN;
         capabilities.mounts = true;
         capabilities.host_ports = self.driver.options.network.is_some();
         capabilities.sandbox_network = self.driver.options.network.is_some();

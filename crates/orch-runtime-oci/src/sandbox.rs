@@ -268,7 +268,7 @@ pub(crate) fn check(config: &SandboxConfig, own_network: bool) -> Result<(), Run
     // The kernel's bound.
     if config.hostname.len() > 64 {
         let reason = format!(
-            "{:?} has {} bytes, and 64 are allowed",
+            "{:?}: must have at most 64 bytes, and has {}",
             config.hostname,
             config.hostname.len()
         );
@@ -280,7 +280,8 @@ pub(crate) fn check(config: &SandboxConfig, own_network: bool) -> Result<(), Run
         .find(|port| !own_network && port.host_port != port.container_port);
     if let Some(port) = elsewhere {
         let reason = format!(
-            "{}: the pod is on the machine's network, where nothing can lead from there to {}",
+            "{}: the pod is on the machine's network, where nothing can lead from there to {}; name the same port twice, or \
+             give pods a network of their own (OciOptions::network)",
             port.host_port, port.container_port
         );
         return Err(invalid("host_ports", reason));

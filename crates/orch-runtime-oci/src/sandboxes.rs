@@ -59,6 +59,7 @@ impl Driver {
         }
         let network = self.options.network.as_ref();
         let network = network.filter(|_| !config.host_network);
+        config.check()?;
         sandbox::check(&config, network.is_some())?;
         users::check(&config, &self.users)?;
         self.check_group(&config)?;

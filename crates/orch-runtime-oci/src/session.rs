@@ -53,7 +53,8 @@ pub(crate) fn open() -> (Session, Ends) {
         code.await.unwrap_or_else(|_| {
             Err(RuntimeError::Unavailable {
                 runtime: NAME,
-                reason: "the program that held the session is ending".into(),
+                reason: "the program that held the session is ending; open another from one that goes on"
+                    .into(),
             })
         })
     };

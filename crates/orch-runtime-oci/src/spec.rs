@@ -15,6 +15,7 @@ use crate::{invalid, users};
 
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::devices::of_the_machine;
+pub(crate) use self::mounts::follow;
 use self::mounts::mounts;
 
 /// What is known of the machine.
@@ -105,15 +106,14 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
     if let Some(name) = signal.filter(|name| crate::signal::parse(name).is_none()) {
         return Err(invalid(
             "stop_signal",
-            format!("{name:?} is no signal's name or number"),
+            format!("{name:?}: must be a signal's name, TERM or SIGTERM for one, or its number"),
         ));
     }
     for mount in &config.mounts {
         if !mount.source.is_absolute() || !mount.target.is_absolute() {
             let reason = format!(
-                "{} to {}: both must be absolute",
-                mount.source.display(),
-                mount.target.display()
+                "{:?} to {:?}: both must be absolute paths",
+                mount.source, mount.target
             );
             return Err(invalid("mounts", reason));
         }
@@ -122,7 +122,10 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
             .components()
             .any(|part| part == std::path::Component::ParentDir)
         {
-            return Err(invalid("mounts", format!("{} goes up", mount.target.display())));
+            return Err(invalid(
+                "mounts",
+                format!("{:?}: a target must not have `..` in it", mount.target),
+            ));
         }
         // What is made in each of them would be made on the machine, in what is mounted there.
         if ["/", "/dev", "/proc"]
@@ -136,26 +139,30 @@ pub(crate) fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
             return Err(invalid("mounts", reason));
         }
     }
-    let words = config
-        .command
-        .iter()
-        .chain(&config.args)
-        .chain(&config.working_dir);
-    if words
-        .chain(config.env.iter().map(|(_, value)| value))
-        .any(|text| text.contains('\0'))
-    {
-        return Err(invalid(
-            "command, args, working_dir, env",
-            "must not contain a NUL character",
-        ));
+    let words = |field, words: &[String]| (field, words.iter().find(|word| word.contains('\0')).cloned());
+    let values: Vec<String> = config.env.iter().map(|(_, value)| value.clone()).collect();
+    for (field, bad) in [
+        words("command", &config.command),
+        words("args", &config.args),
+        words("working_dir", config.working_dir.as_slice()),
+        words("env", &values),
+    ] {
+        if let Some(bad) = bad {
+            return Err(invalid(
+                field,
+                format!("{bad:?}: must not contain a NUL character"),
+            ));
+        }
     }
     match config
         .env
         .iter()
         .find(|(name, _)| name.is_empty() || name.contains(['=', '\0']))
     {
-        Some((name, _)) => Err(invalid("env", format!("{name:?} is no variable's name"))),
+        Some((name, _)) => Err(invalid(
+            "env",
+            format!("{name:?}: a variable's name must not be empty, or contain `=` or NUL"),
+        )),
         None => Ok(()),
     }
 }

@@ -4,6 +4,9 @@ use orch_core::runtime::{ContainerState, ExitReason};
 
 use crate::record::{End, Started, Why};
 
+/// The code of a program that ended because it was asked to, by SIGTERM.
+const ASKED_TO_END: i32 = 128 + 15;
+
 /// What was found of a container. Whether the shim lives is asked first, for one that ends in between has then
 /// left its end.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +60,10 @@ pub(crate) fn exited(end: &End) -> ContainerState {
         finished_at: end.at,
         exit_code: end.code,
         reason: match (end.why, end.code) {
-            // Then only something beside the program was killed, if anything.
             (Why::Exited, Some(0)) => ExitReason::Completed,
+            // Only something beside the program was killed earlier, if anything: a command, or a child without which it went on.
+            (Why::Exited, Some(ASKED_TO_END)) => ExitReason::Error,
+            // With whatever code it ends that has lost a child by that.
             (Why::Exited, _) if end.out_of_memory => ExitReason::OutOfMemory,
             (Why::Exited, _) => ExitReason::Error,
             (Why::StartError, _) => ExitReason::StartError,
@@ -135,13 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_code_of_zero_is_completed_and_any_other_after_a_kill_over_memory_is_that() {
+    fn a_kill_over_memory_is_why_it_ended_unless_it_ended_well_or_was_asked_to() {
         let at = Timestamp::UNIX_EPOCH;
         for (why, code, out_of_memory, expected) in [
             (Why::Exited, Some(0), false, ExitReason::Completed),
             (Why::Exited, Some(0), true, ExitReason::Completed),
             (Why::Exited, Some(137), false, ExitReason::Error),
             (Why::Exited, Some(137), true, ExitReason::OutOfMemory),
+            (Why::Exited, Some(143), true, ExitReason::Error),
             (Why::Exited, Some(1), true, ExitReason::OutOfMemory),
             (Why::StartError, None, true, ExitReason::StartError),
             (Why::Unknown, None, false, ExitReason::Unknown),

@@ -37,7 +37,8 @@ impl Cell {
         let failed = |error: io::Error| self.failed("reading the control groups of", error);
         let usage = usage.map_err(failed)?.ok_or(RuntimeError::Unsupported {
             runtime: NAME,
-            what: "telling what containers use on a machine without the control groups cpuacct and memory",
+            what: "telling what containers use on a machine without the control groups cpuacct and memory"
+                .into(),
         })?;
         let network = own_network.then(|| self.interfaces()).transpose()?;
         Ok(ContainerStats {

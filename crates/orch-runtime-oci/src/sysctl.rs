@@ -43,11 +43,15 @@ pub(crate) fn check(config: &SandboxConfig, kinds: &[Kind]) -> Result<(), Runtim
     for name in config.sysctls.keys() {
         let refused = |reason: &str| Err(invalid("sysctls", format!("{name}: {reason}")));
         let Some(place) = place(name) else {
-            return refused("is no setting's name");
+            return refused("must be a setting's name as sysctl has it, net.core.somaxconn for one");
         };
         match kind(&place) {
             Some(kind) if kinds.contains(&kind) => {}
-            Some(_) => return refused("the pod is on the machine's network, whose setting it would change"),
+            Some(_) => {
+                return refused(
+                    "the pod is on the machine's network, whose setting it would change; give pods a network of their own (OciOptions::network)",
+                );
+            }
             None => {
                 return refused(
                     "is the whole machine's; a pod may set kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and, on a network of its own, net.*",
@@ -161,7 +165,11 @@ mod tests {
             ("fs.file-max", &own[..], Some("whole machine's")),
             ("vm.overcommit_memory", &own[..], Some("whole machine's")),
             ("net", &own[..], Some("whole machine's")),
-            ("net/../kernel/pid_max", &own[..], Some("no setting's name")),
+            (
+                "net/../kernel/pid_max",
+                &own[..],
+                Some("must be a setting's name"),
+            ),
         ] {
             let config = SandboxConfig {
                 sysctls: [(name.to_owned(), "1".to_owned())].into(),

@@ -89,12 +89,14 @@ impl Pool {
         let refused = |reason: String| Err(invalid("user_ranges", reason));
         if first < COUNT || !first.is_multiple_of(COUNT) {
             return refused(format!(
-                "they begin with {first}; it must be a multiple of {COUNT}, and no less, for those before are the machine's own"
+                "{first}: must be a multiple of {COUNT}, and no less, for those before are the machine's own"
             ));
         }
         let most = (END - u64::from(first)) / u64::from(COUNT);
         if pods == 0 || u64::from(pods) > most {
-            return refused(format!("for {pods} pods: from {first} on there are 1 to {most}"));
+            return refused(format!(
+                "{pods} pods: must be from 1 to {most}, which is what there is from user {first} on"
+            ));
         }
         Ok(())
     }
@@ -177,7 +179,7 @@ pub(crate) fn check_container(config: &ContainerConfig, users: Option<Users>) ->
         Some((field, id)) => Err(invalid(
             field,
             format!(
-                "{id}: a pod with a user namespace of its own has 0 to {}",
+                "{id}: must be from 0 to {}, which are the users of a pod with a user namespace of its own",
                 COUNT - 1
             ),
         )),
@@ -327,9 +329,9 @@ mod tests {
             (65_536, 65_535, Some("1 to 65534")),
             (4_294_836_224, 1, None),
             (4_294_901_760, 1, Some("1 to 0")),
-            (65_536, 0, Some("for 0 pods")),
+            (65_536, 0, Some("0 pods: must be from 1 to 65534")),
             (0, 1, Some("must be a multiple of 65536")),
-            (100_000, 1, Some("begin with 100000")),
+            (100_000, 1, Some("100000: must be a multiple")),
         ] {
             let said = Pool { first, pods }.check().map_err(|error| error.to_string());
             match expected {

@@ -354,7 +354,7 @@ async fn a_container_runs_from_a_pulled_image() {
         ..of_image("main")
     };
     let refused = {
-        let sandbox = runtime.run_sandbox(&Default::default()).await.unwrap();
+        let sandbox = runtime.run_sandbox(&common::pods::pod("web")).await.unwrap();
         runtime.create_container(&sandbox.id, &config).await
     };
     assert!(

@@ -11,7 +11,8 @@ use common::{
     text,
 };
 use orch_core::runtime::{
-    ContainerId, ContainerState, ExitReason, Mount, Resources, Runtime, RuntimeError, SandboxConfig,
+    ContainerId, ContainerState, ExecRequest, ExitReason, Mount, Resources, Runtime, RuntimeError,
+    SandboxConfig,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -47,6 +48,9 @@ async fn the_kernels_files_say_what_was_asked_for() {
     let quota = if v2 { "150000 100000" } else { "150000" };
     assert_eq!(files.read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota);
     assert_eq!(files.read("pids", "pids.max", "pids.max"), "99");
+    if v2 {
+        assert_eq!(files.read("memory", "", "memory.oom.group"), "1");
+    }
     // Of its program, and of a command in it.
     let score = "cat /proc/self/oom_score_adj";
     assert_eq!(score_of(&oci, &id), "500");
@@ -175,13 +179,21 @@ const EATER: &str = "tail /dev/zero";
 async fn a_kill_over_memory_is_told_as_one_if_the_program_did_not_end_well_all_the_same() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
+    let killed = (137, ExitReason::OutOfMemory);
+    // Of version 2 a child does not die alone.
+    let of_child = |alone| if unified() { killed } else { alone };
     for (name, script, expected) in [
-        ("program", format!("exec {EATER}"), (137, ExitReason::OutOfMemory)),
-        ("child", format!("{EATER}; exit 3"), (3, ExitReason::OutOfMemory)),
+        ("program", format!("exec {EATER}"), killed),
+        ("last", format!("{EATER}; exit $?"), killed),
+        (
+            "child",
+            format!("{EATER}; exit 3"),
+            of_child((3, ExitReason::OutOfMemory)),
+        ),
         (
             "none-the-less",
             format!("{EATER}; exit 0"),
-            (0, ExitReason::Completed),
+            of_child((0, ExitReason::Completed)),
         ),
         ("by-itself", "exit 137".into(), (137, ExitReason::Error)),
     ] {
@@ -189,6 +201,32 @@ async fn a_kill_over_memory_is_told_as_one_if_the_program_did_not_end_well_all_t
         let state = ended(&runtime, &id).await;
         let (code, why) = expected;
         assert_eq!(reason(&state), (Some(code), Some(why)), "{name}");
+    }
+    clear(&runtime).await;
+}
+
+/// Whether the machine has control groups of version 2 alone.
+fn unified() -> bool {
+    fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap()
+}
+
+/// Of version 1 the kernel picks one process, of version 2 it is told to take all (`memory.oom.group`).
+#[tokio::test]
+async fn a_command_that_is_killed_over_memory_leaves_the_program_its_own_end_or_takes_it_along() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let script = "trap 'exit 143' TERM; echo ready; while :; do sleep 3600 & wait; done";
+    let id = start(&runtime, &limited("main", script, memory(16 * MIB))).await;
+    let request = ExecRequest::new(["/bin/sh", "-c", &format!("exec {EATER}")]);
+    let done = runtime.exec(&id, &request).await;
+    if unified() {
+        let state = ended(&runtime, &id).await;
+        assert_eq!(reason(&state), (Some(137), Some(ExitReason::OutOfMemory)));
+    } else {
+        assert_eq!(done.unwrap().exit_code, 137);
+        runtime.stop_container(&id, PATIENCE).await.unwrap();
+        let state = ended(&runtime, &id).await;
+        assert_eq!(reason(&state), (Some(143), Some(ExitReason::Error)));
     }
     clear(&runtime).await;
 }

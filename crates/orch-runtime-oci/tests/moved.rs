@@ -26,6 +26,17 @@ async fn containers_of_a_state_directory_that_was_moved_run_on() {
     let beside = pods::idle(&runtime, &together, "beside").await;
     let owned = pods::run(&runtime, &pods::owned("owned")).await;
     let of_users = pods::idle(&runtime, &owned, "of-users").await;
+    // Made and not started: all that is written down of these names the old place.
+    let place = oci.beside("moved");
+    let script = format!(
+        "grep -q localhost /etc/hosts && test -w /dev/shm && test -z \"$(ls -A {} 2>/dev/null)\" && exit 6",
+        place.display()
+    );
+    let mut later = Vec::new();
+    for sandbox in [&sandbox, &together, &owned] {
+        let created = runtime.create_container(sandbox, &config("later", &script)).await;
+        later.push(created.unwrap());
+    }
     // A command runs meanwhile, as it would if whoever asked for it were slow to end.
     let open_exec = ExecRequest {
         stdin: true,
@@ -41,6 +52,11 @@ async fn containers_of_a_state_directory_that_was_moved_run_on() {
     for id in [&id, &beside, &of_users] {
         assert!(runtime.container(id).await.unwrap().state.is_running());
         assert_eq!(says(&runtime, id, "echo a command").await, "a command\n");
+    }
+    for id in &later {
+        runtime.start_container(id).await.unwrap();
+        let state = ended(&runtime, id).await;
+        assert_eq!(exit_code(&state), Some(6), "{state:?}");
     }
     let another = ContainerConfig {
         name: "another".into(),

@@ -100,7 +100,7 @@ async fn what_cannot_be_executed_fails_to_start_and_says_why() {
     let plain = |command: &[&str]| ContainerConfig {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         mounts: vec![given.clone()],
-        ..config("", "")
+        ..config("main", "")
     };
     let in_directory = |directory: &str| ContainerConfig {
         working_dir: Some(directory.into()),

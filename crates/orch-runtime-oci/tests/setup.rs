@@ -40,9 +40,29 @@ async fn without_a_shim_it_does_not_open() {
     ] {
         let reason = refused(options().shim(program)).await;
         assert!(reason.contains(program) && reason.contains(expected), "{reason}");
+        assert!(reason.contains("name the program orch-oci-shim"), "{reason}");
+    }
+    let two = options().shim(common::SHIM).cgroup_parent("a/b");
+    match OciRuntime::open(two).await {
+        Err(RuntimeError::InvalidConfig { field, reason }) => assert!(
+            field == "cgroup_parent" && reason.starts_with("\"a/b\": must be the name of one control group"),
+            "{reason}"
+        ),
+        other => panic!("{:?}", other.err()),
     }
     assert!(!dir.path().join("state").exists(), "nothing was made");
-    drop(OciRuntime::open(options().shim(common::SHIM)).await.unwrap());
+    let open = || OciRuntime::open(options().shim(common::SHIM));
+    let first = open().await.unwrap();
+    match open().await {
+        Err(RuntimeError::Unavailable { reason, .. }) => {
+            assert!(
+                reason.contains("has") && reason.contains("close that first"),
+                "{reason}"
+            );
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    drop(first);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ async fn what_is_told_of_use_is_what_the_kernel_counts() {
 async fn groups_that_a_container_makes_in_its_own_count_and_go_with_it() {
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
-    let script = "(echo ready; until test -e /tmp/go; do sleep 0.01; done; exec tail /dev/zero); exit 3";
+    let script = "(echo ready; until test -e /tmp/go; do sleep 0.01; done; exec tail /dev/zero); exit $?";
     let id = start(&runtime, &limited("main", script, memory(16 * MIB))).await;
     ready(&runtime, &id).await;
     let (_, init) = processes(&oci, &id);
@@ -116,7 +116,7 @@ async fn groups_that_a_container_makes_in_its_own_count_and_go_with_it() {
     says(&runtime, &id, "echo > /tmp/go").await;
     // The kernel counts what it kills in the inner group there.
     let state = ended(&runtime, &id).await;
-    assert_eq!(exit_code(&state), Some(3), "{state:?}");
+    assert_eq!(exit_code(&state), Some(137), "{state:?}");
     assert!(
         matches!(
             state,

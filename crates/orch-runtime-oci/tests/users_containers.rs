@@ -172,7 +172,7 @@ async fn a_user_of_the_pod_writes_to_its_streams_by_their_names_and_no_other_can
             Err(RuntimeError::InvalidConfig { field, reason }) => assert!(
                 field.ends_with(expected)
                     && reason.starts_with("65536: ")
-                    && reason.ends_with("has 0 to 65535"),
+                    && reason.contains("must be from 0 to 65535"),
                 "{field}: {reason}"
             ),
             other => panic!("{expected}: {other:?}"),

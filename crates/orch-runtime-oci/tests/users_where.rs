@@ -29,9 +29,9 @@ impl Drop for Ramfs {
     }
 }
 
-fn unsupported(refused: Option<RuntimeError>) -> &'static str {
+fn unsupported(refused: Option<RuntimeError>) -> String {
     match refused {
-        Some(RuntimeError::Unsupported { what, .. }) => what,
+        Some(RuntimeError::Unsupported { what, .. }) => what.into_owned(),
         other => panic!("{other:?}"),
     }
 }

@@ -109,7 +109,7 @@ fn warnings_of_the_manifests_objects_are_told_while_it_waits() {
             "",
             "command: [nosuchprogram]".to_owned(),
             &[
-                "CrashLoopBackOff: container main ended with code 127: program \"nosuchprogram\" not found in PATH (/",
+                "CrashLoopBackOff: container main could not be started: program \"nosuchprogram\" not found in PATH (/",
             ],
         ),
     ];
@@ -240,7 +240,7 @@ fn a_timeout_says_what_is_missing_and_cleans_up_unless_it_is_to_be_kept() {
     // Before the second restart, at ten seconds.
     let late = [
         "the timeout of 8s has passed while waiting for everything to be ready: pod one-",
-        "CrashLoopBackOff: container main ended with code 127: program \"nosuchprogram\" not found",
+        "CrashLoopBackOff: container main could not be started: program \"nosuchprogram\" not found",
     ];
     let output = run(&data, &[crashes, "--timeout", "8s", "--keep"], NO_ENGINE);
     assert_said(&output, false, &late);

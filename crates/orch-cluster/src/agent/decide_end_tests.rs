@@ -177,6 +177,10 @@ fn the_deadline_ends_a_pod_and_is_waited_for() {
         (status.phase.as_deref(), status.reason.as_deref()),
         (Some("Failed"), Some("DeadlineExceeded"))
     );
+    assert_eq!(
+        status.message.as_deref(),
+        Some("Pod was active on the node longer than the specified deadline (activeDeadlineSeconds: 60)")
+    );
 }
 
 #[test]

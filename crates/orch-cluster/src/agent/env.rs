@@ -24,12 +24,12 @@ pub(crate) struct Sources {
     pub secrets: BTreeMap<String, Secret>,
 }
 
-/// Why a container's configuration cannot be made (`CreateContainerConfigError`), in the kubelet's words.
+/// Why a container's configuration cannot be made (`CreateContainerConfigError`), in the kubelet's words, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum EnvError {
     /// The object does not exist.
-    #[error("{kind} {name:?} not found")]
+    #[error("{kind} {name:?} not found: create it in the pod's namespace, or set optional: true")]
     NotFound {
         /// `configmap` or `secret`.
         kind: &'static str,
@@ -37,7 +37,7 @@ pub(crate) enum EnvError {
         name: String,
     },
     /// It exists and lacks the key.
-    #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
+    #[error("couldn't find key {key} in {kind} {namespace}/{name}: add it, or set optional: true")]
     NoKey {
         /// `ConfigMap` or `Secret`.
         kind: &'static str,
@@ -226,7 +226,7 @@ fn referenced(
         );
     }
     Err(reference(
-        "valueFrom: none of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef is set".to_owned(),
+        "valueFrom: set one of fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef".to_owned(),
     ))
 }
 
@@ -356,15 +356,15 @@ mod tests {
         let cases = [
             (
                 r#""env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k"}}}]"#,
-                Some("configmap \"none\" not found"),
+                Some("configmap \"none\" not found: create it in the pod's namespace, or set optional: true"),
             ),
             (
                 r#""env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}]"#,
-                Some("couldn't find key k in Secret default/keys"),
+                Some("couldn't find key k in Secret default/keys: add it, or set optional: true"),
             ),
             (
                 r#""envFrom": [{"secretRef": {"name": "none"}}]"#,
-                Some("secret \"none\" not found"),
+                Some("secret \"none\" not found: create it in the pod's namespace, or set optional: true"),
             ),
             (
                 r#""envFrom": [{"secretRef": {"name": "none", "optional": true}}]"#,

@@ -36,6 +36,8 @@ mod qos;
 mod restart;
 mod shared;
 pub mod status;
+#[cfg(test)]
+mod status_tests;
 mod support;
 #[cfg(test)]
 mod support_tests;

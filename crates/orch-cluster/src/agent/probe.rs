@@ -336,6 +336,9 @@ pub(crate) fn port(port: &IntOrString, container: &v1::Container) -> Result<u16,
     let number = number.and_then(|number| u16::try_from(number).ok());
     number.filter(|port| *port > 0).ok_or_else(|| match port {
         IntOrString::Int(number) => format!("invalid port number: {number}"),
-        IntOrString::String(name) => format!("couldn't find port: {name:?} in container {}", container.name),
+        IntOrString::String(name) => format!(
+            "couldn't find port: {name:?} in container {}: give one of its ports that name",
+            container.name
+        ),
     })
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{self, ContainerStatus, HostIP, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orch_core::runtime::{Container, ContainerState, Sandbox};
+use orch_core::runtime::{Container, ContainerState, ExitReason, Sandbox};
 
 use super::conditions::conditions;
 use super::decide::{End, end_of, holds_network, may_run};
@@ -56,7 +56,16 @@ pub fn status(view: &View<'_>) -> PodStatus {
         status.phase = Some(next_phase.to_owned());
         if end == Some(End::Deadline) {
             status.reason = Some("DeadlineExceeded".to_owned());
-            status.message = Some("Pod was active on the node longer than the specified deadline".to_owned());
+            let deadline = view
+                .pod
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.active_deadline_seconds);
+            // The kubelet's words to the bracket.
+            status.message = Some(format!(
+                "Pod was active on the node longer than the specified deadline (activeDeadlineSeconds: {})",
+                deadline.unwrap_or_default()
+            ));
         }
     }
     let ips = pod_ips(view);
@@ -201,7 +210,11 @@ fn state(
             },
             ContainerState::Unknown(word) => waiting(
                 "ContainerStateUnknown",
-                Some(format!("the {} runtime reports the state {word:?}", view.runtime)),
+                Some(format!(
+                    "the {} runtime reports the state {word:?}, which is not known here; the container is left alone until \
+                     it is in another",
+                    view.runtime
+                )),
             ),
             _ => waiting(waiting_reason(role, initial), None),
         },
@@ -314,14 +327,23 @@ fn terminated(view: &View<'_>, container: &Container) -> v1::ContainerState {
     };
     of_terminated(v1::ContainerStateTerminated {
         container_id: Some(container_id(view, container)),
-        // Kubernetes has no word for a code nobody knows but that of a killed program.
-        exit_code: exit_code.unwrap_or(137),
+        exit_code: code(*exit_code, *reason),
         reason: Some(reason.as_str().to_owned()),
         message: message.clone(),
         started_at: started_at.map(time),
         finished_at: Some(time(*finished_at)),
         signal: None,
     })
+}
+
+/// The code in Kubernetes' words. Of what never ran it is containerd's 128, which goes with the reason `StartError` whatever
+/// the runtime has for it; for one that nobody knows there is no word but that of a killed program.
+fn code(code: Option<i32>, reason: ExitReason) -> i32 {
+    match (code, reason) {
+        (_, ExitReason::StartError) => 128,
+        (Some(code), _) => code,
+        (None, _) => 137,
+    }
 }
 
 fn of_terminated(terminated: v1::ContainerStateTerminated) -> v1::ContainerState {
@@ -338,7 +360,11 @@ fn lost(view: &View<'_>, spec: &v1::Container) -> v1::ContainerStateTerminated {
             .and_then(|status| status.container_id.clone()),
         exit_code: 137,
         reason: Some("ContainerStatusUnknown".to_owned()),
-        message: Some("The container could not be located when the pod was looked at".to_owned()),
+        message: Some(
+            "The container could not be located when the pod was looked at: the runtime has no trace of it any more, and \
+             nobody knows how it ended"
+                .to_owned(),
+        ),
         ..v1::ContainerStateTerminated::default()
     }
 }

@@ -1,6 +1,8 @@
 //! What a pod asks for that the runtime cannot give: refused where the pod could not work, warned of where
 //! it works with less.
 
+mod amounts;
+mod mounts;
 mod security;
 
 use std::fmt;
@@ -10,8 +12,6 @@ use orch_core::object::FieldPath;
 use orch_core::runtime::Capabilities;
 
 use super::config::AgentConfig;
-use super::volumes::is_supported;
-use crate::kinds::pod::resource::huge_page_size;
 
 /// Why a pod cannot run on a node, ever. Its phase stays `Pending`, and its containers wait with this reason, as
 /// Kubernetes has it of containers whose configuration is wrong.
@@ -78,9 +78,6 @@ impl Host {
 
 /// The image that means the machine's own programs, on a runtime without images.
 const MACHINE: &str = "host";
-
-/// Of a resource that no runtime knows.
-const ONLY_COUNTS: &str = "does not give it to the container; it counts in scheduling alone";
 
 /// Compares what a pod asks for with what a runtime declares.
 ///
@@ -161,24 +158,7 @@ impl Judge<'_> {
         if !can.images {
             self.program(field, container);
         }
-        if !can.mounts
-            && container
-                .volume_mounts
-                .as_ref()
-                .is_some_and(|mounts| !mounts.is_empty())
-        {
-            self.refuse(
-                field.child("volumeMounts"),
-                "cannot mount volumes; run the pod on a runtime with images",
-            );
-        }
-        if container
-            .volume_devices
-            .as_ref()
-            .is_some_and(|devices| !devices.is_empty())
-        {
-            self.refuse_everywhere(field.child("volumeDevices"), "block devices are not supported");
-        }
+        self.mounts(field, container);
         if !can.host_ports && !spec.host_network.unwrap_or_default() {
             self.host_ports(field, container);
         }
@@ -188,51 +168,17 @@ impl Judge<'_> {
         if container.stdin == Some(true) && !can.attach {
             self.refuse(
                 field.child("stdin"),
-                "cannot attach to containers, so nothing could be written to it",
+                "cannot attach to containers, so nothing could be written to it; leave it out",
             );
         }
         if container.tty == Some(true) && !can.tty {
-            self.refuse(field.child("tty"), "has no terminals");
+            self.refuse(
+                field.child("tty"),
+                "has no terminals; leave it out, or run the pod on a runtime with images",
+            );
         }
         if let Some(security) = &container.security_context {
             self.container_security(&field.child("securityContext"), security);
-        }
-    }
-
-    fn limits(&mut self, field: &FieldPath, container: &Container) {
-        let resources = container.resources.as_ref();
-        let limits = resources.and_then(|resources| resources.limits.as_ref());
-        let field = field.child("resources").child("limits");
-        for name in limits.into_iter().flat_map(|limits| limits.keys()) {
-            match name.as_str() {
-                "cpu" | "memory" if !self.can.resource_limits => {
-                    self.warn(field.key(name.clone()), "does not enforce limits");
-                }
-                // The last one is the manifest reader's to warn of.
-                "cpu" | "memory" | "ephemeral-storage" => {}
-                name if huge_page_size(name).is_some() && self.can.hugepages => {}
-                name if huge_page_size(name).is_some() => self.warn(
-                    field.key(name.to_owned()),
-                    "does not limit the use of huge pages; they count in scheduling alone",
-                ),
-                _ => self.warn(field.key(name.clone()), ONLY_COUNTS),
-            }
-        }
-    }
-
-    /// Limits of the pod as a whole.
-    fn whole(&mut self, spec: &PodSpec) {
-        let limits = spec.resources.as_ref().and_then(|whole| whole.limits.as_ref());
-        let field = of_spec("resources").child("limits");
-        for name in limits.into_iter().flat_map(|limits| limits.keys()) {
-            match name.as_str() {
-                "cpu" | "memory" if self.can.pod_groups => {}
-                "cpu" | "memory" => self.warn(
-                    field.key(name.clone()),
-                    "does not hold the containers of a pod to a limit together",
-                ),
-                _ => self.warn(field.key(name.clone()), ONLY_COUNTS),
-            }
         }
     }
 
@@ -265,7 +211,7 @@ impl Judge<'_> {
                 let inner = port.container_port;
                 self.refuse(
                     field.child("hostPort"),
-                    format_args!("cannot lead port {host_port} of the machine to containerPort {inner}"),
+                    format_args!("cannot lead port {host_port} of the machine to containerPort {inner}; give both the same number"),
                 );
             }
             if port.host_ip.as_deref().is_some_and(|ip| !ip.is_empty()) {
@@ -287,7 +233,8 @@ impl Judge<'_> {
             let Some(probe) = probe else { continue };
             let field = field.child(name);
             if probe.exec.is_some() && !self.can.exec {
-                self.refuse(field.child("exec"), "cannot run commands in containers");
+                let lacks = "cannot run commands in containers; use an httpGet or a tcpSocket probe";
+                self.refuse(field.child("exec"), lacks);
             }
             if !is_known(probe) {
                 self.refuse_everywhere(
@@ -311,7 +258,8 @@ impl Judge<'_> {
             let Some(hook) = hook else { continue };
             let field = field.child("lifecycle").child(name);
             if hook.exec.is_some() && !self.can.exec {
-                self.refuse(field.child("exec"), "cannot run commands in containers");
+                let lacks = "cannot run commands in containers; use an httpGet hook";
+                self.refuse(field.child("exec"), lacks);
             }
             if hook.tcp_socket.is_some() {
                 self.refuse_everywhere(
@@ -325,32 +273,6 @@ impl Judge<'_> {
                     "HTTPS is not supported; use HTTP or an exec hook",
                 );
             }
-        }
-    }
-
-    fn volumes(&mut self, spec: &PodSpec) {
-        let volumes = || spec.volumes.iter().flatten();
-        for (index, volume) in volumes().enumerate().filter(|(_, volume)| !is_supported(volume)) {
-            self.refuse_everywhere(
-                of_spec("volumes").index(index),
-                format!(
-                    "volume {} cannot be had: only emptyDir, hostPath, configMap, secret, downwardAPI and projected \
-                     volumes are supported",
-                    volume.name
-                ),
-            );
-        }
-        let sources = volumes()
-            .filter_map(|volume| volume.projected.as_ref())
-            .flat_map(|projected| projected.sources.iter().flatten());
-        if sources
-            .into_iter()
-            .any(|source| source.service_account_token.is_some())
-        {
-            self.found.warnings.push(Complaint {
-                field: of_spec("volumes"),
-                why: "there are no service account tokens; the files are left out".to_owned(),
-            });
         }
     }
 

@@ -25,11 +25,11 @@ impl fmt::Display for ContainerId {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContainerConfig {
-    /// Its name within the pod; with `attempt` and the sandbox, the container's identity.
+    /// Its name within the pod; with `attempt` and the sandbox, the container's identity. Not empty.
     pub name: String,
     /// Counts the containers made under one name, from 0.
     pub attempt: u32,
-    /// The image reference, which must be present.
+    /// The image reference, which must be present. Not empty.
     pub image: String,
     /// What to execute; empty: the image's entrypoint.
     pub command: Vec<String>,
@@ -39,7 +39,7 @@ pub struct ContainerConfig {
     pub working_dir: Option<String>,
     /// Environment on top of the image's, in order; a later name wins.
     pub env: Vec<(String, String)>,
-    /// Files and directories of the machine shown in the container.
+    /// Files and directories of the machine shown in the container, each at a place of its own.
     pub mounts: Vec<Mount>,
     /// What it may use.
     pub resources: Resources,
@@ -70,19 +70,26 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// What a container may use. Unset fields mean no limit, or in an update no change. What is less than a runtime can keep to
-/// it refuses, by the field's name, or raises to the least that it can, as the kernel does with shares; what is then in force is
-/// told of the container.
+/// What a container may use. Unset fields mean no limit, or in an update no change.
+///
+/// What a field says of values that mean something else than they are holds on every runtime that limits;
+/// [`in_force`](Self::in_force) is what comes of it, which is told of the container. What is less than a runtime can keep to, and
+/// not spoken of here, it refuses by the field's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Resources {
-    /// Its share of processor time against other containers (cgroup v1 `cpu.shares`: 2 to 262144).
+    /// Its share of processor time against other containers (cgroup v1 `cpu.shares`), from 2 to 262,144. What is less is taken
+    /// for the least, and what is more for the most, as the kernel and kubelet have it.
     pub cpu_shares: Option<u64>,
-    /// Processor time it may use, in thousandths of one processor.
+    /// Processor time it may use, in thousandths of one processor. 0 is no limit, and so is more than the kernel can count
+    /// (175,921,860,444); from 1 to 9 are taken for 10, the least that the kernel takes in its usual period of 100 ms. As kubelet
+    /// has it (`MilliCPUToQuota`).
     pub cpu_limit_millis: Option<u64>,
-    /// Memory it may use, in bytes; past it the kernel kills.
+    /// Memory it may use, in bytes; past it the kernel kills. 0 is no limit, as kubelet has it, and so is what the kernel
+    /// shows of a group without one, 9,223,372,036,854,771,712, and more. Less than 6 MiB is refused, with which not even a shell
+    /// comes up (Docker's least).
     pub memory_limit_bytes: Option<u64>,
-    /// Processes and threads it may have.
+    /// Processes and threads it may have. 0 is no limit, as Docker has it, and so is more than a kernel can have (4,194,304).
     pub pids_limit: Option<u64>,
     /// How ready the kernel is to kill it when the machine runs out of memory (-1000 to 1000).
     pub oom_score_adj: Option<i32>,
@@ -101,7 +108,8 @@ pub fn kernel_page_size(name: &str) -> Option<u64> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Security {
-    /// The user id to run as; none: the image's.
+    /// The user id to run as; none: the image's. Up to 4,294,967,294: the number after it is the kernel's word for none, of a
+    /// group too.
     pub run_as_user: Option<u32>,
     /// The group id to run as; none: the user's.
     pub run_as_group: Option<u32>,
@@ -202,7 +210,8 @@ pub enum ExitReason {
     Completed,
     /// By itself with another code, or by a signal: `Error`.
     Error,
-    /// The kernel killed it over its memory limit: `OOMKilled`.
+    /// The kernel killed it over its memory limit, or something in it, whatever its code then was: `OOMKilled`, as containerd has
+    /// it. Not if it ended with 0, or with 143 because it was asked to.
     OutOfMemory,
     /// It could not be started: `StartError`.
     StartError,

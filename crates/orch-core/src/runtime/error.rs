@@ -1,5 +1,6 @@
 //! What can go wrong in a runtime.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Why a runtime call failed.
@@ -13,7 +14,10 @@ pub enum RuntimeError {
         what: String,
     },
     /// The image is not on this machine.
-    #[error("image {image} is not present")]
+    #[error(
+        "image {image} is not present on this machine; pull it first (Runtime::pull_image), or import it where the runtime \
+         has means for that"
+    )]
     ImageNotFound {
         /// The reference.
         image: String,
@@ -29,7 +33,7 @@ pub enum RuntimeError {
         retryable: bool,
     },
     /// The image reference cannot be read as one.
-    #[error("image {image}: {reason}")]
+    #[error("image {}: {reason}", if image.is_empty() { "\"\"" } else { image })]
     InvalidImage {
         /// What was given.
         image: String,
@@ -92,7 +96,7 @@ pub enum RuntimeError {
         /// The runtime's name.
         runtime: &'static str,
         /// What was asked of it.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// It took too long and was given up.
     #[error("{what} took longer than {after:?}")]

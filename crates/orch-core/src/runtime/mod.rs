@@ -4,6 +4,7 @@
 //! desired state: the node agent decides, the runtime does.
 
 mod blocking;
+mod check;
 mod container;
 pub mod cri;
 mod error;
@@ -57,6 +58,9 @@ pub struct Capabilities {
     pub mounts: bool,
     /// Limits in [`Resources`] are enforced, and exceeding memory ends in [`ExitReason::OutOfMemory`].
     pub resource_limits: bool,
+    /// The least memory, in bytes, to which a container can be limited; 0: any. A lower
+    /// [`Resources::memory_limit_bytes`] is [`RuntimeError::InvalidConfig`], and the node agent refuses a pod that asks for one.
+    pub memory_limit_min: u64,
     /// [`Runtime::update_resources`] changes a running container, and with [`pod_groups`](Self::pod_groups)
     /// [`Runtime::update_sandbox`] a sandbox.
     pub update_resources: bool,
@@ -164,6 +168,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes a sandbox and readies it for containers, or returns the one that exists for the same
     /// [`SandboxConfig::uid`] and [`SandboxConfig::attempt`].
     ///
+    /// What no runtime can make of it is [`RuntimeError::InvalidConfig`]: see [`SandboxConfig::check`].
+    ///
     /// One that asks for a control group is [`RuntimeError::Unsupported`] without [`Capabilities::pod_groups`], one that asks
     /// for users of its own without [`Capabilities::user_namespaces`].
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError>;
@@ -180,7 +186,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes a container, not yet running, or returns the id of the one that exists for the same sandbox,
     /// name and attempt.
     ///
-    /// The image must be present; nothing is pulled ([`RuntimeError::ImageNotFound`]).
+    /// The image must be present; nothing is pulled ([`RuntimeError::ImageNotFound`]). What no runtime can make of the
+    /// configuration is [`RuntimeError::InvalidConfig`], or [`RuntimeError::InvalidImage`]: see [`ContainerConfig::check`].
     async fn create_container(
         &self,
         sandbox: &SandboxId,
@@ -248,7 +255,8 @@ pub trait Runtime: Send + Sync + 'static {
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats, RuntimeError>;
 
     /// Changes the limits of a running container in place, if [`Capabilities::update_resources`]; else
-    /// [`RuntimeError::Unsupported`]. Only the fields that are set change. Those of its sandbox do not: see
+    /// [`RuntimeError::Unsupported`]. Only the fields that are set change, and one that means no limit
+    /// ([`Resources::in_force`]) takes the limit away. Those of its sandbox do not: see
     /// [`update_sandbox`](Self::update_sandbox).
     async fn update_resources(&self, id: &ContainerId, resources: &Resources) -> Result<(), RuntimeError>;
 
@@ -265,7 +273,7 @@ pub trait Runtime: Send + Sync + 'static {
         let _ = (id, resources);
         Err(RuntimeError::Unsupported {
             runtime: self.name(),
-            what: "changing what the containers of a sandbox may use together",
+            what: "changing what the containers of a sandbox may use together".into(),
         })
     }
 

@@ -29,7 +29,7 @@ pub struct SandboxConfig {
     pub name: String,
     /// The pod's namespace.
     pub namespace: String,
-    /// The pod's uid; with `attempt`, the sandbox's identity.
+    /// The pod's uid; with `attempt`, the sandbox's identity. Not empty.
     pub uid: String,
     /// Counts the sandboxes made for one pod, from 0.
     pub attempt: u32,

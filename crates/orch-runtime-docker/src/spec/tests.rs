@@ -82,6 +82,25 @@ fn limits_become_quota_and_memory_without_swap() {
         (host.memory, host.memory_swap, host.pids_limit),
         (Some(64 << 20), Some(64 << 20), Some(10))
     );
+    for (memory, is_refused) in [(0, false), (1, true), (MEMORY_MIN - 1, true), (MEMORY_MIN, false)] {
+        let limits = Resources {
+            memory_limit_bytes: Some(memory),
+            ..Resources::default()
+        };
+        match update(&limits) {
+            Err(RuntimeError::InvalidConfig { field, reason }) => {
+                assert!(
+                    is_refused && field == "resources.memory_limit_bytes",
+                    "{field}: {reason}"
+                );
+                assert!(
+                    reason.starts_with(&format!("{memory}: must be at least 6291456")),
+                    "{reason}"
+                );
+            }
+            other => assert!(!is_refused && other.is_ok(), "{memory}: {other:?}"),
+        }
+    }
     let tiny = Resources {
         cpu_limit_millis: Some(1),
         ..Resources::default()
@@ -90,6 +109,38 @@ fn limits_become_quota_and_memory_without_swap() {
         update(&tiny).unwrap().cpu_quota,
         Some(1000),
         "the kernel's minimum"
+    );
+    let none = Resources {
+        cpu_limit_millis: Some(0),
+        memory_limit_bytes: Some(u64::MAX),
+        pids_limit: Some(0),
+        ..Resources::default()
+    };
+    let unlimited = made(&ContainerConfig {
+        resources: none.clone(),
+        ..Default::default()
+    })
+    .host_config
+    .unwrap();
+    assert_eq!(
+        (
+            unlimited.cpu_quota,
+            unlimited.memory,
+            unlimited.memory_swap,
+            unlimited.pids_limit
+        ),
+        (None, None, None, None)
+    );
+    let unlimited = update(&none).unwrap();
+    assert_eq!(
+        (
+            unlimited.cpu_quota,
+            unlimited.memory,
+            unlimited.memory_swap,
+            unlimited.pids_limit
+        ),
+        (Some(-1), Some(i64::MAX), Some(i64::MAX), Some(-1)),
+        "what there was is taken away"
     );
     let changed = update(&Resources {
         memory_limit_bytes: Some(1 << 30),

@@ -1,9 +1,9 @@
 //! Which devices the processes of a group may have. Of version 2 by a program, for there are no files for it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 
-use super::Hierarchies;
+use super::{Hierarchies, put};
 use crate::sys::{DeviceInstruction, DeviceProgram};
 
 /// The kernel's `BPF_DEVCG_DEV_…`.
@@ -57,10 +57,13 @@ impl Hierarchies {
             return Ok(());
         }
         let Some(mount) = self.controllers.get("devices") else {
-            return Err(io::Error::other("no control group of devices is mounted"));
+            return Err(io::Error::other(
+                "no control group of devices is mounted, without which a container that may make devices (MKNOD) could use \
+                 any; mount it below /sys/fs/cgroup, or drop MKNOD",
+            ));
         };
         let path = mount.join(group);
-        fs::write(path.join("devices.deny"), "a")?;
+        put(&path.join("devices.deny"), "a")?;
         let mut allowed = File::options().write(true).open(path.join("devices.allow"))?;
         // The kernel takes one at a time.
         ALLOWED
@@ -153,6 +156,7 @@ fn program(allowed: &[Rule]) -> Vec<DeviceInstruction> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
     use std::path::PathBuf;
     use std::process;

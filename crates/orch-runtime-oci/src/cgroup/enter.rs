@@ -8,8 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Hierarchies;
 use super::handing::hand_down;
+use super::{Hierarchies, put};
 
 /// What a new group of version 1 lacks, without which it takes no process.
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
@@ -90,7 +90,7 @@ impl Hierarchies {
 
     fn move_in(&self, mount: &Path, group: &str) -> io::Result<()> {
         let path = mount.join(group.trim_start_matches('/'));
-        fs::write(path.join(self.list_of(mount)), "0")
+        put(&path.join(self.list_of(mount)), "0")
     }
 
     /// The list of a group's processes that the calling one, which has one thread, writes itself into.

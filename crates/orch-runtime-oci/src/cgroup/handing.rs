@@ -95,7 +95,8 @@ fn move_aside(group: &Path) -> io::Result<()> {
             // Of another namespace of processes, which this one has no number of: `0` would be ourselves.
             if pid == "0" {
                 return Err(io::Error::other(
-                    "a process in it is in no namespace of processes that is seen from here",
+                    "a process in it is not to be seen from here, and cannot be moved out of the way; run this where all processes \
+                     of the machine are seen",
                 ));
             }
             match fs::write(aside.join("cgroup.procs"), pid) {
@@ -106,7 +107,7 @@ fn move_aside(group: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other(
-        "processes are started in it faster than they are moved",
+        "processes are started in it faster than they can be moved out of the way; open the runtime again once that is over",
     ))
 }
 
@@ -213,7 +214,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("cgroup.procs"), "0\n").unwrap();
         let error = move_aside(dir.path()).unwrap_err();
-        assert!(error.to_string().contains("no namespace of processes"), "{error}");
+        assert!(error.to_string().contains("not to be seen from here"), "{error}");
         assert!(!dir.path().join(ASIDE).join("cgroup.procs").exists());
     }
 }

@@ -13,15 +13,6 @@ use super::group::{Group, number};
 /// The period that limits of processor time are counted in, in microseconds: the kernel's own and Docker's.
 const PERIOD: u64 = 100_000;
 
-/// The least processor time in a period that the kernel takes.
-const QUOTA_MIN: u64 = 1_000;
-
-/// The most it takes (its `MAX_BW`).
-const QUOTA_MAX: u64 = (1 << 44) - 1;
-
-/// The most processes that there can be on a machine (the kernel's `PID_MAX_LIMIT`).
-const PIDS_MAX: u64 = 4 << 20;
-
 /// Why limits cannot be set. None of them is.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -51,11 +42,13 @@ struct Change {
 }
 
 impl Group {
-    /// Sets the limits that are given, those of them that this machine has.
+    /// Sets the limits that are given, those of them that this machine has. What is given and means no limit takes away one
+    /// that there is.
     pub(crate) fn limit(&self, wanted: &Resources) -> Result<(), Refused> {
         let mut limit = None;
-        if let (Some(dir), Some(bytes)) = (&self.memory, wanted.memory_limit_bytes) {
+        if let (Some(dir), Some(_)) = (&self.memory, wanted.memory_limit_bytes) {
             if self.unified {
+                let bytes = wanted.in_force().memory_limit_bytes.unwrap_or(u64::MAX);
                 // The kernel would not refuse it: it would kill.
                 let used = self.memory_kept(dir);
                 let used = used.map_err(|error| Refused::Failed(dir.clone(), error))?;
@@ -79,28 +72,41 @@ impl Group {
         })
     }
 
+    /// Has the kernel kill all that is in the group once it kills anything of it over memory, as kubelet has it of containers
+    /// since Kubernetes 1.28. Version 1 knows no such thing.
+    pub(crate) fn end_together(&self) -> io::Result<()> {
+        match self.memory.as_ref().filter(|_| self.unified) {
+            Some(dir) => match put(&dir.join("memory.oom.group"), "1") {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            },
+            None => Ok(()),
+        }
+    }
+
     /// What to write where, in this order: what the kernel may refuse comes first. `now` is the limit of memory as it is, of
     /// version 1.
     fn changes(&self, wanted: &Resources, now: Option<u64>) -> Vec<Change> {
-        let mut changes = Vec::new();
-        if let (Some(dir), Some(bytes)) = (&self.memory, wanted.memory_limit_bytes) {
-            changes.extend(self.memory(dir, bytes, now));
+        let (mut changes, limits) = (Vec::new(), wanted.in_force());
+        if let (Some(dir), Some(_)) = (&self.memory, wanted.memory_limit_bytes) {
+            changes.extend(self.memory(dir, limits.memory_limit_bytes, now));
         }
         if let Some(dir) = &self.cpu {
-            let quota = |millis: u64| millis.saturating_mul(PERIOD / 1000).clamp(QUOTA_MIN, QUOTA_MAX);
-            let (shares, quota) = (wanted.cpu_shares, wanted.cpu_limit_millis.map(quota));
+            let none = if self.unified { "max" } else { "-1" };
+            let quota = |millis: u64| (millis * (PERIOD / 1000)).to_string();
+            let limit = || limits.cpu_limit_millis.map_or_else(|| none.to_owned(), quota);
+            let (shares, quota) = (limits.cpu_shares, wanted.cpu_limit_millis.map(|_| limit()));
             if self.unified {
                 changes.extend(shares.map(|shares| change(dir, "cpu.weight", weight(shares))));
                 changes.extend(quota.map(|quota| change(dir, "cpu.max", format!("{quota} {PERIOD}"))));
             } else {
                 changes.extend(shares.map(|shares| change(dir, "cpu.shares", shares)));
-                changes.extend(quota.map(|_| change(dir, "cpu.cfs_period_us", PERIOD)));
+                changes.extend(quota.iter().map(|_| change(dir, "cpu.cfs_period_us", PERIOD)));
                 changes.extend(quota.map(|quota| change(dir, "cpu.cfs_quota_us", quota)));
             }
         }
-        if let (Some(dir), Some(most)) = (&self.pids, wanted.pids_limit) {
-            // It takes no number beyond what there can be.
-            let most = (most <= PIDS_MAX).then(|| most.to_string());
+        if let (Some(dir), Some(_)) = (&self.pids, wanted.pids_limit) {
+            let most = limits.pids_limit.map(|most| most.to_string());
             changes.push(change(dir, "pids.max", most.unwrap_or_else(|| "max".into())));
         }
         if let Some(dir) = &self.hugetlb {
@@ -123,23 +129,27 @@ impl Group {
     }
 
     /// Memory and swap together get the same limit, which means no swap, as Kubernetes has it.
-    fn memory(&self, dir: &Path, bytes: u64, now: Option<u64>) -> [Change; 2] {
-        // More than this is read as a negative number, or not at all.
-        let bytes = bytes.min(i64::MAX.unsigned_abs());
+    fn memory(&self, dir: &Path, bytes: Option<u64>, now: Option<u64>) -> [Change; 2] {
+        let none = if self.unified { "max" } else { "-1" };
+        let value = bytes.map_or_else(|| none.to_owned(), |bytes| bytes.to_string());
         let optional = |change| Change {
             optional: true,
             ..change
         };
         if self.unified {
             return [
-                optional(change(dir, "memory.swap.max", 0)),
-                change(dir, "memory.max", bytes),
+                optional(change(
+                    dir,
+                    "memory.swap.max",
+                    if bytes.is_some() { "0" } else { none },
+                )),
+                change(dir, "memory.max", value),
             ];
         }
-        let alone = change(dir, "memory.limit_in_bytes", bytes);
-        let with_swap = optional(change(dir, "memory.memsw.limit_in_bytes", bytes));
+        let alone = change(dir, "memory.limit_in_bytes", &value);
+        let with_swap = optional(change(dir, "memory.memsw.limit_in_bytes", value));
         // At no time may the first be more than the second.
-        if now.is_some_and(|now| bytes > now) {
+        if now.is_some_and(|now| bytes.is_none_or(|bytes| bytes > now)) {
             [with_swap, alone]
         } else {
             [alone, with_swap]

@@ -72,6 +72,7 @@ pub use names::{Base, Rootfs};
 pub use pull::PullEvent;
 use reference::{Asked, Name};
 use store::{Named, OpenFault, Store};
+pub(crate) use tree::Tree;
 
 /// How long what an earlier store of this process still does may take, and how often it is looked at.
 const CLOSING: Duration = Duration::from_secs(30);
@@ -158,7 +159,9 @@ impl Images {
                 let who = if by_us { "this" } else { "another" };
                 return Err(RuntimeError::Unavailable {
                     runtime: crate::NAME,
-                    reason: format!("{who} process has the image store {shown} open"),
+                    reason: format!(
+                        "{who} process has the image store {shown} open; close it there, or name another directory"
+                    ),
                 });
             }
             tokio::time::sleep(LOOK).await;
@@ -195,7 +198,8 @@ impl Images {
         if let (Asked::Host, Some(host)) = (Asked::parse(&request.image)?, self.get(&request.image).await?) {
             return Ok(host);
         }
-        let reason = "orch-runtime-oci is built without its feature `pull`; import the image from an archive";
+        let reason = "orch-runtime-oci is built without its feature `pull`; build it with that, or import the image from an archive \
+                      (Images::import)";
         Err(RuntimeError::PullFailed {
             image: request.image.clone(),
             reason: reason.into(),
@@ -368,7 +372,7 @@ fn names_of(image: &Found, given: Option<&str>) -> Result<Vec<Name>, Fault> {
             .collect::<Result<_, _>>()?,
     };
     if names.is_empty() {
-        return Err(Fault::refused("it names no image: give it a name"));
+        return Err(Fault::refused("it names no image: give it a name in `import`"));
     }
     Ok(names)
 }

@@ -251,7 +251,7 @@ impl Images {
             let (bytes, _) = answer.await?;
             if bytes.len() as u64 > LARGEST_DOCUMENT {
                 return Err(PullFault::refused(format!(
-                    "its manifest has {} bytes",
+                    "its manifest has {} bytes; at most {LARGEST_DOCUMENT} are allowed",
                     bytes.len()
                 )));
             }

@@ -67,7 +67,9 @@ impl Name {
             _ => ("docker.io", name),
         };
         if !is_registry(registry) {
-            return Err("its registry is no host name with an optional port");
+            return Err(
+                "its registry must be a host name, with a port or without, such as registry.example:5000",
+            );
         }
         if !path.split('/').all(is_component) {
             return Err(

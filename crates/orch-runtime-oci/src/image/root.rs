@@ -29,8 +29,7 @@ pub(crate) fn dress_like(model: &Path, directory: &Path) -> io::Result<()> {
 
 /// Makes a directory in a root, with those above it, unless it is there. One that cannot be made, for something else
 /// is in its place, is left to whoever wants it. What is made is the owner's, if there is to be another than root.
-pub(crate) fn make_directory(root: &Path, path: &str, owner: Option<u32>) -> io::Result<()> {
-    let tree = Tree::open(root).map_err(io::Error::other)?;
+pub(crate) fn make_directory(tree: &Tree, path: &str, owner: Option<u32>) -> io::Result<()> {
     let Ok(parts) = parts(path.as_bytes()) else {
         return Ok(());
     };
@@ -59,8 +58,7 @@ fn give(made: impl AsFd, owner: Option<u32>) -> io::Result<()> {
 
 /// Puts an empty file in place of a symlink that leads to nothing in the root: what is mounted over it could not be. It is
 /// the owner's, if there is to be another than root.
-pub(crate) fn replace_dead_link(root: &Path, path: &str, owner: Option<u32>) -> io::Result<()> {
-    let tree = Tree::open(root).map_err(io::Error::other)?;
+pub(crate) fn replace_dead_link(tree: &Tree, path: &str, owner: Option<u32>) -> io::Result<()> {
     let Ok(parts) = parts(path.as_bytes()) else {
         return Ok(());
     };
@@ -83,8 +81,7 @@ pub(crate) fn replace_dead_link(root: &Path, path: &str, owner: Option<u32>) -> 
 }
 
 /// What is in a file of a root, as the container would find it; none if it is not there, or is no file.
-pub(crate) fn read(root: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
-    let tree = Tree::open(root).map_err(io::Error::other)?;
+pub(crate) fn read(tree: &Tree, path: &str) -> io::Result<Option<Vec<u8>>> {
     // A pipe must not make who opens it wait.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match tree.open_in(path.as_bytes(), flags) {
@@ -129,8 +126,9 @@ mod tests {
         )
         .unwrap();
 
+        let tree = Tree::open(&root).unwrap();
         let text = |path: &str| {
-            read(&root, path)
+            read(&tree, path)
                 .unwrap()
                 .map(|text| String::from_utf8(text).unwrap())
         };
@@ -155,7 +153,7 @@ mod tests {
             "/circle/x",
             "/../x",
         ] {
-            make_directory(&root, path, None).unwrap();
+            make_directory(&tree, path, None).unwrap();
         }
         assert!(root.join("a/b").is_dir() && root.join("real/etc/new/deep").is_dir());
         assert_eq!(
@@ -180,6 +178,7 @@ mod tests {
         ] {
             symlink(to, root.join("etc").join(link)).unwrap();
         }
+        let tree = Tree::open(&root).unwrap();
         for path in [
             "/etc/dead",
             "/etc/live",
@@ -188,7 +187,7 @@ mod tests {
             "/etc/none",
             "/none/x",
         ] {
-            replace_dead_link(&root, path, None).unwrap();
+            replace_dead_link(&tree, path, None).unwrap();
         }
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
         assert_eq!((text("etc/dead").as_str(), text("etc/out").as_str()), ("", ""));

@@ -153,7 +153,7 @@ impl Store {
             Ok(text) if text == FORMAT => {}
             Ok(text) => {
                 let why = format!(
-                    "{} has format {:?}; this version reads 1",
+                    "{} has format {:?}, and this version reads 1 alone; open it with the version that made it, or name another directory",
                     dir.display(),
                     text.trim()
                 );

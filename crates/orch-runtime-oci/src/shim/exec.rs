@@ -190,7 +190,8 @@ fn start(
     let groups = Groups::beside(named.unwrap_or_default());
     let apart = Apart::go(hierarchies, dir, plan, shims, groups, (&[], Vec::new())).map_err(failed)?;
     if apart.groups() != groups {
-        let text = "no control group of version 2 can be shown, as one could when the container was started";
+        let text = "no control group of version 2 can be shown, as one could when the container was started: what was mounted in \
+                    /sys/fs/cgroup has changed since; make the container's next attempt";
         return Err(failed(io::Error::other(text)));
     }
     let build = || {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::image::root;
+use crate::image::{Tree, root};
 use crate::record::{ContainerDir, Identity, Plan};
 use crate::users::{COUNT, Users};
 
@@ -20,7 +20,7 @@ struct Known {
 /// Settles who the program runs as, and sees to it that the directory it starts in exists, and what is mounted over
 /// can be. The root is mounted. Returns the program's environment, with the user's home.
 pub(super) fn settle(dir: &ContainerDir, plan: &Plan, spec: &mut Value) -> Result<Vec<String>, String> {
-    let root = dir.rootfs();
+    let root = Tree::open(&dir.rootfs()).map_err(|error| error.to_string())?;
     let users = plan.shared.users();
     let owner = users.map(Users::root);
     root::make_directory(&root, &plan.cwd, owner).map_err(|error| format!("making {}: {error}", plan.cwd))?;
@@ -87,6 +87,19 @@ fn id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
+/// What is wrong with whom an image, or who made the container, has it run as, and what to do.
+fn unknown(what: &str, wanted: &str, list: &str, field: &str) -> String {
+    let last = u32::MAX - 1;
+    match wanted.parse() {
+        Ok(u32::MAX) => format!(
+            "its {what} {wanted:?} is the number that the kernel takes for none; a {what} is one from 0 to {last}: set {field}"
+        ),
+        _ => format!(
+            "its {what} {wanted:?} is not in the image's {list}, nor is it a number from 0 to {last}; set {field}"
+        ),
+    }
+}
+
 /// A name that is there, or a number. Of a user who is known come its group, home and further groups.
 fn look_up(identity: &Identity, passwd: &str, group: &str) -> Result<Known, String> {
     let wanted = identity.user.as_str();
@@ -98,7 +111,7 @@ fn look_up(identity: &Identity, passwd: &str, group: &str) -> Result<Known, Stri
     let (uid, own, home) = match (&user, number) {
         (Some(user), _) => (user.uid, user.gid, user.home),
         (None, Some(number)) => (number, 0, ""),
-        (None, None) => return Err(format!("its user {wanted:?} is not in the image's /etc/passwd")),
+        (None, None) => return Err(unknown("user", wanted, "/etc/passwd", "security.run_as_user")),
     };
     let gid = match identity.group.as_deref() {
         None => own,
@@ -106,7 +119,7 @@ fn look_up(identity: &Identity, passwd: &str, group: &str) -> Result<Known, Stri
             .find(|(name, _, _)| *name == wanted)
             .map(|(_, gid, _)| gid)
             .or_else(|| id(wanted))
-            .ok_or_else(|| format!("its group {wanted:?} is not in the image's /etc/group"))?,
+            .ok_or_else(|| unknown("group", wanted, "/etc/group", "security.run_as_group"))?,
     };
     let is_member = |members: &str| {
         user.as_ref()
@@ -185,7 +198,17 @@ mod tests {
                 "user \"broken\" is not in the image's /etc/passwd",
             ),
             ("no-one", None, "user \"no-one\""),
-            ("4294967295", None, "user \"4294967295\""),
+            (
+                "4294967295",
+                None,
+                "user \"4294967295\" is the number that the kernel takes for none",
+            ),
+            (
+                "4294967296",
+                None,
+                "user \"4294967296\" is not in the image's /etc/passwd, nor is it a number from 0 to 4294967294",
+            ),
+            ("web", Some("4294967295"), "group \"4294967295\" is the number"),
             ("-1", None, "user \"-1\""),
             (
                 "web",

@@ -16,6 +16,7 @@ mod join;
 mod limits;
 mod log;
 pub(crate) mod maker;
+mod moved;
 mod nursery;
 mod owners;
 mod pause;
@@ -140,12 +141,16 @@ fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     // Once in a container's life.
     File::create_new(dir.begun())?;
-    let plan = Plan::read(dir)?;
+    let mut plan = Plan::read(dir)?;
+    let moved = moved::follow(dir, &mut plan);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let start = || -> Result<_, String> {
         let server = Server::listen(dir.run(), plan.stdin_once);
         let server = server.map_err(|error| format!("opening its socket: {error}"))?;
-        Ok((server, start::start(dir, &plan, hierarchies, shims)?))
+        Ok((
+            server,
+            start::start(dir, &plan, moved.as_ref(), hierarchies, shims)?,
+        ))
     };
     let places = (Place::open(dir.kept())?, Place::open(dir.run())?);
     let (mut server, mut running) = match start() {

@@ -20,7 +20,7 @@ use super::log::Log;
 use super::owners::Owners;
 use super::refusal::Refusal;
 use super::streams::{Streams, pipe};
-use super::{identity, join, limits, places, root};
+use super::{identity, join, limits, moved, places, root};
 use crate::cgroup::Hierarchies;
 use crate::record::{self, ContainerDir, Plan};
 
@@ -40,6 +40,7 @@ pub(super) struct Running {
 pub(super) fn start(
     dir: &ContainerDir,
     plan: &Plan,
+    moved: Option<&(PathBuf, PathBuf)>,
     hierarchies: &Hierarchies,
     shims: &str,
 ) -> Result<Running, String> {
@@ -50,6 +51,9 @@ pub(super) fn start(
     let spec: io::Result<Option<Value>> = record::read(&dir.spec());
     let spec = spec.and_then(|spec| Ok(spec.ok_or(io::ErrorKind::NotFound)?));
     let mut spec = spec.map_err(|error| failed("reading its specification", &error))?;
+    if let Some(places) = moved {
+        moved::follow_in(&mut spec, plan, places);
+    }
     let grouped = || {
         hierarchies.make(&plan.cgroup)?;
         if !plan.privileged {

@@ -96,7 +96,7 @@ impl Capabilities {
         let usual = usual & !dropped & machine.capabilities & !unsafe_here;
         for (name, bit) in NAMES.iter().zip(0..).map(|(name, bit)| (name, 1_u64 << bit)) {
             let reason = if added & bit & !machine.capabilities != 0 {
-                "the program that runs this lacks it, and cannot hand it on"
+                "the program that runs this lacks it, and cannot hand it on; start that with it, or leave it out"
             } else if added & bit & unsafe_here != 0 {
                 "on cgroup v2 alone, with a kernel without device programs, nothing would keep the container from this machine's disks; leave it out"
             } else {

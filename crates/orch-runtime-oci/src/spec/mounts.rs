@@ -69,10 +69,37 @@ fn hide(mounts: &mut Vec<Value>, state: &Path) {
         let mode = if path == "/run" { "mode=755" } else { "mode=1777" };
         mounts.push(made(path, "tmpfs", &["nosuid", "nodev", mode]));
     }
-    // What this runtime keeps, the logs and files of all other containers, is none of a container's business.
-    if !FRESH.iter().any(|path| state.starts_with(path)) {
-        let target = state.to_string_lossy();
-        let options = ["nosuid", "nodev", "noexec", "ro", "mode=700"];
-        mounts.push(made(&target, "tmpfs", &options));
+    mounts.extend(cover(state));
+}
+
+/// What this runtime keeps, the logs and files of all other containers, is none of a container's business. None where it is
+/// out of sight as it is.
+fn cover(state: &Path) -> Option<Value> {
+    let options = ["nosuid", "nodev", "noexec", "ro", "mode=700"];
+    let is_covered = FRESH.iter().any(|path| state.starts_with(path));
+    (!is_covered).then(|| made(&state.to_string_lossy(), "tmpfs", &options))
+}
+
+/// Has the mounts of a container, made when the state directory was in one place, be those of a state directory in another.
+pub(crate) fn follow(mounts: &mut Vec<Value>, is_host: bool, (from, to): (&Path, &Path)) {
+    if is_host {
+        let old = cover(from);
+        mounts.retain(|mount| Some(mount) != old.as_ref());
+        let last = FRESH.last().copied().unwrap_or_default();
+        let fresh = mounts
+            .iter()
+            .position(|mount| mount["type"] == "tmpfs" && mount["destination"] == last);
+        let after = fresh.map_or(mounts.len(), |place| place + 1);
+        mounts.splice(after..after, cover(to));
+    }
+    for mount in mounts {
+        let source = mount["source"].as_str().map(Path::new);
+        let within = source.and_then(|source| source.strip_prefix(from).ok());
+        if let Some(moved) = within
+            .filter(|_| mount["type"] == "bind")
+            .map(|rest| to.join(rest))
+        {
+            mount["source"] = json!(moved);
+        }
     }
 }

@@ -248,7 +248,7 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
                 args: vec!["a\0".into()],
                 ..fine.clone()
             },
-            "command, args, working_dir, env",
+            "args",
         ),
         (mount("data", "/data"), "mounts"),
         (mount("/data", "/../data"), "mounts"),
@@ -261,4 +261,56 @@ fn what_can_never_work_is_refused_by_the_name_of_its_field() {
             other => panic!("{expected}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn what_is_of_the_state_directory_follows_it_when_it_is_moved_and_stays_out_of_sight() {
+    let (sandbox, program) = (
+        SandboxConfig::default(),
+        Program {
+            args: vec!["true".into()],
+            env: Vec::new(),
+            cwd: "/".into(),
+            identity: None,
+        },
+    );
+    let config = ContainerConfig {
+        mounts: vec![Mount {
+            source: "/srv/data".into(),
+            target: "/var/lib/orch-oci".into(),
+            read_only: true,
+        }],
+        ..ContainerConfig::default()
+    };
+    let confinement = Confinement {
+        capabilities: Capabilities::of(&config.security, &machine(ALL, false)).unwrap(),
+        no_new_privileges: false,
+        filtered: true,
+    };
+    let shared = shared(&sandbox);
+    let (old, new) = (Path::new("/var/lib/orch-oci"), Path::new("/srv/orch"));
+    let built_in = |state: &'static str| {
+        let within = |rest: &str| Path::new(state).join(rest);
+        let (hosts, resolv_conf) = (within("sandboxes/s/hosts"), within("sandboxes/s/resolv.conf"));
+        let shm = within("containers/c/bundle/shm");
+        let places = Places {
+            state: Path::new(state),
+            hosts: &hosts,
+            resolv_conf: &resolv_conf,
+            shm: &shm,
+            ..places(&shared)
+        };
+        let spec = build(&config, &program, &sandbox, confinement, &[], places);
+        spec["mounts"].as_array().unwrap().clone()
+    };
+    let (there, fresh) = (built_in("/srv/orch"), built_in("/tmp/orch"));
+    let mut mounts = built_in("/var/lib/orch-oci");
+    assert_ne!(mounts, there);
+    follow(&mut mounts, true, (old, new));
+    assert_eq!(mounts, there);
+    // From where it is out of sight by itself, and to there.
+    follow(&mut mounts, true, (new, Path::new("/tmp/orch")));
+    assert_eq!(mounts, fresh);
+    follow(&mut mounts, true, (Path::new("/tmp/orch"), new));
+    assert_eq!(mounts, there);
 }

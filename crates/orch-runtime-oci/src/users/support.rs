@@ -1,6 +1,6 @@
 //! Whether pods can have users of their own on this machine, and if not, why.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use orch_core::runtime::RuntimeError;
-use parking_lot::Mutex;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
@@ -52,9 +51,8 @@ impl Support {
     }
 
     pub(crate) fn check(&self) -> Result<(), RuntimeError> {
-        self.trouble
-            .as_deref()
-            .map_or(Ok(()), |words| Err(unsupported(words)))
+        let trouble = self.trouble.clone();
+        trouble.map_or(Ok(()), |words| Err(unsupported(words)))
     }
 
     /// Tries, until it has worked once, whether what is below a directory can be shown to the users of a namespace as theirs.
@@ -72,7 +70,7 @@ impl Support {
             }
             Err(Errno::EINVAL | Errno::EPERM) => {
                 let kind = file_system(directory).unwrap_or_else(|_| "which is not known".into());
-                Err(unsupported(&format!(
+                Err(unsupported(format!(
                     "users of a sandbox's own (user_namespace) with its state in {}: its file system, {kind}, cannot show \
                      files as those of other users; open the runtime with a directory on ext4, xfs, btrfs or (from Linux 6.3 \
                      on) tmpfs, or set hostUsers: true",
@@ -87,21 +85,10 @@ impl Support {
     }
 }
 
-/// The error has words for as long as the program runs. There are few of them, kept once each.
-fn unsupported(words: &str) -> RuntimeError {
-    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut kept = KEPT.lock();
-    let what = match kept.get(words) {
-        Some(what) => what,
-        None => {
-            let what: &'static str = Box::leak(words.into());
-            kept.insert(what);
-            what
-        }
-    };
+fn unsupported(words: impl Into<Cow<'static, str>>) -> RuntimeError {
     RuntimeError::Unsupported {
         runtime: crate::NAME,
-        what,
+        what: words.into(),
     }
 }
 
@@ -197,15 +184,5 @@ mod tests {
         assert_eq!(kind_of_mount(mounts, "2"), Some("ramfs"));
         assert_eq!(kind_of_mount(mounts, "9"), None);
         assert!(file_system(Path::new("/proc")).is_ok_and(|kind| kind == "proc"));
-    }
-
-    #[test]
-    fn words_are_kept_once() {
-        let what = |words: &str| match unsupported(words) {
-            RuntimeError::Unsupported { what, .. } => what,
-            other => panic!("{other}"),
-        };
-        assert!(std::ptr::eq(what("flying"), what(&String::from("flying"))));
-        assert_ne!(what("flying"), what("walking"));
     }
 }

@@ -2,6 +2,7 @@
 
 mod start;
 mod stop;
+mod words;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use orch_core::runtime::{Container, ContainerId, RuntimeError, Sandbox, SandboxF
 
 pub(crate) use self::start::Start;
 pub(crate) use self::stop::Stop;
+use self::words::in_words_of_pods;
 use super::env::EnvError;
 use super::mailbox::Snapshot;
 use super::probe::{Check, Outcome, ProbeKey};
@@ -76,7 +78,10 @@ pub(crate) enum StartError {
     #[error("given up")]
     Cancelled,
     /// The image is not here and may not be pulled.
-    #[error("Container image {0:?} is not present with pull policy of Never")]
+    #[error(
+        "Container image {0:?} is not present with pull policy of Never: bring it to the node, or set imagePullPolicy: \
+         IfNotPresent"
+    )]
     NeverPull(String),
     /// The image could not be pulled.
     #[error("{0}")]
@@ -91,7 +96,7 @@ pub(crate) enum StartError {
     #[error("{0}")]
     Api(#[from] ApiError),
     /// The runtime did not make the container.
-    #[error("{0}")]
+    #[error("{}", in_words_of_pods(_0))]
     Create(RuntimeError),
     /// The runtime did not start it.
     #[error("{0}")]

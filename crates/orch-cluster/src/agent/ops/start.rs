@@ -197,13 +197,14 @@ impl Start {
         }
         let make = move || {
             if volumes.need_place() {
-                place.make().map_err(|error| VolumeError::place(&error))?;
+                place.make().map_err(|error| VolumeError::Place {
+                    directory: place.directory().to_owned(),
+                    error,
+                })?;
             }
             volumes.make()
         };
-        let made = blocking(make)
-            .await
-            .unwrap_or_else(|| Err(VolumeError::interrupted()));
+        let made = blocking(make).await.unwrap_or(Err(VolumeError::Interrupted));
         Ok((env, made?))
     }
 

@@ -91,11 +91,15 @@ impl Judge<'_> {
         if let Some(wanted) = wanted.filter(|wanted| *wanted != i64::from(user)) {
             self.refuse(
                 at.child("runAsUser"),
-                format_args!("runs containers as user {user}, and not as {wanted}"),
+                format_args!(
+                    "runs containers as user {user}, and not as {wanted}; leave it out, or run the pod on a runtime \
+                     with images"
+                ),
             );
         }
         if non_root == Some(true) && user == 0 {
-            self.refuse(at.child("runAsNonRoot"), "runs containers as root here");
+            let lacks = "runs containers as root here; leave it out, or run the pod on a runtime with images";
+            self.refuse(at.child("runAsNonRoot"), lacks);
         }
     }
 

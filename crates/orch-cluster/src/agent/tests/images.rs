@@ -69,7 +69,10 @@ async fn a_missing_config_map_is_named_and_waited_for() {
     let pod = world
         .until("web", |pod| waiting(pod) == Some("CreateContainerConfigError"))
         .await;
-    assert_eq!(waits_for(&pod), "configmap \"settings\" not found");
+    assert_eq!(
+        waits_for(&pod),
+        "configmap \"settings\" not found: create it in the pod's namespace, or set optional: true"
+    );
     let map: ConfigMap =
         serde_json::from_str(r#"{"metadata": {"name": "settings"}, "data": {"mode": "fast"}}"#).unwrap();
     world

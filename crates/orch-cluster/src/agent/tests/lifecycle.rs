@@ -62,6 +62,39 @@ async fn a_crashing_container_backs_off_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_program_that_cannot_be_started_is_told_as_kubernetes_tells_it() {
+    let program = Program::new().then(Step::CannotStart);
+    let world = World::behaving(Behavior::new().run(program)).await;
+    world.create("web", ONE).await;
+    let pod = world
+        .until("web", |pod| waiting(pod) == Some("CrashLoopBackOff"))
+        .await;
+    let last = container(&pod).unwrap().last_state.clone().unwrap();
+    let last = last.terminated.unwrap();
+    assert_eq!(
+        (last.exit_code, last.reason.as_deref()),
+        (128, Some("StartError"))
+    );
+    assert_eq!(last.message.as_deref(), Some("no such program"));
+    assert!(last.container_id.is_some() && last.finished_at.is_some() && last.started_at.is_none());
+    let once = r#"{"restartPolicy": "Never", "containers": [{"name": "c", "image": "web:1"}]}"#;
+    world.create("once", once).await;
+    let pod = world.until("once", |pod| phase(pod) == "Failed").await;
+    let ended = container(&pod)
+        .unwrap()
+        .state
+        .clone()
+        .unwrap()
+        .terminated
+        .unwrap();
+    assert_eq!(
+        (ended.exit_code, ended.reason.as_deref()),
+        (128, Some("StartError"))
+    );
+    assert!(world.reasons().await.contains(&"Failed".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_killed_container_is_back_at_once() {
     let world = World::new().await;
     world.create("web", ONE).await;

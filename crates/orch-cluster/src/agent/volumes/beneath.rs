@@ -16,7 +16,7 @@ pub(super) fn sub_path(root: &Path, sub_path: &Path) -> io::Result<PathBuf> {
         let next = match part {
             Component::CurDir => continue,
             Component::Normal(name) => reached.join(name),
-            _ => return Err(io::Error::other("subPath must be relative and without '..'")),
+            _ => return Err(io::Error::other("must be relative and without '..'")),
         };
         reached = match std::fs::symlink_metadata(&next).map(|found| found.is_symlink()) {
             // Making a directory never goes through a link of that name, even one that was put there just now.
@@ -30,7 +30,9 @@ pub(super) fn sub_path(root: &Path, sub_path: &Path) -> io::Result<PathBuf> {
             Ok(false) => next,
         };
         if !reached.starts_with(&root) {
-            return Err(io::Error::other("subPath leads out of the volume"));
+            return Err(io::Error::other(
+                "it leads out of the volume; a link in it must stay within",
+            ));
         }
     }
     Ok(reached)

@@ -104,7 +104,7 @@ impl Files<'_> {
             .flatten()
             .map(|(key, value)| (key.as_str(), value.0.as_slice()));
         let entries: Vec<_> = text.chain(binary).collect();
-        self.entries("configmap", &entries, items, optional, mode)
+        self.entries(("configmap", name), &entries, items, optional, mode)
     }
 
     fn secret(
@@ -123,12 +123,12 @@ impl Files<'_> {
             .flatten()
             .map(|(key, value)| (key.as_str(), value.0.as_slice()))
             .collect();
-        self.entries("secret", &entries, items, optional, mode)
+        self.entries(("secret", name), &entries, items, optional, mode)
     }
 
     fn entries(
         &mut self,
-        kind: &str,
+        (kind, name): (&str, &str),
         entries: &[(&str, &[u8])],
         items: Option<&[KeyToPath]>,
         optional: Option<bool>,
@@ -143,7 +143,17 @@ impl Files<'_> {
             match entries.iter().find(|(key, _)| *key == item.key) {
                 Some((_, data)) => self.all.push(file(&item.path, data, item.mode, mode)),
                 None if optional == Some(true) => {}
-                None => return Err(format!("{kind} references non-existent key: {}", item.key)),
+                None => {
+                    // The kubelet's words to the key.
+                    let references = match kind {
+                        "secret" => "references non-existent secret key",
+                        _ => "configmap references non-existent config key",
+                    };
+                    let key = &item.key;
+                    return Err(format!(
+                        "{references}: {key}: add it to {kind} {name:?}, leave it out of items, or set optional: true"
+                    ));
+                }
             }
         }
         Ok(())
@@ -165,7 +175,7 @@ impl Files<'_> {
                 }
                 (None, None) => {
                     return Err(format!(
-                        "{:?}: neither fieldRef nor resourceFieldRef is set",
+                        "downwardAPI: path {:?}: set fieldRef or resourceFieldRef",
                         item.path
                     ));
                 }

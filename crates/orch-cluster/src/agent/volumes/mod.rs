@@ -6,6 +6,7 @@
 
 mod beneath;
 mod content;
+mod host_path;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume};
+use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 use orch_core::runtime::Mount;
 
 use self::content::{Content, content};
@@ -25,28 +26,29 @@ use super::env::{Source, Sources, expand};
 
 /// Why a container's volumes are not there.
 #[derive(Debug, thiserror::Error)]
-#[error("MountVolume.SetUp failed for volume {volume:?}: {reason}")]
-pub(crate) struct VolumeError {
-    volume: String,
-    reason: String,
-}
-
-impl VolumeError {
+pub(crate) enum VolumeError {
+    /// One of them is not, in the words of the kubelet's event `FailedMount`, a space before the colon and all.
+    #[error("MountVolume.SetUp failed for volume {volume:?} : {reason}")]
+    SetUp {
+        /// Its name in the pod.
+        volume: String,
+        /// Why, and what to do about it.
+        reason: String,
+    },
+    /// The directory in which the agent keeps them cannot be used.
+    #[error(
+        "the node's directory for volumes, {}, cannot be used: {error}; mend it, or choose another with \
+         AgentConfig::volumes_dir", directory.display()
+    )]
+    Place {
+        /// Where it is.
+        directory: PathBuf,
+        /// What is wrong with it.
+        error: io::Error,
+    },
     /// The making was cut off.
-    pub(crate) fn interrupted() -> Self {
-        Self {
-            volume: String::new(),
-            reason: "interrupted".to_owned(),
-        }
-    }
-
-    /// The directory for volumes cannot be used.
-    pub(crate) fn place(error: &io::Error) -> Self {
-        Self {
-            volume: String::new(),
-            reason: error.to_string(),
-        }
-    }
+    #[error("the pod's volumes were not made: the work on them was cut off, and will be done again")]
+    Interrupted,
 }
 
 /// Which objects the volumes that `container` mounts refer to.
@@ -119,7 +121,7 @@ pub(crate) fn plan(
 ) -> Result<Volumes, VolumeError> {
     let mut steps = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
-        let failed = |reason: String| VolumeError {
+        let failed = |reason: String| VolumeError::SetUp {
             volume: mount.name.clone(),
             reason,
         };
@@ -128,7 +130,8 @@ pub(crate) fn plan(
             .into_iter()
             .flatten()
             .find(|volume| volume.name == mount.name);
-        let volume = volume.ok_or_else(|| failed("the pod has no such volume".to_owned()))?;
+        let volume =
+            volume.ok_or_else(|| failed("the pod has no such volume; add it to spec.volumes".to_owned()))?;
         let content = content(volume, sources, facts).map_err(failed)?;
         let expanded = mount.sub_path_expr.as_deref().map(|path| {
             expand(path, |name| {
@@ -141,7 +144,7 @@ pub(crate) fn plan(
         let sub_path = expanded.or_else(|| mount.sub_path.clone()).unwrap_or_default();
         if !is_inside(&sub_path) {
             return Err(failed(format!(
-                "subPath {sub_path:?} must be relative and without '..'"
+                "subPath {sub_path:?}: must be relative and without '..'"
             )));
         }
         let root = match &content {
@@ -152,7 +155,8 @@ pub(crate) fn plan(
             volume: volume.name.clone(),
             root,
             sub_path,
-            target: PathBuf::from(&mount.mount_path),
+            // One that is relative is so to the container's root, as the kubelet has it.
+            target: Path::new("/").join(&mount.mount_path),
             // As in Kubernetes: what the agent writes, containers only read.
             read_only: matches!(content, Content::Files(_)) || mount.read_only.unwrap_or_default(),
             content,
@@ -181,9 +185,9 @@ impl Volumes {
 
 impl Step {
     fn make(self) -> Result<Mount, VolumeError> {
-        let source = self.try_make().map_err(|error| VolumeError {
+        let source = self.try_make().map_err(|reason| VolumeError::SetUp {
             volume: self.volume.clone(),
-            reason: format!("{}: {error}", self.root.display()),
+            reason,
         })?;
         Ok(Mount {
             source,
@@ -192,19 +196,24 @@ impl Step {
         })
     }
 
-    fn try_make(&self) -> io::Result<PathBuf> {
+    fn try_make(&self) -> Result<PathBuf, String> {
+        let own = |error: io::Error| format!("{}: {error}", self.root.display());
         match &self.content {
-            Content::Empty => self.make_empty()?,
-            Content::Host(host) => check_host_path(host)?,
+            Content::Empty => self.make_empty().map_err(own)?,
+            Content::Host(host) => host_path::check(host)?,
             Content::Files(files) => {
-                std::fs::create_dir_all(&self.root)?;
-                files.iter().try_for_each(|file| file.write(&self.root))?;
+                std::fs::create_dir_all(&self.root).map_err(own)?;
+                files
+                    .iter()
+                    .try_for_each(|file| file.write(&self.root))
+                    .map_err(own)?;
             }
         }
         if self.sub_path.is_empty() {
             return Ok(self.root.clone());
         }
         beneath::sub_path(&self.root, Path::new(&self.sub_path))
+            .map_err(|error| format!("subPath {:?} in {}: {error}", self.sub_path, self.root.display()))
     }
 
     /// Makes a directory in which whoever the containers run as may write, as in Kubernetes. One that is there is
@@ -249,32 +258,4 @@ fn is_inside(path: &str) -> bool {
     Path::new(path)
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-}
-
-/// The checks of `hostPath.type`.
-fn check_host_path(host: &HostPathVolumeSource) -> io::Result<()> {
-    let path = Path::new(&host.path);
-    let wants = |what: &str, is: bool| {
-        if is {
-            Ok(())
-        } else {
-            Err(io::Error::other(format!(
-                "hostPath type check failed: it is not a {what}"
-            )))
-        }
-    };
-    match host.type_.as_deref().unwrap_or_default() {
-        // Kubernetes checks nothing of the type that is not named, and its runtimes make what is missing.
-        "" | "DirectoryOrCreate" if !path.exists() => std::fs::create_dir_all(path),
-        "FileOrCreate" if !path.exists() => std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map(drop),
-        "" => Ok(()),
-        "Directory" | "DirectoryOrCreate" => wants("directory", path.is_dir()),
-        "File" | "FileOrCreate" => wants("file", path.is_file()),
-        // Also sockets and devices, whose kind the mount does not depend on.
-        _ => wants("path that exists", path.exists()),
-    }
 }

@@ -139,8 +139,7 @@ fn check(directory: &Path, found: &std::fs::Metadata) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "{} must be a directory that belongs to the user who runs the agent and that no other may write to; \
-         remove it, or choose another with AgentConfig::volumes_dir",
+        "{} must be a directory that belongs to the user who runs the agent and that no other may write to",
         directory.display()
     )))
 }

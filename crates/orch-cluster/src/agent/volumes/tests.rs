@@ -109,12 +109,17 @@ fn what_leads_out_or_is_not_there_is_refused() {
         (
             r#""configMap": {"name": "none"}"#,
             "",
-            "configmap \"none\" not found",
+            "configmap \"none\" not found: create it",
+        ),
+        (
+            r#""secret": {"secretName": "key", "items": [{"key": "z", "path": "z"}]}"#,
+            "",
+            "references non-existent secret key: z: add it to secret \"key\"",
         ),
         (
             r#""configMap": {"name": "map", "items": [{"key": "z", "path": "z"}]}"#,
             "",
-            "non-existent key: z",
+            "configmap references non-existent config key: z: add it to configmap \"map\"",
         ),
         (
             r#""configMap": {"name": "map", "items": [{"key": "a", "path": "../z"}]}"#,
@@ -124,12 +129,19 @@ fn what_leads_out_or_is_not_there_is_refused() {
         (
             r#""hostPath": {"path": "/nowhere", "type": "Directory"}"#,
             "",
-            "not a directory",
+            " : hostPath type check failed: /nowhere is not a directory: it does not exist",
+        ),
+        (
+            r#""hostPath": {"path": "/dev/null"}"#,
+            r#", "subPath": "x""#,
+            "subPath \"x\" in /dev/null: ",
         ),
     ];
     for (volume, mount, part) in cases {
         let error = made(&own, volume, mount).unwrap_err();
-        assert!(error.contains(part) && error.contains("\"v\""), "{error}");
+        assert!(error.contains(part), "{error}");
+        let begin = "MountVolume.SetUp failed for volume \"v\" : ";
+        assert!(error.starts_with(begin), "{error}");
     }
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     assert!(made(&own, r#""configMap": {"name": "none", "optional": true}"#, "").is_ok());
@@ -169,4 +181,24 @@ fn a_host_path_of_no_type_is_made_if_it_is_missing() {
     std::fs::write(&path, "a file").unwrap();
     let volume = format!(r#""hostPath": {{"path": "{}"}}"#, path.display());
     assert!(made(directory.path(), &volume, "").is_ok());
+}
+
+#[test]
+fn a_relative_mount_path_begins_at_the_containers_root() {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, target) in [("data/x", "/data/x"), ("/data", "/data")] {
+        let pod = pod_with(&format!(
+            r#"{{"volumes": [{{"name": "v", "emptyDir": {{}}}}], "containers": [{{"name": "c", "image": "i",
+                "volumeMounts": [{{"name": "v", "mountPath": "{path}"}}]}}]}}"#
+        ));
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        let plan = plan(
+            container,
+            directory.path(),
+            &Sources::default(),
+            &[],
+            &Facts::of(&pod),
+        );
+        assert_eq!(plan.unwrap().make().unwrap()[0].target, Path::new(target));
+    }
 }

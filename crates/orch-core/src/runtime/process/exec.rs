@@ -96,7 +96,7 @@ fn spawn(cell: &Cell, request: &ExecRequest) -> Result<Started, RuntimeError> {
     if request.tty {
         return Err(RuntimeError::Unsupported {
             runtime: NAME,
-            what: "terminals",
+            what: "terminals".into(),
         });
     }
     let [program, args @ ..] = &request.command[..] else {

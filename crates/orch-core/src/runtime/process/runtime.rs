@@ -24,7 +24,7 @@ const HOST: &str = "host";
 
 const NO_PAUSE: RuntimeError = RuntimeError::Unsupported {
     runtime: NAME,
-    what: "pausing containers",
+    what: std::borrow::Cow::Borrowed("pausing containers"),
 };
 
 pub(super) fn image(reference: &str) -> Image {
@@ -66,16 +66,11 @@ fn invalid(field: &str, reason: impl Into<String>) -> RuntimeError {
 
 /// What cannot be done here, ever.
 fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
+    config.check()?;
     if !config.resources.hugepages.is_empty() {
         return Err(RuntimeError::Unsupported {
             runtime: NAME,
-            what: "limits of huge pages",
-        });
-    }
-    if config.image.is_empty() {
-        return Err(RuntimeError::InvalidImage {
-            image: String::new(),
-            reason: "must not be empty; `host` means the machine's own programs".into(),
+            what: "limits of huge pages".into(),
         });
     }
     if config.command.is_empty() {
@@ -152,13 +147,13 @@ impl Inner {
         if config.wants_group() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "control groups of pods",
+                what: "control groups of pods".into(),
             });
         }
         if config.user_namespace {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "users of a sandbox's own (user_namespace)",
+                what: "users of a sandbox's own (user_namespace)".into(),
             });
         }
         let mut state = self.state.lock();
@@ -168,6 +163,7 @@ impl Inner {
         if let Some((id, record)) = state.sandboxes.iter().find(|(_, record)| same(record)) {
             return Ok(sandbox(id, record));
         }
+        config.check()?;
         let id = SandboxId(self.new_id());
         let record = SandboxRecord {
             created_at: time::now(),
@@ -448,7 +444,7 @@ impl Runtime for ProcessRuntime {
         if !self.capabilities().attach {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "attach on this system",
+                what: "attach on this system".into(),
             });
         }
         let (cell, options) = (self.inner.cell(id)?, options.clone());
@@ -485,7 +481,7 @@ impl Runtime for ProcessRuntime {
         self.inner.cell(id)?;
         Err(RuntimeError::Unsupported {
             runtime: NAME,
-            what: "changing the limits of a running container",
+            what: "changing the limits of a running container".into(),
         })
     }
 

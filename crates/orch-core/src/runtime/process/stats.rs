@@ -52,7 +52,7 @@ pub(super) fn stats(cell: &Cell) -> Result<ContainerStats, RuntimeError> {
     })?;
     Err(RuntimeError::Unsupported {
         runtime: super::NAME,
-        what: "stats on this system",
+        what: "stats on this system".into(),
     })
 }
 

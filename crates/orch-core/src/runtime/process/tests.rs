@@ -203,7 +203,7 @@ async fn what_cannot_be_done_here_is_refused_when_it_is_made() {
                 image: String::new(),
                 ..base.clone()
             },
-            "image : must not be empty",
+            "image \"\": must not be empty",
         ),
         (
             ContainerConfig {

@@ -83,7 +83,7 @@ impl Inner {
         if !self.capabilities.user_namespaces {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "users of a sandbox's own (user_namespace)",
+                what: "users of a sandbox's own (user_namespace)".into(),
             });
         }
         let shared = [
@@ -107,7 +107,7 @@ impl Inner {
         if !self.capabilities.hugepages {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "limits of huge pages",
+                what: "limits of huge pages".into(),
             });
         }
         match resources.hugepages.keys().find(|size| !size.is_power_of_two()) {
@@ -119,11 +119,26 @@ impl Inner {
         }
     }
 
+    /// Refuses to limit a container to less memory than is declared; a sandbox is limited to the least instead.
+    pub(super) fn check_memory(&self, resources: &Resources) -> Result<(), RuntimeError> {
+        let least = self.capabilities.memory_limit_min;
+        if let Some(bytes) = resources
+            .memory_limit_bytes
+            .filter(|bytes| (1..least).contains(bytes))
+        {
+            return Err(RuntimeError::InvalidConfig {
+                field: "resources.memory_limit_bytes".into(),
+                reason: format!("{bytes}: must be at least {least}; leave it unset for no limit"),
+            });
+        }
+        Ok(())
+    }
+
     pub(super) fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
         if !self.capabilities.update_resources || !self.capabilities.pod_groups {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "changing what the containers of a sandbox may use together",
+                what: "changing what the containers of a sandbox may use together".into(),
             });
         }
         self.check(resources)?;
@@ -151,6 +166,7 @@ impl Inner {
         sandbox_id: &SandboxId,
         config: &ContainerConfig,
     ) -> Result<ContainerId, RuntimeError> {
+        config.check()?;
         if let AppArmorProfile::Localhost(name) = &config.security.app_armor
             && !self.capabilities.app_armor
         {
@@ -159,6 +175,7 @@ impl Inner {
                 reason: format!("{name:?}: this runtime has no AppArmor"),
             });
         }
+        self.check_memory(&config.resources)?;
         if self.image(&config.image).is_none() {
             return Err(RuntimeError::ImageNotFound {
                 image: config.image.clone(),
@@ -199,7 +216,7 @@ impl Inner {
             state: ContainerState::Created,
             paused: false,
             created_at: time::now(),
-            resources: config.resources.clone(),
+            resources: config.resources.in_force(),
             labels: config.labels.clone().into(),
             annotations: config.annotations.clone().into(),
         };
@@ -427,6 +444,7 @@ pub(super) fn change(limits: &mut Resources, update: &Resources) {
     limits.pids_limit = update.pids_limit.or(limits.pids_limit);
     limits.oom_score_adj = update.oom_score_adj.or(limits.oom_score_adj);
     limits.hugepages.extend(&update.hugepages);
+    *limits = limits.in_force();
 }
 
 /// What a container runs: what its behavior says, else what its command says, else until it is stopped.

@@ -117,7 +117,7 @@ impl Inner {
         if !self.capabilities.exec {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "exec",
+                what: "exec".into(),
             });
         }
         if request.command.is_empty() {
@@ -160,7 +160,7 @@ impl Inner {
         if !self.capabilities.attach {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "attach",
+                what: "attach".into(),
             });
         }
         let (input, mut from_caller) = mpsc::channel(SESSION_BACKLOG);
@@ -208,7 +208,7 @@ impl Inner {
         if !self.capabilities.port_forward {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "connecting to ports of pods",
+                what: "connecting to ports of pods".into(),
             });
         }
         let state = self.state.lock();

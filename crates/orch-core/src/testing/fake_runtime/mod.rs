@@ -99,6 +99,7 @@ impl FakeRuntime {
             host_ports: true,
             mounts: true,
             resource_limits: true,
+            memory_limit_min: 0,
             update_resources: true,
             hugepages: true,
             pause: true,

@@ -73,7 +73,7 @@ impl Inner {
     fn declared(&self) -> Result<(), RuntimeError> {
         let unsupported = RuntimeError::Unsupported {
             runtime: NAME,
-            what: "pausing containers",
+            what: "pausing containers".into(),
         };
         self.capabilities.pause.then_some(()).ok_or(unsupported)
     }

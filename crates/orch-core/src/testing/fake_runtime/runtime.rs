@@ -113,7 +113,7 @@ impl Runtime for FakeRuntime {
             if config.wants_group() && !self.inner.capabilities.pod_groups {
                 return Err(RuntimeError::Unsupported {
                     runtime: NAME,
-                    what: "control groups of pods",
+                    what: "control groups of pods".into(),
                 });
             }
             self.inner.check_users(config)?;
@@ -124,6 +124,7 @@ impl Runtime for FakeRuntime {
             if let Some(record) = records.find(|record| record.config.attempt == config.attempt) {
                 return Ok(record.sandbox.clone());
             }
+            config.check()?;
             let sandbox = Sandbox {
                 id: SandboxId(self.inner.next_id("s")),
                 name: config.name.clone(),
@@ -335,12 +336,13 @@ impl Runtime for FakeRuntime {
         let body = async {
             let unsupported = RuntimeError::Unsupported {
                 runtime: NAME,
-                what: "changing the limits of a running container",
+                what: "changing the limits of a running container".into(),
             };
             if !self.inner.capabilities.update_resources {
                 return Err(unsupported);
             }
             self.inner.check(resources)?;
+            self.inner.check_memory(resources)?;
             let mut state = self.inner.state.lock();
             let record = state.running(id)?;
             super::engine::change(&mut record.container.resources, resources);

@@ -16,7 +16,11 @@ use crate::testing::runtime::{Harness, Program, cases, run_all};
 struct Fake(FakeRuntime);
 
 fn fake() -> Fake {
-    let runtime = FakeRuntime::new();
+    // Everything, and what is no ability.
+    let runtime = FakeRuntime::with_capabilities(Capabilities {
+        memory_limit_min: 6 << 20,
+        ..FakeRuntime::new().capabilities()
+    });
     runtime.on_image(
         "missing",
         ImageBehavior::absent().pull_fails(u32::MAX, "no such image", false),
@@ -60,12 +64,15 @@ async fn the_whole_suite_runs_in_one_go_and_leaves_nothing() {
     assert_eq!(harness.0.leaks(), Vec::<String>::new());
 }
 
-async fn started(runtime: &FakeRuntime, attempt: u32) -> ContainerId {
-    let config = SandboxConfig {
+fn pod() -> SandboxConfig {
+    SandboxConfig {
         uid: "pod".into(),
         ..SandboxConfig::default()
-    };
-    let sandbox = runtime.run_sandbox(&config).await.unwrap();
+    }
+}
+
+async fn started(runtime: &FakeRuntime, attempt: u32) -> ContainerId {
+    let sandbox = runtime.run_sandbox(&pod()).await.unwrap();
     let config = ContainerConfig {
         name: "web".into(),
         image: "web:1".into(),
@@ -296,7 +303,7 @@ async fn a_profile_by_name_is_refused_by_one_without_apparmor() {
         let mut capabilities = FakeRuntime::new().capabilities();
         capabilities.app_armor = app_armor;
         let runtime = FakeRuntime::with_capabilities(capabilities);
-        let sandbox = runtime.run_sandbox(&Default::default()).await.unwrap();
+        let sandbox = runtime.run_sandbox(&pod()).await.unwrap();
         let mut config = ContainerConfig {
             name: "main".into(),
             image: "any".into(),

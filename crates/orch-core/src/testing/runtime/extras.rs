@@ -139,6 +139,21 @@ pub(super) async fn limits_change_in_place(rig: &mut Rig<'_>) -> Case {
     Ok(())
 }
 
+pub(super) async fn a_limit_of_memory_below_the_least_is_refused(rig: &mut Rig<'_>) -> Case {
+    rig.needs("memory_limit_min", |has| has.memory_limit_min > 0)?;
+    let least = rig.runtime().capabilities().memory_limit_min;
+    let sandbox = rig.sandbox("web").await;
+    let mut config = rig.config("main", &Program::new().wait());
+    config.resources.memory_limit_bytes = Some(least - 1);
+    match rig.runtime().create_container(&sandbox, &config).await {
+        Err(RuntimeError::InvalidConfig { .. }) => {}
+        other => panic!("expected InvalidConfig, got {other:?}"),
+    }
+    config.resources.memory_limit_bytes = Some(least);
+    rig.create(&sandbox, &config).await;
+    Ok(())
+}
+
 pub(super) async fn exceeding_memory_is_out_of_memory(rig: &mut Rig<'_>) -> Case {
     rig.needs("resource_limits", |has| has.resource_limits)?;
     rig.needs("attach", |has| has.attach)?;

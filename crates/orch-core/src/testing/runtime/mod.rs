@@ -48,6 +48,7 @@ mod logs;
 mod pausing;
 mod ports;
 mod program;
+mod refusals;
 mod rig;
 mod sandboxes;
 mod users;
@@ -302,6 +303,7 @@ macro_rules! __runtime_conformance_cases {
             extras::stats_are_of_running_containers,
             extras::traffic_is_of_a_pods_own_network,
             extras::limits_change_in_place,
+            extras::a_limit_of_memory_below_the_least_is_refused,
             extras::exceeding_memory_is_out_of_memory,
             groups::containers_of_a_pod_are_held_to_what_it_may_use,
             groups::what_a_pod_may_use_changes_in_place,
@@ -310,6 +312,9 @@ macro_rules! __runtime_conformance_cases {
             users::each_sandbox_has_users_that_no_other_has,
             users::what_a_sandbox_with_users_of_its_own_mounts_has_the_machines_owners,
             users::users_of_ones_own_go_with_neither_the_machines_network_nor_its_processes,
+            refusals::a_sandbox_without_a_uid_is_refused,
+            refusals::what_no_container_can_be_is_refused_by_its_field,
+            refusals::what_means_no_limit_is_told_as_none,
             extras::mounts_show_files_of_the_machine,
             extras::a_user_can_be_chosen,
             extras::images_are_pulled_listed_and_removed,

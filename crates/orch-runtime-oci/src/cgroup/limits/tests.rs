@@ -158,22 +158,76 @@ fn memory_alone_is_never_allowed_more_than_memory_with_swap() {
 }
 
 #[test]
-fn what_is_out_of_the_kernels_range_becomes_the_nearest_that_is_in_it() {
-    let extreme = |few| Resources {
-        cpu_limit_millis: Some(if few { 1 } else { u64::MAX }),
-        memory_limit_bytes: (!few).then_some(u64::MAX),
-        pids_limit: (!few).then_some(PIDS_MAX + 1),
+fn what_means_no_limit_takes_one_away_and_too_little_time_becomes_the_least_that_the_kernel_takes() {
+    let little = Resources {
+        cpu_limit_millis: Some(1),
         ..Resources::default()
     };
-    for (few, quota) in [(true, "1000"), (false, "17592186044415")] {
-        let (dir, group) = tree(true);
-        group.limit(&extreme(few)).unwrap();
-        assert_eq!(read(&dir, "cpu.max"), format!("{quota} 100000"));
-        if !few {
+    let none = |value: u64| Resources {
+        cpu_limit_millis: Some(value),
+        memory_limit_bytes: Some(value),
+        pids_limit: Some(value),
+        ..Resources::default()
+    };
+    for unified in [false, true] {
+        let (quota, least, unlimited) = match unified {
+            true => ("cpu.max", "1000 100000", "max 100000"),
+            false => ("cpu.cfs_quota_us", "1000", "-1"),
+        };
+        let memory: &[_] = match unified {
+            true => &[("memory.max", "max"), ("memory.swap.max", "max")],
+            false => &[
+                ("memory.limit_in_bytes", "-1"),
+                ("memory.memsw.limit_in_bytes", "-1"),
+            ],
+        };
+        for value in [0, u64::MAX] {
+            let (dir, group) = tree(unified);
+            group.limit(&everything()).unwrap();
+            group.limit(&little).unwrap();
+            assert_eq!(read(&dir, quota), least);
+            // More than any limit, if there were one.
+            let _ = fs::write(dir.path().join("memory.current"), "99\n");
+            if !unified {
+                // What the kernel shows, which a file does not.
+                fs::write(dir.path().join("memory.limit_in_bytes"), "67108864\n").unwrap();
+            }
+            group.limit(&none(value)).unwrap();
+            assert_eq!(read(&dir, quota), unlimited, "{value}");
+            for (file, expected) in memory {
+                assert_eq!(read(&dir, file), *expected, "{file} {value}");
+            }
             assert_eq!(read(&dir, "pids.max"), "max");
-            assert_eq!(read(&dir, "memory.max"), i64::MAX.to_string());
         }
     }
+    // Swap is let go first, or memory alone would be allowed more than both.
+    let (_, group) = tree(false);
+    let first = &group.changes(&none(0), Some(64 * MIB))[0];
+    assert!(first.file.ends_with("memory.memsw.limit_in_bytes"), "{first:?}");
+}
+
+#[test]
+fn of_version_2_all_that_is_in_a_group_is_killed_over_memory_together() {
+    let (dir, mut group) = tree(true);
+    group.end_together().unwrap();
+    assert!(
+        !dir.path().join("memory.oom.group").exists(),
+        "the kernel may have none"
+    );
+    fs::write(dir.path().join("memory.oom.group"), "0\n").unwrap();
+    group.end_together().unwrap();
+    assert_eq!(read(&dir, "memory.oom.group"), "1");
+    group.memory = None;
+    fs::remove_dir_all(dir.path()).unwrap();
+    group.end_together().unwrap();
+    let (dir, group) = tree(false);
+    fs::write(dir.path().join("memory.oom.group"), "0\n").unwrap();
+    group.end_together().unwrap();
+    assert_eq!(
+        read(&dir, "memory.oom.group"),
+        "0\n",
+        "version 1 has no such thing"
+    );
 }
 
 #[test]
