@@ -122,6 +122,7 @@ pub(crate) fn container(
     // Docker's other driver for files writes JSON, which replaces bytes that are no UTF-8.
     let log_driver = if engine.is_docker { "local" } else { "json-file" };
     let security = &config.security;
+    // Without the words by which an update takes limits away.
     let limits = Limits::of(&config.resources.in_force())?;
     let host = HostConfig {
         network_mode: Some(joined.clone()),
@@ -214,7 +215,7 @@ fn security_options(security: &Security) -> Result<Vec<String>, RuntimeError> {
 pub(crate) fn update(resources: &Resources) -> Result<ContainerUpdateBody, RuntimeError> {
     if let Some(score) = resources.oom_score_adj {
         return Err(invalid(
-            "oom_score_adj",
+            "resources.oom_score_adj",
             format!("{score}: cannot change while the container runs; leave it unset"),
         ));
     }
@@ -240,13 +241,7 @@ struct Limits {
 
 impl Limits {
     fn of(resources: &Resources) -> Result<Self, RuntimeError> {
-        let memory = resources.memory_limit_bytes;
-        if let Some(bytes) = memory.filter(|bytes| (1..MEMORY_MIN).contains(bytes)) {
-            return Err(invalid(
-                "resources.memory_limit_bytes",
-                format!("{bytes}: must be at least {MEMORY_MIN} (6 MiB); leave it unset for no limit"),
-            ));
-        }
+        resources.check_memory(MEMORY_MIN)?;
         if !resources.hugepages.is_empty() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
@@ -261,15 +256,14 @@ impl Limits {
         let quota = limits
             .cpu_limit_millis
             .map(|millis| signed(millis) * (CPU_PERIOD / 1000));
+        let memory = limits.memory_limit_bytes.map(signed);
         Ok(Self {
             cpu_shares: limits.cpu_shares.map(signed),
             cpu_period: resources.cpu_limit_millis.map(|_| CPU_PERIOD),
             cpu_quota: quota.or(none(resources.cpu_limit_millis, -1)),
-            // Memory and swap together are set to the same, which means no swap, as Kubernetes has it.
-            memory: limits
-                .memory_limit_bytes
-                .map(signed)
-                .or(none(resources.memory_limit_bytes, i64::MAX)),
+            // Memory and swap together are set to the same, which means no swap, as Kubernetes has it. Where a limit is taken
+            // away that leaves the container without swap on version 2; on version 1 runc cannot write -1 for swap alone.
+            memory: memory.or(none(resources.memory_limit_bytes, i64::MAX)),
             pids: limits.pids_limit.map(signed).or(none(resources.pids_limit, -1)),
         })
     }

@@ -113,9 +113,6 @@ pub(crate) fn container_state(state: &wire::State, created_at: Timestamp) -> Con
     }
 }
 
-/// The code of a program that ended because it was asked to, by SIGTERM.
-const ASKED_TO_END: i32 = 128 + 15;
-
 fn exited(state: &wire::State, created_at: Timestamp) -> ContainerState {
     let started_at = date(&state.started_at);
     // The engine notes the start only after a short program may have ended.
@@ -124,15 +121,7 @@ fn exited(state: &wire::State, created_at: Timestamp) -> ContainerState {
     let reason = if started_at.is_none() && !state.error.is_empty() {
         ExitReason::StartError
     } else {
-        match exit_code {
-            Some(0) => ExitReason::Completed,
-            // Only something beside the program was killed earlier, if anything: a command, or a child without which it went on.
-            Some(ASKED_TO_END) => ExitReason::Error,
-            // With whatever code it ends that has lost a child by that.
-            _ if state.oom_killed => ExitReason::OutOfMemory,
-            Some(_) => ExitReason::Error,
-            None => ExitReason::Unknown,
-        }
+        ExitReason::of(exit_code, state.oom_killed)
     };
     ContainerState::Exited {
         started_at,

@@ -159,7 +159,7 @@ impl Hierarchies {
         for _ in 0..PATIENCE {
             let left = fs::read_to_string(path.join("cgroup.procs"))?;
             for pid in left.lines() {
-                match fs::write(&above, pid) {
+                match put(&above, pid) {
                     // It has ended.
                     Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
                     written => written?,
@@ -182,7 +182,10 @@ impl Hierarchies {
         };
         let mount = self.mounts.iter().find(fit);
         mount.ok_or_else(|| {
-            io::Error::other("none of the control groups freezer, pids and devices is mounted; mount one below /sys/fs/cgroup, as systemd does")
+            io::Error::other(
+                "none of the control groups freezer, pids and devices is mounted; mount one below /sys/fs/cgroup, as systemd \
+                 does",
+            )
         })
     }
 
@@ -275,25 +278,23 @@ impl Hierarchies {
 }
 
 /// Writes into one of the kernel's files. To open it as if it had to be made takes the kernel longer.
-pub(crate) fn put(file: &Path, text: &str) -> io::Result<()> {
-    File::options().write(true).open(file)?.write_all(text.as_bytes())
+pub(crate) fn put(file: impl AsRef<Path>, text: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut file = File::options().write(true).truncate(true).open(file)?;
+    file.write_all(text.as_ref())
 }
 
 fn subgroups(path: &Path) -> io::Result<Vec<PathBuf>> {
-    // A directory has a link from each that is in it, and two of its own.
-    let links = fs::metadata(path).map(|meta| meta.nlink());
-    let entries = match links.and_then(|links| {
-        if links == 2 {
-            Ok(None)
-        } else {
-            fs::read_dir(path).map(Some)
-        }
-    }) {
+    // In the kernel's file systems of control groups a directory has two links of its own, and one from each that is in it
+    // (kernfs). Where that is not how they are counted it is read.
+    let found = fs::metadata(path).and_then(|found| match found.nlink() {
+        2 => Ok(None),
+        _ => fs::read_dir(path).map(Some),
+    });
+    let entries = match found {
+        Ok(Some(entries)) => entries,
+        Ok(None) => return Ok(Vec::new()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let Some(entries) = entries else {
-        return Ok(Vec::new());
+        Err(error) => return Err(error),
     };
     let mut found = Vec::new();
     for entry in entries {

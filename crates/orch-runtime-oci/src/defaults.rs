@@ -88,7 +88,9 @@ fn cwd(config: &ContainerConfig, root: &Rootfs) -> Result<String, RuntimeError> 
         )),
         path => Err(RuntimeError::InvalidImage {
             image: config.image.clone(),
-            reason: format!("its working directory {path:?} is not an absolute path; set working_dir"),
+            reason: format!(
+                "its working directory {path:?} is not an absolute path; give the container one of its own"
+            ),
         }),
     }
 }

@@ -280,6 +280,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_made_lies_apart_where_the_file_system_can_be_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&dir.path().join("state")).unwrap();
+        let trash = File::open(state.root().join("trash")).unwrap();
+        // Of those that keep the mark, as ext4 does, one is as good as another.
+        let told = ioctl_getflags(&trash).and_then(|flags| ioctl_setflags(&trash, flags | IFlags::TOPDIR));
+        if told.is_ok() {
+            drop(state);
+            let flags = ioctl_getflags(&trash).unwrap();
+            ioctl_setflags(&trash, flags - IFlags::TOPDIR).unwrap();
+            StateDir::open(&dir.path().join("state")).unwrap();
+            assert!(ioctl_getflags(&trash).unwrap().contains(IFlags::TOPDIR));
+        }
+    }
+
+    #[test]
     fn one_has_it_open_at_a_time_and_what_was_half_made_is_swept() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("state");

@@ -22,11 +22,6 @@ const DEEPEST: usize = 8;
 /// Of what one has in the processor where nothing is said, as the kernel has it.
 const SHARES: u64 = 1024;
 
-/// The fewest: what the kubelet gives to pods that ask for none.
-const FEWEST: u64 = 2;
-
-const MOST: u64 = 262_144;
-
 impl Driver {
     /// Refuses what cannot be done here.
     pub(crate) fn check_group(&self, config: &SandboxConfig) -> Result<(), RuntimeError> {
@@ -201,10 +196,12 @@ fn limits(asked: &Resources) -> Resources {
 fn together<'a>(pods: impl Iterator<Item = (&'a str, Option<u64>)>, path: &str) -> u64 {
     let inside = pods.filter(|(group, _)| is_within(group, path));
     let counted = inside.map(|(_, shares)| match shares {
-        Some(..=FEWEST) => 0,
+        Some(..=Resources::CPU_SHARES_MIN) => 0,
         shares => shares.unwrap_or(SHARES),
     });
-    counted.fold(0, u64::saturating_add).clamp(FEWEST, MOST)
+    counted
+        .fold(0, u64::saturating_add)
+        .clamp(Resources::CPU_SHARES_MIN, Resources::CPU_SHARES_MAX)
 }
 
 /// A path, and those above it, the longest first; none of an empty one.

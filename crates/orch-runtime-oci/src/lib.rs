@@ -75,9 +75,10 @@
 //! with it on some small boards, the runtime does not declare that it limits, and what it cannot limit is not limited. A
 //! container with a limit of memory has no swap. Of version 2, what the kernel kills over memory it kills with all of its
 //! container (`memory.oom.group`), commands that run in it included, as kubelet has it since Kubernetes 1.28; version 1 can
-//! only kill one process at a time, and what is left of the container goes on if it can. In a container of a machine with version 2 alone, the group that is seen as
-//! the machine's has processes, and the kernel limits nothing in such a one: they move into one in it, `init`, when the runtime
-//! is opened. Both versions are tested on real kernels, version 2 and huge pages on Debian's.
+//! only kill one process at a time, and what is left of the container goes on if it can. In a container of a machine with
+//! version 2 alone, the group that is seen as the machine's has processes, and the kernel limits nothing in such a one: they
+//! move into one in it, `init`, when the runtime is opened. Both versions are tested on real kernels, version 2 and huge
+//! pages on Debian's.
 //!
 //! Where the kernel has AppArmor, and `apparmor_parser` is there to load it, containers run under the profile
 //! `orch-default-XXXXXXXX`, which lets them do what Docker's own does, or under the one they ask for, which must be loaded.

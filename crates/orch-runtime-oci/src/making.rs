@@ -21,6 +21,7 @@ impl Driver {
         sandbox: &SandboxId,
         config: ContainerConfig,
     ) -> Result<ContainerId, RuntimeError> {
+        config.check()?;
         let (driver, sandbox) = (self.clone(), sandbox.clone());
         blocking(move || {
             let _one = driver.making.lock();
@@ -35,7 +36,6 @@ impl Driver {
             if let Some(cell) = same.first() {
                 return Ok(cell.id.clone());
             }
-            config.check()?;
             spec::check(&config)?;
             users::check_container(&config, pod.record.users)?;
             if !pod.is_ready() {

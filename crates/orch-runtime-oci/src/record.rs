@@ -102,17 +102,20 @@ impl Plan {
             version: u32,
         }
         let path = dir.plan();
-        let text = fs::read(&path)?;
-        // First of all this, for the rest may be another's.
-        let Version { version } = serde_json::from_slice(&text)?;
-        if version != PLAN {
-            return Err(io::Error::other(format!(
-                "{}: it was made by another version of the program (its plan has version {version}, this one knows \
-                 {PLAN}); make a new attempt",
-                path.display()
-            )));
-        }
-        Ok(serde_json::from_slice(&text)?)
+        let read = || {
+            let text = fs::read(&path)?;
+            // First of all this, for the rest may be another's.
+            let Version { version } = serde_json::from_slice(&text)?;
+            if version != PLAN {
+                return Err(io::Error::other(format!(
+                    "it was made by another version of the program (its plan has version {version}, this one knows \
+                     {PLAN}); make a new attempt"
+                )));
+            }
+            Ok(serde_json::from_slice(&text)?)
+        };
+        read()
+            .map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 }
 
@@ -340,7 +343,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let container = ContainerDir::new(dir.path().join("containers/c"));
         fs::create_dir_all(container.run()).unwrap();
-        assert!(Plan::read(&container).is_err(), "there is none");
+        let error = Plan::read(&container).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "there is none");
+        assert!(error.to_string().contains("plan.json"), "{error}");
         fs::write(container.plan(), r#"{"version": 1, "of": "another kind"}"#).unwrap();
         let error = Plan::read(&container).unwrap_err().to_string();
         assert!(

@@ -136,12 +136,7 @@ fn lacks(settled: &Resources, asked: &Resources) -> bool {
 /// Refuses what makes no sense anywhere.
 fn check(asked: &Resources) -> Result<(), RuntimeError> {
     let limits = asked.in_force();
-    if let Some(bytes) = limits.memory_limit_bytes.filter(|bytes| *bytes < MEMORY_MIN) {
-        return Err(invalid(
-            "resources.memory_limit_bytes",
-            format!("{bytes}: must be at least {MEMORY_MIN} (6 MiB), or unset or 0 for no limit"),
-        ));
-    }
+    limits.check_memory(MEMORY_MIN)?;
     if let Some(most) = limits.pids_limit.filter(|most| *most < PIDS_MIN) {
         return Err(invalid(
             "resources.pids_limit",

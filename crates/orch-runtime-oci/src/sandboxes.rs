@@ -23,6 +23,7 @@ impl Driver {
         self: &Arc<Self>,
         config: SandboxConfig,
     ) -> Result<Sandbox, RuntimeError> {
+        config.check()?;
         let driver = self.clone();
         let pod = blocking(move || {
             let pod = driver.made(config)?;
@@ -59,7 +60,6 @@ impl Driver {
         }
         let network = self.options.network.as_ref();
         let network = network.filter(|_| !config.host_network);
-        config.check()?;
         sandbox::check(&config, network.is_some())?;
         users::check(&config, &self.users)?;
         self.check_group(&config)?;

@@ -4,9 +4,6 @@ use orch_core::runtime::{ContainerState, ExitReason};
 
 use crate::record::{End, Started, Why};
 
-/// The code of a program that ended because it was asked to, by SIGTERM.
-const ASKED_TO_END: i32 = 128 + 15;
-
 /// What was found of a container. Whether the shim lives is asked first, for one that ends in between has then
 /// left its end.
 #[derive(Clone, Debug, Default)]
@@ -59,15 +56,10 @@ pub(crate) fn exited(end: &End) -> ContainerState {
         started_at: end.started_at,
         finished_at: end.at,
         exit_code: end.code,
-        reason: match (end.why, end.code) {
-            (Why::Exited, Some(0)) => ExitReason::Completed,
-            // Only something beside the program was killed earlier, if anything: a command, or a child without which it went on.
-            (Why::Exited, Some(ASKED_TO_END)) => ExitReason::Error,
-            // With whatever code it ends that has lost a child by that.
-            (Why::Exited, _) if end.out_of_memory => ExitReason::OutOfMemory,
-            (Why::Exited, _) => ExitReason::Error,
-            (Why::StartError, _) => ExitReason::StartError,
-            (Why::Unknown, _) => ExitReason::Unknown,
+        reason: match end.why {
+            Why::Exited => ExitReason::of(end.code, end.out_of_memory),
+            Why::StartError => ExitReason::StartError,
+            Why::Unknown => ExitReason::Unknown,
         },
         message: end.message.clone(),
     }

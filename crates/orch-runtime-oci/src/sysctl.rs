@@ -49,7 +49,8 @@ pub(crate) fn check(config: &SandboxConfig, kinds: &[Kind]) -> Result<(), Runtim
             Some(kind) if kinds.contains(&kind) => {}
             Some(_) => {
                 return refused(
-                    "the pod is on the machine's network, whose setting it would change; give pods a network of their own (OciOptions::network)",
+                    "the pod is on the machine's network, whose setting it would change; give pods a network of their own \
+                     (OciOptions::network)",
                 );
             }
             None => {

@@ -180,34 +180,25 @@ async fn a_kill_over_memory_is_told_as_one_if_the_program_did_not_end_well_all_t
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let killed = (137, ExitReason::OutOfMemory);
-    // Of version 2 a child does not die alone.
-    let of_child = |alone| if unified() { killed } else { alone };
-    for (name, script, expected) in [
+    for (name, script, alone) in [
         ("program", format!("exec {EATER}"), killed),
         ("last", format!("{EATER}; exit $?"), killed),
-        (
-            "child",
-            format!("{EATER}; exit 3"),
-            of_child((3, ExitReason::OutOfMemory)),
-        ),
+        ("child", format!("{EATER}; exit 3"), (3, ExitReason::OutOfMemory)),
         (
             "none-the-less",
             format!("{EATER}; exit 0"),
-            of_child((0, ExitReason::Completed)),
+            (0, ExitReason::Completed),
         ),
         ("by-itself", "exit 137".into(), (137, ExitReason::Error)),
     ] {
         let id = start(&runtime, &limited(name, &script, memory(16 * MIB))).await;
         let state = ended(&runtime, &id).await;
-        let (code, why) = expected;
+        // Of version 2 a child does not die alone.
+        let with_child = name != "by-itself" && Files::of(&oci, &id).unified();
+        let (code, why) = if with_child { killed } else { alone };
         assert_eq!(reason(&state), (Some(code), Some(why)), "{name}");
     }
     clear(&runtime).await;
-}
-
-/// Whether the machine has control groups of version 2 alone.
-fn unified() -> bool {
-    fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap()
 }
 
 /// Of version 1 the kernel picks one process, of version 2 it is told to take all (`memory.oom.group`).
@@ -219,11 +210,11 @@ async fn a_command_that_is_killed_over_memory_leaves_the_program_its_own_end_or_
     let id = start(&runtime, &limited("main", script, memory(16 * MIB))).await;
     let request = ExecRequest::new(["/bin/sh", "-c", &format!("exec {EATER}")]);
     let done = runtime.exec(&id, &request).await;
-    if unified() {
+    assert_eq!(done.unwrap().exit_code, 137);
+    if Files::of(&oci, &id).unified() {
         let state = ended(&runtime, &id).await;
         assert_eq!(reason(&state), (Some(137), Some(ExitReason::OutOfMemory)));
     } else {
-        assert_eq!(done.unwrap().exit_code, 137);
         runtime.stop_container(&id, PATIENCE).await.unwrap();
         let state = ended(&runtime, &id).await;
         assert_eq!(reason(&state), (Some(143), Some(ExitReason::Error)));

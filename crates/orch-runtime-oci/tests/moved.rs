@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{Oci, clear, code, config, create, ended, exit_code, pods, says, start, tell, text};
+use common::{Oci, clear, code, config, create, ended, exit_code, images, pods, says, start, tell, text};
 use orch_core::runtime::{ContainerConfig, ExecRequest, Runtime, SandboxConfig};
 use orch_runtime_oci::{OciOptions, OciRuntime};
+use serde_json::json;
 
 #[tokio::test]
 async fn containers_of_a_state_directory_that_was_moved_run_on() {
@@ -15,6 +16,14 @@ async fn containers_of_a_state_directory_that_was_moved_run_on() {
         OciRuntime::open(options.cgroup_parent(oci.group()).log_limits(40, 1000))
     };
     let runtime = open("state").await.unwrap();
+    let image = images::shell(&json!({})).map(|image| {
+        let archive = oci.beside("shell.tar");
+        images::archive(&archive, &image, "shell:1");
+        archive
+    });
+    if let Some(archive) = &image {
+        runtime.image_store().import(archive, None).await.unwrap();
+    }
     let script = "trap 'for i in 1 2 3 4 5 6 7 8; do echo bye $i; done; exit 7' TERM; echo ready; while :; do sleep 3600 & wait; done";
     let id = start(&runtime, &config("main", script)).await;
     let sandbox = runtime.container(&id).await.unwrap().sandbox;
@@ -36,6 +45,17 @@ async fn containers_of_a_state_directory_that_was_moved_run_on() {
     for sandbox in [&sandbox, &together, &owned] {
         let created = runtime.create_container(sandbox, &config("later", &script)).await;
         later.push(created.unwrap());
+    }
+    // Of an image of its own it is the layers that it finds where they are now.
+    if image.is_some() {
+        let config = ContainerConfig {
+            image: "shell:1".into(),
+            ..config(
+                "layered",
+                "read -r line < /etc/upper && echo changed > /etc/own && exit 6",
+            )
+        };
+        later.push(runtime.create_container(&sandbox, &config).await.unwrap());
     }
     // A command runs meanwhile, as it would if whoever asked for it were slow to end.
     let open_exec = ExecRequest {

@@ -181,6 +181,18 @@ async fn limits_change_while_it_runs_and_are_known_to_whoever_opens_the_runtime_
     let quota = if v2 { "25000 100000" } else { "25000" };
     assert_eq!(files.read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota);
     assert_eq!(files.read("pids", "pids.max", "pids.max"), "50");
+    let none = Resources {
+        cpu_limit_millis: Some(0),
+        pids_limit: Some(0),
+        ..memory(0)
+    };
+    runtime.update_resources(&id, &none).await.unwrap();
+    let quota = if v2 { "max 100000" } else { "-1" };
+    assert_eq!(files.read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota);
+    assert_eq!(files.read("pids", "pids.max", "pids.max"), "max");
+    let memory = files.read("memory", "memory.limit_in_bytes", "memory.max");
+    let unlimited = if v2 { "max" } else { "9223372036854771712" };
+    assert_eq!(memory, unlimited);
     clear(&runtime).await;
 }
 

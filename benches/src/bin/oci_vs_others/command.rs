@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::aside::Aside;
+use crate::{Contender, Network};
 
 pub(crate) struct Program {
-    pub(crate) name: &'static str,
+    name: &'static str,
     aside: Aside,
     bundle: PathBuf,
     state: PathBuf,
@@ -16,7 +18,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// None if the machine has no such program.
-    pub(crate) fn find(name: &'static str, dir: &Path, aside: &Aside) -> Option<Self> {
+    pub(crate) fn find(name: &'static str, dir: &Path, network: Network, aside: &Aside) -> Option<Self> {
         let version = std::process::Command::new(name).arg("--version").output();
         let Ok(version) = version else {
             println!("no {name} on this machine");
@@ -31,6 +33,8 @@ impl Program {
         );
         let bundle = dir.join(format!("bundle-{name}"));
         std::fs::create_dir_all(&bundle).expect("a directory");
+        // As it is by default, each time anew.
+        let _ = std::fs::remove_file(bundle.join("config.json"));
         let made = std::process::Command::new(name)
             .arg("spec")
             .current_dir(&bundle)
@@ -42,9 +46,10 @@ impl Program {
         spec["process"]["args"] = serde_json::json!(["/bin/true"]);
         spec["process"]["terminal"] = false.into();
         spec["root"] = serde_json::json!({"path": dir.join("rootfs"), "readonly": true});
-        let namespaces = spec["linux"]["namespaces"].as_array_mut().expect("namespaces");
-        // Ours is on the machine's network.
-        namespaces.retain(|namespace| namespace["type"] != "network");
+        if network == Network::Host {
+            let namespaces = spec["linux"]["namespaces"].as_array_mut().expect("namespaces");
+            namespaces.retain(|namespace| namespace["type"] != "network");
+        }
         std::fs::write(&path, spec.to_string()).expect("written");
         Some(Self {
             name,
@@ -53,9 +58,15 @@ impl Program {
             state: dir.join(format!("state-{name}")),
         })
     }
+}
 
-    /// Makes, starts, awaits and removes a container.
-    pub(crate) async fn run(&self, id: String) {
+#[async_trait]
+impl Contender for Program {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    async fn run(&self, id: String) {
         let mut command = Command::new(self.name);
         command
             .arg("--root")

@@ -1,36 +1,47 @@
-//! Containers of a runtime.
+//! Containers of our runtime.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::StreamExt;
 use orch_core::runtime::{ContainerConfig, ContainerState, Runtime, SandboxConfig, SandboxId};
+use orch_runtime_oci::OciRuntime;
+
+use crate::{Contender, Network};
 
 pub(crate) struct Runner {
-    runtime: Box<dyn Runtime>,
-    sandbox: SandboxId,
+    runtime: OciRuntime,
+    /// That of all containers, where they need none of their own.
+    sandbox: Option<SandboxId>,
     image: &'static str,
 }
 
 impl Runner {
-    pub(crate) async fn new(runtime: Box<dyn Runtime>, image: &'static str) -> Self {
-        let config = SandboxConfig {
-            name: "bench".into(),
-            namespace: "default".into(),
-            uid: "bench".into(),
-            hostname: "bench".into(),
-            host_network: true,
-            ..SandboxConfig::default()
-        };
-        let sandbox = runtime.run_sandbox(&config).await.expect("a sandbox").id;
-        Self {
+    pub(crate) async fn new(runtime: OciRuntime, network: Network, image: &'static str) -> Self {
+        let mut runner = Self {
             runtime,
-            sandbox,
+            sandbox: None,
             image,
+        };
+        if network == Network::Host {
+            runner.sandbox = Some(runner.sandbox("all", network).await);
         }
+        runner
     }
 
-    /// Makes, starts, awaits and removes a container.
-    pub(crate) async fn run(&self, name: String) {
+    async fn sandbox(&self, name: &str, network: Network) -> SandboxId {
+        let config = SandboxConfig {
+            name: name.into(),
+            namespace: "default".into(),
+            uid: format!("bench-{name}"),
+            hostname: "bench".into(),
+            host_network: network == Network::Host,
+            ..SandboxConfig::default()
+        };
+        self.runtime.run_sandbox(&config).await.expect("a sandbox").id
+    }
+
+    async fn run_in(&self, sandbox: &SandboxId, name: String) {
         let config = ContainerConfig {
             name,
             image: self.image.into(),
@@ -38,11 +49,8 @@ impl Runner {
             ..ContainerConfig::default()
         };
         let mut events = self.runtime.events().await;
-        let id = self
-            .runtime
-            .create_container(&self.sandbox, &config)
-            .await
-            .expect("a container");
+        let id = self.runtime.create_container(sandbox, &config).await;
+        let id = id.expect("a container");
         self.runtime.start_container(&id).await.expect("it starts");
         loop {
             let container = self.runtime.container(&id).await.expect("it is there");
@@ -55,11 +63,29 @@ impl Runner {
         }
         self.runtime.remove_container(&id).await.expect("it is removed");
     }
+}
 
-    pub(crate) async fn clear(&self) {
-        self.runtime
-            .remove_sandbox(&self.sandbox)
-            .await
-            .expect("nothing is left");
+#[async_trait]
+impl Contender for Runner {
+    fn name(&self) -> &'static str {
+        "orch"
+    }
+
+    async fn run(&self, name: String) {
+        if let Some(sandbox) = &self.sandbox {
+            return self.run_in(sandbox, name).await;
+        }
+        let own = self.sandbox(&name, Network::Own).await;
+        self.run_in(&own, name).await;
+        self.runtime.remove_sandbox(&own).await.expect("it is removed");
+    }
+
+    async fn clear(&self) {
+        if let Some(sandbox) = &self.sandbox {
+            self.runtime
+                .remove_sandbox(sandbox)
+                .await
+                .expect("nothing is left");
+        }
     }
 }

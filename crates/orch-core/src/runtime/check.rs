@@ -2,9 +2,6 @@
 
 use super::{ContainerConfig, Mount, Resources, RuntimeError, SandboxConfig};
 
-/// The fewest and the most shares of processor time (the kernel's `MIN_SHARES` and `MAX_SHARES`).
-const SHARES: (u64, u64) = (2, 262_144);
-
 /// The least processor time that the kernel takes in a period of 100 ms, in thousandths of one processor.
 const CPU_LEAST: u64 = 10;
 
@@ -18,13 +15,37 @@ const MEMORY_UNLIMITED: u64 = i64::MAX as u64 & !4095;
 const PIDS_MOST: u64 = 4 << 20;
 
 impl Resources {
+    /// The fewest shares of processor time (the kernel's `MIN_SHARES`): what the kubelet gives to pods that ask for none.
+    pub const CPU_SHARES_MIN: u64 = 2;
+
+    /// The most shares of processor time (the kernel's `MAX_SHARES`).
+    pub const CPU_SHARES_MAX: u64 = 262_144;
+
+    /// Refuses to limit a container to less memory than `least` bytes, the runtime's own
+    /// [`memory_limit_min`](super::Capabilities::memory_limit_min).
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::InvalidConfig`] with the field, the value and what is allowed.
+    pub fn check_memory(&self, least: u64) -> Result<(), RuntimeError> {
+        match self.memory_limit_bytes.filter(|bytes| (1..least).contains(bytes)) {
+            Some(bytes) => Err(invalid(
+                "resources.memory_limit_bytes",
+                format!("{bytes}: must be at least {least}, or unset or 0 for no limit"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// What comes into force of this on a machine that can limit all of it: without what means no limit, and with the least or
     /// the most in place of what the kernel does not take. The fields say which.
     #[must_use]
     pub fn in_force(&self) -> Self {
         let limits = |least: u64, most: u64| move |asked: &u64| (least..=most).contains(asked);
         Self {
-            cpu_shares: self.cpu_shares.map(|shares| shares.clamp(SHARES.0, SHARES.1)),
+            cpu_shares: self
+                .cpu_shares
+                .map(|shares| shares.clamp(Self::CPU_SHARES_MIN, Self::CPU_SHARES_MAX)),
             cpu_limit_millis: self
                 .cpu_limit_millis
                 .filter(limits(1, CPU_MOST))
@@ -73,7 +94,9 @@ impl ContainerConfig {
         if self.image.is_empty() {
             return Err(RuntimeError::InvalidImage {
                 image: String::new(),
-                reason: "must not be empty; name an image that is present; `host`, where a runtime has it, is the machine's own root".into(),
+                reason: "must not be empty; name an image that is present; `host`, where a runtime has it, is the machine's \
+                         own root"
+                    .into(),
             });
         }
         self.check_ids()?;

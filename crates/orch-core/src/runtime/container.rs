@@ -86,8 +86,8 @@ pub struct Resources {
     /// has it (`MilliCPUToQuota`).
     pub cpu_limit_millis: Option<u64>,
     /// Memory it may use, in bytes; past it the kernel kills. 0 is no limit, as kubelet has it, and so is what the kernel
-    /// shows of a group without one, 9,223,372,036,854,771,712, and more. Less than 6 MiB is refused, with which not even a shell
-    /// comes up (Docker's least).
+    /// shows of a group without one, 9,223,372,036,854,771,712, and more. Less than
+    /// [`Capabilities::memory_limit_min`](super::Capabilities::memory_limit_min) is refused.
     pub memory_limit_bytes: Option<u64>,
     /// Processes and threads it may have. 0 is no limit, as Docker has it, and so is more than a kernel can have (4,194,304).
     pub pids_limit: Option<u64>,
@@ -211,7 +211,7 @@ pub enum ExitReason {
     /// By itself with another code, or by a signal: `Error`.
     Error,
     /// The kernel killed it over its memory limit, or something in it, whatever its code then was: `OOMKilled`, as containerd has
-    /// it. Not if it ended with 0, or with 143 because it was asked to.
+    /// it. Not if it ended with 0, or with 143, the code of SIGTERM: see [`of`](Self::of).
     OutOfMemory,
     /// It could not be started: `StartError`.
     StartError,
@@ -220,6 +220,31 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// Why a container ended that was started: by its exit code, and by whether the kernel killed anything in it over its
+    /// memory limit. For runtimes, so that they all say the same.
+    ///
+    /// ```
+    /// use orch_core::runtime::ExitReason;
+    ///
+    /// // It lost a child, and gave up.
+    /// assert_eq!(ExitReason::of(Some(1), true), ExitReason::OutOfMemory);
+    /// // It lost a child, went on, and was asked to end later.
+    /// assert_eq!(ExitReason::of(Some(143), true), ExitReason::Error);
+    /// ```
+    pub fn of(exit_code: Option<i32>, out_of_memory: bool) -> Self {
+        /// What ends by SIGTERM, as one does that is asked to end.
+        const TERMINATED: i32 = 128 + 15;
+        match exit_code {
+            Some(0) => Self::Completed,
+            // Only something beside the program was killed earlier, if anything: a command, or a child without which it went on.
+            Some(TERMINATED) => Self::Error,
+            // With whatever code it ends that has lost a child by that.
+            _ if out_of_memory => Self::OutOfMemory,
+            Some(_) => Self::Error,
+            None => Self::Unknown,
+        }
+    }
+
     /// The word in a container status's `reason`.
     pub fn as_str(self) -> &'static str {
         match self {

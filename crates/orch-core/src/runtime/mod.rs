@@ -59,7 +59,9 @@ pub struct Capabilities {
     /// Limits in [`Resources`] are enforced, and exceeding memory ends in [`ExitReason::OutOfMemory`].
     pub resource_limits: bool,
     /// The least memory, in bytes, to which a container can be limited; 0: any. A lower
-    /// [`Resources::memory_limit_bytes`] is [`RuntimeError::InvalidConfig`], and the node agent refuses a pod that asks for one.
+    /// [`Resources::memory_limit_bytes`] is [`RuntimeError::InvalidConfig`], also where
+    /// [`resource_limits`](Self::resource_limits) are not kept to, so that a pod that runs on one machine runs on the next; the
+    /// node agent refuses a pod that asks for one.
     pub memory_limit_min: u64,
     /// [`Runtime::update_resources`] changes a running container, and with [`pod_groups`](Self::pod_groups)
     /// [`Runtime::update_sandbox`] a sandbox.
@@ -168,7 +170,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes a sandbox and readies it for containers, or returns the one that exists for the same
     /// [`SandboxConfig::uid`] and [`SandboxConfig::attempt`].
     ///
-    /// What no runtime can make of it is [`RuntimeError::InvalidConfig`]: see [`SandboxConfig::check`].
+    /// What no runtime can make of it is [`RuntimeError::InvalidConfig`], before anything is looked for: see
+    /// [`SandboxConfig::check`].
     ///
     /// One that asks for a control group is [`RuntimeError::Unsupported`] without [`Capabilities::pod_groups`], one that asks
     /// for users of its own without [`Capabilities::user_namespaces`].
@@ -187,7 +190,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// name and attempt.
     ///
     /// The image must be present; nothing is pulled ([`RuntimeError::ImageNotFound`]). What no runtime can make of the
-    /// configuration is [`RuntimeError::InvalidConfig`], or [`RuntimeError::InvalidImage`]: see [`ContainerConfig::check`].
+    /// configuration is [`RuntimeError::InvalidConfig`], or [`RuntimeError::InvalidImage`], before anything is looked for: see
+    /// [`ContainerConfig::check`].
     async fn create_container(
         &self,
         sandbox: &SandboxId,

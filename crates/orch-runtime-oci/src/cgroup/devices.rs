@@ -63,7 +63,7 @@ impl Hierarchies {
             ));
         };
         let path = mount.join(group);
-        put(&path.join("devices.deny"), "a")?;
+        put(path.join("devices.deny"), "a")?;
         let mut allowed = File::options().write(true).open(path.join("devices.allow"))?;
         // The kernel takes one at a time.
         ALLOWED

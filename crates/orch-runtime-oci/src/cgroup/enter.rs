@@ -81,7 +81,7 @@ impl Hierarchies {
             }
             if is_cpuset {
                 for file in CPUSET {
-                    fs::write(path.join(file), fs::read_to_string(above.join(file))?)?;
+                    put(path.join(file), fs::read_to_string(above.join(file))?)?;
                 }
             }
         }
@@ -90,7 +90,7 @@ impl Hierarchies {
 
     fn move_in(&self, mount: &Path, group: &str) -> io::Result<()> {
         let path = mount.join(group.trim_start_matches('/'));
-        put(&path.join(self.list_of(mount)), "0")
+        put(path.join(self.list_of(mount)), "0")
     }
 
     /// The list of a group's processes that the calling one, which has one thread, writes itself into.

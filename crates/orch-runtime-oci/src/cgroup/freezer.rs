@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{fs, io, thread};
 
 use super::group::{Group, is_gone, keyed, number};
-use super::{PATIENCE, PAUSE};
+use super::{PATIENCE, PAUSE, put};
 
 impl Group {
     /// Returns once all stand still. If some cannot, as those in the midst of a call to a dead disk, none does.
@@ -14,10 +14,10 @@ impl Group {
         };
         for _ in 0..PATIENCE {
             if self.unified {
-                fs::write(dir.join("cgroup.freeze"), "1")?;
+                put(dir.join("cgroup.freeze"), "1")?;
             } else {
                 // Again each time: of version 1 some are only noticed by that.
-                fs::write(dir.join("freezer.state"), "FROZEN")?;
+                put(dir.join("freezer.state"), "FROZEN")?;
             }
             if self.stands_still(dir)? {
                 return Ok(());
@@ -49,7 +49,7 @@ impl Group {
             ("freezer.state", "THAWED")
         };
         let thawed = self.is_frozen().and_then(|frozen| match frozen {
-            true => fs::write(dir.join(file), word),
+            true => put(dir.join(file), word),
             false => Ok(()),
         });
         match thawed {

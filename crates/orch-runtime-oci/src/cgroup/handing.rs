@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use rustix::io::Errno;
 
-use super::Hierarchies;
+use super::{Hierarchies, put};
 
 /// Where the processes go that stand in the way of groups beside them: Docker's own containers that hold engines call it so.
 const ASIDE: &str = "init";
@@ -66,7 +66,7 @@ pub(super) fn hand_down(group: &Path) -> io::Result<()> {
     for name in missing {
         // The kernel hands processors down only while no process of the machine is a real-time one: then there is no limit
         // of them, which is told when one is asked for.
-        if let Err(error) = fs::write(&does, format!("+{name}")) {
+        if let Err(error) = put(&does, format!("+{name}")) {
             tracing::debug!(group = %group.display(), name, %error, "a controller is not handed down");
         }
     }
@@ -99,7 +99,7 @@ fn move_aside(group: &Path) -> io::Result<()> {
                      of the machine are seen",
                 ));
             }
-            match fs::write(aside.join("cgroup.procs"), pid) {
+            match put(aside.join("cgroup.procs"), pid) {
                 // It has ended.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
                 written => written?,

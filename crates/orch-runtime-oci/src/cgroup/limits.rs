@@ -1,14 +1,14 @@
 //! A group's limits, written to its files: all of what is asked for or nothing.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use orch_core::runtime::Resources;
 use rustix::io::Errno;
 
 use super::group::{Group, number};
+use super::put;
 
 /// The period that limits of processor time are counted in, in microseconds: the kernel's own and Docker's.
 const PERIOD: u64 = 100_000;
@@ -75,12 +75,18 @@ impl Group {
     /// Has the kernel kill all that is in the group once it kills anything of it over memory, as kubelet has it of containers
     /// since Kubernetes 1.28. Version 1 knows no such thing.
     pub(crate) fn end_together(&self) -> io::Result<()> {
-        match self.memory.as_ref().filter(|_| self.unified) {
-            Some(dir) => match put(&dir.join("memory.oom.group"), "1") {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                done => done,
-            },
-            None => Ok(()),
+        let Some(dir) = self.memory.as_ref().filter(|_| self.unified) else {
+            return Ok(());
+        };
+        let file = dir.join("memory.oom.group");
+        match put(&file, "1") {
+            // Of kernels before 4.19.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error}", file.display()),
+            )),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -197,11 +203,6 @@ fn write(changes: &[Change]) -> Result<(), (PathBuf, io::Error)> {
         }
     }
     Ok(())
-}
-
-fn put(file: &Path, value: &str) -> io::Result<()> {
-    let mut file = File::options().write(true).truncate(true).open(file)?;
-    file.write_all(value.as_bytes())
 }
 
 /// Version 2's word for shares, as runc has it since 1.3.2: a curve through the least, the most and what is usual

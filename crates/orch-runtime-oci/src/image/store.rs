@@ -153,7 +153,8 @@ impl Store {
             Ok(text) if text == FORMAT => {}
             Ok(text) => {
                 let why = format!(
-                    "{} has format {:?}, and this version reads 1 alone; open it with the version that made it, or name another directory",
+                    "{} has format {:?}, and this version reads 1 alone; open it with the version that made it, or name another \
+                     directory",
                     dir.display(),
                     text.trim()
                 );

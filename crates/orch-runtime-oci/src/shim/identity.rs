@@ -88,14 +88,14 @@ fn id(text: &str) -> Option<u32> {
 }
 
 /// What is wrong with whom an image, or who made the container, has it run as, and what to do.
-fn unknown(what: &str, wanted: &str, list: &str, field: &str) -> String {
+fn unknown(what: &str, wanted: &str, list: &str) -> String {
     let last = u32::MAX - 1;
     match wanted.parse() {
         Ok(u32::MAX) => format!(
-            "its {what} {wanted:?} is the number that the kernel takes for none; a {what} is one from 0 to {last}: set {field}"
+            "its {what} {wanted:?} is the number that the kernel takes for none; a {what} is one from 0 to {last}; choose another"
         ),
         _ => format!(
-            "its {what} {wanted:?} is not in the image's {list}, nor is it a number from 0 to {last}; set {field}"
+            "its {what} {wanted:?} is not in the image's {list}, nor is it a number from 0 to {last}; choose one that is"
         ),
     }
 }
@@ -111,7 +111,7 @@ fn look_up(identity: &Identity, passwd: &str, group: &str) -> Result<Known, Stri
     let (uid, own, home) = match (&user, number) {
         (Some(user), _) => (user.uid, user.gid, user.home),
         (None, Some(number)) => (number, 0, ""),
-        (None, None) => return Err(unknown("user", wanted, "/etc/passwd", "security.run_as_user")),
+        (None, None) => return Err(unknown("user", wanted, "/etc/passwd")),
     };
     let gid = match identity.group.as_deref() {
         None => own,
@@ -119,7 +119,7 @@ fn look_up(identity: &Identity, passwd: &str, group: &str) -> Result<Known, Stri
             .find(|(name, _, _)| *name == wanted)
             .map(|(_, gid, _)| gid)
             .or_else(|| id(wanted))
-            .ok_or_else(|| unknown("group", wanted, "/etc/group", "security.run_as_group"))?,
+            .ok_or_else(|| unknown("group", wanted, "/etc/group"))?,
     };
     let is_member = |members: &str| {
         user.as_ref()

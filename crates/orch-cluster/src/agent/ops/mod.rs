@@ -15,7 +15,7 @@ use orch_core::runtime::{Container, ContainerId, RuntimeError, Sandbox, SandboxF
 
 pub(crate) use self::start::Start;
 pub(crate) use self::stop::Stop;
-use self::words::in_words_of_pods;
+pub(crate) use self::words::in_words_of_pods;
 use super::env::EnvError;
 use super::mailbox::Snapshot;
 use super::probe::{Check, Outcome, ProbeKey};

@@ -1,9 +1,10 @@
-//! What a runtime refuses of a container, in the words of the pod's writer.
+//! What a runtime refuses of a pod or a container, in the words of the pod's writer.
 
 use orch_core::runtime::RuntimeError;
 
-/// The fields of a container's configuration that have another name in a pod, and that name.
-const FIELDS: [(&str, &str); 15] = [
+/// The fields of a container's or a sandbox's configuration that have another name in a pod, and that name.
+const FIELDS: [(&str, &str); 16] = [
+    ("host_ports", "ports"),
     ("mounts", "volumeMounts"),
     ("resources.cpu_limit_millis", "resources.limits[cpu]"),
     ("resources.hugepages", "resources.limits"),
@@ -24,8 +25,9 @@ const FIELDS: [(&str, &str); 15] = [
     ("working_dir", "workingDir"),
 ];
 
-/// Why a container was not made. Fields are named from the container's root: `workingDir`.
-pub(super) fn in_words_of_pods(error: &RuntimeError) -> String {
+/// Why a pod's sandbox, or a container, was not made. Fields are named from the root of the pod's specification, or the
+/// container's: `workingDir`.
+pub(crate) fn in_words_of_pods(error: &RuntimeError) -> String {
     let RuntimeError::InvalidConfig { field, reason } = error else {
         return error.to_string();
     };
@@ -61,8 +63,13 @@ mod tests {
             ),
             (
                 "working_dir",
-                "\"x\" is not an absolute path",
-                "workingDir: \"x\" is not an absolute path",
+                "\"x\": must be an absolute path",
+                "workingDir: \"x\": must be an absolute path",
+            ),
+            (
+                "sysctls",
+                "\"kernel.pid_max\": no sandbox has its own",
+                "securityContext.sysctls: \"kernel.pid_max\": no sandbox has its own",
             ),
             ("command", "name a program", "command: name a program"),
             (

@@ -1,8 +1,8 @@
 //! The checks of `hostPath.type`, in the kubelet's words and with what to do about it.
 
-use std::fs::{FileType, Metadata};
+use std::fs::{DirBuilder, FileType, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::HostPathVolumeSource;
@@ -10,11 +10,22 @@ use k8s_openapi::api::core::v1::HostPathVolumeSource;
 /// Makes the path if it is missing and its type asks for that, and sees that it is what the type says. Blocks.
 pub(super) fn check(host: &HostPathVolumeSource) -> Result<(), String> {
     let path = Path::new(&host.path);
+    if path.is_relative() {
+        return Err(format!(
+            "hostPath {:?}: must be an absolute path of the node",
+            host.path
+        ));
+    }
     let type_ = host.type_.as_deref().unwrap_or_default();
     let found = match std::fs::metadata(path) {
         Ok(found) => Some(found),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(format!("hostPath {}: {error}", host.path)),
+        Err(error) => {
+            return Err(format!(
+                "hostPath {}: {error}; correct the path, or what leads to it on the node",
+                host.path
+            ));
+        }
     };
     let (what, is): (&str, fn(&FileType) -> bool) = match type_ {
         // Kubernetes checks nothing of the type that is not named, and its runtimes make what is missing.
@@ -33,10 +44,12 @@ pub(super) fn check(host: &HostPathVolumeSource) -> Result<(), String> {
     };
     let made = match (&found, type_) {
         (Some(found), _) if is(&found.file_type()) => return Ok(()),
-        (None, "" | "DirectoryOrCreate") => std::fs::create_dir_all(path),
-        (None, "FileOrCreate") => std::fs::OpenOptions::new()
+        // With the kubelet's modes, less what the embedding program's umask takes away.
+        (None, "" | "DirectoryOrCreate") => DirBuilder::new().recursive(true).mode(0o755).create(path),
+        (None, "FileOrCreate") => OpenOptions::new()
             .create(true)
             .append(true)
+            .mode(0o644)
             .open(path)
             .map(drop),
         _ => {
@@ -191,5 +204,9 @@ mod tests {
             assert!(error.contains(said), "{error}");
         }
         assert!(!at("x").exists());
+        let refused = checked(Path::new("re/lative"), "DirectoryOrCreate");
+        let expected = "hostPath \"re/lative\": must be an absolute path of the node";
+        assert_eq!(refused, Err(expected.to_owned()));
+        assert!(!Path::new("re").exists());
     }
 }

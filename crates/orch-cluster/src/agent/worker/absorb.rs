@@ -12,7 +12,7 @@ use orch_core::runtime::{
 use super::Worker;
 use crate::agent::decide::may_run;
 use crate::agent::observed::{Failure, add};
-use crate::agent::ops::{Done, StartError, container_reference};
+use crate::agent::ops::{Done, StartError, container_reference, in_words_of_pods};
 use crate::agent::probe::{Outcome, ProbeKey};
 use crate::events::reference;
 
@@ -135,7 +135,7 @@ impl Worker {
                     .config
                     .retry_backoff
                     .next(before.map(|failure| failure.delay).unwrap_or_default());
-                let message = format!("Failed to create pod sandbox: {error}");
+                let message = format!("Failed to create pod sandbox: {}", in_words_of_pods(&error));
                 self.shared.recorder.warning(
                     &reference(&*self.pod),
                     "FailedCreatePodSandBox",

@@ -51,11 +51,9 @@ struct End {
 
 impl From<End> for ContainerState {
     fn from(end: End) -> Self {
-        let reason = match (end.started_at, end.exit_code) {
-            (None, _) => ExitReason::StartError,
-            (Some(_), Some(0)) => ExitReason::Completed,
-            (Some(_), Some(_)) => ExitReason::Error,
-            (Some(_), None) => ExitReason::Unknown,
+        let reason = match end.started_at {
+            None => ExitReason::StartError,
+            Some(_) => ExitReason::of(end.exit_code, false),
         };
         Self::Exited {
             started_at: end.started_at,

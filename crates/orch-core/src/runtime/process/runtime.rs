@@ -66,7 +66,6 @@ fn invalid(field: &str, reason: impl Into<String>) -> RuntimeError {
 
 /// What cannot be done here, ever.
 fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
-    config.check()?;
     if !config.resources.hugepages.is_empty() {
         return Err(RuntimeError::Unsupported {
             runtime: NAME,
@@ -144,6 +143,7 @@ fn check(config: &ContainerConfig) -> Result<(), RuntimeError> {
 
 impl Inner {
     fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
+        config.check()?;
         if config.wants_group() {
             return Err(RuntimeError::Unsupported {
                 runtime: NAME,
@@ -163,7 +163,6 @@ impl Inner {
         if let Some((id, record)) = state.sandboxes.iter().find(|(_, record)| same(record)) {
             return Ok(sandbox(id, record));
         }
-        config.check()?;
         let id = SandboxId(self.new_id());
         let record = SandboxRecord {
             created_at: time::now(),
@@ -178,6 +177,7 @@ impl Inner {
     }
 
     fn create(&self, id: &SandboxId, config: &ContainerConfig) -> Result<ContainerId, RuntimeError> {
+        config.check()?;
         let mut state = self.state.lock();
         let pod = state.sandboxes.get(id).ok_or_else(|| not_found("sandbox", id))?;
         let same = |cell: &&Arc<Cell>| {

@@ -119,21 +119,6 @@ impl Inner {
         }
     }
 
-    /// Refuses to limit a container to less memory than is declared; a sandbox is limited to the least instead.
-    pub(super) fn check_memory(&self, resources: &Resources) -> Result<(), RuntimeError> {
-        let least = self.capabilities.memory_limit_min;
-        if let Some(bytes) = resources
-            .memory_limit_bytes
-            .filter(|bytes| (1..least).contains(bytes))
-        {
-            return Err(RuntimeError::InvalidConfig {
-                field: "resources.memory_limit_bytes".into(),
-                reason: format!("{bytes}: must be at least {least}; leave it unset for no limit"),
-            });
-        }
-        Ok(())
-    }
-
     pub(super) fn update_sandbox(&self, id: &SandboxId, resources: &Resources) -> Result<(), RuntimeError> {
         if !self.capabilities.update_resources || !self.capabilities.pod_groups {
             return Err(RuntimeError::Unsupported {
@@ -175,7 +160,9 @@ impl Inner {
                 reason: format!("{name:?}: this runtime has no AppArmor"),
             });
         }
-        self.check_memory(&config.resources)?;
+        config
+            .resources
+            .check_memory(self.capabilities.memory_limit_min)?;
         if self.image(&config.image).is_none() {
             return Err(RuntimeError::ImageNotFound {
                 image: config.image.clone(),

@@ -110,6 +110,7 @@ impl Runtime for FakeRuntime {
 
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let body = async {
+            config.check()?;
             if config.wants_group() && !self.inner.capabilities.pod_groups {
                 return Err(RuntimeError::Unsupported {
                     runtime: NAME,
@@ -124,7 +125,6 @@ impl Runtime for FakeRuntime {
             if let Some(record) = records.find(|record| record.config.attempt == config.attempt) {
                 return Ok(record.sandbox.clone());
             }
-            config.check()?;
             let sandbox = Sandbox {
                 id: SandboxId(self.inner.next_id("s")),
                 name: config.name.clone(),
@@ -342,7 +342,7 @@ impl Runtime for FakeRuntime {
                 return Err(unsupported);
             }
             self.inner.check(resources)?;
-            self.inner.check_memory(resources)?;
+            resources.check_memory(self.inner.capabilities.memory_limit_min)?;
             let mut state = self.inner.state.lock();
             let record = state.running(id)?;
             super::engine::change(&mut record.container.resources, resources);

@@ -145,12 +145,26 @@ pub(super) async fn a_limit_of_memory_below_the_least_is_refused(rig: &mut Rig<'
     let sandbox = rig.sandbox("web").await;
     let mut config = rig.config("main", &Program::new().wait());
     config.resources.memory_limit_bytes = Some(least - 1);
-    match rig.runtime().create_container(&sandbox, &config).await {
-        Err(RuntimeError::InvalidConfig { .. }) => {}
+    let refused = |outcome: Result<(), RuntimeError>| match outcome {
+        Err(RuntimeError::InvalidConfig { field, reason }) => {
+            assert_eq!(field, "resources.memory_limit_bytes");
+            assert!(reason.contains(&least.to_string()), "{reason}");
+        }
         other => panic!("expected InvalidConfig, got {other:?}"),
+    };
+    let made = rig.runtime().create_container(&sandbox, &config).await;
+    refused(made.map(drop));
+    let less = config.resources.memory_limit_bytes.replace(least);
+    let id = rig.create(&sandbox, &config).await;
+    if rig.runtime().capabilities().update_resources {
+        rig.runtime().start_container(&id).await.expect("starting");
+        let update = Resources {
+            memory_limit_bytes: less,
+            ..Resources::default()
+        };
+        refused(rig.runtime().update_resources(&id, &update).await);
+        assert_eq!(rig.get(&id).await.resources.memory_limit_bytes, Some(least));
     }
-    config.resources.memory_limit_bytes = Some(least);
-    rig.create(&sandbox, &config).await;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::Program;
 use super::rig::{Case, Rig};
 use crate::runtime::{
     ContainerConfig, ContainerFilter, ContainerId, Mount, Resources, RuntimeError, SandboxConfig,
-    SandboxFilter,
+    SandboxFilter, SandboxId,
 };
 
 pub(super) async fn a_sandbox_without_a_uid_is_refused(rig: &mut Rig<'_>) -> Case {
@@ -76,6 +76,12 @@ pub(super) async fn what_no_container_can_be_is_refused_by_its_field(rig: &mut R
             }
             other => panic!("{expected}: {other:?}"),
         }
+    }
+    // What it is to be in is not looked for.
+    let (nowhere, nameless) = (SandboxId("nowhere".into()), &bad(&good, &directory.0)[0].0);
+    match rig.runtime().create_container(&nowhere, nameless).await {
+        Err(RuntimeError::InvalidConfig { field, .. }) => assert_eq!(field, "name"),
+        other => panic!("without a sandbox: {other:?}"),
     }
     let filter = ContainerFilter {
         sandbox: Some(sandbox.clone()),
