@@ -180,6 +180,9 @@ async fn a_kill_over_memory_is_told_as_one_if_the_program_did_not_end_well_all_t
     let Some(oci) = Oci::new() else { return };
     let runtime = open(&oci).await;
     let killed = (137, ExitReason::OutOfMemory);
+    // Looked up of one that is there long enough.
+    let idle = start(&runtime, &config("idle", "sleep 3600")).await;
+    let dies_together = Files::of(&oci, &idle).unified();
     for (name, script, alone) in [
         ("program", format!("exec {EATER}"), killed),
         ("last", format!("{EATER}; exit $?"), killed),
@@ -194,7 +197,7 @@ async fn a_kill_over_memory_is_told_as_one_if_the_program_did_not_end_well_all_t
         let id = start(&runtime, &limited(name, &script, memory(16 * MIB))).await;
         let state = ended(&runtime, &id).await;
         // Of version 2 a child does not die alone.
-        let with_child = name != "by-itself" && Files::of(&oci, &id).unified();
+        let with_child = name != "by-itself" && dies_together;
         let (code, why) = if with_child { killed } else { alone };
         assert_eq!(reason(&state), (Some(code), Some(why)), "{name}");
     }
@@ -208,10 +211,11 @@ async fn a_command_that_is_killed_over_memory_leaves_the_program_its_own_end_or_
     let runtime = open(&oci).await;
     let script = "trap 'exit 143' TERM; echo ready; while :; do sleep 3600 & wait; done";
     let id = start(&runtime, &limited("main", script, memory(16 * MIB))).await;
+    let dies_together = Files::of(&oci, &id).unified();
     let request = ExecRequest::new(["/bin/sh", "-c", &format!("exec {EATER}")]);
     let done = runtime.exec(&id, &request).await;
     assert_eq!(done.unwrap().exit_code, 137);
-    if Files::of(&oci, &id).unified() {
+    if dies_together {
         let state = ended(&runtime, &id).await;
         assert_eq!(reason(&state), (Some(137), Some(ExitReason::OutOfMemory)));
     } else {
