@@ -18,9 +18,19 @@ pub struct ListParams {
     /// Whether a list that is not the newest any more will do (Kubernetes' `resourceVersion=0`), as for a cache that
     /// goes on to follow the changes after it.
     pub may_be_stale: bool,
+    /// The list as it was at this revision, which must not have been compacted; none: as it is. A
+    /// [`continue_token`](Self::continue_token) says by itself at which it goes on.
+    pub at: Option<Revision>,
 }
 
 impl ListParams {
+    /// The list as it was at `revision`.
+    #[must_use]
+    pub fn at(mut self, revision: Revision) -> Self {
+        self.at = Some(revision);
+        self
+    }
+
     /// Only objects whose labels match.
     #[must_use]
     pub fn labels(mut self, selector: Selector) -> Self {

@@ -224,20 +224,29 @@ impl Document {
 
     /// The bytes as clients see them: with the resource version.
     pub fn to_json(&self) -> Bytes {
-        let Some(revision) = self.0.meta.resource_version else {
+        if self.0.meta.resource_version.is_none() {
             return self.0.json.clone();
-        };
+        }
+        let mut out = Vec::with_capacity(self.0.json.len() + 40);
+        self.write_json(&mut out);
+        out.into()
+    }
+
+    /// Adds the bytes of [`to_json`](Self::to_json) to others, such as a list's.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
         let json = &self.0.json;
+        let Some(revision) = self.0.meta.resource_version else {
+            out.extend_from_slice(json);
+            return;
+        };
         let inside = self.0.metadata.range().start + 1;
         let empty = json[inside..].trim_ascii_start().starts_with(b"}");
-        let mut out = Vec::with_capacity(json.len() + 40);
         out.extend_from_slice(&json[..inside]);
         out.extend_from_slice(format!("\"resourceVersion\":\"{revision}\"").as_bytes());
         if !empty {
             out.push(b',');
         }
         out.extend_from_slice(&json[inside..]);
-        out.into()
     }
 
     /// A top-level field's JSON, `metadata`, `apiVersion` and `kind` apart.

@@ -29,7 +29,7 @@ impl LocalBackend {
         let prefix = collection_prefix(&collection.resource, collection.namespace.as_deref());
         let (mut at, mut from) = match params.continue_token.as_deref() {
             Some(token) => read_token(token).map(|(at, from)| (Some(at), Some(from)))?,
-            None => (None, None),
+            None => (params.at, None),
         };
         let limit = params.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut items = Vec::new();

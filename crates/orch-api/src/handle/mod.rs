@@ -1,0 +1,126 @@
+//! Requests, answered.
+
+mod delete;
+mod read;
+mod watch;
+mod write;
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use orch_core::client::{Client, Collection, Target};
+use orch_core::object::ObjectKey;
+
+use crate::answer::{self, Answer};
+use crate::discovery;
+use crate::input::{self, Sent};
+use crate::options::ApiOptions;
+use crate::query::Query;
+use crate::resources::{self, Served};
+use crate::route::{Place, Route};
+use crate::status::Refused;
+
+/// What all requests are answered with.
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) options: ApiOptions,
+}
+
+/// A request for objects, with all that was sent.
+pub(crate) struct Asked {
+    served: Served,
+    place: Place,
+    query: Query,
+    media_type: String,
+    body: Vec<u8>,
+}
+
+pub(crate) async fn answer<B: Sent>(server: &Server, request: Request<B>) -> Answer {
+    match route(server, request).await {
+        Ok(answer) => answer,
+        Err(refused) => refused.answer(),
+    }
+}
+
+async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, Refused> {
+    let Some(route) = Route::of(request.uri().path()) else {
+        return Err(Refused::no_such_path());
+    };
+    let place = match route {
+        Route::Resource(place) => place,
+        route if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            return about(server, &route, request.headers());
+        }
+        _ => return Err(Refused::method(request.method())),
+    };
+    let served = resources::find(&server.client, &place.of, &place.plural);
+    let served = served.ok_or_else(Refused::no_such_path)?;
+    // Of what lives in none, no namespace is named; of what does, one is where an object is.
+    let is_in_one = place.namespace.is_some();
+    let needs_one = served.resource.is_namespaced() && place.name.is_some();
+    if (is_in_one && !served.resource.is_namespaced()) || (needs_one && !is_in_one) {
+        return Err(Refused::no_such_path());
+    }
+    let method = request.method().clone();
+    let query = Query::of(request.uri().query());
+    let media_type = input::media_type(request.headers());
+    let body = input::read(request, server.options.body_bytes).await?;
+    let asked = Asked {
+        served,
+        place,
+        query,
+        media_type,
+        body,
+    };
+    objects(server, &method, &asked).await
+}
+
+/// What is said of the API itself.
+fn about(server: &Server, route: &Route, headers: &HeaderMap) -> Result<Answer, Refused> {
+    match route {
+        Route::Version => Ok(answer::value(StatusCode::OK, &discovery::version())),
+        Route::Health => Ok(answer::text(StatusCode::OK, "ok")),
+        _ => discovery::answer(&server.client, route, headers),
+    }
+}
+
+async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answer, Refused> {
+    let place = &asked.place;
+    match (method, &place.name, place.subresource.as_deref()) {
+        (&Method::GET, None, _) if asked.query.is_set("watch") => watch::watch(server, asked).await,
+        (&Method::GET, None, _) => read::list(server, asked).await,
+        (&Method::POST, None, _) => write::create(server, asked).await,
+        (&Method::DELETE, None, _) => delete::collection(server, asked).await,
+        (&Method::GET, Some(name), None) => read::get(server, asked, name).await,
+        (&Method::PUT, Some(name), None) => write::update(server, asked, name).await,
+        (&Method::PATCH, Some(name), None) => write::patch(server, asked, name).await,
+        (&Method::DELETE, Some(name), None) => delete::one(server, asked, name).await,
+        (method, Some(name), Some("status")) if asked.served.has_status() => match *method {
+            Method::GET => read::get(server, asked, name).await,
+            Method::PUT => write::update(server, asked, name).await,
+            Method::PATCH => write::patch(server, asked, name).await,
+            _ => Err(Refused::method(method)),
+        },
+        (method, Some(name), Some(part)) => match (asked.served.part(part), method) {
+            (None, _) => Err(Refused::no_such_path()),
+            (Some("binding"), &Method::POST) => write::bind(server, asked, name).await,
+            (Some(other), &Method::PUT) if other != "binding" => write::update(server, asked, name).await,
+            (Some(_), method) => Err(Refused::method(method)),
+        },
+        (method, ..) => Err(Refused::method(method)),
+    }
+}
+
+impl Asked {
+    fn collection(&self) -> Collection {
+        Collection {
+            resource: self.served.resource.clone(),
+            namespace: self.place.namespace.clone(),
+        }
+    }
+
+    fn target(&self, name: &str) -> Target {
+        Target {
+            resource: self.served.resource.clone(),
+            key: ObjectKey::new(self.place.namespace.as_deref(), name),
+        }
+    }
+}

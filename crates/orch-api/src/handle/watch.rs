@@ -1,0 +1,184 @@
+//! Changes, as they come.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use orch_core::client::{DocumentWatch, ListParams, WatchBatch, WatchEvent, WatchParams};
+use orch_core::object::{ApiResource, Document};
+use orch_core::store::Revision;
+use serde_json::json;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::{Asked, Server};
+use crate::answer::{self, Answer};
+use crate::query::Version;
+use crate::status::Refused;
+
+/// The annotation of the bookmark that ends what there was at the beginning (KEP-3157).
+const INITIAL_END: &str = "k8s.io/initial-events-end";
+
+pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
+    let query = &asked.query;
+    let (labels, fields) = (query.labels()?, query.fields()?);
+    let version = query.version()?;
+    let longest = server.options.watch_timeout;
+    let timeout = query.timeout()?.map_or(longest, |asked| asked.min(longest));
+    let takes_bookmarks = query.is_set("allowWatchBookmarks");
+    // What there is comes first where no version is named after which to begin, and where it is asked for.
+    let asks = query.is_set("sendInitialEvents");
+    if asks && query.get("resourceVersionMatch") != Some("NotOlderThan") {
+        return Err(Refused::bad_request(
+            "resourceVersionMatch: must be NotOlderThan where sendInitialEvents is given",
+        ));
+    }
+    let names_none = matches!(version, Version::Newest | Version::Any);
+    let is_told_first = asks || (names_none && query.get("sendInitialEvents").is_none());
+    let (backend, collection) = (server.client.backend(), asked.collection());
+    let mut waiting = VecDeque::new();
+    let after = match version {
+        Version::Exact(_) if asks => {
+            return Err(Refused::bad_request(
+                "resourceVersionMatch: must be NotOlderThan for a watch",
+            ));
+        }
+        Version::NotOlder(revision) | Version::Exact(revision) if !asks => revision,
+        _ => {
+            let mut params = ListParams::default()
+                .labels(labels.clone())
+                .fields(fields.clone());
+            if !is_told_first {
+                params = params.limit(1);
+            }
+            let list = backend.list(&collection, &params).await?;
+            if let Version::NotOlder(least) = version
+                && list.revision < least
+            {
+                return Err(Refused::too_new(least.get(), list.revision.get()));
+            }
+            if is_told_first {
+                waiting.extend(list.items.iter().map(|document| line("ADDED", document)));
+            }
+            if asks && takes_bookmarks {
+                waiting.push_back(bookmark(&collection.resource, list.revision, true));
+            }
+            list.revision
+        }
+    };
+    let params = WatchParams::after(after).labels(labels).fields(fields);
+    let changes = backend.watch(&collection, &params).await?;
+    let mut bookmarks = tokio::time::interval(server.options.bookmark_interval);
+    bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is due at once.
+    bookmarks.reset();
+    Ok(answer::lines(lines(Watching {
+        changes: Some(changes),
+        waiting,
+        told: after,
+        resource: collection.resource,
+        bookmarks: takes_bookmarks.then_some(bookmarks),
+        end: Instant::now() + timeout.max(Duration::from_secs(1)),
+    })))
+}
+
+/// A watch under way.
+struct Watching {
+    /// None once it has ended.
+    changes: Option<DocumentWatch>,
+    /// Lines that are still to be sent.
+    waiting: VecDeque<Bytes>,
+    /// Up to which revision everything is told, once these are.
+    told: Revision,
+    resource: Arc<ApiResource>,
+    bookmarks: Option<Interval>,
+    end: Instant,
+}
+
+/// What happens next to a watch.
+enum Next {
+    Changes(WatchBatch),
+    Failed(Refused),
+    Bookmark,
+    End,
+}
+
+fn lines(watching: Watching) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold(watching, |mut watching| async move {
+        loop {
+            if let Some(line) = watching.waiting.pop_front() {
+                return Some((line, watching));
+            }
+            let told = watching.told;
+            match watching.next().await {
+                Next::Changes(batch) => {
+                    watching.told = batch.revision;
+                    watching
+                        .waiting
+                        .extend(batch.events.iter().map(|event| match event {
+                            WatchEvent::Added(document) => line("ADDED", document),
+                            WatchEvent::Modified(document) => line("MODIFIED", document),
+                            WatchEvent::Deleted(document) => line("DELETED", document),
+                        }));
+                }
+                Next::Failed(refused) => {
+                    watching.changes = None;
+                    let event = json!({"type": "ERROR", "object": refused.status()});
+                    watching.waiting.push_back(format!("{event}\n").into());
+                }
+                Next::Bookmark => watching
+                    .waiting
+                    .push_back(bookmark(&watching.resource, told, false)),
+                Next::End if watching.changes.take().is_some() && watching.bookmarks.is_some() => {
+                    // Where to go on.
+                    watching
+                        .waiting
+                        .push_back(bookmark(&watching.resource, told, false));
+                }
+                Next::End => return None,
+            }
+        }
+    })
+}
+
+impl Watching {
+    async fn next(&mut self) -> Next {
+        let Some(changes) = &mut self.changes else {
+            return Next::End;
+        };
+        let bookmark = async {
+            match &mut self.bookmarks {
+                Some(bookmarks) => bookmarks.tick().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(self.end) => Next::End,
+            batch = changes.next() => match batch {
+                Some(Ok(batch)) => Next::Changes(batch),
+                Some(Err(error)) => Next::Failed(error.into()),
+                None => Next::End,
+            },
+            _ = bookmark => Next::Bookmark,
+        }
+    }
+}
+
+fn line(what: &str, document: &Document) -> Bytes {
+    let mut line = Vec::with_capacity(document.stored().len() + 80);
+    line.extend_from_slice(format!("{{\"type\":\"{what}\",\"object\":").as_bytes());
+    document.write_json(&mut line);
+    line.extend_from_slice(b"}\n");
+    line.into()
+}
+
+fn bookmark(resource: &ApiResource, revision: Revision, ends_initial: bool) -> Bytes {
+    let mut meta = json!({"resourceVersion": revision.to_string()});
+    if ends_initial {
+        meta["annotations"] = json!({INITIAL_END: "true"});
+    }
+    let object = json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": meta});
+    format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into()
+}

@@ -1,0 +1,89 @@
+//! Objects that are made and changed.
+
+use http::StatusCode;
+use orch_core::client::{Part, WriteParams, Written};
+use serde_json::{Value, json};
+
+use super::{Asked, Server};
+use crate::answer::{self, Answer};
+use crate::input;
+use crate::status::{self, Refused};
+
+pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
+    if asked.served.resource.is_namespaced() && asked.place.namespace.is_none() {
+        return Err(Refused::bad_request(format!(
+            "an object of kind {} is created in a namespace: POST to .../namespaces/NAMESPACE/{}",
+            asked.served.resource.kind, asked.served.resource.plural
+        )));
+    }
+    let object = input::object(&asked.media_type, &asked.body)?;
+    let backend = server.client.backend();
+    let written = backend
+        .create(&asked.collection(), object, &params(asked)?)
+        .await?;
+    Ok(answer(StatusCode::CREATED, &written))
+}
+
+pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    let object = input::object(&asked.media_type, &asked.body)?;
+    let backend = server.client.backend();
+    let target = asked.target(name);
+    let written = backend
+        .update(&target, part(asked), object, &params(asked)?)
+        .await?;
+    Ok(answer(StatusCode::OK, &written))
+}
+
+pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    let patch = input::patch(&asked.media_type, &asked.body)?;
+    let backend = server.client.backend();
+    let target = asked.target(name);
+    let written = backend
+        .patch(&target, part(asked), &patch, &params(asked)?)
+        .await?;
+    Ok(answer(StatusCode::OK, &written))
+}
+
+/// Puts a pod on a node: `Binding` has its own form, and an answer that says no more than that it is done.
+pub(super) async fn bind(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    let mut binding = input::object(&asked.media_type, &asked.body)?;
+    let target = binding.remove("target").unwrap_or_default();
+    let kind = target.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(kind, "" | "Node") {
+        return Err(Refused::bad_request(format!(
+            "target.kind: {kind:?}: must be Node, or left out"
+        )));
+    }
+    let node = target.get("name").cloned().unwrap_or_default();
+    let meta = binding.remove("metadata").unwrap_or_default();
+    let Value::Object(bound) = json!({"metadata": meta, "spec": {"nodeName": node}}) else {
+        unreachable!("it is a map");
+    };
+    let target = asked.target(name);
+    let backend = server.client.backend();
+    backend
+        .update(&target, part(asked), bound, &params(asked)?)
+        .await?;
+    Ok(answer::value(
+        StatusCode::CREATED,
+        &status::done(StatusCode::CREATED),
+    ))
+}
+
+fn part(asked: &Asked) -> Part<'_> {
+    match asked.place.subresource.as_deref() {
+        None => Part::Whole,
+        Some("status") => Part::Status,
+        Some(name) => Part::Subresource(name),
+    }
+}
+
+fn params(asked: &Asked) -> Result<WriteParams, Refused> {
+    Ok(WriteParams::default().dry_run(asked.query.dry_run()?))
+}
+
+fn answer(code: StatusCode, written: &Written) -> Answer {
+    let mut answer = answer::json(code, written.document.to_json());
+    answer::warn(&mut answer, &written.warnings);
+    answer
+}

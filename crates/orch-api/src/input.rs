@@ -1,0 +1,98 @@
+//! What a request brings along.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use orch_core::client::Patch;
+use orch_core::object::RawObject;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::status::Refused;
+
+/// What is sent as a whole object.
+const OBJECTS: [&str; 1] = ["application/json"];
+
+/// How an object can be changed.
+const PATCHES: [&str; 2] = ["application/json-patch+json", "application/merge-patch+json"];
+
+/// A body of this service's callers.
+pub(crate) trait Sent:
+    Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
+{
+}
+
+impl<B> Sent for B
+where
+    B: Body<Data: Send> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+}
+
+/// The body as it came, of so many bytes at most.
+pub(crate) async fn read<B: Sent>(request: Request<B>, most: usize) -> Result<Vec<u8>, Refused> {
+    match Limited::new(request.into_body(), most).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::too_long(most)),
+        Err(error) => Err(Refused::bad_request(format!(
+            "the body could not be read: {error}"
+        ))),
+    }
+}
+
+/// What is said of the body's form; JSON where nothing is, as Kubernetes takes it.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = given.unwrap_or(OBJECTS[0]);
+    // Without parameters such as `charset`.
+    given
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// An object as it is to be.
+pub(crate) fn object(media_type: &str, body: &[u8]) -> Result<RawObject, Refused> {
+    if !OBJECTS.contains(&media_type) {
+        return Err(Refused::media_type(media_type, &OBJECTS));
+    }
+    if body.is_empty() {
+        return Err(Refused::bad_request("the body is empty; an object is expected"));
+    }
+    match json(body)? {
+        Value::Object(object) => Ok(object),
+        other => Err(Refused::bad_request(format!(
+            "the body is {}; an object is expected",
+            what(&other)
+        ))),
+    }
+}
+
+/// A change to an object.
+pub(crate) fn patch(media_type: &str, body: &[u8]) -> Result<Patch, Refused> {
+    match media_type {
+        "application/json-patch+json" => Ok(Patch::Json(json(body)?)),
+        "application/merge-patch+json" => Ok(Patch::Merge(json(body)?)),
+        other => Err(Refused::media_type(other, &PATCHES)),
+    }
+}
+
+/// JSON as a type. serde refuses what is nested deeper than 128 levels.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refused::bad_request(format!("the body cannot be read as JSON: {error}")))
+}
+
+fn what(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}

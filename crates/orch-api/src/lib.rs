@@ -1,0 +1,49 @@
+//! Kubernetes' REST API over a [`Client`](orch_core::client::Client), in the process.
+//!
+//! [`ApiService`] is a [`tower_service::Service`] that answers Kubernetes' requests: discovery, and reads, lists, watches and writes of
+//! every built-in kind and of those that the client was given. Nothing listens on a socket: kube-rs' client takes the service
+//! itself, whatever its version, and so runs under tokio's paused time too.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use kube::api::{Api, ObjectMeta, PostParams};
+//! use orch_api::ServeApi;
+//! use orch_cluster::cluster::Cluster;
+//! use orch_core::store::MemoryStore;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::builder(Arc::new(MemoryStore::new())).start().await?;
+//! let client = kube::Client::new(cluster.api(), "default");
+//!
+//! let maps: Api<ConfigMap> = Api::default_namespaced(client);
+//! let map = ConfigMap {
+//!     metadata: ObjectMeta { name: Some("web".into()), ..ObjectMeta::default() },
+//!     ..ConfigMap::default()
+//! };
+//! maps.create(&PostParams::default(), &map).await?;
+//! assert_eq!(maps.list(&Default::default()).await?.items.len(), 1);
+//! # cluster.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a request may be is bounded: see [`ApiOptions`]. Requests are not authenticated; who has the service may do everything, as
+//! who has the client may.
+
+mod answer;
+mod discovery;
+mod handle;
+mod input;
+mod options;
+mod query;
+mod resources;
+mod route;
+mod service;
+mod status;
+
+pub use answer::Body;
+pub use options::ApiOptions;
+pub use service::{ApiService, ServeApi};

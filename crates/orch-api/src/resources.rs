@@ -1,0 +1,87 @@
+//! The kinds that are served: Kubernetes' own, and those that the client was given or has used.
+
+use std::sync::Arc;
+
+use orch_cluster::kinds::{BuiltIn, KINDS};
+use orch_core::client::Client;
+use orch_core::object::ApiResource;
+
+use crate::route::GroupVersion;
+
+/// A kind as it is served.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) resource: Arc<ApiResource>,
+    /// What is known of it beside; none of a kind of the embedding program's own.
+    built_in: Option<&'static BuiltIn>,
+}
+
+impl Served {
+    pub(crate) fn singular(&self) -> String {
+        match self.built_in {
+            Some(row) => row.singular.to_owned(),
+            None => self.resource.kind.to_lowercase(),
+        }
+    }
+
+    pub(crate) fn short_names(&self) -> &'static [&'static str] {
+        self.built_in.map_or(&[], |row| row.short_names)
+    }
+
+    pub(crate) fn categories(&self) -> &'static [&'static str] {
+        self.built_in.map_or(&[], |row| row.categories)
+    }
+
+    /// A kind of one's own has one, as a custom resource may have.
+    pub(crate) fn has_status(&self) -> bool {
+        self.built_in.is_none_or(|row| row.has_status)
+    }
+
+    /// The name of a part that is written by itself, its status apart.
+    pub(crate) fn part(&self, name: &str) -> Option<&'static str> {
+        let parts = self.built_in.map_or(&[][..], |row| row.subresources);
+        parts.iter().map(|(own, _)| *own).find(|own| *own == name)
+    }
+
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &'static str> {
+        self.built_in
+            .map_or(&[][..], |row| row.subresources)
+            .iter()
+            .map(|(name, _)| *name)
+    }
+}
+
+/// All of them, Kubernetes' first, then the others by name.
+pub(crate) fn all(client: &Client) -> Vec<Served> {
+    let built_in = KINDS.iter().map(|row| Served {
+        resource: Arc::new(row.resource.clone()),
+        built_in: Some(row),
+    });
+    let own = client.resources().into_iter().filter(|resource| {
+        let is_same = |row: &BuiltIn| row.resource.group_resource() == resource.group_resource();
+        !KINDS.iter().any(is_same)
+    });
+    let own = own.map(|resource| Served {
+        resource: Arc::new(resource),
+        built_in: None,
+    });
+    built_in.chain(own).collect()
+}
+
+/// The kind that a path names by its plural.
+pub(crate) fn find(client: &Client, of: &GroupVersion, plural: &str) -> Option<Served> {
+    let is_it = |resource: &ApiResource| {
+        resource.plural == plural && resource.group == of.group && resource.version == of.version
+    };
+    if let Some(row) = KINDS.iter().find(|row| is_it(&row.resource)) {
+        return Some(Served {
+            resource: Arc::new(row.resource.clone()),
+            built_in: Some(row),
+        });
+    }
+    let resource = client.resources().into_iter().find(is_it)?;
+    Some(Served {
+        resource: Arc::new(resource),
+        built_in: None,
+    })
+}

@@ -1,0 +1,206 @@
+//! Refusals, as Kubernetes words them: `metav1.Status`, whose reasons and messages tools parse.
+
+use http::StatusCode;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, Status, StatusCause, StatusDetails};
+use orch_core::client::{ApiError, ErrorSubject};
+use orch_core::object::{ApiResource, FieldErrors};
+use serde_json::{Value, json};
+
+use crate::answer::{self, Answer};
+
+/// Why a request is not done.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    code: StatusCode,
+    reason: &'static str,
+    message: String,
+    details: Option<StatusDetails>,
+}
+
+impl Refused {
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// There is nothing at a path.
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
+
+    pub(crate) fn method(method: &http::Method) -> Self {
+        let message = format!("the server does not allow this method on the requested resource: {method}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    /// The body is of a kind that is not read here.
+    pub(crate) fn media_type(given: &str, supported: &[&str]) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {} (got {given:?})",
+            supported.join(", ")
+        );
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        )
+    }
+
+    pub(crate) fn too_long(most: usize) -> Self {
+        let message = format!("the body of the request is longer than {most} bytes, the most that is read");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
+    /// What is asked for is newer than anything there is.
+    pub(crate) fn too_new(asked: u64, current: u64) -> Self {
+        let mut refused = Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "Timeout",
+            format!("Too large resource version: {asked}, current: {current}"),
+        );
+        refused.details = Some(StatusDetails {
+            causes: Some(vec![StatusCause {
+                message: Some("Too large resource version".into()),
+                reason: Some("ResourceVersionTooLarge".into()),
+                field: None,
+            }]),
+            retry_after_seconds: Some(1),
+            ..StatusDetails::default()
+        });
+        refused
+    }
+
+    fn about(mut self, subject: &ErrorSubject, kind: &str, errors: Option<&FieldErrors>) -> Self {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        self.details = Some(StatusDetails {
+            name: some(subject.key.name()),
+            group: some(&subject.resource.group),
+            kind: some(kind),
+            causes: errors.map(|errors| errors.iter().map(cause).collect()),
+            ..StatusDetails::default()
+        });
+        self
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let status = Status {
+            code: Some(self.code.as_u16().into()),
+            details: self.details.clone(),
+            message: Some(self.message.clone()),
+            metadata: ListMeta::default(),
+            reason: Some(self.reason.to_owned()),
+            status: Some("Failure".to_owned()),
+        };
+        serde_json::to_value(status).unwrap_or_default()
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let mut answer = answer::value(self.code, &self.status());
+        let retry = self
+            .details
+            .as_ref()
+            .and_then(|details| details.retry_after_seconds);
+        if let Some(seconds) = retry {
+            answer
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, seconds.into());
+        }
+        answer
+    }
+}
+
+fn cause(error: &orch_core::object::FieldError) -> StatusCause {
+    StatusCause {
+        field: Some(error.path.to_string()),
+        message: Some(error.body()),
+        reason: Some(error.kind.reason().to_owned()),
+    }
+}
+
+/// `pods "web"`, `deployments.apps "web"`.
+fn named(subject: &ErrorSubject) -> String {
+    format!("{} {:?}", subject.resource.group_resource(), subject.key.name())
+}
+
+/// `Deployment.apps "web"`: a refusal of what an object says names its kind.
+fn kind_named(subject: &ErrorSubject) -> String {
+    let resource = &subject.resource;
+    let dot = if resource.group.is_empty() { "" } else { "." };
+    format!(
+        "{}{dot}{} {:?}",
+        resource.kind,
+        resource.group,
+        subject.key.name()
+    )
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        let message = error.to_string();
+        match &error {
+            ApiError::NotFound(subject) => Self::new(
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                format!("{} not found", named(subject)),
+            )
+            .about(subject, &subject.resource.plural, None),
+            ApiError::AlreadyExists(subject) => Self::new(
+                StatusCode::CONFLICT,
+                "AlreadyExists",
+                format!("{} already exists", named(subject)),
+            )
+            .about(subject, &subject.resource.plural, None),
+            ApiError::Conflict { subject, reason } => Self::new(
+                StatusCode::CONFLICT,
+                "Conflict",
+                format!("Operation cannot be fulfilled on {}: {reason}", named(subject)),
+            )
+            .about(subject, &subject.resource.plural, None),
+            ApiError::Invalid { subject, errors } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Invalid",
+                format!("{} is invalid: {errors}", kind_named(subject)),
+            )
+            .about(subject, &subject.resource.kind, Some(errors)),
+            ApiError::Forbidden { subject, reason } => Self::new(
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                format!("{} is forbidden: {reason}", named(subject)),
+            )
+            .about(subject, &subject.resource.plural, None),
+            ApiError::BadRequest(reason) => Self::bad_request(reason.clone()),
+            ApiError::Expired(reason) => Self::new(StatusCode::GONE, "Expired", reason.clone()),
+            ApiError::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+            }
+            // What cannot be read, what may have been written, and what is not known here yet.
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message),
+        }
+    }
+}
+
+/// What is answered where there is nothing to show.
+pub(crate) fn done(code: StatusCode) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code.as_u16()})
+}
+
+/// What is answered to a delete after which nothing is left.
+pub(crate) fn deleted(resource: &ApiResource, name: &str, uid: &str) -> Value {
+    let mut details = json!({"name": name, "kind": resource.plural, "uid": uid});
+    if !resource.group.is_empty() {
+        details["group"] = json!(resource.group);
+    }
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}
