@@ -14,7 +14,7 @@ pub(crate) struct Refused {
     code: StatusCode,
     reason: &'static str,
     message: String,
-    details: Option<StatusDetails>,
+    details: Option<Box<StatusDetails>>,
 }
 
 impl Refused {
@@ -70,7 +70,7 @@ impl Refused {
             "Timeout",
             format!("Too large resource version: {asked}, current: {current}"),
         );
-        refused.details = Some(StatusDetails {
+        refused.details = Some(Box::new(StatusDetails {
             causes: Some(vec![StatusCause {
                 message: Some("Too large resource version".into()),
                 reason: Some("ResourceVersionTooLarge".into()),
@@ -78,26 +78,26 @@ impl Refused {
             }]),
             retry_after_seconds: Some(1),
             ..StatusDetails::default()
-        });
+        }));
         refused
     }
 
     fn about(mut self, subject: &ErrorSubject, kind: &str, errors: Option<&FieldErrors>) -> Self {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        self.details = Some(StatusDetails {
+        self.details = Some(Box::new(StatusDetails {
             name: some(subject.key.name()),
             group: some(&subject.resource.group),
             kind: some(kind),
             causes: errors.map(|errors| errors.iter().map(cause).collect()),
             ..StatusDetails::default()
-        });
+        }));
         self
     }
 
     pub(crate) fn status(&self) -> Value {
         let status = Status {
             code: Some(self.code.as_u16().into()),
-            details: self.details.clone(),
+            details: self.details.as_deref().cloned(),
             message: Some(self.message.clone()),
             metadata: ListMeta::default(),
             reason: Some(self.reason.to_owned()),
