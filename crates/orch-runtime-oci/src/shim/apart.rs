@@ -21,7 +21,7 @@ use rustix::mount::{
 use rustix::process::{chdir, chroot, fchdir};
 
 use super::view::{self, Needed};
-use crate::cgroup::{self, Hierarchies};
+use crate::cgroup::{self, Hierarchies, is_gone};
 use crate::image::Base;
 use crate::record::{ContainerDir, Plan};
 use crate::sys;
@@ -58,6 +58,9 @@ impl Groups {
         if named == ONE { Self::One } else { Self::None }
     }
 }
+
+/// How often it is made anew if others remove it again, each of them once.
+const TRIES: usize = 10;
 
 /// This process is there for as long as this lives.
 pub(super) struct Apart<'a> {
@@ -128,7 +131,18 @@ impl<'a> Apart<'a> {
     }
 
     fn return_home(&self) -> io::Result<()> {
-        self.to_the_machine().and(self.hierarchies.enter(self.back))
+        self.to_the_machine().and(self.enter_back())
+    }
+
+    /// Its group may be gone: a program that ends removes it if nobody is in it, and this process was away.
+    fn enter_back(&self) -> io::Result<()> {
+        for _ in 1..TRIES {
+            match self.hierarchies.enter(self.back) {
+                Err(error) if is_gone(&error) => self.hierarchies.make(self.back)?,
+                done => return done,
+            }
+        }
+        self.hierarchies.enter(self.back)
     }
 
     fn to_the_machine(&self) -> io::Result<()> {
