@@ -1,0 +1,3 @@
+//! What a patch makes of an object: pure functions from values to a value.
+
+pub mod strategic;
