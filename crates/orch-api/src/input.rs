@@ -1,21 +1,29 @@
 //! What a request brings along.
 
+use std::sync::Arc;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use orch_core::client::Patch;
-use orch_core::object::RawObject;
+use orch_core::client::{ApiError, CustomPatch, Patch};
+use orch_core::object::{ApiResource, RawObject};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::patch::strategic;
+use crate::schema::{Schema, built_in};
 use crate::status::Refused;
 
 /// What is sent as a whole object.
 const OBJECTS: [&str; 1] = ["application/json"];
 
 /// How an object can be changed.
-const PATCHES: [&str; 2] = ["application/json-patch+json", "application/merge-patch+json"];
+const PATCHES: [&str; 3] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
 
 /// A body of this service's callers.
 pub(crate) trait Sent:
@@ -71,12 +79,35 @@ pub(crate) fn object(media_type: &str, body: &[u8]) -> Result<RawObject, Refused
     }
 }
 
-/// A change to an object.
-pub(crate) fn patch(media_type: &str, body: &[u8]) -> Result<Patch, Refused> {
+/// A change to an object of a kind.
+pub(crate) fn patch(resource: &ApiResource, media_type: &str, body: &[u8]) -> Result<Patch, Refused> {
+    let schema = || built_in(&resource.api_version(), &resource.kind);
     match media_type {
         "application/json-patch+json" => Ok(Patch::Json(json(body)?)),
         "application/merge-patch+json" => Ok(Patch::Merge(json(body)?)),
+        "application/strategic-merge-patch+json" => match schema() {
+            Some(schema) => Ok(Patch::Custom(Arc::new(Strategic {
+                schema,
+                patch: json(body)?,
+            }))),
+            // As Kubernetes has it of custom resources.
+            None => Err(Refused::media_type(media_type, &PATCHES[..2])),
+        },
         other => Err(Refused::media_type(other, &PATCHES)),
+    }
+}
+
+/// A strategic merge patch of a kind whose lists are known.
+#[derive(Debug)]
+struct Strategic {
+    schema: &'static Schema,
+    patch: RawObject,
+}
+
+impl CustomPatch for Strategic {
+    fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
+        strategic::apply(self.schema, object, &self.patch)
+            .map_err(|error| ApiError::BadRequest(format!("strategic merge patch: {error}")))
     }
 }
 

@@ -30,6 +30,9 @@
 //! # }
 //! ```
 //!
+//! What a patch does to an object is in [`patch`], and how values of a kind merge in [`schema`]: both are pure, from values to
+//! values.
+//!
 //! What a request may be is bounded: see [`ApiOptions`]. Requests are not authenticated; who has the service may do everything, as
 //! who has the client may.
 
@@ -38,9 +41,11 @@ mod discovery;
 mod handle;
 mod input;
 mod options;
+pub mod patch;
 mod query;
 mod resources;
 mod route;
+pub mod schema;
 mod service;
 mod status;
 

@@ -254,6 +254,48 @@ async fn a_refusal_is_a_status_in_kubernetes_words() {
     cluster.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_strategic_merge_patch_merges_lists_by_their_keys() {
+    let (cluster, api) = cluster(ApiOptions::default()).await;
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let containers = json!([{"name": "web", "image": "web:1"}, {"name": "log", "image": "log:1"}]);
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": containers}}}});
+    assert_eq!(api.post(deployments, &deployment).await.0, StatusCode::CREATED);
+    let (one, form) = (
+        format!("{deployments}/d"),
+        "application/strategic-merge-patch+json",
+    );
+    // As `kubectl set image` sends it.
+    let change = json!({"spec": {"template": {"spec": {
+        "$setElementOrder/containers": [{"name": "web"}, {"name": "log"}],
+        "containers": [{"name": "web", "image": "web:2"}],
+    }}}});
+    let (code, now) = api.ask("PATCH", &one, Some((form, &change.to_string()))).await;
+    assert_eq!(code, StatusCode::OK, "{now}");
+    let images = |now: &Value| -> Vec<String> {
+        let containers = now["spec"]["template"]["spec"]["containers"]
+            .as_array()
+            .unwrap()
+            .iter();
+        containers
+            .map(|one| one["image"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(images(&now), ["web:2", "log:1"]);
+    let nameless = r#"{"spec":{"template":{"spec":{"containers":[{"image":"web:3"}]}}}}"#;
+    let (code, status) = api.ask("PATCH", &one, Some((form, nameless))).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST);
+    let message = status["message"].as_str().unwrap();
+    assert!(
+        message.contains("spec.template.spec.containers[0]: has no \"name\""),
+        "{message}"
+    );
+    assert_eq!(images(&api.get(&one).await.1), ["web:2", "log:1"]);
+    cluster.stop().await;
+}
+
 fn names(list: &Value) -> Vec<&str> {
     let items = list["items"].as_array().expect("a list");
     items

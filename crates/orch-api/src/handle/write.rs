@@ -35,7 +35,7 @@ pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
-    let patch = input::patch(&asked.media_type, &asked.body)?;
+    let patch = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend

@@ -28,7 +28,7 @@ pub use local::{ClientBuilder, Fence};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use local::{Documents, prefix_of};
 pub use params::{DeleteParams, ListParams, Propagation, WatchParams, WriteParams};
-pub use patch::Patch;
+pub use patch::{CustomPatch, Patch};
 pub use retry::retry_on_conflict;
 pub use watch::{DocumentWatch, WatchBatch, WatchEvent};
 

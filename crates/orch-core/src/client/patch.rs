@@ -1,8 +1,10 @@
 //! Patches: what to change of an object, rather than what it should be.
 
-use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
 
 use json_patch::PatchErrorKind;
+use serde_json::Value;
 
 use super::{ApiError, ErrorSubject};
 use crate::object::{DEEPEST, FieldError, FieldPath, RawObject, depth};
@@ -18,6 +20,18 @@ pub enum Patch {
     /// RFC 6902: operations in order. A `test` for null also holds where the path does not exist, which
     /// kube-rs' finalizer helper relies on.
     Json(json_patch::Patch),
+    /// Anything else that makes a new object of an old one, such as one that needs to know the kind's lists (strategic merge).
+    Custom(Arc<dyn CustomPatch>),
+}
+
+/// A change to an object by rules that this crate does not have.
+pub trait CustomPatch: fmt::Debug + Send + Sync {
+    /// The object as changed. Called again, with the newest version, if another writer comes between.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRequest`](ApiError::BadRequest) for what cannot be applied, with where and why; whatever it is, nothing is written.
+    fn apply(&self, object: RawObject) -> Result<RawObject, ApiError>;
 }
 
 /// Bounds of a JSON patch, as in Kubernetes (`jsonpatch.go`): few bytes can ask for much.
@@ -80,8 +94,12 @@ impl Patch {
         object: RawObject,
         subject: impl Fn() -> ErrorSubject,
     ) -> Result<RawObject, ApiError> {
+        if let Self::Custom(patch) = self {
+            return patch.apply(object);
+        }
         let mut object = Value::Object(object);
         match self {
+            Self::Custom(_) => {}
             Self::Merge(patch) => {
                 if !patch.is_object() {
                     return Err(ApiError::BadRequest(format!(

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 /// Levels of maps and lists that an object may have, itself the first: what a JSON parser reads back.
-pub(crate) const DEEPEST: usize = 127;
+pub const DEEPEST: usize = 127;
 
 /// How many levels of maps and lists a value has, looking no deeper than `bound`.
-pub(crate) fn depth(value: &Value, bound: usize) -> usize {
+pub fn depth(value: &Value, bound: usize) -> usize {
     if bound == 0 {
         return 0;
     }

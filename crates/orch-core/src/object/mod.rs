@@ -28,7 +28,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
-pub(crate) use depth::{DEEPEST, depth};
+pub use depth::{DEEPEST, depth};
 pub(crate) use document::raw_object;
 pub use document::{Document, DocumentError, RawObject};
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Segment};

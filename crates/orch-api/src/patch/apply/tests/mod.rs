@@ -1,0 +1,3 @@
+//! Server-side apply, by tables and properties.
+
+mod fieldsets;
