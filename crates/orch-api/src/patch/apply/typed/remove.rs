@@ -1,0 +1,45 @@
+//! Removes fields from a value.
+
+use serde_json::Value;
+
+use super::super::fieldset::FieldSet;
+use super::super::path::PathElement;
+use super::{Shape, Type, element, entries, list_items};
+
+/// The value without fields; none if nothing is left of it.
+pub(in super::super) fn remove(of: &Type, value: &Value, fields: &FieldSet) -> Option<Value> {
+    match of.shape(Some(value)) {
+        Shape::Map => {
+            let rest = entries(Some(value)).iter().filter_map(|(name, value)| {
+                let step = PathElement::field(name.as_str());
+                Some((name.clone(), kept(&of.child(name), value, &step, fields)?))
+            });
+            let rest: serde_json::Map<String, Value> = rest.collect();
+            (!rest.is_empty()).then_some(Value::Object(rest))
+        }
+        Shape::List => {
+            let (items, list) = (of.items(), of.list());
+            let rest = list_items(Some(value)).iter().filter_map(|item| {
+                match list.and_then(|list| element(list, item).ok()) {
+                    Some(step) => kept(&items, item, &step, fields),
+                    // Nobody can own what nothing tells apart.
+                    None => Some(item.clone()),
+                }
+            });
+            let rest: Vec<Value> = rest.collect();
+            (!rest.is_empty()).then_some(Value::Array(rest))
+        }
+        // Fields below what is owned as a whole are from before it was.
+        Shape::Leaf if value.is_object() || value.is_array() => None,
+        Shape::Leaf | Shape::Nothing => Some(value.clone()),
+    }
+}
+
+/// What is left of an entry or an item.
+fn kept(of: &Type, value: &Value, step: &PathElement, fields: &FieldSet) -> Option<Value> {
+    match fields.below(step) {
+        _ if fields.has(step) => None,
+        Some(below) => remove(of, value, below),
+        None => Some(value.clone()),
+    }
+}
