@@ -82,15 +82,3 @@ pub(super) fn with_managed(mut object: Json, managed: &Managed) -> Json {
     }
     object
 }
-
-/// A value without the entries of maps that are null.
-pub(super) fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let rest = map.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(rest.map(|(name, value)| (name, without_nulls(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        scalar => scalar,
-    }
-}

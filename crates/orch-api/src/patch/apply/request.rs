@@ -1,14 +1,13 @@
 //! One write to an object, and what it makes of who owns what.
 
+use orch_core::object::{DEEPEST, depth};
 use serde_json::{Map, Value, json};
 
 use super::client_side;
 use super::conflict::Conflicts;
 use super::fieldset::FieldSet;
 use super::managed::{Managed, ManagedError, Manager, Operation, Owned};
-use super::object::{
-    described, listed, managed_fields, never_owned, with_managed, without_managed_fields, without_nulls,
-};
+use super::object::{described, listed, managed_fields, never_owned, with_managed, without_managed_fields};
 use super::typed::{self, Comparison, Type};
 use crate::schema::Schema;
 
@@ -72,6 +71,12 @@ pub enum ApplyError {
         /// What does not fit, each with its path.
         faults: Vec<String>,
     },
+    /// What is applied, or the object, nests too deeply.
+    #[error("the {what} nests more than {DEEPEST} levels of maps and lists")]
+    TooDeep {
+        /// The configuration or the object.
+        what: &'static str,
+    },
     /// What is applied says who owns what.
     #[error("metadata.managedFields must be nil")]
     ManagedFieldsGiven,
@@ -86,6 +91,11 @@ impl Request<'_> {
     ///
     /// What this manager applied before and does not now is removed, unless another owns it.
     pub fn apply(&self, live: &Json, config: &Json, force: bool) -> Result<Json, ApplyError> {
+        for (of, what) in [(config, "configuration"), (live, "object")] {
+            if too_deep(of) {
+                return Err(ApplyError::TooDeep { what });
+            }
+        }
         if !managed_fields(config).is_null() {
             return Err(ApplyError::ManagedFieldsGiven);
         }
@@ -126,7 +136,14 @@ impl Request<'_> {
             return Ok(Json::new());
         };
         client_side::follow(self, &mut object, &config);
-        Ok(with_managed(object, &managed))
+        let object = with_managed(object, &managed);
+        // Who owns a field is written a few levels deeper than the field.
+        let what = "object with who owns what of it";
+        if too_deep(&object) {
+            Err(ApplyError::TooDeep { what })
+        } else {
+            Ok(object)
+        }
     }
 
     /// Says who owns what of an object that was written in another way: `live` is what it was, without fields
@@ -204,8 +221,8 @@ impl Request<'_> {
         };
         let differs = typed::compare(of, live, &object).without(self.ignored);
         take(&mut managed, &differs, Some(&identity), force)?;
-        // Nulls were seen as values by now; stored they are as good as nothing.
-        let object = without_nulls(object);
+        // Nulls were values that are applied; once they are, they are as good as nothing.
+        let object = typed::without_nulls(of, object);
         if let Some(owned) = managed.0.get_mut(&identity) {
             owned.fields = owned.fields.difference(&never_owned());
             if object != *live {
@@ -245,6 +262,10 @@ impl Request<'_> {
             managed.join(&self.identity(Operation::Update), owned);
         }
     }
+}
+
+fn too_deep(object: &Json) -> bool {
+    object.values().any(|value| depth(value, DEEPEST) >= DEEPEST)
 }
 
 /// Takes what differs from all others who own it; refuses that unless forced.

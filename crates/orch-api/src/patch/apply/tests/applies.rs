@@ -1,5 +1,6 @@
 //! Applying: conflicts, force, shared ownership, and what goes.
 
+use orch_core::object::DEEPEST;
 use serde_json::json;
 
 use super::{World, config_map, data};
@@ -224,4 +225,20 @@ fn what_does_not_fit_is_refused() {
     let message =
         "failed to decode managed fields: metadata.managedFields[0]: operation must be `Apply` or `Update`";
     world.refuse("alice", json!({}), message);
+}
+
+#[test]
+fn what_nests_too_deeply_is_refused() {
+    let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({ "data": inner }));
+    let mut world = World::untyped();
+    let refused = |what| format!("the {what} nests more than {DEEPEST} levels of maps and lists");
+    world
+        .apply("alice", nested(DEEPEST - 4))
+        .holds(&nested(DEEPEST - 4));
+    world.refuse(
+        "alice",
+        nested(DEEPEST - 3),
+        &refused("object with who owns what of it"),
+    );
+    world.refuse("alice", nested(DEEPEST + 1), &refused("configuration"));
 }

@@ -32,6 +32,16 @@ impl World {
         }
     }
 
+    /// An object of which nothing is known.
+    fn untyped() -> Self {
+        Self {
+            schema: Schema::untyped(),
+            api_version: "v1",
+            object: Map::new(),
+            now: 0,
+        }
+    }
+
     fn request<T>(&mut self, manager: &str, write: impl FnOnce(&Request<'_>, &Map<String, Value>) -> T) -> T {
         self.now += 1;
         let now = format!("2026-01-01T00:00:{:02}Z", self.now);

@@ -14,7 +14,7 @@ use crate::schema::{ListOf, ListType, Node, Schema};
 pub(super) use compare::{Comparison, compare};
 pub(super) use fields::{fields_of, with_named_fields};
 pub(super) use merge::merge;
-pub(super) use remove::remove;
+pub(super) use remove::{remove, without_nulls};
 pub(super) use validate::validate;
 
 /// The type of a value, with what the field that holds it says of it.
