@@ -1,5 +1,7 @@
 //! What apply reads and writes of objects beside the fields that someone owns.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use super::fieldset::FieldSet;
@@ -34,26 +36,29 @@ pub(super) fn listed(faults: &[String]) -> String {
 }
 
 /// What is every object's, and nobody's.
-pub(super) fn never_owned() -> FieldSet {
-    let mut fields = FieldSet::new();
-    for name in ["apiVersion", "kind", "metadata"] {
-        fields.insert(&[PathElement::field(name)]);
-    }
-    let names = [
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "selfLink",
-        "uid",
-        "clusterName",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-    ];
-    for name in names {
-        fields.insert(&[PathElement::field("metadata"), PathElement::field(name)]);
-    }
-    fields
+pub(super) fn never_owned() -> &'static FieldSet {
+    static FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
+        let mut fields = FieldSet::new();
+        for name in ["apiVersion", "kind", "metadata"] {
+            fields.insert(&[PathElement::field(name)]);
+        }
+        let names = [
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ];
+        for name in names {
+            fields.insert(&[PathElement::field("metadata"), PathElement::field(name)]);
+        }
+        fields
+    });
+    &FIELDS
 }
 
 /// Who owns what, as it is written; a null if nothing is.

@@ -224,7 +224,7 @@ impl Request<'_> {
         // Nulls were values that are applied; once they are, they are as good as nothing.
         let object = typed::without_nulls(of, object);
         if let Some(owned) = managed.0.get_mut(&identity) {
-            owned.fields = owned.fields.difference(&never_owned());
+            owned.fields = owned.fields.difference(never_owned());
             if object != *live {
                 owned.time = Some(self.now.to_owned());
             }
@@ -251,7 +251,7 @@ impl Request<'_> {
         let differs = typed::compare(&Type::of(self.schema), live, new).without(self.ignored);
         // Who writes takes what changes, so there are no conflicts.
         let _ = take(managed, &differs, None, true);
-        let fields = differs.modified.union(&differs.added).difference(&never_owned());
+        let fields = differs.modified.union(&differs.added).difference(never_owned());
         if !fields.is_empty() {
             let time = Some(self.now.to_owned());
             let owned = Owned {
