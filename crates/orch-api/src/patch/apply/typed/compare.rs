@@ -22,6 +22,9 @@ pub(in super::super) struct Comparison {
 impl Comparison {
     /// This without fields, and without all below them.
     pub(in super::super) fn without(self, fields: &FieldSet) -> Self {
+        if fields.is_empty() {
+            return self;
+        }
         Self {
             removed: self.removed.recursive_difference(fields),
             modified: self.modified.recursive_difference(fields),
@@ -32,110 +35,132 @@ impl Comparison {
 
 /// What differs between an object as it was and as it is.
 pub(in super::super) fn compare(of: &Type, before: &Value, after: &Value) -> Comparison {
-    let mut walk = Walk {
-        path: Vec::new(),
-        found: Comparison::default(),
+    values(of, Some(before), Some(after)).below
+}
+
+/// What differs in a value: how it differs itself, and what differs below it.
+#[derive(Default)]
+struct Found {
+    itself: Option<Difference>,
+    below: Comparison,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Difference {
+    Removed,
+    Modified,
+    Added,
+}
+
+fn values(of: &Type, before: Option<&Value>, after: Option<&Value>) -> Found {
+    use Shape::{Leaf, List, Map, Nothing};
+    let mut found = Found::default();
+    if before == after {
+        return found;
+    }
+    let shape = match (of.shape(before), of.shape(after)) {
+        (Nothing, shape) | (shape, Nothing) => shape,
+        (one, other) if one == other => one,
+        // Only of what nothing is known there can be another type than before.
+        (one, other) => {
+            if one != Leaf {
+                parts(of, one, before, None, &mut found.below);
+            }
+            if other == Leaf {
+                found.itself = Some(Difference::Modified);
+            } else {
+                parts(of, other, None, after, &mut found.below);
+            }
+            return found;
+        }
     };
-    walk.values(of, Some(before), Some(after));
-    walk.found
+    let is_leaf = match shape {
+        Map => entries(before).is_empty() && entries(after).is_empty(),
+        List => list_items(before).is_empty() && list_items(after).is_empty(),
+        Leaf | Nothing => true,
+    };
+    if !is_leaf {
+        parts(of, shape, before, after, &mut found.below);
+    }
+    found.itself = match (before, after) {
+        (None, _) => Some(Difference::Added),
+        (_, None) => Some(Difference::Removed),
+        _ => is_leaf.then_some(Difference::Modified),
+    };
+    found
 }
 
-struct Walk {
-    path: Vec<PathElement>,
-    found: Comparison,
+fn parts(of: &Type, shape: Shape, before: Option<&Value>, after: Option<&Value>, found: &mut Comparison) {
+    if shape == Shape::List {
+        return lists(of, list_items(before), list_items(after), found);
+    }
+    let (before, after) = (entries(before), entries(after));
+    let new = after.keys().filter(|name| !before.contains_key(*name));
+    for name in before.keys().chain(new) {
+        let differs = values(&of.child(name), before.get(name), after.get(name));
+        found.put(PathElement::field(name.as_str()), differs);
+    }
 }
 
-impl Walk {
-    fn values(&mut self, of: &Type, before: Option<&Value>, after: Option<&Value>) {
-        use Shape::{Leaf, List, Map, Nothing};
-        let shape = match (of.shape(before), of.shape(after)) {
-            (Nothing, shape) | (shape, Nothing) => shape,
-            (one, other) if one == other => one,
-            // Only of what nothing is known there can be another type than before.
-            (one, other) => {
-                if one != Leaf {
-                    self.parts(of, one, before, None);
+fn lists(of: &Type, before: &[Value], after: &[Value], found: &mut Comparison) {
+    let mut items: BTreeMap<PathElement, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
+    for (step, item) in of.elements(before) {
+        items.entry(step).or_default().0.push(item);
+    }
+    for (step, item) in of.elements(after) {
+        items.entry(step).or_default().1.push(item);
+    }
+    let of = of.items();
+    for (step, (before, after)) in items {
+        // Several items with the same key are one thing.
+        let differs = match (&before[..], &after[..]) {
+            ([] | [_], [] | [_]) => values(&of, before.first().copied(), after.first().copied()),
+            ([_, _, ..], [_, _, ..]) => Found {
+                itself: (before != after).then_some(Difference::Modified),
+                ..Found::default()
+            },
+            ([_, _, ..], single) => {
+                let added = single
+                    .first()
+                    .map(|item| values(&of, None, Some(item)))
+                    .unwrap_or_default();
+                // What was several is removed, though one is there.
+                found.put(step.clone(), added);
+                Found {
+                    itself: Some(Difference::Removed),
+                    ..Found::default()
                 }
-                if other == Leaf {
-                    self.found.modified.insert(&self.path);
-                } else {
-                    self.parts(of, other, None, after);
+            }
+            (single, _) => {
+                let removed = single
+                    .first()
+                    .map(|item| values(&of, Some(item), None))
+                    .unwrap_or_default();
+                found.put(step.clone(), removed);
+                Found {
+                    itself: Some(Difference::Added),
+                    ..Found::default()
                 }
-                return;
             }
         };
-        let is_empty = match shape {
-            Map => entries(before).is_empty() && entries(after).is_empty(),
-            List => list_items(before).is_empty() && list_items(after).is_empty(),
-            Leaf | Nothing => true,
-        };
-        if !is_empty {
-            self.parts(of, shape, before, after);
-        }
-        match (before, after) {
-            (None, _) => self.found.added.insert(&self.path),
-            (_, None) => self.found.removed.insert(&self.path),
-            (Some(before), Some(after)) if is_empty && before != after => {
-                self.found.modified.insert(&self.path);
-            }
-            _ => {}
-        }
+        found.put(step, differs);
     }
+}
 
-    fn parts(&mut self, of: &Type, shape: Shape, before: Option<&Value>, after: Option<&Value>) {
-        if shape == Shape::List {
-            return self.lists(of, list_items(before), list_items(after));
-        }
-        let (before, after) = (entries(before), entries(after));
-        let new = after.keys().filter(|name| !before.contains_key(*name));
-        for name in before.keys().chain(new) {
-            let step = PathElement::field(name.as_str());
-            self.below(step, &of.child(name), before.get(name), after.get(name));
-        }
-    }
-
-    fn lists(&mut self, of: &Type, before: &[Value], after: &[Value]) {
-        let mut items: BTreeMap<PathElement, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
-        for (step, item) in of.elements(before) {
-            items.entry(step).or_default().0.push(item);
-        }
-        for (step, item) in of.elements(after) {
-            items.entry(step).or_default().1.push(item);
-        }
-        let type_of_items = of.items();
-        for (step, (before, after)) in items {
-            // Several items with the same key are one thing.
-            if before.len() > 1 && after.len() > 1 {
-                if before != after {
-                    self.at(step, |found, path| found.modified.insert(path));
-                }
-                continue;
-            }
-            let single = |items: &[&'_ Value]| items.len() <= 1;
-            let (one, other) = (
-                before.first().copied().filter(|_| single(&before)),
-                after.first().copied().filter(|_| single(&after)),
-            );
-            if one.is_some() || other.is_some() {
-                self.below(step.clone(), &type_of_items, one, other);
-            }
-            if !single(&before) {
-                self.at(step, |found, path| found.removed.insert(path));
-            } else if !single(&after) {
-                self.at(step, |found, path| found.added.insert(path));
+impl Comparison {
+    /// Puts in how what a step leads to differs.
+    fn put(&mut self, step: PathElement, found: Found) {
+        let Found { itself, below } = found;
+        let sets = [
+            (&mut self.removed, below.removed, Difference::Removed),
+            (&mut self.modified, below.modified, Difference::Modified),
+            (&mut self.added, below.added, Difference::Added),
+        ];
+        for (set, below, difference) in sets {
+            let is_member = itself == Some(difference);
+            if is_member || !below.is_empty() {
+                set.put(step.clone(), is_member, below);
             }
         }
-    }
-
-    fn below(&mut self, step: PathElement, of: &Type, before: Option<&Value>, after: Option<&Value>) {
-        self.path.push(step);
-        self.values(of, before, after);
-        self.path.pop();
-    }
-
-    fn at(&mut self, step: PathElement, put: impl FnOnce(&mut Comparison, &[PathElement])) {
-        self.path.push(step);
-        put(&mut self.found, &self.path);
-        self.path.pop();
     }
 }
