@@ -40,6 +40,8 @@ mod answer;
 mod discovery;
 mod handle;
 mod input;
+#[cfg(feature = "listen")]
+pub mod listen;
 mod options;
 pub mod patch;
 mod query;

@@ -45,6 +45,12 @@ impl Refused {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
+    /// Who asks did not say that it may.
+    #[cfg(feature = "listen")]
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
     /// The body is of a kind that is not read here.
     pub(crate) fn media_type(given: &str, supported: &[&str]) -> Self {
         let message = format!(

@@ -104,8 +104,9 @@ pub(super) const ATOMIC: &[&str] = &[
     "rbac.v1.Subject",
 ];
 
-/// Values that keys of lists have where they are left out: `(type, field, value)`. Sorted. These are not in
-/// that file; they are the `+default` marks of Kubernetes' types.
+/// Values that keys of lists have where they are left out: `(type, field, value)`. Sorted. These are not in that
+/// file; they are the `+default` marks of Kubernetes' types. That required keys default to nothing there (a
+/// container's name to `""`) is left out: who forgets one is told so at once.
 pub(super) const DEFAULTS: &[(&str, &str, &str)] = &[
     ("core.v1.ContainerPort", "protocol", "TCP"),
     ("core.v1.LocalObjectReference", "name", ""),

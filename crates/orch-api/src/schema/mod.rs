@@ -7,6 +7,7 @@
 mod built_in;
 mod error;
 mod facts;
+mod keywords;
 mod open_api;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Schemas of built-in kinds and of custom ones.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{ListType, Node, PatchStrategy, Schema, built_in, facts};
@@ -321,5 +322,50 @@ fn schemas_that_mean_nothing_are_refused() {
     for (schema, expected) in cases {
         let message = Schema::from_open_api(&schema).expect_err(&expected).to_string();
         assert_eq!(message, expected);
+    }
+}
+
+/// Any JSON, of words that mean something in a schema.
+fn anything() -> impl Strategy<Value = Value> {
+    let words = prop::sample::select(vec![
+        "type",
+        "properties",
+        "items",
+        "additionalProperties",
+        "name",
+        "$ref",
+        "allOf",
+        "default",
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
+        "x-kubernetes-patch-strategy",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-preserve-unknown-fields",
+    ]);
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        prop::sample::select(vec![
+            "object", "array", "string", "map", "set", "name", "merge", "granular"
+        ])
+        .prop_map(Value::from),
+    ];
+    scalar.prop_recursive(6, 64, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(words.clone().prop_map(str::to_owned), inner, 0..5)
+                .prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_schema_is_nothing_panics(schema in anything()) {
+        let read = [Schema::from_open_api(&schema), Schema::custom_resource(&schema)];
+        for schema in read.into_iter().flatten() {
+            schema.at(&["properties", "name", "items"]);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -101,3 +102,8 @@ pub(crate) fn map(name: &str, value: &str) -> Value {
 
 /// Where config maps of the usual namespace are.
 pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// Says what was not tested, and why, in a line of its own however tests are run.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}

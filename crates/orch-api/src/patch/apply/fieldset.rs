@@ -113,12 +113,23 @@ impl FieldSet {
     #[must_use]
     pub fn union(&self, other: &FieldSet) -> FieldSet {
         let mut union = self.clone();
-        for (step, theirs) in &other.0 {
-            let ours = union.0.entry(step.clone()).or_default();
-            ours.is_member |= theirs.is_member;
-            ours.below = ours.below.union(&theirs.below);
-        }
+        union.extend(other);
         union
+    }
+
+    /// Puts in all that another has.
+    fn extend(&mut self, other: &FieldSet) {
+        for (step, theirs) in &other.0 {
+            match self.0.get_mut(step) {
+                Some(ours) => {
+                    ours.is_member |= theirs.is_member;
+                    ours.below.extend(&theirs.below);
+                }
+                None => {
+                    self.0.insert(step.clone(), theirs.clone());
+                }
+            }
+        }
     }
 
     /// What is in both.

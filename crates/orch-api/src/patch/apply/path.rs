@@ -90,7 +90,7 @@ impl PathElement {
                     .collect();
                 format!("k:{}", Value::Object(fields))
             }
-            Self::Value(value) => format!("v:{value}"),
+            Self::Value(value) => format!("v:{}", shortest(value)),
             Self::Index(index) => format!("i:{index}"),
         }
     }
@@ -160,6 +160,18 @@ impl PartialEq for PathElement {
 }
 
 impl Eq for PathElement {}
+
+/// A value as Go writes it: 2.0 is 2.
+fn shortest(value: &Value) -> Value {
+    /// Up to here every whole number has a place among the floating ones.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() <= EXACT => {
+            Value::from(number as i64)
+        }
+        _ => value.clone(),
+    }
+}
 
 /// An order of all values: numbers by what they are worth, then texts, booleans, lists, maps and null.
 fn compare(one: &Value, other: &Value) -> Ordering {

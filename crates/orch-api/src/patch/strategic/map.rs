@@ -29,9 +29,9 @@ pub(super) fn merge(original: Json, patch: &Json, schema: &Schema, at: &FieldPat
         retain(&mut merged, keys, patch, at)?;
     }
     // What an order is given for is merged with it; the rest as it comes; then things are removed.
-    let mut ordered = Vec::new();
+    let mut ordered = HashSet::new();
     for (name, wanted, step) in directives(patch, SET_ORDER, at)? {
-        ordered.push(name);
+        ordered.insert(name);
         let field = FieldOf::find(schema, name);
         let listed = order::merge(
             merged.remove(name),
@@ -44,7 +44,7 @@ pub(super) fn merge(original: Json, patch: &Json, schema: &Schema, at: &FieldPat
         merged.extend(listed.map(|list| (name.to_owned(), Value::Array(list))));
     }
     for (name, value) in patch {
-        if taken::is_directive(name) || ordered.contains(&name.as_str()) {
+        if taken::is_directive(name) || ordered.contains(name.as_str()) {
             continue;
         }
         // A null in the object is as good as nothing.

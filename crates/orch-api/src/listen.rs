@@ -1,0 +1,297 @@
+//! The API on a socket, for kubectl and all else that does not run in this process (feature `listen`).
+//!
+//! HTTP/1.1 over TLS, without which kubectl names no token: it is made for loopback, and whoever has the token may do everything.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tower_service::Service;
+
+use crate::answer::Body;
+use crate::service::ApiService;
+use crate::status::Refused;
+
+/// What the cluster, its user and both together are called in a kubeconfig.
+const NAME: &str = "orch";
+
+/// How many connections there are at most; further ones wait until one of these ends.
+const CONNECTIONS: usize = 4096;
+
+/// How long a caller may take to say what it asks for.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long what is under way may take to end, once the listener is stopped. Watches end with it.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long to wait where a connection could not be taken, for want of descriptors, before the next is.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How callers know the listener, and it them: a certificate that it signed itself, and a token.
+///
+/// ```
+/// use orch_api::listen::Access;
+///
+/// let access = Access::generate().unwrap();
+/// assert!(access.certificate().starts_with("-----BEGIN CERTIFICATE-----"));
+/// assert!(!format!("{access:?}").contains(access.token()), "it is not shown by mistake");
+/// ```
+#[derive(Clone)]
+pub struct Access {
+    token: String,
+    certificate: String,
+    tls: TlsAcceptor,
+}
+
+impl Access {
+    /// Both made anew, for `localhost`, 127.0.0.1 and ::1.
+    ///
+    /// # Errors
+    ///
+    /// A machine that gives no random numbers.
+    pub fn generate() -> io::Result<Self> {
+        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(ring::default_provider());
+        let mut random = [0; 32];
+        let filled = provider.secure_random.fill(&mut random);
+        filled.map_err(|_| io::Error::other("the machine gives no random numbers"))?;
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth();
+        let chain = vec![made.cert.der().clone()];
+        let config = config
+            .with_single_cert(chain, key.into())
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            token: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            certificate: made.cert.pem(),
+            tls: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+
+    /// What callers must name: `Authorization: Bearer TOKEN`.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// What callers are to trust, as PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Takes as long for every token of this length, so that nothing can be learned from it.
+    fn is_named(&self, headers: &HeaderMap) -> bool {
+        let named = headers
+            .get(AUTHORIZATION)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
+        let Some((scheme, named)) = named.split_at_checked(7) else {
+            return false;
+        };
+        let differ = |(one, other): (&u8, &u8)| one ^ other;
+        let differences = named
+            .iter()
+            .zip(self.token.as_bytes())
+            .map(differ)
+            .fold(0, |all, one| all | one);
+        scheme.eq_ignore_ascii_case(b"Bearer ") && named.len() == self.token.len() && differences == 0
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
+}
+
+/// The API on a socket, until it is stopped or dropped.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use orch_api::listen::{Access, ApiListener};
+/// use orch_api::{ApiOptions, ApiService};
+/// use orch_core::client::Client;
+/// use orch_core::store::MemoryStore;
+/// use tokio::net::TcpListener;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(Arc::new(MemoryStore::new()));
+/// let api = ApiService::new(client, ApiOptions::default());
+/// let socket = TcpListener::bind("127.0.0.1:0").await?;
+/// let listener = ApiListener::start(socket, api, Access::generate()?)?;
+/// // For a file that only its owner may read, and KUBECONFIG.
+/// assert!(listener.kubeconfig().contains(&format!("https://{}", listener.address())));
+/// listener.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ApiListener {
+    address: SocketAddr,
+    access: Access,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl ApiListener {
+    /// Takes connections from now on, on a task of the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// A socket that has no address.
+    pub fn start(socket: TcpListener, api: ApiService, access: Access) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(accept(socket, api, access.clone(), stopped));
+        Ok(Self {
+            address,
+            access,
+            stop,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What callers need to come in.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What kubectl and kube-rs read of how to come here (`KUBECONFIG`): the address, whom to trust, and the token. JSON, which is YAML
+    /// too. Whoever can read it may do everything.
+    pub fn kubeconfig(&self) -> String {
+        let authority = BASE64_STANDARD.encode(self.access.certificate());
+        let server = format!("https://{}", self.address);
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": NAME, "cluster": {"server": server, "certificate-authority-data": authority}}],
+            "users": [{"name": NAME, "user": {"token": self.access.token()}}],
+            "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME}}],
+            "current-context": NAME,
+        });
+        format!("{config:#}\n")
+    }
+
+    /// Takes no more connections, waits up to two seconds for what is under way, and ends watches.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        // It only ends, or is not there any more.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for ApiListener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(socket: TcpListener, api: ApiService, access: Access, mut stopped: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await;
+            (place, socket.accept().await)
+        };
+        tokio::select! {
+            biased;
+            () = is_stopped(&mut stopped) => break,
+            // Those that have ended are let go.
+            Some(_) = connections.join_next() => {}
+            (place, accepted) = next => match accepted {
+                Ok((stream, _)) => {
+                    let serving = serve(stream, api.clone(), access.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        serving.await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the API could not be taken");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(socket);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    // What goes on after that is cut off with the set.
+    let _ = tokio::time::timeout(GRACE, ended).await;
+}
+
+/// Also where the listener is gone.
+async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn serve(stream: TcpStream, api: ApiService, access: Access, mut stopped: watch::Receiver<bool>) {
+    // Answers are written whole; small ones must not wait for the caller to say that it has the last.
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HEAD, access.tls.accept(stream)).await else {
+        tracing::debug!("a caller of the API did not come to terms of TLS");
+        return;
+    };
+    let access = Arc::new(access);
+    let service = service_fn(move |request| answer(api.clone(), access.clone(), request));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let done = tokio::select! {
+        biased;
+        done = connection.as_mut() => done,
+        () = is_stopped(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "a connection to the API ended");
+    }
+}
+
+async fn answer(
+    mut api: ApiService,
+    access: Arc<Access>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    // Who asks whether it is ready need not be known, as in Kubernetes.
+    let is_open = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
+    if !is_open && !access.is_named(request.headers()) {
+        let mut answer = Refused::unauthorized().answer();
+        let bearer = HeaderValue::from_static("Bearer");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+        return Ok(answer);
+    }
+    api.call(request).await
+}

@@ -1,0 +1,89 @@
+//! What apply reads and writes of objects beside the fields that someone owns.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+use super::fieldset::FieldSet;
+use super::managed::Managed;
+use super::path::PathElement;
+
+/// A JSON object.
+type Json = Map<String, Value>;
+
+/// As Kubernetes names an object in such errors.
+pub(super) fn described(object: &Value) -> String {
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    format!(
+        "{namespace}/{name}; {}, Kind={}",
+        text("/apiVersion"),
+        text("/kind")
+    )
+}
+
+/// One fault as it is, several a line each, as structured-merge-diff has them.
+pub(super) fn listed(faults: &[String]) -> String {
+    match faults {
+        [fault] => fault.clone(),
+        faults => format!("errors:\n  {}", faults.join("\n  ")),
+    }
+}
+
+/// What is every object's, and nobody's.
+pub(super) fn never_owned() -> &'static FieldSet {
+    static FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
+        let mut fields = FieldSet::new();
+        for name in ["apiVersion", "kind", "metadata"] {
+            fields.insert(&[PathElement::field(name)]);
+        }
+        let names = [
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ];
+        for name in names {
+            fields.insert(&[PathElement::field("metadata"), PathElement::field(name)]);
+        }
+        fields
+    });
+    &FIELDS
+}
+
+/// Who owns what, as it is written; a null if nothing is.
+pub(super) fn managed_fields(object: &Json) -> &Value {
+    object
+        .get("metadata")
+        .and_then(|metadata| metadata.get("managedFields"))
+        .unwrap_or(&Value::Null)
+}
+
+/// An object without who owns what.
+pub(super) fn without_managed_fields(mut object: Json) -> Json {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.remove("managedFields");
+    }
+    object
+}
+
+/// An object with who owns what.
+pub(super) fn with_managed(mut object: Json, managed: &Managed) -> Json {
+    if !managed.0.is_empty() {
+        let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+        if let Value::Object(metadata) = metadata {
+            metadata.insert("managedFields".to_owned(), managed.to_json());
+        }
+    }
+    object
+}

@@ -1,0 +1,105 @@
+//! The API on a socket: who may come in, and how it stops.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_api::listen::{Access, ApiListener};
+use orch_api::{ApiOptions, ServeApi};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+async fn listener(cluster: &orch_cluster::cluster::Cluster) -> ApiListener {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap()
+}
+
+/// Connected as one who trusts what the kubeconfig says.
+async fn connect(listener: &ApiListener) -> TlsStream<TcpStream> {
+    let authority = CertificateDer::from_pem_slice(listener.access().certificate().as_bytes()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(listener.address()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap()
+}
+
+async fn ask(listener: &ApiListener, path: &str, authorization: &str) -> String {
+    let mut stream = connect(listener).await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: api\r\n{authorization}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // A connection that is closed without a word of TLS's is one that is closed.
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn who_names_the_token_comes_in() {
+    let (cluster, _) = common::cluster(ApiOptions::default()).await;
+    let listener = listener(&cluster).await;
+    let token = listener.access().token();
+    let with = |scheme: &str, token: &str| format!("Authorization: {scheme} {token}\r\n");
+    for (path, authorization, code) in [
+        ("/api/v1/nodes", with("Bearer", token), 200),
+        ("/api/v1/nodes", with("bearer", token), 200),
+        ("/api/v1/nodes", String::new(), 401),
+        ("/api/v1/nodes", with("Bearer", &token[1..]), 401),
+        ("/api/v1/nodes", with("Bearer", &format!("{token}0")), 401),
+        ("/api/v1/nodes", with("Basic", token), 401),
+        ("/version", String::new(), 401),
+        ("/readyz", String::new(), 200),
+    ] {
+        let answer = ask(&listener, path, &authorization).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {code} ")),
+            "{path} {authorization:?}: {answer}"
+        );
+        assert_eq!(
+            answer.contains("\"reason\":\"Unauthorized\""),
+            code == 401,
+            "{answer}"
+        );
+    }
+    listener.stop().await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_is_stopped_ends_watches_and_takes_nobody_any_more() {
+    let (cluster, _) = common::cluster(ApiOptions::default()).await;
+    let listener = listener(&cluster).await;
+    let address = listener.address();
+    let mut stream = BufReader::new(connect(&listener).await);
+    let token = listener.access().token();
+    let request =
+        format!("GET /api/v1/nodes?watch=1 HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.get_mut().write_all(request.as_bytes()).await.unwrap();
+    let mut line = String::new();
+    while !line.contains("ADDED") {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).await.unwrap(), 0, "the watch begins");
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(20), listener.stop());
+    stopped.await.expect("it does not wait for the watch");
+    let mut rest = Vec::new();
+    // Cut off, or ended.
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(TcpStream::connect(address).await.is_err());
+    cluster.stop().await;
+}
