@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
 use common::{MAPS, cluster, map};
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use orch_api::ApiOptions;
 use serde_json::{Value, json};
 
@@ -293,6 +298,21 @@ async fn a_strategic_merge_patch_merges_lists_by_their_keys() {
         "{message}"
     );
     assert_eq!(images(&api.get(&one).await.1), ["web:2", "log:1"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let (cluster, api) = cluster(ApiOptions::default()).await;
+    let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let begin = tokio::time::Instant::now();
+    let answer = api.send(Request::post(MAPS).body(never).unwrap()).await;
+    assert_eq!(
+        (answer.status(), begin.elapsed().as_secs()),
+        (StatusCode::REQUEST_TIMEOUT, 60)
+    );
+    let status = common::json(answer).await;
+    assert_eq!(status["reason"], "Timeout");
     cluster.stop().await;
 }
 

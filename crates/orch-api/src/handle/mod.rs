@@ -5,6 +5,8 @@ mod read;
 mod watch;
 mod write;
 
+use std::time::Duration;
+
 use http::{HeaderMap, Method, Request, StatusCode};
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
@@ -17,6 +19,9 @@ use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::{Place, Route};
 use crate::status::Refused;
+
+/// How long a request's body may take to come: what holds a connection is to be at work.
+const BODY: Duration = Duration::from_secs(60);
 
 /// What all requests are answered with.
 pub(crate) struct Server {
@@ -62,7 +67,9 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let method = request.method().clone();
     let query = Query::of(request.uri().query());
     let media_type = input::media_type(request.headers());
-    let body = input::read(request, server.options.body_bytes).await?;
+    let reading = input::read(request, server.options.body_bytes);
+    let body = tokio::time::timeout(BODY, reading).await;
+    let body = body.map_err(|_| Refused::too_slow(BODY))??;
     let asked = Asked {
         served,
         place,
