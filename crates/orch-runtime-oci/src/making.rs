@@ -54,8 +54,8 @@ impl Driver {
                     return Err(invalid("mounts", reason));
                 }
                 // A container has a file of its own there, for which another file can stand alone.
-                let is_file = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
-                if is_file.iter().any(|file| mount.target == Path::new(file)) && mount.source.is_dir() {
+                let files = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+                if files.iter().any(|file| mount.target == Path::new(file)) && mount.source.is_dir() {
                     let reason = format!(
                         "{:?} to {:?}: it is a directory, and a file is there; mount a file",
                         mount.source, mount.target

@@ -91,6 +91,11 @@ fn about(server: &Server, route: &Route, headers: &HeaderMap) -> Result<Answer, 
 
 async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answer, Refused> {
     let place = &asked.place;
+    let is_everywhere = asked.served.resource.is_namespaced() && place.namespace.is_none();
+    if is_everywhere && place.name.is_none() && method != Method::GET {
+        // Of all namespaces at once there is nothing but to look at.
+        return Err(Refused::method(method));
+    }
     match (method, &place.name, place.subresource.as_deref()) {
         (&Method::GET, None, _) if asked.query.is_set("watch") => watch::watch(server, asked).await,
         (&Method::GET, None, _) => read::list(server, asked).await,

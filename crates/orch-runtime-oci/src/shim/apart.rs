@@ -59,7 +59,7 @@ impl Groups {
     }
 }
 
-/// How often it is made anew if others remove it again, each of them once.
+/// How often the group to come back to is entered, and made in between: each program that ends removes it once.
 const TRIES: usize = 10;
 
 /// This process is there for as long as this lives.
@@ -131,18 +131,25 @@ impl<'a> Apart<'a> {
     }
 
     fn return_home(&self) -> io::Result<()> {
-        self.to_the_machine().and(self.enter_back())
+        self.to_the_machine()?;
+        self.enter_back()
     }
 
     /// Its group may be gone: a program that ends removes it if nobody is in it, and this process was away.
     fn enter_back(&self) -> io::Result<()> {
-        for _ in 1..TRIES {
+        let mut tries = 1..TRIES;
+        loop {
             match self.hierarchies.enter(self.back) {
-                Err(error) if is_gone(&error) => self.hierarchies.make(self.back)?,
+                Err(error) if is_gone(&error) && tries.next().is_some() => {
+                    // Those above it may go meanwhile too.
+                    match self.hierarchies.make(self.back) {
+                        Err(error) if !is_gone(&error) => return Err(error),
+                        _ => {}
+                    }
+                }
                 done => return done,
             }
         }
-        self.hierarchies.enter(self.back)
     }
 
     fn to_the_machine(&self) -> io::Result<()> {
