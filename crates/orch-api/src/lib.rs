@@ -36,6 +36,7 @@
 //! What a request may be is bounded: see [`ApiOptions`]. Requests are not authenticated; who has the service may do everything, as
 //! who has the client may.
 
+mod accept;
 mod answer;
 mod discovery;
 mod handle;
@@ -50,6 +51,7 @@ mod route;
 pub mod schema;
 mod service;
 mod status;
+mod table;
 
 pub use answer::Body;
 pub use options::ApiOptions;

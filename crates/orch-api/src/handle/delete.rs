@@ -5,7 +5,7 @@ use orch_core::client::{ApiError, DeleteParams, Deleted, DocumentList, ListParam
 use orch_core::store::Revision;
 use serde::Deserialize;
 
-use super::{Asked, Server, read};
+use super::{Asked, Server, shown};
 use crate::answer::{self, Answer};
 use crate::input;
 use crate::query::{self, Query};
@@ -83,8 +83,8 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
         });
         all.items.extend(gone);
         if list.continue_token.is_none() {
-            let written = read::written(&collection.resource, all);
-            return Ok(answer::json(StatusCode::OK, written.into()));
+            let written = shown::whole(&collection.resource, all);
+            return Ok(answer::json(StatusCode::OK, written));
         }
     }
 }
