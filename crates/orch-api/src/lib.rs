@@ -33,8 +33,8 @@
 //! What a patch does to an object is in [`patch`], and how values of a kind merge in [`schema`]: both are pure, from values to
 //! values.
 //!
-//! What a request may be is bounded: see [`ApiOptions`]. Requests are not authenticated; who has the service may do everything, as
-//! who has the client may.
+//! What a request may be is bounded: see [`ApiOptions`]. Who has the service may do everything, as who has
+//! the client may: it asks nobody who they are, which the feature `listen` does for those who come over a socket.
 
 mod accept;
 mod answer;

@@ -35,10 +35,13 @@ use crate::status::Refused;
 const NAME: &str = "orch";
 
 /// How many connections there are at most; further ones wait until one of these ends.
-const CONNECTIONS: usize = 4096;
+const CONNECTIONS: usize = 512;
 
-/// How long a caller may take to say what it asks for.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long a caller may take to come to terms of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long it may take to say what it asks for, and between one request and the next: as long as kube-apiserver.
+const HEAD: Duration = Duration::from_secs(90);
 
 /// How long what is under way may take to end, once the listener is stopped. Watches end with it.
 const GRACE: Duration = Duration::from_secs(2);
@@ -162,9 +165,17 @@ impl ApiListener {
     ///
     /// # Errors
     ///
-    /// A socket that has no address.
+    /// A socket that has no address, or one off loopback, which the certificate does not name.
     pub fn start(socket: TcpListener, api: ApiService, access: Access) -> io::Result<Self> {
         let address = socket.local_addr()?;
+        if !address.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{address}: must be an address of loopback, 127.0.0.1 or ::1, which the certificate names"
+                ),
+            ));
+        }
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(accept(socket, api, access.clone(), stopped));
         Ok(Self {
@@ -257,7 +268,7 @@ async fn is_stopped(stopped: &mut watch::Receiver<bool>) {
 async fn serve(stream: TcpStream, api: ApiService, access: Access, mut stopped: watch::Receiver<bool>) {
     // Answers are written whole; small ones must not wait for the caller to say that it has the last.
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HEAD, access.tls.accept(stream)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, access.tls.accept(stream)).await else {
         tracing::debug!("a caller of the API did not come to terms of TLS");
         return;
     };

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// What times are at least, and at most.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Bounds of the API. Each has Kubernetes' own value unless it is changed.
 ///
 /// ```
@@ -39,17 +43,18 @@ impl ApiOptions {
     }
 
     /// How long a watch goes on that does not say for how long (`timeoutSeconds`), and the most that one may say; half an hour by
-    /// default, the least that kube-apiserver gives (`--min-request-timeout`).
+    /// default, the least that kube-apiserver gives (`--min-request-timeout`). From a second to a year.
     #[must_use]
     pub fn watch_timeout(mut self, timeout: Duration) -> Self {
-        self.watch_timeout = timeout;
+        self.watch_timeout = timeout.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// How often a watch that takes bookmarks is told how far it is; a minute by default, as in kube-apiserver.
+    /// How often a watch that takes bookmarks is told how far it is; a minute by default, as in kube-apiserver. From a
+    /// second to a year.
     #[must_use]
     pub fn bookmark_interval(mut self, interval: Duration) -> Self {
-        self.bookmark_interval = interval;
+        self.bookmark_interval = interval.clamp(SHORTEST, LONGEST);
         self
     }
 }

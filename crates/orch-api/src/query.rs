@@ -82,7 +82,8 @@ impl Query {
 
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, Refused> {
         let seconds = self.parsed("timeoutSeconds", "a number of seconds")?;
-        Ok(seconds.map(Duration::from_secs))
+        // None at all is the usual.
+        Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
     }
 
     /// Of which version a list is to be (Kubernetes' API concepts, "Resource versions").

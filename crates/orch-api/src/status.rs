@@ -1,5 +1,7 @@
 //! Refusals, as Kubernetes words them: `metav1.Status`, whose reasons and messages tools parse.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, Status, StatusCause, StatusDetails};
 use orch_core::client::{ApiError, ErrorSubject};
@@ -76,6 +78,14 @@ impl Refused {
     pub(crate) fn too_long(most: usize) -> Self {
         let message = format!("the body of the request is longer than {most} bytes, the most that is read");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
+    pub(crate) fn too_slow(most: Duration) -> Self {
+        let message = format!(
+            "the body of the request has not come within {} s; send it at once",
+            most.as_secs()
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Timeout", message)
     }
 
     /// What is asked for is newer than anything there is.

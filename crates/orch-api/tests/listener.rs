@@ -77,6 +77,10 @@ async fn who_names_the_token_comes_in() {
         );
     }
     listener.stop().await;
+    let socket = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let refused = ApiListener::start(socket, cluster.api(), Access::generate().unwrap());
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("must be an address of loopback"), "{message}");
     cluster.stop().await;
 }
 

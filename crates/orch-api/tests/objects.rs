@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
 use common::{MAPS, cluster, map};
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use orch_api::ApiOptions;
 use serde_json::{Value, json};
 
@@ -216,9 +221,17 @@ async fn a_refusal_is_a_status_in_kubernetes_words() {
             "POST",
             "/api/v1/configmaps",
             Some((json_form, map("b", "1").to_string())),
-            400,
-            "BadRequest",
-            "an object of kind ConfigMap is created in a namespace",
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method",
+        ),
+        (
+            "DELETE",
+            "/api/v1/configmaps",
+            None,
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method",
         ),
         (
             "POST",
@@ -293,6 +306,21 @@ async fn a_strategic_merge_patch_merges_lists_by_their_keys() {
         "{message}"
     );
     assert_eq!(images(&api.get(&one).await.1), ["web:2", "log:1"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let (cluster, api) = cluster(ApiOptions::default()).await;
+    let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let begin = tokio::time::Instant::now();
+    let answer = api.send(Request::post(MAPS).body(never).unwrap()).await;
+    assert_eq!(
+        (answer.status(), begin.elapsed().as_secs()),
+        (StatusCode::REQUEST_TIMEOUT, 60)
+    );
+    let status = common::json(answer).await;
+    assert_eq!(status["reason"], "Timeout");
     cluster.stop().await;
 }
 

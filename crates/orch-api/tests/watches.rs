@@ -117,3 +117,19 @@ async fn a_watch_list_marks_the_end_of_what_there_was() {
     );
     cluster.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_from_a_version_that_never_was_says_to_list_again() {
+    let (cluster, api) = cluster(ApiOptions::default()).await;
+    // Also while others watch.
+    let _other = watch(&api, "labelSelector=app").await;
+    let mut body = watch(&api, "labelSelector=app&resourceVersion=1000000").await;
+    let event = events(&mut body, 1).await.remove(0);
+    assert_eq!(
+        (&event["type"], &event["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+    assert_eq!(event["object"]["reason"], "Expired");
+    assert!(body.frame().await.is_none());
+    cluster.stop().await;
+}

@@ -78,7 +78,9 @@ impl AppArmor {
         // The kubelet's words, the last of them an older one's.
         let refused = |why: &str| invalid(FIELD, format!("Cannot enforce AppArmor: {why}"));
         if !self.is_enabled() {
-            return Err(refused("AppArmor is not enabled on the host"));
+            return Err(refused(&format!(
+                "AppArmor is not enabled on the host, so there is no profile {name:?}; enable it, or ask for none"
+            )));
         }
         let loaded = self.loaded().map_err(|error| {
             let path = self.profiles();

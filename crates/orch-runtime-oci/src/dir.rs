@@ -46,12 +46,15 @@ impl StateDir {
             .to_str()
             .filter(|text| root.is_absolute() && !text.contains([',', ':', '\\', '"', '\n']));
         if text.is_none() {
-            let reason = format!(
-                "{}: must be an absolute path without , : \\ or quotes",
-                root.display()
-            );
+            let reason =
+                format!("{root:?}: must be an absolute path without , : \\, quotes or the end of a line");
             return Err(invalid("root", reason));
         }
+        let place = DirBuilder::new().recursive(true).mode(0o700).create(root);
+        place.map_err(|error| {
+            let reason = format!("{root:?}: {error}; must be a directory that is there or can be made");
+            invalid("root", reason)
+        })?;
         let failed = |error: io::Error| RuntimeError::failed(format!("opening {}", root.display()), error);
         Self::open_checked(root)
             .map_err(failed)?
@@ -66,7 +69,6 @@ impl StateDir {
     }
 
     fn open_checked(root: &Path) -> io::Result<Option<Self>> {
-        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         let root = root.canonicalize()?;
         let lock = File::options()
             .write(true)

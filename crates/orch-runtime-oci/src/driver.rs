@@ -79,6 +79,12 @@ impl Driver {
             );
             return Err(invalid("cgroup_parent", reason));
         }
+        if options.start_timeout.is_zero() {
+            return Err(invalid(
+                "start_timeout",
+                "0s: must be more than that; a minute is usual",
+            ));
+        }
         options.users.check()?;
         let program = Program::find(options.shim.as_deref()).await?;
         let root = options.root.clone();

@@ -78,7 +78,8 @@
 //! only kill one process at a time, and what is left of the container goes on if it can. In a container of a machine with
 //! version 2 alone, the group that is seen as the machine's has processes, and the kernel limits nothing in such a one: they
 //! move into one in it, `init`, when the runtime is opened. Both versions are tested on real kernels, version 2 and huge
-//! pages on Debian's.
+//! pages on Debian's. A container sees no control groups, its own neither: what sizes itself by its limits, as Java's machine does,
+//! must be told them.
 //!
 //! Where the kernel has AppArmor, and `apparmor_parser` is there to load it, containers run under the profile
 //! `orch-default-XXXXXXXX`, which lets them do what Docker's own does, or under the one they ask for, which must be loaded.

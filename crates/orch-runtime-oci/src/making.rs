@@ -1,5 +1,6 @@
 //! Making containers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -49,6 +50,15 @@ impl Driver {
                     let reason = format!(
                         "{:?}: {error}; the source of a mount must be there, on this machine, before its container is made",
                         mount.source
+                    );
+                    return Err(invalid("mounts", reason));
+                }
+                // A container has a file of its own there, for which another file can stand alone.
+                let files = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+                if files.iter().any(|file| mount.target == Path::new(file)) && mount.source.is_dir() {
+                    let reason = format!(
+                        "{:?} to {:?}: it is a directory, and a file is there; mount a file",
+                        mount.source, mount.target
                     );
                     return Err(invalid("mounts", reason));
                 }

@@ -81,14 +81,15 @@ impl OciOptions {
         self
     }
 
-    /// How long a container's log file may become and how many of them are kept: 5 of 10 MiB by default.
+    /// How many bytes a container's log file may come to, and how many of them are kept: 5 of 10 MiB by default, and one of one
+    /// byte at least. What is written beyond that takes the place of what is oldest.
     #[must_use]
     pub fn log_limits(mut self, file_bytes: u64, files: usize) -> Self {
         (self.log_file_bytes, self.log_files) = (file_bytes.max(1), files.max(1));
         self
     }
 
-    /// How long a container may take until its program runs, a minute by default; then it is given up.
+    /// How long a container may take until its program runs, a minute by default, and more than nothing; then it is given up.
     #[must_use]
     pub fn start_timeout(mut self, bound: Duration) -> Self {
         self.start_timeout = bound;

@@ -55,7 +55,8 @@ pub(crate) fn check(config: &SandboxConfig, kinds: &[Kind]) -> Result<(), Runtim
             }
             None => {
                 return refused(
-                    "is the whole machine's; a pod may set kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and, on a network of its own, net.*",
+                    "is the whole machine's, or no setting at all; a pod may set kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* \
+                     and, on a network of its own, net.*",
                 );
             }
         }

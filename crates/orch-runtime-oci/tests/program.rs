@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{Oci, clear, config, create, ended, exit_code, open, start, text};
+use common::{Oci, clear, config, create, ended, exit_code, open, pods, start, text};
 use orch_core::runtime::{ContainerConfig, Mount, Runtime, RuntimeError};
 
 #[tokio::test]
@@ -232,6 +232,16 @@ async fn what_cannot_be_executed_fails_to_start_and_says_why() {
             "/given at /etc/passwd/x: what is above it is not a directory",
         ),
         (
+            "in the kernel's",
+            mounted_at("/proc/none"),
+            "nothing can be mounted at /proc/none: the kernel has no such file",
+        ),
+        (
+            "in the kernel's",
+            mounted_at("/sys/none/x"),
+            "nothing can be mounted at /sys/none/x: the kernel has no such file",
+        ),
+        (
             "in a new directory",
             in_directory("/tmp/none"),
             "its working directory /tmp/none: No such file or directory",
@@ -241,6 +251,9 @@ async fn what_cannot_be_executed_fails_to_start_and_says_why() {
         // Of one pod, each with a name of its own.
         config.name = name.replace([' ', '\''], "-")
             + &config.mounts.len().to_string()
+            + &config.mounts.last().map_or(String::new(), |mount| {
+                mount.target.display().to_string().replace('/', "-")
+            })
             + &config.command[0].replace('/', "-");
         let id = create(&runtime, &config).await;
         match runtime.start_container(&id).await {
@@ -258,5 +271,50 @@ async fn what_cannot_be_executed_fails_to_start_and_says_why() {
     // One that is root's alone is root's to run.
     let id = start(&runtime, &plain(&["/given/roots"])).await;
     assert_eq!(exit_code(&ended(&runtime, &id).await), Some(7));
+    clear(&runtime).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_mounted_is_told_by_its_place() {
+    let Some(oci) = Oci::new() else { return };
+    let runtime = open(&oci).await;
+    let place = oci.beside("place");
+    fs::create_dir(&place).unwrap();
+    let mounted_at = |target: &str| ContainerConfig {
+        mounts: vec![Mount {
+            source: place.clone(),
+            target: target.into(),
+            read_only: true,
+        }],
+        ..config("main", "true")
+    };
+    let sandbox = pods::run(&runtime, &pods::pod("pod")).await;
+    for target in ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"] {
+        match runtime.create_container(&sandbox, &mounted_at(target)).await {
+            Err(RuntimeError::InvalidConfig { field, reason }) => {
+                assert_eq!(field, "mounts");
+                assert!(
+                    reason.contains(target) && reason.ends_with("mount a file"),
+                    "{reason}"
+                );
+            }
+            other => panic!("{target}: {other:?}"),
+        }
+    }
+    let id = runtime
+        .create_container(&sandbox, &mounted_at("/data"))
+        .await
+        .unwrap();
+    fs::remove_dir(&place).unwrap();
+    match runtime.start_container(&id).await {
+        Err(RuntimeError::StartFailed { reason, .. }) => {
+            let expected = format!(
+                "what is to be mounted at /data is there no more: {}",
+                place.display()
+            );
+            assert!(reason.contains(&expected), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
     clear(&runtime).await;
 }

@@ -259,7 +259,10 @@ async fn a_profile_of_apparmors_that_cannot_be_enforced_is_refused_and_the_defau
         .await;
     let expected = match is_enabled {
         true => "Cannot enforce AppArmor: profile \"orch-test-missing\" is not loaded",
-        false => "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+        false => {
+            "Cannot enforce AppArmor: AppArmor is not enabled on the host, so there is no profile \"orch-test-missing\"; \
+             enable it, or ask for none"
+        }
     };
     match refused {
         Err(RuntimeError::InvalidConfig { field, reason }) => {

@@ -3,6 +3,7 @@
 mod common;
 
 use std::process::Command;
+use std::time::Duration;
 
 use common::{Oci, clear, config, ended, exit_code, start};
 use orch_core::runtime::RuntimeError;
@@ -41,6 +42,30 @@ async fn without_a_shim_it_does_not_open() {
         let reason = refused(options().shim(program)).await;
         assert!(reason.contains(program) && reason.contains(expected), "{reason}");
         assert!(reason.contains("name the program orch-oci-shim"), "{reason}");
+    }
+    for (options, field, expected) in [
+        (
+            OciOptions::new("state"),
+            "root",
+            "\"state\": must be an absolute path",
+        ),
+        (OciOptions::new("/etc/passwd"), "root", "\"/etc/passwd\": "),
+        (
+            options().start_timeout(Duration::ZERO),
+            "start_timeout",
+            "0s: must be more",
+        ),
+    ] {
+        match OciRuntime::open(options.shim(common::SHIM)).await {
+            Err(RuntimeError::InvalidConfig { field: found, reason }) => {
+                assert!(
+                    found == field && reason.starts_with(expected),
+                    "{found}: {reason}"
+                );
+            }
+            Err(error) => panic!("another error: {error}"),
+            Ok(_) => panic!("{field}: it opened"),
+        }
     }
     let two = options().shim(common::SHIM).cgroup_parent("a/b");
     match OciRuntime::open(two).await {

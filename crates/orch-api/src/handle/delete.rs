@@ -1,7 +1,7 @@
 //! Objects that are deleted, one or all of a selection.
 
 use http::StatusCode;
-use orch_core::client::{ApiError, DeleteParams, Deleted, DocumentList, ListParams, Target};
+use orch_core::client::{ApiError, DeleteParams, Deleted, ListParams, Target};
 use orch_core::store::Revision;
 use serde::Deserialize;
 
@@ -10,9 +10,6 @@ use crate::answer::{self, Answer};
 use crate::input;
 use crate::query::{self, Query};
 use crate::status::{self, Refused};
-
-/// How many are deleted of a collection before the next are looked for.
-const PAGE: usize = 500;
 
 /// `metav1.DeleteOptions`.
 #[derive(Debug, Default, Deserialize)]
@@ -54,39 +51,26 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
     let (query, collection) = (&asked.query, asked.collection());
     let params = params(query, &asked.body)?;
     let backend = server.client.backend();
-    let mut list = ListParams::default()
+    let list = ListParams::default()
         .labels(query.labels()?)
-        .fields(query.fields()?)
-        .limit(PAGE);
-    let mut all: Option<DocumentList> = None;
-    loop {
-        let page = backend.list(&collection, &list).await?;
-        list.continue_token = page.continue_token.clone();
-        let mut gone = Vec::with_capacity(page.items.len());
-        for document in page.items {
-            let target = Target {
-                resource: collection.resource.clone(),
-                key: document.key(),
-            };
-            match backend.delete(&target, &params).await {
-                Ok(deleted) => gone.push(deleted.document().clone()),
-                // Somebody else was faster.
-                Err(ApiError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let all = all.get_or_insert_with(|| DocumentList {
-            items: Vec::new(),
-            unreadable: Vec::new(),
-            revision: page.revision,
-            continue_token: None,
-        });
-        all.items.extend(gone);
-        if list.continue_token.is_none() {
-            let written = shown::whole(&collection.resource, all);
-            return Ok(answer::json(StatusCode::OK, written));
+        .fields(query.fields()?);
+    let mut all = backend.list(&collection, &list).await?;
+    let mut gone = Vec::with_capacity(all.items.len());
+    for document in std::mem::take(&mut all.items) {
+        let target = Target {
+            resource: collection.resource.clone(),
+            key: document.key(),
+        };
+        match backend.delete(&target, &params).await {
+            Ok(deleted) => gone.push(deleted.document().clone()),
+            // Somebody else was faster.
+            Err(ApiError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+    all.items = gone;
+    let written = shown::whole(&collection.resource, &all);
+    Ok(answer::json(StatusCode::OK, written))
 }
 
 /// What is asked for in the body, and behind the question mark where the body does not say.

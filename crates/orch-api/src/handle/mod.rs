@@ -6,6 +6,8 @@ mod shown;
 mod watch;
 mod write;
 
+use std::time::Duration;
+
 use http::{HeaderMap, Method, Request, StatusCode};
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
@@ -19,6 +21,9 @@ use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::{Place, Route};
 use crate::status::Refused;
+
+/// How long a request's body may take to come: what holds a connection is to be at work.
+const BODY: Duration = Duration::from_secs(60);
 
 /// What all requests are answered with.
 pub(crate) struct Server {
@@ -66,7 +71,9 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let query = Query::of(request.uri().query());
     let accept = Accept::of(request.headers());
     let media_type = input::media_type(request.headers());
-    let body = input::read(request, server.options.body_bytes).await?;
+    let reading = input::read(request, server.options.body_bytes);
+    let body = tokio::time::timeout(BODY, reading).await;
+    let body = body.map_err(|_| Refused::too_slow(BODY))??;
     let asked = Asked {
         served,
         place,
@@ -89,6 +96,11 @@ fn about(server: &Server, route: &Route, headers: &HeaderMap) -> Result<Answer, 
 
 async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answer, Refused> {
     let place = &asked.place;
+    let is_everywhere = asked.served.resource.is_namespaced() && place.namespace.is_none();
+    if is_everywhere && place.name.is_none() && method != Method::GET {
+        // Of all namespaces at once there is nothing but to look at.
+        return Err(Refused::method(method));
+    }
     match (method, &place.name, place.subresource.as_deref()) {
         (&Method::GET, None, _) if asked.query.is_set("watch") => watch::watch(server, asked).await,
         (&Method::GET, None, _) => read::list(server, asked).await,

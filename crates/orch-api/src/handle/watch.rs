@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream};
-use orch_core::client::{DocumentWatch, ListParams, WatchBatch, WatchEvent, WatchParams};
+use orch_core::client::{
+    ApiError, Collection, DocumentWatch, ListParams, WatchBatch, WatchEvent, WatchParams,
+};
 use orch_core::object::{ApiResource, Document};
 use orch_core::store::Revision;
 use serde_json::json;
@@ -72,20 +74,48 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
         }
     };
     let params = WatchParams::after(after).labels(labels).fields(fields);
-    let changes = backend.watch(&collection, &params).await?;
-    let mut bookmarks = tokio::time::interval(server.options.bookmark_interval);
-    bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first is due at once.
-    bookmarks.reset();
+    let changes = match not_before(server, &collection, after).await {
+        Ok(()) => backend.watch(&collection, &params).await,
+        Err(error) => Err(error),
+    };
+    let changes = match changes {
+        Ok(changes) => Some(changes),
+        // As Kubernetes tells it: who watches lists anew by the event, and would try again for ever by a refusal.
+        Err(error @ ApiError::Expired(_)) => {
+            waiting.push_back(failure(&error.into()));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let bookmarks = takes_bookmarks.then(|| {
+        let mut bookmarks = tokio::time::interval(server.options.bookmark_interval);
+        bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first is due at once.
+        bookmarks.reset();
+        bookmarks
+    });
     Ok(answer::lines(lines(Watching {
-        changes: Some(changes),
+        changes,
         waiting,
         told: after,
         resource: collection.resource,
         shown,
-        bookmarks: takes_bookmarks.then_some(bookmarks),
+        bookmarks,
         end: Instant::now() + timeout.max(Duration::from_secs(1)),
     })))
+}
+
+/// An error if there was no such revision yet: the store is another than the one that the caller knows, or has lost its end. What
+/// happens until then would be missed.
+async fn not_before(server: &Server, collection: &Collection, after: Revision) -> Result<(), ApiError> {
+    let one = ListParams::default().limit(1);
+    let now = server.client.backend().list(collection, &one).await?.revision;
+    if now < after {
+        return Err(ApiError::Expired(format!(
+            "resource version {after} is newer than any there is ({now}); list again"
+        )));
+    }
+    Ok(())
 }
 
 /// A watch under way.
@@ -129,8 +159,7 @@ fn lines(watching: Watching) -> impl Stream<Item = Bytes> + Send {
                 }
                 Next::Failed(refused) => {
                     watching.changes = None;
-                    let event = json!({"type": "ERROR", "object": refused.status()});
-                    watching.waiting.push_back(format!("{event}\n").into());
+                    watching.waiting.push_back(failure(&refused));
                 }
                 Next::Bookmark => watching.bookmark(told),
                 Next::End if watching.changes.take().is_some() && watching.bookmarks.is_some() => {
@@ -179,6 +208,10 @@ fn line(what: &str, document: &Document, shown: &mut Shown) -> Bytes {
     shown.write(document, &mut line);
     line.extend_from_slice(b"}\n");
     line.into()
+}
+
+fn failure(refused: &Refused) -> Bytes {
+    format!("{}\n", json!({"type": "ERROR", "object": refused.status()})).into()
 }
 
 /// An object of which there is nothing but a version, in the form of the others.

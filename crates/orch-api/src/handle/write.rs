@@ -10,12 +10,6 @@ use crate::input;
 use crate::status::{self, Refused};
 
 pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
-    if asked.served.resource.is_namespaced() && asked.place.namespace.is_none() {
-        return Err(Refused::bad_request(format!(
-            "an object of kind {} is created in a namespace: POST to .../namespaces/NAMESPACE/{}",
-            asked.served.resource.kind, asked.served.resource.plural
-        )));
-    }
     let object = input::object(&asked.media_type, &asked.body)?;
     let backend = server.client.backend();
     let written = backend

@@ -30,7 +30,10 @@ pub(crate) async fn cluster(options: ApiOptions) -> (Cluster, Http) {
 pub(crate) struct Http(pub(crate) ApiService);
 
 impl Http {
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Body> {
+    pub(crate) async fn send<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+    {
         match self.0.clone().call(request).await {
             Ok(answer) => answer,
             Err(never) => match never {},

@@ -72,7 +72,8 @@ pub struct SandboxConfig {
     /// [`cpu_shares`](Resources::cpu_shares) are the least there is count for nothing.
     pub cgroup_parent: String,
     /// What its containers may use together, whatever each of them may: of the control group that
-    /// [`cgroup_parent`](Self::cgroup_parent) names, and only with one.
+    /// [`cgroup_parent`](Self::cgroup_parent) names, and only with one. Less memory than
+    /// [`Capabilities::memory_limit_min`](super::Capabilities::memory_limit_min) is taken for that.
     pub resources: Resources,
     /// Kept with the sandbox and shown in lists.
     pub labels: BTreeMap<String, String>,

@@ -95,7 +95,7 @@ fn where_the_kernel_has_none_a_profile_of_the_machine_is_refused_and_the_default
         let reason = refusal(&machine, "web");
         assert_eq!(
             reason,
-            "Cannot enforce AppArmor: AppArmor is not enabled on the host"
+            "Cannot enforce AppArmor: AppArmor is not enabled on the host, so there is no profile \"web\"; enable it, or ask for none"
         );
         let default = asks(AppArmorProfile::RuntimeDefault);
         assert_eq!(machine.app_armor().profile(&default).unwrap(), None);

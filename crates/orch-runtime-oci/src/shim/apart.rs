@@ -21,7 +21,7 @@ use rustix::mount::{
 use rustix::process::{chdir, chroot, fchdir};
 
 use super::view::{self, Needed};
-use crate::cgroup::{self, Hierarchies};
+use crate::cgroup::{self, Hierarchies, is_gone};
 use crate::image::Base;
 use crate::record::{ContainerDir, Plan};
 use crate::sys;
@@ -58,6 +58,9 @@ impl Groups {
         if named == ONE { Self::One } else { Self::None }
     }
 }
+
+/// How often the group to come back to is entered, and made in between: each program that ends removes it once.
+const TRIES: usize = 10;
 
 /// This process is there for as long as this lives.
 pub(super) struct Apart<'a> {
@@ -128,7 +131,25 @@ impl<'a> Apart<'a> {
     }
 
     fn return_home(&self) -> io::Result<()> {
-        self.to_the_machine().and(self.hierarchies.enter(self.back))
+        self.to_the_machine()?;
+        self.enter_back()
+    }
+
+    /// Its group may be gone: a program that ends removes it if nobody is in it, and this process was away.
+    fn enter_back(&self) -> io::Result<()> {
+        let mut tries = 1..TRIES;
+        loop {
+            match self.hierarchies.enter(self.back) {
+                Err(error) if is_gone(&error) && tries.next().is_some() => {
+                    // Those above it may go meanwhile too.
+                    match self.hierarchies.make(self.back) {
+                        Err(error) if !is_gone(&error) => return Err(error),
+                        _ => {}
+                    }
+                }
+                done => return done,
+            }
+        }
     }
 
     fn to_the_machine(&self) -> io::Result<()> {

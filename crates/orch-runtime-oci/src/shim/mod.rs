@@ -156,6 +156,8 @@ fn run(dir: &ContainerDir, hierarchies: &Hierarchies, shims: &str) -> io::Result
     let (mut server, mut running) = match start() {
         Ok(started) => started,
         Err(why) => {
+            // Told of it if this process cannot leave the group, and goes with it.
+            let _ = writeln!(io::stderr(), "{why}");
             // What there is of it is in its control group, or waited for.
             hierarchies.sweep(&plan.cgroup)?;
             hold::reap_all();

@@ -90,11 +90,35 @@ pub(super) fn explain(dir: &ContainerDir, said: String) -> String {
         );
     }
     if said.ends_with("failed to prepare rootfs") {
+        if let Some(why) = spec.mounts.iter().find_map(unmountable) {
+            return why;
+        }
         let bound = spec.mounts.iter().filter(|mount| mount.r#type == "bind");
         let bound: Vec<_> = bound.map(|mount| mount.destination.as_str()).collect();
         return format!("{said} (mounted there are {})", bound.join(", "));
     }
     said
+}
+
+/// Why a place of the machine cannot be shown, as far as that is to be seen from outside the container.
+fn unmountable(mount: &Mount) -> Option<String> {
+    let target = &mount.destination;
+    if mount.r#type != "bind" {
+        return None;
+    }
+    // What is shown to users of a pod's own comes from what is open, not from a place.
+    let is_place = !mount.source.starts_with("/proc/");
+    if is_place && matches!(Path::new(&mount.source).try_exists(), Ok(false)) {
+        return Some(format!(
+            "what is to be mounted at {target} is there no more: {}; make it again, and then a new attempt",
+            mount.source
+        ));
+    }
+    let is_kernels = ["/proc/", "/sys/"].iter().any(|place| target.starts_with(place));
+    // The kernel's file systems look alike wherever they are mounted, but for processes.
+    (is_kernels && matches!(Path::new(target).try_exists(), Ok(false))).then(|| {
+        format!("nothing can be mounted at {target}: the kernel has no such file, and none can be made there")
+    })
 }
 
 fn desc(error: Errno) -> &'static str {

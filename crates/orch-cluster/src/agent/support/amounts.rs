@@ -1,6 +1,7 @@
 //! What a pod's containers may use, on a runtime that cannot keep them to it.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Amount;
 use orch_core::object::{FieldPath, Quantity, QuantityFormat};
 
 use super::{Judge, of_spec};
@@ -16,19 +17,9 @@ impl Judge<'_> {
         let limits = resources.and_then(|resources| resources.limits.as_ref());
         let field = field.child("resources").child("limits");
         for (name, amount) in limits.into_iter().flatten() {
-            // None at all is no limit, as in Kubernetes.
-            let too_little = |bytes: &u64| (1..self.can.memory_limit_min).contains(bytes);
             match name.as_str() {
-                "memory" if value(amount).as_ref().is_some_and(too_little) => {
-                    let least = i64::try_from(self.can.memory_limit_min).unwrap_or(i64::MAX);
-                    let least = Quantity::from_units(least).with_format(QuantityFormat::BinarySi);
-                    self.refuse(
-                        field.key(name.clone()),
-                        format_args!(
-                            "cannot limit a container to less than {least} of memory, got {}; raise it to at least {least}",
-                            amount.0
-                        ),
-                    );
+                "memory" if self.is_too_little(amount) => {
+                    self.refuse_memory(field.key(name.clone()), "a container", amount);
                 }
                 "cpu" | "memory" if !self.can.resource_limits => {
                     self.warn(field.key(name.clone()), "does not enforce limits");
@@ -45,12 +36,32 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether a runtime cannot keep to so little. None at all is no limit, as in Kubernetes.
+    fn is_too_little(&self, amount: &Amount) -> bool {
+        value(amount).is_some_and(|bytes| (1..self.can.memory_limit_min).contains(&bytes))
+    }
+
+    fn refuse_memory(&mut self, field: FieldPath, what: &str, amount: &Amount) {
+        let least = i64::try_from(self.can.memory_limit_min).unwrap_or(i64::MAX);
+        let least = Quantity::from_units(least).with_format(QuantityFormat::BinarySi);
+        self.refuse(
+            field,
+            format_args!(
+                "cannot limit {what} to less than {least} of memory, got {}; raise it to at least {least}",
+                amount.0
+            ),
+        );
+    }
+
     /// Limits of the pod as a whole.
     pub(super) fn whole(&mut self, spec: &PodSpec) {
         let limits = spec.resources.as_ref().and_then(|whole| whole.limits.as_ref());
         let field = of_spec("resources").child("limits");
-        for name in limits.into_iter().flat_map(|limits| limits.keys()) {
+        for (name, amount) in limits.into_iter().flatten() {
             match name.as_str() {
+                "memory" if self.can.pod_groups && self.is_too_little(amount) => {
+                    self.refuse_memory(field.key(name.clone()), "a pod", amount);
+                }
                 "cpu" | "memory" if self.can.pod_groups => {}
                 "cpu" | "memory" => self.warn(
                     field.key(name.clone()),
@@ -104,5 +115,16 @@ mod tests {
                 assert_eq!(said(&can, limit, list), told, "{limit}");
             }
         }
+        can.pod_groups = true;
+        let limit = r#""resources": {"limits": {"memory": "1Mi"}}"#;
+        let spec = format!(r#""spec": {{{limit}, "containers": [{{"name": "c", "image": "i"}}]}}"#);
+        let text = format!(r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "p"}}, {spec}}}"#);
+        let found = support(&serde_json::from_str(&text).unwrap(), "able", &can, &HOST);
+        let told = "spec.resources.limits[memory]: the able runtime cannot limit a pod to less than 6Mi of memory, got 1Mi; \
+                    raise it to at least 6Mi";
+        assert_eq!(
+            found.refusal().map(|refusal| refusal.message).as_deref(),
+            Some(told)
+        );
     }
 }
