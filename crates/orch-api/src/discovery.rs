@@ -2,12 +2,12 @@
 //!
 //! In one answer for all groups where the caller takes that (aggregated discovery, KEP-3352), else a document per version.
 
-use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use orch_core::client::Client;
 use orch_core::object::Scope;
 use serde_json::{Value, json};
 
+use crate::accept::Accept;
 use crate::answer::{self, Answer};
 use crate::resources::{self, Served};
 use crate::route::{GroupVersion, Route};
@@ -90,20 +90,12 @@ pub(crate) fn answer(client: &Client, route: &Route, headers: &HeaderMap) -> Res
 
 /// The version of aggregated discovery that the caller takes, if it takes one.
 fn aggregated(headers: &HeaderMap) -> Option<&'static str> {
-    let accept = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    // In the order in which they are given, which is that of preference.
-    accept.flat_map(|value| value.split(',')).find_map(|form| {
-        let parts: Vec<&str> = form.split(';').map(str::trim).collect();
-        let asks = parts.contains(&"as=APIGroupDiscoveryList") && parts.contains(&"g=apidiscovery.k8s.io");
-        let of = |version: &&&str| {
-            parts
-                .iter()
-                .any(|part| part.strip_prefix("v=") == Some(**version))
-        };
-        asks.then(|| AGGREGATED.iter().find(of).copied())?
+    // In the order of preference.
+    Accept::of(headers).iter().find_map(|taken| {
+        let asks = taken.param("as") == Some("APIGroupDiscoveryList")
+            && taken.param("g") == Some("apidiscovery.k8s.io");
+        let version = taken.param("v").filter(|_| asks)?;
+        AGGREGATED.iter().find(|known| **known == version).copied()
     })
 }
 

@@ -36,6 +36,7 @@
 //! What a request may be is bounded: see [`ApiOptions`]. Who has the service may do everything, as who has
 //! the client may: it asks nobody who they are, which the feature `listen` does for those who come over a socket.
 
+mod accept;
 mod answer;
 mod discovery;
 mod handle;
@@ -50,6 +51,7 @@ mod route;
 pub mod schema;
 mod service;
 mod status;
+mod table;
 
 pub use answer::Body;
 pub use options::ApiOptions;

@@ -9,6 +9,7 @@ use orch_core::object::{FieldSelector, Selector};
 use orch_core::store::Revision;
 
 use crate::status::Refused;
+use crate::table::Include;
 
 /// The parameters of a request, each once: of one that is given twice the first counts, as in Kubernetes.
 #[derive(Debug, Default)]
@@ -118,6 +119,19 @@ impl Query {
 
     fn revision(&self) -> Result<Option<u64>, Refused> {
         self.parsed("resourceVersion", "one that an object or a list has")
+    }
+
+    /// What of the objects goes with the rows of a table.
+    pub(crate) fn include(&self) -> Result<Include, Refused> {
+        match self.get("includeObject") {
+            None => Ok(Include::default()),
+            Some("None") => Ok(Include::None),
+            Some("Metadata") => Ok(Include::Metadata),
+            Some("Object") => Ok(Include::Object),
+            Some(other) => Err(Refused::bad_request(format!(
+                "includeObject: {other:?}: must be None, Metadata or Object"
+            ))),
+        }
     }
 
     pub(crate) fn dry_run(&self) -> Result<bool, Refused> {

@@ -24,6 +24,11 @@ impl Served {
         }
     }
 
+    /// Whether it is one of Kubernetes' own.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
+    }
+
     pub(crate) fn short_names(&self) -> &'static [&'static str] {
         self.built_in.map_or(&[], |row| row.short_names)
     }

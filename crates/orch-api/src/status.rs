@@ -66,6 +66,15 @@ impl Refused {
         )
     }
 
+    /// Of what can be answered the caller takes nothing.
+    pub(crate) fn not_acceptable(served: &[&str]) -> Self {
+        let message = format!(
+            "only the following media types are accepted: {}",
+            served.join(", ")
+        );
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
     pub(crate) fn too_long(most: usize) -> Self {
         let message = format!("the body of the request is longer than {most} bytes, the most that is read");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)

@@ -105,6 +105,18 @@ async fn kubectl_reads_changes_and_deletes() {
         assert_eq!(kubectl.run("get cm/a -o jsonpath={.data.key}").await, "1");
         let got: Value = serde_json::from_str(&kubectl.run("get cm a -o json").await).unwrap();
         assert_eq!(got["data"], json!({"key": "1"}));
+        let table = kubectl.run("get cm -l app").await;
+        let lines: Vec<Vec<_>> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(lines[0], ["NAME", "DATA", "AGE"], "{table}");
+        assert_eq!((lines.len(), &lines[1][..2]), (3, &["a", "1"][..]), "{table}");
+        let wide = kubectl.run("get nodes -o wide").await;
+        assert!(
+            wide.starts_with("NAME     STATUS") && wide.contains("CONTAINER-RUNTIME"),
+            "{wide}"
+        );
         assert!(kubectl.run("get nodes -o yaml").await.contains("name: node-1"));
         kubectl.run("label cm a tier=web").await;
         kubectl.run("annotate cm a note=said").await;

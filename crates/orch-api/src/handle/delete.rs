@@ -5,7 +5,7 @@ use orch_core::client::{ApiError, DeleteParams, Deleted, ListParams, Target};
 use orch_core::store::Revision;
 use serde::Deserialize;
 
-use super::{Asked, Server, read};
+use super::{Asked, Server, shown};
 use crate::answer::{self, Answer};
 use crate::input;
 use crate::query::{self, Query};
@@ -69,8 +69,8 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
         }
     }
     all.items = gone;
-    let written = read::written(&collection.resource, &all);
-    Ok(answer::json(StatusCode::OK, written.into()))
+    let written = shown::whole(&collection.resource, &all);
+    Ok(answer::json(StatusCode::OK, written))
 }
 
 /// What is asked for in the body, and behind the question mark where the body does not say.

@@ -2,6 +2,7 @@
 
 mod delete;
 mod read;
+mod shown;
 mod watch;
 mod write;
 
@@ -11,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
 
+use crate::accept::Accept;
 use crate::answer::{self, Answer};
 use crate::discovery;
 use crate::input::{self, Sent};
@@ -34,6 +36,7 @@ pub(crate) struct Asked {
     served: Served,
     place: Place,
     query: Query,
+    accept: Accept,
     media_type: String,
     body: Vec<u8>,
 }
@@ -66,6 +69,7 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     }
     let method = request.method().clone();
     let query = Query::of(request.uri().query());
+    let accept = Accept::of(request.headers());
     let media_type = input::media_type(request.headers());
     let reading = input::read(request, server.options.body_bytes);
     let body = tokio::time::timeout(BODY, reading).await;
@@ -74,6 +78,7 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
         served,
         place,
         query,
+        accept,
         media_type,
         body,
     };

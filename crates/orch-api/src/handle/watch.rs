@@ -14,7 +14,9 @@ use orch_core::store::Revision;
 use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::shown::Shown;
 use super::{Asked, Server};
+use crate::accept::Answered;
 use crate::answer::{self, Answer};
 use crate::query::Version;
 use crate::status::Refused;
@@ -23,6 +25,7 @@ use crate::status::Refused;
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
 pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
+    let mut shown = Shown::of(asked, Answered::One)?;
     let query = &asked.query;
     let (labels, fields) = (query.labels()?, query.fields()?);
     let version = query.version()?;
@@ -61,10 +64,11 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
                 return Err(Refused::too_new(least.get(), list.revision.get()));
             }
             if is_told_first {
-                waiting.extend(list.items.iter().map(|document| line("ADDED", document)));
+                let items = list.items.iter();
+                waiting.extend(items.map(|document| line("ADDED", document, &mut shown)));
             }
             if asks && takes_bookmarks {
-                waiting.push_back(bookmark(&collection.resource, list.revision, true));
+                waiting.push_back(bookmark(&collection.resource, list.revision, true, &mut shown));
             }
             list.revision
         }
@@ -95,6 +99,7 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
         waiting,
         told: after,
         resource: collection.resource,
+        shown,
         bookmarks,
         end: Instant::now() + timeout.max(Duration::from_secs(1)),
     })))
@@ -122,6 +127,7 @@ struct Watching {
     /// Up to which revision everything is told, once these are.
     told: Revision,
     resource: Arc<ApiResource>,
+    shown: Shown,
     bookmarks: Option<Interval>,
     end: Instant,
 }
@@ -144,26 +150,21 @@ fn lines(watching: Watching) -> impl Stream<Item = Bytes> + Send {
             match watching.next().await {
                 Next::Changes(batch) => {
                     watching.told = batch.revision;
-                    watching
-                        .waiting
-                        .extend(batch.events.iter().map(|event| match event {
-                            WatchEvent::Added(document) => line("ADDED", document),
-                            WatchEvent::Modified(document) => line("MODIFIED", document),
-                            WatchEvent::Deleted(document) => line("DELETED", document),
-                        }));
+                    let news = batch.events.iter().map(|event| match event {
+                        WatchEvent::Added(document) => line("ADDED", document, &mut watching.shown),
+                        WatchEvent::Modified(document) => line("MODIFIED", document, &mut watching.shown),
+                        WatchEvent::Deleted(document) => line("DELETED", document, &mut watching.shown),
+                    });
+                    watching.waiting.extend(news);
                 }
                 Next::Failed(refused) => {
                     watching.changes = None;
                     watching.waiting.push_back(failure(&refused));
                 }
-                Next::Bookmark => watching
-                    .waiting
-                    .push_back(bookmark(&watching.resource, told, false)),
+                Next::Bookmark => watching.bookmark(told),
                 Next::End if watching.changes.take().is_some() && watching.bookmarks.is_some() => {
                     // Where to go on.
-                    watching
-                        .waiting
-                        .push_back(bookmark(&watching.resource, told, false));
+                    watching.bookmark(told);
                 }
                 Next::End => return None,
             }
@@ -172,6 +173,12 @@ fn lines(watching: Watching) -> impl Stream<Item = Bytes> + Send {
 }
 
 impl Watching {
+    /// Says up to which revision everything is told.
+    fn bookmark(&mut self, told: Revision) {
+        let line = bookmark(&self.resource, told, false, &mut self.shown);
+        self.waiting.push_back(line);
+    }
+
     async fn next(&mut self) -> Next {
         let Some(changes) = &mut self.changes else {
             return Next::End;
@@ -195,10 +202,10 @@ impl Watching {
     }
 }
 
-fn line(what: &str, document: &Document) -> Bytes {
+fn line(what: &str, document: &Document, shown: &mut Shown) -> Bytes {
     let mut line = Vec::with_capacity(document.stored().len() + 80);
     line.extend_from_slice(format!("{{\"type\":\"{what}\",\"object\":").as_bytes());
-    document.write_json(&mut line);
+    shown.write(document, &mut line);
     line.extend_from_slice(b"}\n");
     line.into()
 }
@@ -207,11 +214,16 @@ fn failure(refused: &Refused) -> Bytes {
     format!("{}\n", json!({"type": "ERROR", "object": refused.status()})).into()
 }
 
-fn bookmark(resource: &ApiResource, revision: Revision, ends_initial: bool) -> Bytes {
+/// An object of which there is nothing but a version, in the form of the others.
+fn bookmark(resource: &ApiResource, revision: Revision, ends_initial: bool, shown: &mut Shown) -> Bytes {
     let mut meta = json!({"resourceVersion": revision.to_string()});
     if ends_initial {
         meta["annotations"] = json!({INITIAL_END: "true"});
     }
     let object = json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": meta});
-    format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into()
+    match Document::parse(object.to_string().into()) {
+        Ok(document) => line("BOOKMARK", &document, shown),
+        // A kind and a version are all that it takes.
+        Err(_) => format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into(),
+    }
 }

@@ -1,0 +1,112 @@
+//! The table form of objects that `kubectl get` shows: Kubernetes' own columns and cells, pure.
+//!
+//! A kind's [`Printer`] makes a row of a document and the time that it is; `wire.rs` writes rows as `meta.k8s.io/v1`'s `Table`.
+//! Sources: Kubernetes' `pkg/printers/internalversion/printers.go`, and `rest.NewDefaultTableConvertor` for custom resources.
+
+mod age;
+mod event;
+mod node;
+mod plain;
+mod pod;
+mod read;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod workload;
+
+use jiff::Timestamp;
+use orch_core::object::{ApiResource, Document};
+use serde::Serialize;
+use serde_json::Value;
+
+pub(crate) use wire::{Include, Table, write_metadata};
+
+/// What a column holds, as `TableColumnDefinition` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Column {
+    name: &'static str,
+    #[serde(rename = "type")]
+    type_: &'static str,
+    format: &'static str,
+    description: &'static str,
+    /// 0 is always shown, more in wide output only.
+    priority: u8,
+}
+
+impl Column {
+    const NAME: Self = Self {
+        format: "name",
+        ..Self::text("Name", "What the object is called.")
+    };
+    const AGE: Self = Self::text("Age", "How long ago it was created.");
+
+    const fn text(name: &'static str, description: &'static str) -> Self {
+        Self {
+            name,
+            type_: "string",
+            format: "",
+            description,
+            priority: 0,
+        }
+    }
+
+    const fn number(name: &'static str, description: &'static str) -> Self {
+        Self {
+            type_: "integer",
+            ..Self::text(name, description)
+        }
+    }
+
+    const fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
+}
+
+/// What a table says of one object.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Row {
+    /// One for each column, the wide ones too.
+    cells: Vec<Value>,
+    /// The phase in which it has ended, of a pod that has (a `Completed` condition of the row).
+    ended: Option<&'static str>,
+}
+
+impl From<Vec<Value>> for Row {
+    fn from(cells: Vec<Value>) -> Self {
+        Self { cells, ended: None }
+    }
+}
+
+/// How a kind's objects are shown.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    columns: &'static [Column],
+    row: fn(&Document, Timestamp) -> Row,
+}
+
+impl Printer {
+    /// The one of a kind, which may be Kubernetes' own (`is_built_in`) or a custom one.
+    pub(crate) fn of(resource: &ApiResource, is_built_in: bool) -> &'static Self {
+        match (is_built_in, &*resource.group, &*resource.kind) {
+            (false, ..) => &plain::CUSTOM,
+            (_, "", "ConfigMap") => &plain::CONFIG_MAP,
+            (_, "", "Event") => &event::EVENT,
+            (_, "", "Namespace") => &plain::NAMESPACE,
+            (_, "", "Node") => &node::NODE,
+            (_, "", "Pod") => &pod::POD,
+            (_, "", "Secret") => &plain::SECRET,
+            (_, "apps", "Deployment") => &workload::DEPLOYMENT,
+            (_, "apps", "ReplicaSet") => &workload::REPLICA_SET,
+            (_, "coordination.k8s.io", "Lease") => &plain::LEASE,
+            _ => &plain::OTHER,
+        }
+    }
+}
+
+const NONE: &str = "<none>";
+const UNKNOWN: &str = "<unknown>";
+
+/// A text, or what stands for none.
+fn or<'t>(text: &'t str, none: &'t str) -> &'t str {
+    if text.is_empty() { none } else { text }
+}

@@ -1,0 +1,99 @@
+//! The kinds of which there is little to show.
+
+use jiff::Timestamp;
+use orch_core::object::Document;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::read::{self, Keys, Text};
+use super::{Column, Printer, Row, age};
+
+pub(super) static CONFIG_MAP: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Data", "How many keys it has."),
+        Column::AGE,
+    ],
+    row: |map, now| {
+        let keys = |field| read::field::<Keys>(map, field).len();
+        named(map, now, [json!(keys("data") + keys("binaryData"))])
+    },
+};
+
+pub(super) static SECRET: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Type", "What it is for."),
+        Column::text("Data", "How many keys it has."),
+        Column::AGE,
+    ],
+    row: |secret, now| {
+        let type_: String = read::field(secret, "type");
+        let keys: Keys = read::field(secret, "data");
+        named(secret, now, [json!(type_), json!(keys.len())])
+    },
+};
+
+pub(super) static NAMESPACE: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Status", "Whether it is in use or being emptied."),
+        Column::AGE,
+    ],
+    row: |namespace, now| {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Status {
+            phase: Text,
+        }
+        let status: Status = read::field(namespace, "status");
+        named(namespace, now, [json!(*status.phase)])
+    },
+};
+
+pub(super) static LEASE: Printer = Printer {
+    columns: &[Column::NAME, Column::text("Holder", "Who has it."), Column::AGE],
+    row: |lease, now| {
+        #[derive(Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Spec {
+            holder_identity: Text,
+        }
+        let spec: Spec = read::field(lease, "spec");
+        named(lease, now, [json!(*spec.holder_identity)])
+    },
+};
+
+/// Of kinds of Kubernetes that have no columns of their own here.
+pub(super) static OTHER: Printer = Printer {
+    columns: &[Column::NAME, Column::AGE],
+    row: |object, now| named(object, now, []),
+};
+
+/// Of the embedding program's kinds.
+pub(super) static CUSTOM: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column {
+            type_: "date",
+            ..Column::text("Created At", "When it was created.")
+        },
+    ],
+    row: |object, _| {
+        let meta = object.meta();
+        // To the second, as Kubernetes writes times of objects.
+        let created = meta
+            .creation_timestamp
+            .and_then(|time| Timestamp::from_second(time.as_second()).ok());
+        Row::from(vec![json!(meta.name), json!(created)])
+    },
+};
+
+/// Its name, what there is to say, and its age.
+fn named<const N: usize>(document: &Document, now: Timestamp, between: [Value; N]) -> Row {
+    let mut cells = Vec::with_capacity(N + 2);
+    cells.push(json!(document.meta().name));
+    cells.extend(between);
+    cells.push(json!(age::of(document, now)));
+    cells.into()
+}
