@@ -15,9 +15,6 @@ use super::owner::{Owner, Owners};
 /// How long its containers get to end: what their pods said of that is lost with them.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a runtime may take to say what it has, where an answer is not needed.
-const LOOK: Duration = Duration::from_secs(5);
-
 /// How many are named.
 const NAMED: usize = 5;
 
@@ -110,14 +107,4 @@ where
     calls
         .fold(Ok(()), async |all: Result<(), RuntimeError>, one| all.and(one))
         .await
-}
-
-/// Whether the runtime has nothing at all under this data directory's name, if it says so soon.
-pub(crate) async fn is_empty(runtime: &dyn Runtime) -> Option<bool> {
-    let look = async {
-        let sandboxes = runtime.sandboxes(&SandboxFilter::default()).await.ok()?;
-        let containers = runtime.containers(&ContainerFilter::default()).await.ok()?;
-        Some(sandboxes.is_empty() && containers.is_empty())
-    };
-    tokio::time::timeout(LOOK, look).await.ok()?
 }

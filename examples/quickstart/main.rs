@@ -7,25 +7,21 @@ pub(crate) mod say;
 mod changes;
 mod check;
 mod clean;
-mod data;
 mod deadline;
 mod earlier;
 mod events;
 mod image;
 mod job;
-mod kernel;
 mod last_words;
 mod left;
 mod leftover;
 mod manifest;
-mod network;
 mod news;
 mod nowhere;
 mod options;
 mod ours;
 mod owner;
 mod runtime;
-mod scope;
 mod serve;
 mod signals;
 mod state;
@@ -46,6 +42,8 @@ use orch_cluster::cluster::Cluster;
 use orch_cluster::manifest::Manifest;
 use orch_core::runtime::Runtime;
 use orch_core::store::Store;
+use orch_examples::network::Network;
+use orch_examples::{Error, data, empty};
 use orch_store::RedbStore;
 
 use deadline::Deadline;
@@ -54,13 +52,10 @@ use job::Job;
 use left::Left;
 use leftover::Leftover;
 use manifest::Source;
-use network::Network;
 use options::{Command, Options, USAGE};
 use say::Early;
 use signals::Signals;
 use watch::Views;
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often the node looks whether its runtime answers. The kubelet's 10 s are long for who waits before a screen.
 const NODE_LOOKS: Duration = Duration::from_secs(2);
@@ -93,7 +88,7 @@ async fn run(options: Options) -> Result<(), Error> {
     // What cannot be read is refused before anything is made or asked.
     source.read("docker")?;
     let data = data::open(&options.data)?;
-    source.put_ports_in(data::ports(&data));
+    source.put_ports_in(runtime::ports(&data));
     let state = data.join("state.redb");
     let began = Instant::now();
     // Before all else, for it says which program has the directory already.
@@ -123,7 +118,10 @@ async fn run(options: Options) -> Result<(), Error> {
     said = said.and_then(|()| {
         let (took, state) = (job::millis(took), state.display());
         say!("cluster up in {took:.1} ms, state in {state}\n")?;
-        chosen.others.tell()
+        for warning in chosen.others.warnings() {
+            say!("warning: {warning}")?;
+        }
+        Ok(())
     });
 
     let views = Views::open(&cluster, &manifest).await;
@@ -168,7 +166,7 @@ async fn stop(
     let left = Left::read(&cluster, manifest).await;
     cluster.stop().await;
     let left = left?;
-    let runs = leftover::is_empty(runtime).await.map(|is_empty| !is_empty);
+    let runs = empty::is_empty(runtime).await.map(|is_empty| !is_empty);
     if left.is_empty() {
         return match runs {
             Some(false) => runtime::forget(&options.data, network).await,

@@ -1,23 +1,20 @@
 //! Which runtime to use, and why.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use orch_core::runtime::Runtime;
 use orch_core::runtime::process::ProcessRuntime;
+use orch_examples::kernel::Kernel;
+use orch_examples::network::Network;
+use orch_examples::scope::{Others, Scope};
+use orch_examples::{data, kernel};
 use orch_runtime_docker::{DockerOptions, DockerRuntime};
 
 use super::Error;
-use super::data;
 use super::image::{HOST, Image, WhyNot, have_all};
-use super::kernel;
 use super::manifest::Source;
-use super::network::Network;
 use super::options::Choice;
-use super::scope::{Others, Scope};
-
-/// In the data directory: which runtime its pods run on.
-const RUNTIME: &str = "runtime";
 
 /// A runtime, and in a sentence why it was chosen.
 pub(crate) struct Chosen {
@@ -36,15 +33,14 @@ pub(crate) struct Chosen {
 /// The data directory must be ours alone.
 pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path) -> Result<Chosen, Error> {
     let images = source.map_or(Ok(Vec::new()), |source| source.images("docker"))?;
-    let used = data::read(&data.join(RUNTIME))?;
-    let used = used.as_deref().map(str::trim);
-    let chosen = match (choice, used) {
+    let used = data::runtime(data)?;
+    let chosen = match (choice, used.as_deref()) {
         (Choice::Docker, None | Some("docker")) => match docker(&images, data).await? {
             Ok(chosen) => chosen,
             Err(why_not) => return Err(refused(source, &why_not)),
         },
-        (Choice::Oci, None | Some("oci")) => kernel::open(data, "as asked for").await?,
-        (Choice::Auto, Some("oci")) => kernel::open(data, "pods of an earlier run are on it").await?,
+        (Choice::Oci, None | Some("oci")) => oci(data, "as asked for").await?,
+        (Choice::Auto, Some("oci")) => oci(data, "pods of an earlier run are on it").await?,
         (Choice::Process, None | Some("process")) => process(data, "as asked for").await?,
         (Choice::Auto, None) => match docker(&images, data).await? {
             Ok(chosen) => chosen,
@@ -80,27 +76,15 @@ pub(crate) async fn choose(choice: Choice, source: Option<&Source>, data: &Path)
             .into());
         }
     };
-    note(data, chosen.runtime.name())?;
+    data::note_runtime(data, chosen.runtime.name())?;
     Ok(chosen)
-}
-
-/// Writes down which runtime the data directory's pods are on; whether it was not before.
-pub(super) fn note(data: &Path, runtime: &str) -> Result<bool, Error> {
-    let is_new = data::read(&data.join(RUNTIME))?.is_none();
-    data::write(&data.join(RUNTIME), runtime)?;
-    Ok(is_new)
-}
-
-/// There are no pods on any runtime.
-pub(super) fn unnote(data: &Path) -> Result<(), Error> {
-    data::remove(&data.join(RUNTIME))
 }
 
 /// The kernel alone, where that can be had, else plain processes, if the manifest agrees.
 async fn without_docker(source: Option<&Source>, data: &Path, why_not: &WhyNot) -> Result<Chosen, Error> {
     let mut why = format!("Docker cannot be used: {why_not}");
     match kernel::offered() {
-        Ok(()) => match kernel::open(data, &why).await {
+        Ok(()) => match oci(data, &why).await {
             Ok(chosen) => return Ok(chosen),
             Err(error) => why += &format!("; nor can oci: {error}"),
         },
@@ -150,11 +134,27 @@ fn agrees_to_processes(source: Option<&Source>, why: &str) -> Result<(), Error> 
 
 /// Another runtime may be chosen next time: nothing is left on this one, nor of its pods' network.
 pub(crate) async fn forget(data: &Path, network: Option<Network>) -> Result<(), Error> {
-    data::remove_directory(&data::ports(data))?;
+    data::remove_directory(&ports(data))?;
     if let Some(network) = network {
         network.remove(data).await?;
     }
-    unnote(data)
+    data::forget_runtime(data)
+}
+
+/// Where the servers of the default manifest leave the ports they got.
+pub(crate) fn ports(data: &Path) -> PathBuf {
+    data.join("ports")
+}
+
+async fn oci(data: &Path, why: &str) -> Result<Chosen, Error> {
+    let Kernel { runtime, network } = kernel::open(data, "orch-quickstart").await?;
+    Ok(Chosen {
+        runtime,
+        why: why.to_owned(),
+        network: Some(network),
+        // What became of another directory's containers cannot be known without it.
+        others: Others::default(),
+    })
 }
 
 async fn process(data: &Path, why: &str) -> Result<Chosen, Error> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Error, data};
+use orch_examples::data;
+
+use super::Error;
 
 /// How long a server may take to be there, less than a probe may; and how often it is looked for.
 const SETTLING: Duration = Duration::from_millis(700);

@@ -1,8 +1,13 @@
-//! What the examples share: pods as a table.
+//! What the examples share: pods as a table, and a directory with all that a program keeps.
 
 // The program in README compiles.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
+pub mod data;
+pub mod empty;
+pub mod kernel;
+pub mod network;
+pub mod scope;
 mod word;
 
 use std::borrow::Borrow;
@@ -12,6 +17,9 @@ use orch_cluster::kinds::pod::is_sidecar;
 use orch_cluster::kinds::pod::status::restarts;
 
 use word::{has_sidecar, word};
+
+/// What a program says when it ends for it.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Pods as `kubectl get pods -o wide` shows them, but for those that have ended, which say so and with which code. Their
 /// namespaces are a column if there is more than one.

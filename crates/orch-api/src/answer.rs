@@ -81,12 +81,20 @@ pub(crate) fn value(code: StatusCode, value: &impl Serialize) -> Answer {
     json(code, serde_json::to_vec(value).unwrap_or_default().into())
 }
 
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
 /// Words alone.
 pub(crate) fn text(code: StatusCode, text: &'static str) -> Answer {
     let mut answer = Response::new(Body::whole(Bytes::from_static(text.as_bytes())));
     *answer.status_mut() = code;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    answer.headers_mut().insert(CONTENT_TYPE, TEXT);
+    answer
+}
+
+/// What somebody wrote, as it comes.
+pub(crate) fn written(stream: impl Stream<Item = Bytes> + Send + 'static) -> Answer {
+    let mut answer = Response::new(Body(Inner::Stream(stream.boxed())));
+    answer.headers_mut().insert(CONTENT_TYPE, TEXT);
     answer
 }
 

@@ -183,7 +183,8 @@ fn parts(served: &Served) -> impl Iterator<Item = (&'static str, String, &'stati
         "binding" => (part, "Binding".to_owned(), &["create"][..]),
         _ => (part, kind(), &["update"][..]),
     });
-    status.into_iter().chain(others)
+    let log = served.has_log().then(|| (resources::LOG, kind(), &["get"][..]));
+    status.into_iter().chain(others).chain(log)
 }
 
 /// All groups, or the core group, in one document.

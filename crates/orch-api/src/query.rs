@@ -47,7 +47,7 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
-    fn parsed<T: FromStr>(&self, name: &str, allowed: &str) -> Result<Option<T>, Refused> {
+    pub(crate) fn parsed<T: FromStr>(&self, name: &str, allowed: &str) -> Result<Option<T>, Refused> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };

@@ -8,6 +8,9 @@ use orch_core::object::ApiResource;
 
 use crate::route::GroupVersion;
 
+/// The part of a pod that is what its containers wrote.
+pub(crate) const LOG: &str = "log";
+
 /// A kind as it is served.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
@@ -40,6 +43,12 @@ impl Served {
     /// A kind of one's own has one, as a custom resource may have.
     pub(crate) fn has_status(&self) -> bool {
         self.built_in.is_none_or(|row| row.has_status)
+    }
+
+    /// Whether it has containers that write.
+    pub(crate) fn has_log(&self) -> bool {
+        self.built_in
+            .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "Pod")
     }
 
     /// The name of a part that is written by itself, its status apart.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use orch_cluster::agent::NodeAccess;
 use orch_cluster::cluster::Cluster;
 use orch_core::client::Client;
 use tower_service::Service;
@@ -46,7 +47,21 @@ pub struct ApiService(Arc<Server>);
 impl ApiService {
     /// Serves what the client gives access to.
     pub fn new(client: Client, options: ApiOptions) -> Self {
-        Self(Arc::new(Server { client, options }))
+        Self::reaching(client, options, [])
+    }
+
+    /// Serves that, and what is to be had of the containers on these nodes: what they wrote (`kubectl logs`).
+    pub fn reaching(
+        client: Client,
+        options: ApiOptions,
+        nodes: impl IntoIterator<Item = NodeAccess>,
+    ) -> Self {
+        let nodes = nodes.into_iter().collect();
+        Self(Arc::new(Server {
+            client,
+            options,
+            nodes,
+        }))
     }
 }
 
@@ -79,12 +94,13 @@ where
 
 /// Serves a cluster's API: `kube::Client::new(cluster.api(), "default")`.
 pub trait ServeApi {
-    /// Its API, with the usual bounds. Of a client alone it is [`ApiService::new`].
+    /// Its API, with the usual bounds, and the containers of its nodes. Of a client alone it is [`ApiService::new`].
     fn api(&self) -> ApiService;
 }
 
 impl ServeApi for Cluster {
     fn api(&self) -> ApiService {
-        ApiService::new(self.client().clone(), ApiOptions::default())
+        let nodes = self.agents().iter().map(|agent| agent.access().clone());
+        ApiService::reaching(self.client().clone(), ApiOptions::default(), nodes)
     }
 }

@@ -66,6 +66,16 @@ impl Refused {
         )
     }
 
+    /// It may be had later, or of somebody else.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
+    /// It is not the caller's fault.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
     /// Of what can be answered the caller takes nothing.
     pub(crate) fn not_acceptable(served: &[&str]) -> Self {
         let message = format!(

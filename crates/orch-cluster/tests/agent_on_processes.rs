@@ -107,6 +107,7 @@ impl World {
         let at = ContainerAt::new("default", "web");
         let mut chunks = self
             .agent
+            .access()
             .logs(&at, previous, &LogOptions::default())
             .await
             .unwrap();

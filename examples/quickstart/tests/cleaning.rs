@@ -12,7 +12,7 @@ use orch_core::testing::runtime::{Program, Step};
 use serde_json::json;
 
 use super::super::clean::{clean, clean_quietly};
-use super::super::leftover::{self, Leftover};
+use super::super::leftover::Leftover;
 use super::super::steps;
 use super::super::watch::Views;
 use super::{memory, pod, seconds, start};
@@ -56,10 +56,10 @@ async fn what_runs_of_a_lost_state_is_found_and_can_be_removed() {
     cluster.stop().await;
     let found = Leftover::find(&runtime, &lost).await.unwrap();
     assert!(found.described().is_some());
-    assert_eq!(leftover::is_empty(&runtime).await, Some(false));
+    assert_eq!(orch_examples::empty::is_empty(&runtime).await, Some(false));
     found.remove(&runtime).await.unwrap();
     assert_eq!(runtime.present(), []);
-    assert_eq!(leftover::is_empty(&runtime).await, Some(true));
+    assert_eq!(orch_examples::empty::is_empty(&runtime).await, Some(true));
     assert_eq!(Leftover::find(&runtime, &lost).await.unwrap().described(), None);
 }
 

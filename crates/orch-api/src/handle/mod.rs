@@ -1,6 +1,7 @@
 //! Requests, answered.
 
 mod delete;
+mod log;
 mod read;
 mod shown;
 mod watch;
@@ -9,6 +10,7 @@ mod write;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, StatusCode};
+use orch_cluster::agent::NodeAccess;
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
 
@@ -29,6 +31,8 @@ const BODY: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     pub(crate) client: Client,
     pub(crate) options: ApiOptions,
+    /// The nodes whose containers can be reached.
+    pub(crate) nodes: Vec<NodeAccess>,
 }
 
 /// A request for objects, with all that was sent.
@@ -114,6 +118,10 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::GET => read::get(server, asked, name).await,
             Method::PUT => write::update(server, asked, name).await,
             Method::PATCH => write::patch(server, asked, name).await,
+            _ => Err(Refused::method(method)),
+        },
+        (method, Some(name), Some(resources::LOG)) if asked.served.has_log() => match *method {
+            Method::GET => log::log(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
         (method, Some(name), Some(part)) => match (asked.served.part(part), method) {

@@ -1,14 +1,16 @@
 //! Reaching into a pod's containers: logs, commands, streams, figures.
 
+use std::fmt;
+use std::sync::Arc;
+
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Pod;
+use orch_core::cache::Cache;
 use orch_core::object::ObjectKey;
 use orch_core::runtime::{
     AttachOptions, Container, ContainerFilter, ContainerStats, ExecOutput, ExecRequest, LogChunk, LogOptions,
-    RuntimeError, Session,
+    Runtime, RuntimeError, Session,
 };
-
-use super::Agent;
 
 /// Why a container could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +83,34 @@ impl ContainerAt {
 
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
-impl Agent {
+/// The way to the containers of one node's pods, for others than who holds its agent; cheap to clone. It leads somewhere as
+/// long as the agent runs.
+#[derive(Clone)]
+pub struct NodeAccess {
+    node: Arc<str>,
+    runtime: Arc<dyn Runtime>,
+    pods: Cache<Pod>,
+}
+
+impl NodeAccess {
+    pub(super) fn new(node: &str, runtime: Arc<dyn Runtime>, pods: Cache<Pod>) -> Self {
+        Self {
+            node: node.into(),
+            runtime,
+            pods,
+        }
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// A pod of this node.
+    pub fn pod(&self, key: &ObjectKey) -> Option<Arc<Pod>> {
+        self.pods.get(key)
+    }
+
     /// What a container wrote; with `previous`, what the one before it wrote, if it is still kept.
     pub async fn logs(
         &self,
@@ -90,31 +119,31 @@ impl Agent {
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, AccessError> {
         let container = self.find(at, previous).await?;
-        Ok(self.runtime().logs(&container.id, options).await?)
+        Ok(self.runtime.logs(&container.id, options).await?)
     }
 
     /// Runs a command in a container and returns what it wrote.
     pub async fn exec(&self, at: &ContainerAt, request: &ExecRequest) -> Result<ExecOutput, AccessError> {
         let container = self.find(at, false).await?;
-        Ok(self.runtime().exec(&container.id, request).await?)
+        Ok(self.runtime.exec(&container.id, request).await?)
     }
 
     /// Starts a command in a container and hands over its streams.
     pub async fn open_exec(&self, at: &ContainerAt, request: &ExecRequest) -> Result<Session, AccessError> {
         let container = self.find(at, false).await?;
-        Ok(self.runtime().open_exec(&container.id, request).await?)
+        Ok(self.runtime.open_exec(&container.id, request).await?)
     }
 
     /// Connects to the streams of a container.
     pub async fn attach(&self, at: &ContainerAt, options: &AttachOptions) -> Result<Session, AccessError> {
         let container = self.find(at, false).await?;
-        Ok(self.runtime().attach(&container.id, options).await?)
+        Ok(self.runtime.attach(&container.id, options).await?)
     }
 
     /// What a container uses.
     pub async fn stats(&self, at: &ContainerAt) -> Result<ContainerStats, AccessError> {
         let container = self.find(at, false).await?;
-        Ok(self.runtime().stats(&container.id).await?)
+        Ok(self.runtime.stats(&container.id).await?)
     }
 
     async fn find(&self, at: &ContainerAt, previous: bool) -> Result<Container, AccessError> {
@@ -122,14 +151,14 @@ impl Agent {
         let pod = self.pod(&key).ok_or_else(|| AccessError::NoPod {
             namespace: at.namespace.clone(),
             name: at.pod.clone(),
-            node: self.config().node_name.clone(),
+            node: self.node.to_string(),
         })?;
         let name = choose(&pod, at)?;
         let filter = ContainerFilter {
             pod_uid: pod.metadata.uid.clone(),
             ..ContainerFilter::default()
         };
-        let mut named: Vec<_> = self.runtime().containers(&filter).await?;
+        let mut named: Vec<_> = self.runtime.containers(&filter).await?;
         named.retain(|container| container.name == name);
         named.sort_by_key(|container| std::cmp::Reverse(container.attempt));
         let found = named.into_iter().nth(usize::from(previous));
@@ -138,6 +167,14 @@ impl Agent {
             container: name,
             which: if previous { "previous" } else { "created" },
         })
+    }
+}
+
+impl fmt::Debug for NodeAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeAccess")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
     }
 }
 

@@ -65,7 +65,7 @@ use orch_core::runtime::{Runtime, RuntimeEvent};
 use parking_lot::Mutex;
 use tokio::task::{AbortHandle, JoinHandle};
 
-pub use access::{AccessError, ContainerAt};
+pub use access::{AccessError, ContainerAt, NodeAccess};
 pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
 pub use owner::CLUSTER_ANNOTATION;
@@ -112,7 +112,7 @@ const ORPHANS_MAX: usize = 16;
 /// ```
 pub struct Agent {
     shared: Arc<Shared>,
-    pods: Cache<Pod>,
+    access: NodeAccess,
     ready: tokio::sync::watch::Receiver<bool>,
     tasks: Vec<AbortHandle>,
 }
@@ -129,14 +129,15 @@ impl Agent {
         let pods = Cache::<Pod>::builder(&client).fields(on_this_node).start();
         let shared = Arc::new(Shared::new(client, runtime, config, allocatable));
         let (done, ready) = tokio::sync::watch::channel(false);
-        let work = work(shared.clone(), pods.clone(), done);
+        let access = NodeAccess::new(&shared.config.node_name, shared.runtime.clone(), pods.clone());
+        let work = work(shared.clone(), pods, done);
         let tasks = vec![
             tokio::spawn(node::run(shared.clone())).abort_handle(),
             tokio::spawn(work).abort_handle(),
         ];
         Self {
             shared,
-            pods,
+            access,
             ready,
             tasks,
         }
@@ -186,7 +187,12 @@ impl Agent {
 
     /// A pod of this node.
     pub fn pod(&self, key: &ObjectKey) -> Option<Arc<Pod>> {
-        self.pods.get(key)
+        self.access.pod(key)
+    }
+
+    /// The way to the containers of its pods: their logs, commands in them, their streams and figures.
+    pub fn access(&self) -> &NodeAccess {
+        &self.access
     }
 }
 

@@ -225,7 +225,7 @@ impl Cluster {
         };
         let mut missing = None;
         for agent in &self.agents {
-            match agent.logs(at, false, &options).await {
+            match agent.access().logs(at, false, &options).await {
                 Ok(mut chunks) => {
                     let mut out = Vec::new();
                     while let Some(chunk) = chunks.next().await {

@@ -126,7 +126,7 @@ async fn a_pod_that_finishes_succeeds_and_keeps_its_logs() {
     assert_eq!(world.first_words("job").await, "done\n");
     let other = ContainerAt::new("default", "job").container("x");
     let (agent, options) = (world.agent.as_ref().unwrap(), LogOptions::default());
-    assert!(agent.logs(&other, false, &options).await.is_err());
+    assert!(agent.access().logs(&other, false, &options).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,7 +104,11 @@ impl World {
     /// What the pod's only container has written first.
     async fn first_words(&self, name: &str) -> String {
         let (agent, at) = (self.agent.as_ref().unwrap(), ContainerAt::new("default", name));
-        let mut logs = agent.logs(&at, false, &LogOptions::default()).await.unwrap();
+        let mut logs = agent
+            .access()
+            .logs(&at, false, &LogOptions::default())
+            .await
+            .unwrap();
         let chunk = futures::StreamExt::next(&mut logs).await.unwrap().unwrap();
         String::from_utf8(chunk.data.to_vec()).unwrap()
     }

@@ -1,9 +1,20 @@
-//! Containers on this machine's kernel, with no engine: the oci runtime.
+//! Containers on this machine's kernel, with no engine: the oci runtime, and what its pods are connected by.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::Error;
-use super::runtime::Chosen;
+use orch_core::runtime::Runtime;
+
+use crate::Error;
+#[cfg(feature = "oci")]
+use crate::data;
+use crate::network::Network;
+
+/// The runtime, and its pods' network.
+pub struct Kernel {
+    pub runtime: Arc<dyn Runtime>,
+    pub network: Network,
+}
 
 /// Whether this runs as root, who alone may make containers.
 fn is_root() -> bool {
@@ -13,7 +24,7 @@ fn is_root() -> bool {
 }
 
 /// Whether it may be had, or why not, if that is worth a word: who could not have it in any case need not know of it.
-pub(crate) fn offered() -> Result<(), Option<&'static str>> {
+pub fn offered() -> Result<(), Option<&'static str>> {
     let may = cfg!(target_os = "linux") && is_root();
     match (cfg!(feature = "oci"), may) {
         (true, true) => Ok(()),
@@ -25,13 +36,11 @@ pub(crate) fn offered() -> Result<(), Option<&'static str>> {
     }
 }
 
-/// Images are pulled as pods need them.
+/// Its control groups are below `program`'s. Images are pulled as pods need them.
 #[cfg(feature = "oci")]
-pub(crate) async fn open(data: &Path, why: &str) -> Result<Chosen, Error> {
-    use super::network::Network;
-
+pub async fn open(data: &Path, program: &str) -> Result<Kernel, Error> {
     // Before anything is made on the machine: whoever comes next finds it, and removes it.
-    let is_new = super::runtime::note(data, "oci")?;
+    let is_new = data::note_runtime(data, "oci")?;
     let network = match Network::open(data).await {
         Ok(network) => network,
         Err(error) => {
@@ -39,13 +48,10 @@ pub(crate) async fn open(data: &Path, why: &str) -> Result<Chosen, Error> {
             return Err(error);
         }
     };
-    match runtime(data, &network).await {
-        Ok(runtime) => Ok(Chosen {
-            runtime: std::sync::Arc::new(runtime),
-            why: why.to_owned(),
-            network: Some(network),
-            // What became of another directory's containers cannot be known without it.
-            others: Default::default(),
+    match runtime(data, program, &network).await {
+        Ok(runtime) => Ok(Kernel {
+            runtime: Arc::new(runtime),
+            network,
         }),
         // With pods on it, it stays.
         Err(error) => {
@@ -61,7 +67,7 @@ pub(crate) async fn open(data: &Path, why: &str) -> Result<Chosen, Error> {
 #[cfg(feature = "oci")]
 fn forget(data: &Path, is_new: bool) -> Result<(), Error> {
     if is_new {
-        super::runtime::unnote(data)
+        data::forget_runtime(data)
     } else {
         Ok(())
     }
@@ -70,12 +76,12 @@ fn forget(data: &Path, is_new: bool) -> Result<(), Error> {
 #[cfg(feature = "oci")]
 async fn runtime(
     data: &Path,
-    network: &super::network::Network,
+    program: &str,
+    network: &Network,
 ) -> Result<orch_runtime_oci::OciRuntime, Error> {
-    use orch_core::runtime::Runtime;
     use orch_runtime_oci::{OciOptions, OciRuntime};
 
-    let mut options = OciOptions::new(data.join("oci")).cgroup_parent("orch-quickstart");
+    let mut options = OciOptions::new(data.join("oci")).cgroup_parent(program);
     if let Some(network) = network.connects() {
         options = options.network(network);
     }
@@ -88,11 +94,12 @@ async fn runtime(
     }
 }
 
+/// Not built in.
 #[cfg(not(feature = "oci"))]
-pub(crate) async fn open(data: &Path, _: &str) -> Result<Chosen, Error> {
+pub async fn open(data: &Path, _: &str) -> Result<Kernel, Error> {
     let data = data.display();
-    Err(format!(
-        "pods in {data} run on the oci runtime, without which this quickstart is built; --features oci has it"
+    Err(
+        format!("pods in {data} run on the oci runtime, without which this is built; --features oci has it")
+            .into(),
     )
-    .into())
 }

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use super::Error;
+use crate::Error;
 #[cfg(feature = "oci")]
-pub(crate) use bridge::Network;
+pub use bridge::Network;
 
 /// Without the oci runtime no pod has one.
 #[cfg(not(feature = "oci"))]
-pub(crate) enum Network {}
+pub enum Network {}
 
 #[cfg(not(feature = "oci"))]
 impl Network {
-    pub(crate) fn told(&self) -> &str {
+    pub fn told(&self) -> &str {
         match *self {}
     }
 
-    pub(crate) async fn remove(self, _: &Path) -> Result<(), Error> {
+    pub async fn remove(self, _: &Path) -> Result<(), Error> {
         match self {}
     }
 }
@@ -28,15 +28,15 @@ mod bridge {
     use orch_core::runtime::{PodNetwork, RuntimeError};
     use orch_podnet::{Bridge, BridgeOptions};
 
-    use super::super::data;
-    use super::super::scope::Scope;
     use super::{Error, Path};
+    use crate::data;
+    use crate::scope::Scope;
 
     /// In the data directory: which pod has which address.
     const STATE: &str = "network";
 
     /// What pods are connected by.
-    pub(crate) struct Network {
+    pub struct Network {
         /// None: the machine's own network.
         bridge: Option<Bridge>,
         told: String,
@@ -44,7 +44,7 @@ mod bridge {
 
     impl Network {
         /// Fails where pods of an earlier run have a network of their own that cannot be had now.
-        pub(crate) async fn open(data: &Path) -> Result<Self, Error> {
+        pub async fn open(data: &Path) -> Result<Self, Error> {
             let (state, name) = (data.join(STATE), Scope::of(data)?.bridge());
             let is_there = data::read(&state.join("network.json"))?.is_some();
             // Which subnet is free on this machine it finds out itself.
@@ -75,18 +75,18 @@ mod bridge {
             }
         }
 
-        pub(crate) fn connects(&self) -> Option<Arc<dyn PodNetwork>> {
+        pub fn connects(&self) -> Option<Arc<dyn PodNetwork>> {
             let bridge = self.bridge.clone()?;
             Some(Arc::new(bridge))
         }
 
         /// Which it is, and why.
-        pub(crate) fn told(&self) -> &str {
+        pub fn told(&self) -> &str {
             &self.told
         }
 
         /// Nothing is left of it, on the machine or in the data directory. Fails while a pod has it.
-        pub(crate) async fn remove(self, data: &Path) -> Result<(), Error> {
+        pub async fn remove(self, data: &Path) -> Result<(), Error> {
             if let Some(bridge) = self.bridge {
                 bridge.remove().await?;
             }

@@ -1,4 +1,4 @@
-//! Whose containers are this data directory's, among all of an engine's.
+//! Whose containers are a data directory's, among all of an engine's.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use orch_core::random::Random;
 
-use super::Error;
-use super::data;
+use crate::Error;
+use crate::data;
 
 /// In the data directory: its scope.
 const SCOPE: &str = "scope";
@@ -17,14 +17,14 @@ const NAMED: usize = 5;
 
 /// A data directory's scope, which is chance's, so that no other has it; kept in the directory, so that it goes where
 /// the directory goes. It begins with a word for the place where the directory was made.
-pub(crate) struct Scope {
-    pub(crate) name: String,
+pub struct Scope {
+    pub name: String,
     /// What the names of all begin with that are made where the directory is now.
     place: String,
 }
 
 impl Scope {
-    pub(crate) fn of(data: &Path) -> Result<Self, Error> {
+    pub fn of(data: &Path) -> Result<Self, Error> {
         let file = data.join(SCOPE);
         // On another machine, or in a container, the same path is another place.
         let host = data::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
@@ -42,13 +42,13 @@ impl Scope {
 
     /// What its bridge is called, in up to nine letters: two directories on a machine have the same as good as never.
     #[cfg(feature = "oci")]
-    pub(crate) fn bridge(&self) -> String {
+    pub fn bridge(&self) -> String {
         let chance = self.name.len().saturating_sub(5);
         format!("orch{}", self.name.get(chance..).unwrap_or_default())
     }
 
     /// Of these scopes, with how many containers each has, those that another data directory in this place has had.
-    pub(crate) fn others(&self, scopes: BTreeMap<String, usize>) -> Others {
+    pub fn others(&self, scopes: BTreeMap<String, usize>) -> Others {
         let others = scopes
             .into_iter()
             .filter(|(name, _)| name.starts_with(&self.place) && *name != self.name);
@@ -65,31 +65,33 @@ fn place(host: &str, data: &Path) -> String {
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("quickstart-{hash:016x}-")
+    format!("orch-{hash:016x}-")
 }
 
 /// Scopes of other data directories that were made where this one is. Whether those are lost or have moved, and are
 /// looked after, cannot be known from here: so their containers are named, and never touched.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Others(BTreeMap<String, usize>);
+pub struct Others(BTreeMap<String, usize>);
 
 impl Others {
-    pub(crate) fn tell(&self) -> Result<(), Error> {
-        for (name, containers) in self.0.iter().take(NAMED) {
+    /// What their owner should know.
+    pub fn warnings(&self) -> Vec<String> {
+        let named = self.0.iter().take(NAMED).map(|(name, containers)| {
             let containers = match containers {
                 1 => "1 container".to_owned(),
                 many => format!("{many} containers"),
             };
-            say!(
-                "warning: the engine has {containers} of another data directory that was made in this place. If that is \
-                 lost, and not only moved, they are removed by\n  \
+            format!(
+                "the engine has {containers} of another data directory that was made in this place. If that is lost, \
+                 and not only moved, they are removed by\n  \
                  docker rm -f $(docker ps -aq --filter label=orch.scope={name})"
-            )?;
-        }
-        match self.0.len().saturating_sub(NAMED) {
-            0 => Ok(()),
-            more => say!("warning: and of {more} more such directories"),
-        }
+            )
+        });
+        let more = match self.0.len().saturating_sub(NAMED) {
+            0 => None,
+            more => Some(format!("and of {more} more such directories")),
+        };
+        named.chain(more).collect()
     }
 }
 
@@ -125,6 +127,6 @@ mod tests {
         assert_eq!(one, place("a", Path::new("/data")));
         assert_ne!(one, place("b", Path::new("/data")));
         assert_ne!(one, place("a", Path::new("/data/2")));
-        assert_eq!(one.len(), "quickstart-".len() + 17);
+        assert_eq!(one.len(), "orch-".len() + 17);
     }
 }

@@ -1,19 +1,23 @@
-//! The data directory, which one program has at a time: small files that are there whole or not at all.
+//! The directory with all that a program keeps, which one has at a time: small files that are there whole or not at all.
 
-use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Error;
+use crate::Error;
+
+/// In the directory: which runtime its pods run on.
+const RUNTIME: &str = "runtime";
 
 /// How long a lock is tried for: a process that is being started holds its parent's until it executes its program.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the directory if it is not there; returns its absolute path, for containers start elsewhere.
-pub(crate) fn open(directory: &Path) -> Result<PathBuf, Error> {
+pub fn open(directory: &Path) -> Result<PathBuf, Error> {
     let at = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => {
             format!("--data {}: must be a directory, and is none", directory.display())
@@ -24,9 +28,9 @@ pub(crate) fn open(directory: &Path) -> Result<PathBuf, Error> {
     Ok(directory.canonicalize().map_err(at)?)
 }
 
-/// Keeps every other quickstart out of the directory for as long as what this returns is kept. The store and the process
+/// Keeps every other program out of the directory for as long as what this returns is kept. The store and the process
 /// runtime keep their own files; but if those are lost under one that runs, the next would take its containers for lost.
-pub(crate) async fn hold(data: &Path) -> Result<File, Error> {
+pub async fn hold(data: &Path) -> Result<File, Error> {
     let directory = File::open(data).map_err(|error| said_of(data, &error))?;
     let began = Instant::now();
     loop {
@@ -36,7 +40,7 @@ pub(crate) async fn hold(data: &Path) -> Result<File, Error> {
             }
             Err(TryLockError::WouldBlock) => {
                 return Err(format!(
-                    "--data {}: in use by another quickstart; end that, or choose another directory",
+                    "--data {}: in use by another program; end that, or choose another directory",
                     data.display()
                 )
                 .into());
@@ -47,13 +51,8 @@ pub(crate) async fn hold(data: &Path) -> Result<File, Error> {
     }
 }
 
-/// Where the servers of the default manifest leave the ports they got.
-pub(crate) fn ports(data: &Path) -> PathBuf {
-    data.join("ports")
-}
-
 /// What a file holds; none if there is none.
-pub(crate) fn read(file: &Path) -> Result<Option<String>, Error> {
+pub fn read(file: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -62,12 +61,25 @@ pub(crate) fn read(file: &Path) -> Result<Option<String>, Error> {
 }
 
 /// Writes a file so that it is never there in part: what it says must be true of all that is done after.
-pub(crate) fn write(file: &Path, text: &str) -> Result<(), Error> {
+pub fn write(file: &Path, text: &str) -> Result<(), Error> {
+    write_as(file, text, 0o666)
+}
+
+/// The same, for its owner alone.
+pub fn write_private(file: &Path, text: &str) -> Result<(), Error> {
+    write_as(file, text, 0o600)
+}
+
+fn write_as(file: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let mut scratch = file.as_os_str().to_owned();
     scratch.push(".new");
     let write = || {
-        std::fs::write(&scratch, text)?;
-        std::fs::File::open(&scratch)?.sync_all()?;
+        // One that was left may be open to others.
+        let _ = std::fs::remove_file(&scratch);
+        let mut options = OpenOptions::new();
+        let mut written = options.write(true).create_new(true).mode(mode).open(&scratch)?;
+        written.write_all(text.as_bytes())?;
+        written.sync_all()?;
         std::fs::rename(&scratch, file)?;
         // The name is the directory's: until that is on disk, a crash of the machine may take it back.
         match file.parent() {
@@ -79,7 +91,7 @@ pub(crate) fn write(file: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// Removes a file, if it is there.
-pub(crate) fn remove(file: &Path) -> Result<(), Error> {
+pub fn remove(file: &Path) -> Result<(), Error> {
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(said_of(file, &error)),
         _ => Ok(()),
@@ -87,11 +99,29 @@ pub(crate) fn remove(file: &Path) -> Result<(), Error> {
 }
 
 /// Removes a directory with all that is in it, if it is there.
-pub(crate) fn remove_directory(directory: &Path) -> Result<(), Error> {
+pub fn remove_directory(directory: &Path) -> Result<(), Error> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(said_of(directory, &error)),
         _ => Ok(()),
     }
+}
+
+/// Which runtime the directory's pods run on, if it has any.
+pub fn runtime(data: &Path) -> Result<Option<String>, Error> {
+    let name = read(&data.join(RUNTIME))?;
+    Ok(name.map(|name| name.trim().to_owned()))
+}
+
+/// Writes down which runtime its pods are on; whether it was not before.
+pub fn note_runtime(data: &Path, name: &str) -> Result<bool, Error> {
+    let is_new = runtime(data)?.is_none();
+    write(&data.join(RUNTIME), name)?;
+    Ok(is_new)
+}
+
+/// There are no pods on any runtime.
+pub fn forget_runtime(data: &Path) -> Result<(), Error> {
+    remove(&data.join(RUNTIME))
 }
 
 fn said_of(file: &Path, error: &std::io::Error) -> Error {
@@ -102,6 +132,21 @@ fn said_of(file: &Path, error: &std::io::Error) -> Error {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_is_written_for_its_owner_is_open_to_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        for text in ["one", "two"] {
+            std::fs::write(dir.path().join("token.new"), "left, and open").unwrap();
+            write_private(&file, text).unwrap();
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            assert_eq!(read(&file).unwrap().as_deref(), Some(text));
+        }
+    }
+
     #[tokio::test]
     async fn one_program_has_the_directory_whatever_is_lost_in_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -111,7 +156,7 @@ mod tests {
         let moved = dir.path().join("moved");
         let refused = hold(&moved).await.unwrap_err().to_string();
         assert!(
-            refused.contains("moved: in use by another quickstart; end that"),
+            refused.contains("moved: in use by another program; end that"),
             "{refused}"
         );
         drop(held);

@@ -2,8 +2,9 @@
 //!
 //! HTTP/1.1 over TLS, without which kubectl names no token: it is made for loopback, and whoever has the token may do everything.
 
+mod access;
+
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, Request, Response};
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,11 +22,9 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tower_service::Service;
+
+pub use access::Access;
 
 use crate::answer::Body;
 use crate::service::ApiService;
@@ -48,86 +47,6 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How long to wait where a connection could not be taken, for want of descriptors, before the next is.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How callers know the listener, and it them: a certificate that it signed itself, and a token.
-///
-/// ```
-/// use orch_api::listen::Access;
-///
-/// let access = Access::generate().unwrap();
-/// assert!(access.certificate().starts_with("-----BEGIN CERTIFICATE-----"));
-/// assert!(!format!("{access:?}").contains(access.token()), "it is not shown by mistake");
-/// ```
-#[derive(Clone)]
-pub struct Access {
-    token: String,
-    certificate: String,
-    tls: TlsAcceptor,
-}
-
-impl Access {
-    /// Both made anew, for `localhost`, 127.0.0.1 and ::1.
-    ///
-    /// # Errors
-    ///
-    /// A machine that gives no random numbers.
-    pub fn generate() -> io::Result<Self> {
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let provider = Arc::new(ring::default_provider());
-        let mut random = [0; 32];
-        let filled = provider.secure_random.fill(&mut random);
-        filled.map_err(|_| io::Error::other("the machine gives no random numbers"))?;
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_no_client_auth();
-        let chain = vec![made.cert.der().clone()];
-        let config = config
-            .with_single_cert(chain, key.into())
-            .map_err(io::Error::other)?;
-        Ok(Self {
-            token: random.iter().map(|byte| format!("{byte:02x}")).collect(),
-            certificate: made.cert.pem(),
-            tls: TlsAcceptor::from(Arc::new(config)),
-        })
-    }
-
-    /// What callers must name: `Authorization: Bearer TOKEN`.
-    pub fn token(&self) -> &str {
-        &self.token
-    }
-
-    /// What callers are to trust, as PEM.
-    pub fn certificate(&self) -> &str {
-        &self.certificate
-    }
-
-    /// Takes as long for every token of this length, so that nothing can be learned from it.
-    fn is_named(&self, headers: &HeaderMap) -> bool {
-        let named = headers
-            .get(AUTHORIZATION)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
-        let Some((scheme, named)) = named.split_at_checked(7) else {
-            return false;
-        };
-        let differ = |(one, other): (&u8, &u8)| one ^ other;
-        let differences = named
-            .iter()
-            .zip(self.token.as_bytes())
-            .map(differ)
-            .fold(0, |all, one| all | one);
-        scheme.eq_ignore_ascii_case(b"Bearer ") && named.len() == self.token.len() && differences == 0
-    }
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").finish_non_exhaustive()
-    }
-}
 
 /// The API on a socket, until it is stopped or dropped.
 ///
