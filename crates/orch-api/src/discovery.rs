@@ -25,9 +25,6 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
-/// What can be done with their statuses.
-const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
-
 /// The versions of aggregated discovery, the newest first.
 const AGGREGATED: [&str; 2] = ["v2", "v2beta1"];
 
@@ -133,7 +130,7 @@ fn described(group: &str, all: &[Served]) -> Value {
 /// The kinds of a version; none if there is no such version.
 fn listed(of: &GroupVersion, all: &[Served]) -> Option<Value> {
     let mut resources = Vec::new();
-    for served in within(of, all) {
+    for served in resources::within(of, all) {
         let resource = &served.resource;
         let mut one = json!({
             "name": resource.plural,
@@ -149,7 +146,7 @@ fn listed(of: &GroupVersion, all: &[Served]) -> Option<Value> {
             one["categories"] = json!(served.categories());
         }
         resources.push(one);
-        resources.extend(parts(served).map(|(part, kind, verbs)| {
+        resources.extend(served.all_parts().map(|(part, kind, verbs)| {
             json!({
                 "name": format!("{}/{part}", resource.plural),
                 "singularName": "",
@@ -169,24 +166,6 @@ fn listed(of: &GroupVersion, all: &[Served]) -> Option<Value> {
     })
 }
 
-fn within<'a>(of: &GroupVersion, all: &'a [Served]) -> impl Iterator<Item = &'a Served> {
-    let of = of.clone();
-    all.iter()
-        .filter(move |served| served.resource.group == of.group && served.resource.version == of.version)
-}
-
-/// The subresources of a kind: their names, kinds and verbs.
-fn parts(served: &Served) -> impl Iterator<Item = (&'static str, String, &'static [&'static str])> + '_ {
-    let kind = || served.resource.kind.clone().into_owned();
-    let status = served.has_status().then(|| ("status", kind(), &STATUS_VERBS[..]));
-    let others = served.parts().map(move |part| match part {
-        "binding" => (part, "Binding".to_owned(), &["create"][..]),
-        _ => (part, kind(), &["update"][..]),
-    });
-    let log = served.has_log().then(|| (resources::LOG, kind(), &["get"][..]));
-    status.into_iter().chain(others).chain(log)
-}
-
 /// All groups, or the core group, in one document.
 fn together(all: &[Served], version: &str, is_core: bool) -> Value {
     let names = if is_core { vec![String::new()] } else { groups(all) };
@@ -200,7 +179,7 @@ fn together(all: &[Served], version: &str, is_core: bool) -> Value {
                         group: group.clone(),
                         version: version.clone(),
                     };
-                    let resources: Vec<_> = within(&of, all).map(one_of_all).collect();
+                    let resources: Vec<_> = resources::within(&of, all).into_iter().map(one_of_all).collect();
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -222,7 +201,7 @@ fn together(all: &[Served], version: &str, is_core: bool) -> Value {
 fn one_of_all(served: &Served) -> Value {
     let resource = &served.resource;
     let of_kind = |kind: &str| json!({"group": resource.group, "version": resource.version, "kind": kind});
-    let subresources: Vec<_> = parts(served)
+    let subresources: Vec<_> = served.all_parts()
         .map(|(part, kind, verbs)| {
             json!({"subresource": part, "responseKind": of_kind(&kind), "verbs": verbs})
         })

@@ -19,7 +19,7 @@ use crate::status::Refused;
 const OBJECTS: [&str; 1] = ["application/json"];
 
 /// How an object can be changed.
-const PATCHES: [&str; 3] = [
+pub(crate) const PATCHES: [&str; 3] = [
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",

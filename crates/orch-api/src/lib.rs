@@ -45,6 +45,7 @@ mod input;
 pub mod listen;
 mod options;
 pub mod patch;
+mod publish;
 mod query;
 mod resources;
 mod route;

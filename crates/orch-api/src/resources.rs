@@ -11,6 +11,8 @@ use crate::route::GroupVersion;
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
 
+const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
+
 /// A kind as it is served.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
@@ -57,7 +59,21 @@ impl Served {
         parts.iter().map(|(own, _)| *own).find(|own| *own == name)
     }
 
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &'static str> {
+    /// All its parts: their names, kinds and verbs.
+    pub(crate) fn all_parts(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, String, &'static [&'static str])> + '_ {
+        let kind = || self.resource.kind.clone().into_owned();
+        let status = self.has_status().then(|| ("status", kind(), &STATUS_VERBS[..]));
+        let others = self.parts().map(move |part| match part {
+            "binding" => (part, "Binding".to_owned(), &["create"][..]),
+            _ => (part, kind(), &["update"][..]),
+        });
+        let log = self.has_log().then(|| (LOG, kind(), &["get"][..]));
+        status.into_iter().chain(others).chain(log)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &'static str> {
         self.built_in
             .map_or(&[][..], |row| row.subresources)
             .iter()
@@ -80,6 +96,12 @@ pub(crate) fn all(client: &Client) -> Vec<Served> {
         built_in: None,
     });
     built_in.chain(own).collect()
+}
+
+/// Those of a version.
+pub(crate) fn within<'a>(of: &GroupVersion, all: &'a [Served]) -> Vec<&'a Served> {
+    let is_of = |served: &&Served| served.resource.group == of.group && served.resource.version == of.version;
+    all.iter().filter(is_of).collect()
 }
 
 /// The kind that a path names by its plural.

@@ -12,6 +12,8 @@ pub(crate) enum Route {
     Version,
     /// `/livez`, `/readyz`, `/healthz`, and the checks below them.
     Health,
+    /// `/openapi/...`: what comes after it.
+    OpenApi(Vec<String>),
     /// `/api`: the versions of the core group.
     CoreVersions,
     /// `/apis`: all groups.
@@ -25,7 +27,7 @@ pub(crate) enum Route {
 }
 
 /// A version of a group; the core group's name is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct GroupVersion {
     pub(crate) group: String,
     pub(crate) version: String,
@@ -50,11 +52,12 @@ impl Route {
             .filter(|part| !part.is_empty())
             .map(decoded)
             .collect();
-        let parts = parts?;
+        let mut parts = parts?;
         let words: Vec<&str> = parts.iter().map(String::as_str).collect();
         Some(match words[..] {
             ["version"] => Self::Version,
             ["livez" | "readyz" | "healthz", ..] => Self::Health,
+            ["openapi", ..] => Self::OpenApi(parts.split_off(1)),
             ["api"] => Self::CoreVersions,
             ["apis"] => Self::Groups,
             ["apis", group] => Self::Group(group.to_owned()),
@@ -84,10 +87,18 @@ impl Route {
 }
 
 impl GroupVersion {
-    fn new(group: &str, version: &str) -> Self {
+    pub(crate) fn new(group: &str, version: &str) -> Self {
         Self {
             group: group.to_owned(),
             version: version.to_owned(),
+        }
+    }
+
+    /// `api/v1`, `apis/apps/v1`.
+    pub(crate) fn path(&self) -> String {
+        match self.group.as_str() {
+            "" => format!("api/{}", self.version),
+            group => format!("apis/{group}/{}", self.version),
         }
     }
 

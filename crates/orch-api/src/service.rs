@@ -15,6 +15,7 @@ use tower_service::Service;
 use crate::answer::Body;
 use crate::handle::{self, Server};
 use crate::options::ApiOptions;
+use crate::publish::Published;
 
 /// Kubernetes' REST API over a client; cheap to clone.
 ///
@@ -61,6 +62,7 @@ impl ApiService {
             client,
             options,
             nodes,
+            published: Published::default(),
         }))
     }
 }

@@ -9,7 +9,7 @@ mod write;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use orch_cluster::agent::NodeAccess;
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
@@ -19,6 +19,7 @@ use crate::answer::{self, Answer};
 use crate::discovery;
 use crate::input::{self, Sent};
 use crate::options::ApiOptions;
+use crate::publish::{self, Published};
 use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::{Place, Route};
@@ -33,6 +34,7 @@ pub(crate) struct Server {
     pub(crate) options: ApiOptions,
     /// The nodes whose containers can be reached.
     pub(crate) nodes: Vec<NodeAccess>,
+    pub(crate) published: Published,
 }
 
 /// A request for objects, with all that was sent.
@@ -59,7 +61,7 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let place = match route {
         Route::Resource(place) => place,
         route if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            return about(server, &route, request.headers());
+            return about(server, &route, &request);
         }
         _ => return Err(Refused::method(request.method())),
     };
@@ -90,8 +92,18 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
 }
 
 /// What is said of the API itself.
-fn about(server: &Server, route: &Route, headers: &HeaderMap) -> Result<Answer, Refused> {
+fn about<B>(server: &Server, route: &Route, request: &Request<B>) -> Result<Answer, Refused> {
+    let headers = request.headers();
     match route {
+        Route::OpenApi(path) => {
+            let query = Query::of(request.uri().query());
+            let asked = publish::Asked {
+                path,
+                query: &query,
+                headers,
+            };
+            server.published.answer(&server.client, &asked)
+        }
         Route::Version => Ok(answer::value(StatusCode::OK, &discovery::version())),
         Route::Health => Ok(answer::text(StatusCode::OK, "ok")),
         _ => discovery::answer(&server.client, route, headers),

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     discovery::v1 as discovery, events::v1 as events, networking::v1 as networking, node::v1 as node,
     policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling, storage::v1 as storage,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use k8s_openapi::schemars::generate::SchemaSettings;
 use k8s_openapi::schemars::{JsonSchema, SchemaGenerator};
 use orch_core::object::FieldPath;
@@ -173,6 +173,40 @@ fn make(refer: fn(&mut SchemaGenerator) -> String) -> Schema {
         }
     }
     made.get(&name).cloned().unwrap_or_else(Schema::untyped)
+}
+
+/// What the kinds of a version are made of, as OpenAPI v3 writes it under `components.schemas`.
+#[derive(Debug)]
+pub(crate) struct Definitions {
+    /// The types by name.
+    pub(crate) types: serde_json::Map<String, Value>,
+    /// The name of the type that a list's metadata are of.
+    pub(crate) list_meta: String,
+    kinds: HashMap<&'static str, String>,
+}
+
+impl Definitions {
+    /// Those of a version, made anew: it is long, and seldom asked for.
+    pub(crate) fn of(api_version: &str) -> Self {
+        let mut generator = SchemaSettings::openapi3().into_generator();
+        let list_meta = refer::<ListMeta>(&mut generator);
+        let own = kinds().filter(|row| row.api_version == api_version);
+        let kinds = own.map(|row| (row.kind, (row.refer)(&mut generator))).collect();
+        let mut types = generator.take_definitions(false);
+        for (name, definition) in &mut types {
+            annotate(name, definition);
+        }
+        Self {
+            types,
+            list_meta,
+            kinds,
+        }
+    }
+
+    /// The name of the type that a kind is of.
+    pub(crate) fn name(&self, kind: &str) -> Option<&str> {
+        self.kinds.get(kind).map(String::as_str)
+    }
 }
 
 /// Writes into a definition what Kubernetes' OpenAPI says beside k8s-openapi.

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+pub(crate) use built_in::Definitions;
 pub use built_in::built_in;
 pub use error::{Problem, SchemaError};
 
