@@ -2,11 +2,18 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
 use common::apply::{APPLY, apply, config, owners};
-use common::{MAPS, cluster};
+use common::{Http, MAPS, cluster};
 use futures::future::join_all;
 use http::StatusCode;
-use orch_api::ApiOptions;
+use orch_api::{ApiOptions, ApiService};
+use orch_core::client::{Admission, AdmissionRequest, Client, Collection, Operation, Refusal, WriteParams};
+use orch_core::object::ApiResource;
+use orch_core::store::MemoryStore;
 use serde_json::{Value, json};
 
 /// A step: what is sent, and what is to come of it.
@@ -306,6 +313,47 @@ async fn yaml_is_applied_as_json_is() {
         (StatusCode::CREATED, &json!({ "a": "on", "b": "1" }))
     );
     cluster.stop().await;
+}
+
+/// Makes an object a moment before another does.
+struct Faster(AtomicBool);
+
+#[async_trait]
+impl Admission for Faster {
+    fn name(&self) -> &str {
+        "Faster"
+    }
+
+    fn handles(&self, _: &ApiResource, operation: Operation) -> bool {
+        operation == Operation::Create
+    }
+
+    async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            let theirs = json!({ "metadata": { "name": "a" }, "data": { "b": "2" } });
+            let maps = Collection {
+                resource: Arc::new(request.resource.clone()),
+                namespace: Some("default".to_owned()),
+            };
+            let theirs = theirs.as_object().cloned().unwrap_or_default();
+            let backend = request.client.backend();
+            let made = backend.create(&maps, theirs, &WriteParams::default()).await;
+            made.map_err(Refusal::Failed)?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_makes_first_is_applied_to() {
+    let faster = Faster(AtomicBool::new(false));
+    let client = Client::builder(Arc::new(MemoryStore::new())).admission(faster);
+    let api = Http(ApiService::new(client.build(), ApiOptions::default()));
+    let (code, now) = apply(&api, &format!("{MAPS}/a"), "alice", &config(json!({ "a": "1" }))).await;
+    assert_eq!(
+        (code, &now["data"]),
+        (StatusCode::OK, &json!({ "a": "1", "b": "2" }))
+    );
 }
 
 #[tokio::test(start_paused = true)]

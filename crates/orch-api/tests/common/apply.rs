@@ -38,7 +38,9 @@ pub(crate) fn owners(object: &Value) -> Vec<String> {
 }
 
 pub(crate) fn config(data: Value) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": data })
+    // As kubectl and client-go send it.
+    let metadata = json!({ "name": "a", "creationTimestamp": null });
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
 }
 
 pub(crate) fn deployment(labels: &Value, containers: Value) -> Value {
