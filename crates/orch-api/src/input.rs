@@ -6,6 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use orch_cluster::manifest::{self, Limits};
 use orch_core::client::{ApiError, CustomPatch, Patch};
 use orch_core::object::{ApiResource, RawObject};
 use serde::de::DeserializeOwned;
@@ -18,10 +19,14 @@ use crate::status::Refused;
 /// What is sent as a whole object.
 const OBJECTS: [&str; 1] = ["application/json"];
 
-/// How an object can be changed.
-pub(crate) const PATCHES: [&str; 3] = [
+/// How what is applied is sent: YAML, and so JSON too.
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
+
+/// How an object can be changed; of one that is not built in, not by the last.
+pub(crate) const PATCHES: [&str; 4] = [
     "application/json-patch+json",
     "application/merge-patch+json",
+    APPLY,
     "application/strategic-merge-patch+json",
 ];
 
@@ -91,10 +96,32 @@ pub(crate) fn patch(resource: &ApiResource, media_type: &str, body: &[u8]) -> Re
                 patch: json(body)?,
             }))),
             // As Kubernetes has it of custom resources.
-            None => Err(Refused::media_type(media_type, &PATCHES[..2])),
+            None => Err(Refused::media_type(media_type, &PATCHES[..3])),
         },
         other => Err(Refused::media_type(other, &PATCHES)),
     }
+}
+
+/// What is to be applied: a map, in YAML or JSON.
+pub(crate) fn configuration(body: &[u8]) -> Result<RawObject, Refused> {
+    // Most send JSON, which is read faster as that.
+    let value = match serde_json::from_slice(body) {
+        Ok(value) => value,
+        Err(_) => yaml(body)?,
+    };
+    match value {
+        Value::Object(config) => Ok(config),
+        other => Err(Refused::bad_request(format!(
+            "the body is {}; an object is expected",
+            what(&other)
+        ))),
+    }
+}
+
+fn yaml(body: &[u8]) -> Result<Value, Refused> {
+    let wrong = |error: String| Refused::bad_request(format!("error decoding YAML: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| wrong(error.to_string()))?;
+    manifest::value("the body", text, &Limits::default()).map_err(|errors| wrong(errors.to_string()))
 }
 
 /// A strategic merge patch of a kind whose lists are known.

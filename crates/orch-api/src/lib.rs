@@ -30,6 +30,20 @@
 //! # }
 //! ```
 //!
+//! # Who owns which fields
+//!
+//! `PATCH` with `application/apply-patch+yaml` is server-side apply, of objects and of their status: `kubectl apply --server-side`, and
+//! kube-rs' `Patch::Apply`. All other writes through this API are recorded in `metadata.managedFields` as kube-apiserver does it, under
+//! the name in `fieldManager`, or that of the program in `User-Agent`. Each record is kept in the same transaction as what it is of, after
+//! the object is filled in and before admission may change it.
+//!
+//! What is written past this API is not recorded: what the cluster's own controllers, its node agents and the embedding program do with a
+//! [`Client`](orch_core::client::Client). The record stays as it was, and so a field goes on belonging to whoever wrote it here last: if a
+//! program in the process scales a Deployment, the next apply of who owns `spec.replicas` sets it back without a conflict, where in
+//! Kubernetes it would be refused; and who owned it and leaves it out removes it. Let such a program write through this API, or give its
+//! writes a [`FieldManager`](orch_core::client::FieldManager), or leave the field out of what is applied from the start. An object that was
+//! made in the process has no record until the first apply, which takes all that is there for `before-first-apply`'s.
+//!
 //! What a patch does to an object is in [`patch`], and how values of a kind merge in [`schema`]: both are pure, from values to
 //! values.
 //!
@@ -53,6 +67,7 @@ pub mod schema;
 mod service;
 mod status;
 mod table;
+mod writer;
 
 pub use answer::Body;
 pub use options::ApiOptions;

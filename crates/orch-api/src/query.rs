@@ -5,11 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use orch_core::client::Propagation;
-use orch_core::object::{FieldSelector, Selector};
+use orch_core::object::{FieldError, FieldPath, FieldSelector, Selector};
 use orch_core::store::Revision;
 
 use crate::status::Refused;
 use crate::table::Include;
+
+/// Bytes that the name of a field manager may have.
+pub(crate) const FIELD_MANAGER_BYTES: usize = 128;
 
 /// The parameters of a request, each once: of one that is given twice the first counts, as in Kubernetes.
 #[derive(Debug, Default)]
@@ -136,6 +139,37 @@ impl Query {
 
     pub(crate) fn dry_run(&self) -> Result<bool, Refused> {
         dry_run(self.get("dryRun").into_iter())
+    }
+
+    /// Who writes, as the request names it; `options` is what Kubernetes calls the parameters of such a request.
+    pub(crate) fn field_manager(
+        &self,
+        options: &'static str,
+        is_required: bool,
+    ) -> Result<Option<&str>, Refused> {
+        let path = FieldPath::new("fieldManager");
+        let error = match self.get("fieldManager") {
+            None if is_required => FieldError::required(&path, "is required for apply patch"),
+            None => return Ok(None),
+            Some(name) if name.len() > FIELD_MANAGER_BYTES => {
+                FieldError::too_long(&path, FIELD_MANAGER_BYTES)
+            }
+            Some(name) if name.chars().any(char::is_control) => {
+                FieldError::invalid(&path, name, "must be printable")
+            }
+            Some(name) => return Ok(Some(name)),
+        };
+        Err(Refused::option(options, error))
+    }
+
+    /// Refuses `force`, which only what is applied can be.
+    pub(crate) fn no_force(&self) -> Result<(), Refused> {
+        if self.get("force").is_none() {
+            return Ok(());
+        }
+        let path = FieldPath::new("force");
+        let error = FieldError::forbidden(&path, "may not be specified for non-apply patch");
+        Err(Refused::option("PatchOptions", error))
     }
 
     pub(crate) fn propagation(&self) -> Result<Option<Propagation>, Refused> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, Status, StatusCause, StatusDetails};
 use orch_core::client::{ApiError, ErrorSubject};
-use orch_core::object::{ApiResource, FieldErrors};
+use orch_core::object::{ApiResource, FieldError, FieldErrors};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Answer};
+use crate::patch::apply::ApplyError;
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -117,6 +118,42 @@ impl Refused {
         refused
     }
 
+    /// A parameter that cannot be: Kubernetes takes them for fields of an object, such as `PatchOptions`.
+    pub(crate) fn option(options: &'static str, error: FieldError) -> Self {
+        let message = format!("{options}.meta.k8s.io \"\" is invalid: {error}");
+        let mut refused = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        refused.details = Some(Box::new(StatusDetails {
+            group: Some("meta.k8s.io".to_owned()),
+            kind: Some(options.to_owned()),
+            causes: Some(vec![cause(&error)]),
+            ..StatusDetails::default()
+        }));
+        refused
+    }
+
+    /// There is no object, and so none of the uid that is asked for.
+    pub(crate) fn no_such_uid(missing: &ApiError, uid: &str) -> Self {
+        let reason = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        match missing {
+            ApiError::NotFound(subject) => Self::conflict(subject, &reason),
+            _ => Self::new(StatusCode::CONFLICT, "Conflict", reason),
+        }
+    }
+
+    /// An object that is made and deleted by others over and over.
+    pub(crate) fn comes_and_goes(name: &str, tries: usize) -> Self {
+        let message =
+            format!("{name:?} was made and deleted by others {tries} times meanwhile; apply it again");
+        Self::new(StatusCode::CONFLICT, "Conflict", message)
+    }
+
+    fn conflict(subject: &ErrorSubject, reason: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {}: {reason}", named(subject));
+        Self::new(StatusCode::CONFLICT, "Conflict", message).about(subject, &subject.resource.plural, None)
+    }
+
     fn about(mut self, subject: &ErrorSubject, kind: &str, errors: Option<&FieldErrors>) -> Self {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         self.details = Some(Box::new(StatusDetails {
@@ -156,7 +193,7 @@ impl Refused {
     }
 }
 
-fn cause(error: &orch_core::object::FieldError) -> StatusCause {
+fn cause(error: &FieldError) -> StatusCause {
     StatusCause {
         field: Some(error.path.to_string()),
         message: Some(error.body()),
@@ -197,12 +234,7 @@ impl From<ApiError> for Refused {
                 format!("{} already exists", named(subject)),
             )
             .about(subject, &subject.resource.plural, None),
-            ApiError::Conflict { subject, reason } => Self::new(
-                StatusCode::CONFLICT,
-                "Conflict",
-                format!("Operation cannot be fulfilled on {}: {reason}", named(subject)),
-            )
-            .about(subject, &subject.resource.plural, None),
+            ApiError::Conflict { subject, reason } => Self::conflict(subject, reason),
             ApiError::Invalid { subject, errors } => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Invalid",
@@ -222,6 +254,30 @@ impl From<ApiError> for Refused {
             }
             // What cannot be read, what may have been written, and what is not known here yet.
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message),
+        }
+    }
+}
+
+impl From<ApplyError> for Refused {
+    fn from(error: ApplyError) -> Self {
+        let message = error.to_string();
+        match error {
+            ApplyError::Conflicts(conflicts) => {
+                let mut refused = Self::new(StatusCode::CONFLICT, "Conflict", message);
+                let causes = conflicts.causes().map(|(message, field)| StatusCause {
+                    field: Some(field),
+                    message: Some(message),
+                    reason: Some("FieldManagerConflict".to_owned()),
+                });
+                refused.details = Some(Box::new(StatusDetails {
+                    causes: Some(causes.collect()),
+                    ..StatusDetails::default()
+                }));
+                refused
+            }
+            // What is stored, not what was sent.
+            ApplyError::Managed(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message),
+            _ => Self::bad_request(message),
         }
     }
 }

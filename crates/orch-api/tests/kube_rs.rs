@@ -74,6 +74,70 @@ async fn a_deployment_made_with_kube_rs_comes_to_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn kube_rs_applies_on_the_servers_side() {
+    let (cluster, _) = common::cluster(Default::default()).await;
+    let client = Client::new(cluster.api(), "default");
+    let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
+    let mine = PatchParams::apply("operator");
+    let made = deployments
+        .patch("web", &mine, &Patch::Apply(deployment()))
+        .await
+        .unwrap();
+    assert_eq!(made.spec.replicas, Some(2));
+    let again = deployments
+        .patch("web", &mine, &Patch::Apply(deployment()))
+        .await
+        .unwrap();
+    let spec = |deployment: &Deployment| serde_json::to_value(&deployment.spec).unwrap();
+    assert_eq!(spec(&again), spec(&made));
+    let owners = |deployment: &Deployment| -> Vec<_> {
+        let entries = deployment.metadata.managed_fields.clone().unwrap_or_default();
+        let names = entries.into_iter().map(|entry| entry.manager.unwrap_or_default());
+        names.collect()
+    };
+    assert_eq!(owners(&again), ["operator"]);
+
+    let mut other = deployment();
+    other.spec.replicas = Some(5);
+    let theirs = PatchParams::apply("other");
+    let refused = deployments.patch("web", &theirs, &Patch::Apply(&other)).await;
+    let Err(kube::Error::Api(status)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(status.is_conflict(), "{status:?}");
+    let details = status.details.expect("it says what is in conflict");
+    assert_eq!(details.causes[0].reason, "FieldManagerConflict");
+    assert_eq!(details.causes[0].field, ".spec.replicas");
+    let forced = deployments
+        .patch("web", &theirs.clone().force(), &Patch::Apply(&other))
+        .await
+        .unwrap();
+    assert_eq!(forced.spec.replicas, Some(5));
+
+    // As controllers write their status.
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    let status = json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {"conditions": [
+        {"type": "Checked", "status": "True"},
+    ]}});
+    let checked = deployments
+        .patch_status("web", &mine, &Patch::Apply(status))
+        .await
+        .unwrap();
+    let conditions = serde_json::to_value(&checked.status).unwrap()["conditions"].clone();
+    let mut conditions = conditions.as_array().unwrap().iter();
+    assert!(conditions.any(|condition| condition["type"] == "Checked"));
+    let missing =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "1"}});
+    let dry = PatchParams {
+        dry_run: true,
+        ..mine
+    };
+    maps.patch("a", &dry, &Patch::Apply(missing)).await.unwrap();
+    assert!(maps.get_opt("a").await.unwrap().is_none());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_kube_rs_asks_for_by_name_is_found_and_watched() {
     let (cluster, _) = common::cluster(Default::default()).await;
     let client = Client::new(cluster.api(), "default");

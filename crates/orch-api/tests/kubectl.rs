@@ -70,6 +70,93 @@ impl Kubectl {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_on_the_servers_side() {
+    let programs = programs();
+    if programs.is_empty() {
+        common::skipped("needs kubectl");
+        return;
+    }
+    for program in programs {
+        let (cluster, _) = common::cluster(ApiOptions::default()).await;
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config");
+        std::fs::write(&config, listener.kubeconfig()).unwrap();
+        let kubectl = Kubectl { program, config };
+        let file = |name: &str, value: &str| {
+            let map = format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{key: \"{value}\"}}\n"
+            );
+            let path = dir.path().join(format!("{name}-{value}.yaml"));
+            std::fs::write(&path, map).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let value = async |name: &str| {
+            kubectl
+                .run(&format!("get cm/{name} -o jsonpath={{.data.key}}"))
+                .await
+        };
+        let owners = async |name: &str| {
+            let path = "jsonpath={range .metadata.managedFields[*]}{.manager}/{.operation},{end}";
+            let words = ["get", "cm", name, "--show-managed-fields", "-o", path];
+            kubectl.try_run(&words).await.1
+        };
+        // `--validate=false`: there is no schema to validate by here yet.
+        let apply = "apply --validate=false --server-side";
+        let (one, two) = (file("a", "1"), file("a", "2"));
+        let said = kubectl.run(&format!("{apply} -f {one}")).await;
+        assert_eq!(said, "configmap/a serverside-applied\n");
+        let version = "get cm/a -o jsonpath={.metadata.resourceVersion}";
+        let before = kubectl.run(version).await;
+        kubectl.run(&format!("{apply} -f {one}")).await;
+        assert_eq!(
+            kubectl.run(version).await,
+            before,
+            "the same again changes nothing"
+        );
+        let other = format!("{apply} --field-manager=other -f {two}");
+        let (is_done, said) = kubectl.try_run(&other.split(' ').collect::<Vec<_>>()).await;
+        assert!(
+            !is_done && said.contains("conflict with \"kubectl\": .data.key"),
+            "{said}"
+        );
+        assert!(
+            said.contains("--force-conflicts"),
+            "kubectl knows what it is: {said}"
+        );
+        let (differs, said) = kubectl.try_run(&["diff", "--server-side", "-f", &two]).await;
+        assert!(
+            !differs && said.contains("-  key: \"1\"") && said.contains("+  key: \"2\""),
+            "{said}"
+        );
+        assert_eq!(value("a").await, "1", "a diff writes nothing");
+        kubectl.run(&format!("{other} --force-conflicts")).await;
+        assert_eq!(
+            (value("a").await, owners("a").await),
+            ("2".into(), "other/Apply,".into())
+        );
+
+        // From the client's side to the server's, by another name than kubectl's own too.
+        let (first, second) = (file("b", "1"), file("b", "2"));
+        kubectl.run(&format!("apply --validate=false -f {first}")).await;
+        assert_eq!(owners("b").await, "kubectl-client-side-apply/Update,");
+        kubectl.run(&format!("{apply} -f {second}")).await;
+        assert_eq!(value("b").await, "2");
+        let found = owners("b").await;
+        assert!(
+            found.contains(",kubectl/Apply,") && !found.contains("client-side"),
+            "{found}"
+        );
+        // And back: the annotation has followed.
+        kubectl.run(&format!("apply --validate=false -f {first}")).await;
+        assert_eq!(value("b").await, "1");
+        listener.stop().await;
+        cluster.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_reads_changes_and_deletes() {
     let programs = programs();
     if programs.is_empty() {

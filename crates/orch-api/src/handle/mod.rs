@@ -1,5 +1,6 @@
 //! Requests, answered.
 
+mod apply;
 mod delete;
 mod log;
 mod read;
@@ -9,6 +10,7 @@ mod write;
 
 use std::time::Duration;
 
+use http::header::USER_AGENT;
 use http::{Method, Request, StatusCode};
 use orch_cluster::agent::NodeAccess;
 use orch_core::client::{Client, Collection, Target};
@@ -44,6 +46,8 @@ pub(crate) struct Asked {
     query: Query,
     accept: Accept,
     media_type: String,
+    /// The program that asks, as it calls itself.
+    agent: String,
     body: Vec<u8>,
 }
 
@@ -77,6 +81,8 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let query = Query::of(request.uri().query());
     let accept = Accept::of(request.headers());
     let media_type = input::media_type(request.headers());
+    let agent = request.headers().get(USER_AGENT);
+    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
     let reading = input::read(request, server.options.body_bytes);
     let body = tokio::time::timeout(BODY, reading).await;
     let body = body.map_err(|_| Refused::too_slow(BODY))??;
@@ -86,6 +92,7 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
         query,
         accept,
         media_type,
+        agent: agent.unwrap_or_default(),
         body,
     };
     objects(server, &method, &asked).await

@@ -1,40 +1,44 @@
 //! Objects that are made and changed.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use orch_core::client::{Part, WriteParams, Written};
 use serde_json::{Value, json};
 
-use super::{Asked, Server};
+use super::{Asked, Server, apply};
 use crate::answer::{self, Answer};
 use crate::input;
 use crate::status::{self, Refused};
+use crate::writer::{self, Writer};
 
 pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
     let object = input::object(&asked.media_type, &asked.body)?;
+    let params = recorded(asked, "CreateOptions")?;
     let backend = server.client.backend();
-    let written = backend
-        .create(&asked.collection(), object, &params(asked)?)
-        .await?;
+    let written = backend.create(&asked.collection(), object, &params).await?;
     Ok(answer(StatusCode::CREATED, &written))
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let object = input::object(&asked.media_type, &asked.body)?;
+    let params = recorded(asked, "UpdateOptions")?;
     let backend = server.client.backend();
     let target = asked.target(name);
-    let written = backend
-        .update(&target, part(asked), object, &params(asked)?)
-        .await?;
+    let written = backend.update(&target, part(asked), object, &params).await?;
     Ok(answer(StatusCode::OK, &written))
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    if asked.media_type == input::APPLY {
+        return apply::apply(server, asked, name).await;
+    }
     let patch = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
+    asked.query.no_force()?;
+    let params = recorded(asked, "PatchOptions")?;
     let backend = server.client.backend();
     let target = asked.target(name);
-    let written = backend
-        .patch(&target, part(asked), &patch, &params(asked)?)
-        .await?;
+    let written = backend.patch(&target, part(asked), &patch, &params).await?;
     Ok(answer(StatusCode::OK, &written))
 }
 
@@ -64,7 +68,7 @@ pub(super) async fn bind(server: &Server, asked: &Asked, name: &str) -> Result<A
     ))
 }
 
-fn part(asked: &Asked) -> Part<'_> {
+pub(super) fn part(asked: &Asked) -> Part<'_> {
     match asked.place.subresource.as_deref() {
         None => Part::Whole,
         Some("status") => Part::Status,
@@ -72,11 +76,27 @@ fn part(asked: &Asked) -> Part<'_> {
     }
 }
 
-fn params(asked: &Asked) -> Result<WriteParams, Refused> {
+pub(super) fn params(asked: &Asked) -> Result<WriteParams, Refused> {
     Ok(WriteParams::default().dry_run(asked.query.dry_run()?))
 }
 
-fn answer(code: StatusCode, written: &Written) -> Answer {
+/// How to write, with a record of who does.
+fn recorded(asked: &Asked, options: &'static str) -> Result<WriteParams, Refused> {
+    let writer = writer(asked, asked.query.field_manager(options, false)?);
+    Ok(params(asked)?.field_manager(Arc::new(writer)))
+}
+
+/// Who writes: whom the request names, or else the program that sent it.
+pub(super) fn writer(asked: &Asked, named: Option<&str>) -> Writer {
+    let manager = named.map_or_else(|| writer::of_agent(&asked.agent), str::to_owned);
+    Writer::new(
+        &asked.served.resource,
+        manager,
+        asked.place.subresource.as_deref(),
+    )
+}
+
+pub(super) fn answer(code: StatusCode, written: &Written) -> Answer {
     let mut answer = answer::json(code, written.document.to_json());
     answer::warn(&mut answer, &written.warnings);
     answer

@@ -17,6 +17,7 @@ mod scalar;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unimplemented;
+mod value;
 mod yaml;
 
 pub use error::{ManifestError, ManifestErrors, ManifestWarning, Place};
@@ -24,6 +25,8 @@ pub use item::Item;
 pub use kinds::ManifestKinds;
 pub use node::Position;
 pub use unimplemented::Unimplemented;
+
+use serde_json::Value;
 
 /// The objects of a file.
 ///
@@ -83,6 +86,24 @@ impl Manifest {
     ) -> Result<Self, ManifestErrors> {
         read::read(file, text, kinds, limits)
     }
+}
+
+/// Reads a text of one YAML document, or of JSON, as a value, by the same grammar; what it means is not looked at.
+///
+/// # Errors
+///
+/// What is wrong with the text, called `file` in it, or that it holds none or several.
+///
+/// ```
+/// use orch_cluster::manifest::{Limits, value};
+///
+/// let limits = Limits::default();
+/// assert_eq!(value("body", "data: {a: yes}", &limits).unwrap()["data"]["a"], true);
+/// let errors = value("body", "a: 1\na: 2", &limits).unwrap_err();
+/// assert!(errors.to_string().starts_with("body:2 (document 1): a: "), "{errors}");
+/// ```
+pub fn value(file: &str, text: &str, limits: &Limits) -> Result<Value, ManifestErrors> {
+    value::value(file, text, limits)
 }
 
 /// How much a file may hold. Past a limit it is refused.

@@ -7,6 +7,7 @@ mod admission;
 mod api;
 mod backend;
 mod error;
+mod field_manager;
 mod kinds;
 mod local;
 mod params;
@@ -23,6 +24,7 @@ pub use admission::{Admission, AdmissionRequest, Operation, Refusal};
 pub use api::{Api, List};
 pub use backend::{Backend, Collection, Deleted, DocumentList, Fences, Part, Target, Written};
 pub use error::{ApiError, ErrorSubject};
+pub use field_manager::FieldManager;
 pub use kinds::{Kind, KindRules, NoRules, SubresourceWrite, Wanted};
 pub use local::{ClientBuilder, Fence};
 #[cfg(any(test, feature = "testing"))]

@@ -1,5 +1,8 @@
 //! What a caller can ask of reads, writes and deletes.
 
+use std::sync::Arc;
+
+use super::FieldManager;
 use crate::object::{FieldSelector, Selector};
 use crate::store::Revision;
 
@@ -104,11 +107,13 @@ impl WatchParams {
 }
 
 /// How to write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WriteParams {
     /// Go through all checks, then write nothing.
     pub dry_run: bool,
+    /// Who keeps the record of what is written; none: it stays as it is.
+    pub field_manager: Option<Arc<dyn FieldManager>>,
 }
 
 impl WriteParams {
@@ -116,6 +121,13 @@ impl WriteParams {
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
+        self
+    }
+
+    /// With a record, kept in the same transaction, of who wrote what.
+    #[must_use]
+    pub fn field_manager(mut self, manager: Arc<dyn FieldManager>) -> Self {
+        self.field_manager = Some(manager);
         self
     }
 }

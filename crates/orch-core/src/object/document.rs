@@ -317,9 +317,13 @@ impl Document {
         Ok(from_json(&self.to_json())?)
     }
 
-    /// The same object with other top-level fields replaced, or added.
-    pub(crate) fn with_fields(&self, fields: &[(&str, &[u8])]) -> Result<Self, DocumentError> {
-        self.rebuild(None, fields)
+    /// The same object with top-level fields replaced, or added, and other metadata if some is given, of the revision that this names.
+    pub(crate) fn with_meta_and_fields(
+        &self,
+        meta: Option<ObjectMeta>,
+        fields: &[(&str, &[u8])],
+    ) -> Result<Self, DocumentError> {
+        self.rebuild(meta, fields)
     }
 
     /// The same object with other metadata, of the revision that it names.

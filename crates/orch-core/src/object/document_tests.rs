@@ -61,7 +61,7 @@ fn assert_whole(document: &Document) {
 #[test]
 fn fields_are_replaced_and_all_else_stays() {
     let failed = pod()
-        .with_fields(&[("status", br#" {"phase":"Failed"} "#)])
+        .with_meta_and_fields(None, &[("status", br#" {"phase":"Failed"} "#)])
         .unwrap();
     assert_whole(&failed);
     let mut expected: Value = serde_json::from_str(POD).unwrap();
@@ -72,7 +72,7 @@ fn fields_are_replaced_and_all_else_stays() {
     );
     assert_eq!(failed.revision(), pod().revision());
 
-    let added = pod().with_fields(&[("extra", b"1")]).unwrap();
+    let added = pod().with_meta_and_fields(None, &[("extra", b"1")]).unwrap();
     assert_whole(&added);
     assert_eq!(added.field("extra"), Some("1"));
 }
@@ -96,11 +96,11 @@ fn a_field_that_would_break_the_document_is_refused() {
         (&[("extra", b"1"), ("extra", b"2")], "extra: given twice"),
         (&[("a\"b", b"1")], "no name of a field"),
     ] {
-        let error = pod().with_fields(fields).unwrap_err().to_string();
+        let error = pod().with_meta_and_fields(None, fields).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
     let long = serde_json::to_vec(&"x".repeat(crate::store::limits::VALUE_BYTES)).unwrap();
-    let error = pod().with_fields(&[("extra", &long)]).unwrap_err();
+    let error = pod().with_meta_and_fields(None, &[("extra", &long)]).unwrap_err();
     assert!(matches!(error, DocumentError::TooLarge { .. }), "{error}");
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::fieldset::FieldSet;
 use super::managed::Managed;
 use super::path::PathElement;
+use crate::schema::{Node, Schema};
 
 /// A JSON object.
 type Json = Map<String, Value>;
@@ -59,6 +60,31 @@ pub(super) fn never_owned() -> &'static FieldSet {
         fields
     });
     &FIELDS
+}
+
+/// What of a new object Kubernetes' own types hold by value, and so have before anyone writes to them: who creates it owns
+/// what is in them, and not them.
+pub(super) fn always_there(schema: &Schema, new: &Value) -> Value {
+    const BY_VALUE: [&str; 7] = [
+        "jobTemplate",
+        "metadata",
+        "spec",
+        "status",
+        "strategy",
+        "template",
+        "updateStrategy",
+    ];
+    let found = BY_VALUE.into_iter().filter_map(|name| {
+        let (field, value) = (schema.field(name)?, new.get(name)?);
+        let is_struct = matches!(field.schema.node(), Node::Struct(_)) && value.is_object();
+        is_struct.then(|| (name.to_owned(), always_there(&field.schema, value)))
+    });
+    let mut found: Json = found.collect();
+    // A list that is no option either.
+    if new.get("containers").is_some_and(Value::is_array) && schema.field("containers").is_some() {
+        found.insert("containers".to_owned(), Value::Null);
+    }
+    Value::Object(found)
 }
 
 /// Who owns what, as it is written; a null if nothing is.

@@ -7,7 +7,9 @@ use super::client_side;
 use super::conflict::Conflicts;
 use super::fieldset::FieldSet;
 use super::managed::{Managed, ManagedError, Manager, Operation, Owned};
-use super::object::{described, listed, managed_fields, never_owned, with_managed, without_managed_fields};
+use super::object::{
+    always_there, described, listed, managed_fields, never_owned, with_managed, without_managed_fields,
+};
 use super::typed::{self, Comparison, Type};
 use crate::schema::Schema;
 
@@ -248,6 +250,9 @@ impl Request<'_> {
 
     /// Gives who writes all that differs.
     fn track(&self, live: &Value, new: &Value, managed: &mut Managed) {
+        let created = live.as_object().is_some_and(Json::is_empty);
+        let created = created.then(|| always_there(self.schema, new));
+        let live = created.as_ref().unwrap_or(live);
         let differs = typed::compare(&Type::of(self.schema), live, new).without(self.ignored);
         // Who writes takes what changes, so there are no conflicts.
         let _ = take(managed, &differs, None, true);

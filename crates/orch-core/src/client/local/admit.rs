@@ -48,7 +48,7 @@ impl LocalBackend {
         old: &Document,
         dry_run: bool,
     ) -> Result<(), ApiError> {
-        let params = WriteParams { dry_run };
+        let params = WriteParams::default().dry_run(dry_run);
         let mut admission = self.admission(Operation::Delete, target, Some(old), &params);
         if admission.rules.is_empty() {
             return Ok(());

@@ -90,6 +90,9 @@ impl LocalBackend {
         let mut warnings = kind.rules.create_warnings(object);
         kind.rules.prepare_create(object);
         kind.rules.default(object);
+        if let Some(manager) = &params.field_manager {
+            manager.record(None, object)?;
+        }
         let mut admission = self.admission(Operation::Create, target, None, params);
         if admission.mutate(object).await? {
             kind.rules.default(object);

@@ -55,9 +55,7 @@ impl LocalBackend {
             }
             return self.erase(target, old, &document).await.map(Deleted::Gone);
         }
-        let write = WriteParams {
-            dry_run: params.dry_run,
-        };
+        let write = WriteParams::default().dry_run(params.dry_run);
         Ok(Deleted::Pending(
             self.put(kind, target, old, document, &write, Vec::new())
                 .await?

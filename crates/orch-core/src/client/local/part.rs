@@ -4,11 +4,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::admit::invalid_if_any;
-use super::raw::{bad, field_to_json};
+use super::raw::{bad, check_depth, field_to_json, metadata};
 use super::update::Expectation;
 use super::{Failure, LocalBackend, subject};
 use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
-use crate::object::{Document, same_json};
+use crate::object::{DEEPEST, Document, ObjectMeta, same_json};
+
+/// Where the record of who wrote what is in an object's metadata.
+pub(super) const MANAGED_FIELDS: &str = "managedFields";
 
 impl LocalBackend {
     /// Writes the status that `make` gives, again if another writer comes between.
@@ -22,7 +25,8 @@ impl LocalBackend {
         let make = &make;
         self.rewrite(target, read.attempts(), |old| async move {
             read.check(target, &old)?;
-            self.replace_status(target, &old, &make(&old)?, params).await
+            self.replace_status(target, &old, &make(&old)?, None, params)
+                .await
         })
         .await
     }
@@ -48,21 +52,27 @@ impl LocalBackend {
         .await
     }
 
-    /// Replaces the status.
+    /// Replaces the status. What a patch of it says of who wrote what is for the field manager alone.
     pub(super) async fn replace_status(
         &self,
         target: &Target,
         old: &Document,
         status: &Bytes,
+        record: Option<&Value>,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
+        let fields: [(&str, &[u8]); 1] = [("status", status)];
+        let meta = recorded(old, &fields, record, params)?;
         let old_status = old.field("status").unwrap_or("null");
-        if same_json(old_status.as_bytes(), status) {
+        let is_as_it_was = same_json(old_status.as_bytes(), status);
+        if is_as_it_was && meta.is_none() {
             return Ok(unchanged(old));
         }
         let kind = self.kind(&target.resource);
-        invalid_if_any(target, kind.rules.validate_status(status, old))?;
-        let document = old.with_fields(&[("status", status)]).map_err(bad)?;
+        if !is_as_it_was {
+            invalid_if_any(target, kind.rules.validate_status(status, old))?;
+        }
+        let document = old.with_meta_and_fields(meta, &fields).map_err(bad)?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
 
@@ -77,7 +87,8 @@ impl LocalBackend {
     ) -> Result<Written, ApiError> {
         self.rewrite(target, read.attempts(), |old| async move {
             read.check(target, &old)?;
-            self.replace_subresource(target, name, &old, wanted, params).await
+            self.replace_subresource(target, name, &old, wanted, None, params)
+                .await
         })
         .await
     }
@@ -89,6 +100,7 @@ impl LocalBackend {
         name: &str,
         old: &Document,
         wanted: Wanted<'_>,
+        record: Option<&Value>,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
         let kind = self.kind(&target.resource);
@@ -106,13 +118,55 @@ impl LocalBackend {
             let was = old.field(name).unwrap_or("null");
             was.as_bytes() == json
         };
-        if fields.iter().all(is_as_it_was) {
+        let is_as_it_was = fields.iter().all(is_as_it_was);
+        let fields: Vec<_> = fields.iter().map(|(name, json)| (*name, &json[..])).collect();
+        let meta = recorded(old, &fields, record, params)?;
+        if is_as_it_was && meta.is_none() {
             return Ok(unchanged(old));
         }
-        let fields: Vec<_> = fields.iter().map(|(name, json)| (*name, &json[..])).collect();
-        let document = old.with_fields(&fields).map_err(bad)?;
+        let document = old.with_meta_and_fields(meta, &fields).map_err(bad)?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
+}
+
+/// The metadata with the record of a write of these fields; none if the record stays as it is.
+fn recorded(
+    old: &Document,
+    fields: &[(&str, &[u8])],
+    record: Option<&Value>,
+    params: &WriteParams,
+) -> Result<Option<ObjectMeta>, ApiError> {
+    let Some(manager) = &params.field_manager else {
+        return Ok(None);
+    };
+    let mut old_raw = old.to_raw().map_err(bad)?;
+    metadata(&mut old_raw)?.remove("resourceVersion");
+    let mut new = old_raw.clone();
+    for (name, json) in fields {
+        match serde_json::from_slice(json).map_err(|error| bad(error.into()))? {
+            Value::Null => new.remove(*name),
+            value => new.insert((*name).to_owned(), value),
+        };
+    }
+    if let Some(record) = record {
+        metadata(&mut new)?.insert(MANAGED_FIELDS.to_owned(), record.clone());
+    }
+    manager.record(Some(&old_raw), &mut new)?;
+    manager.settle(&old_raw, &mut new);
+    let record = metadata(&mut new)?.remove(MANAGED_FIELDS);
+    if record.as_ref() == old.meta().other.get(MANAGED_FIELDS) {
+        return Ok(None);
+    }
+    let mut meta = old.meta().clone();
+    match record {
+        Some(record) => {
+            // What is stored must be readable again.
+            check_depth("metadata.managedFields", &record, DEEPEST - 2)?;
+            meta.other.insert(MANAGED_FIELDS.to_owned(), record)
+        }
+        None => meta.other.remove(MANAGED_FIELDS),
+    };
+    Ok(Some(meta))
 }
 
 fn unchanged(old: &Document) -> Written {

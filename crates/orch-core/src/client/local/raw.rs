@@ -89,7 +89,7 @@ pub(super) fn object_to_json(object: &RawObject) -> Result<Bytes, ApiError> {
     to_json(object)
 }
 
-fn check_depth(field: &str, value: &Value, deepest: usize) -> Result<(), ApiError> {
+pub(super) fn check_depth(field: &str, value: &Value, deepest: usize) -> Result<(), ApiError> {
     if depth(value, deepest + 1) > deepest {
         return Err(ApiError::BadRequest(format!(
             "{field}: more than {deepest} levels of maps and lists"

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::admit::invalid_if_any;
+use super::part::MANAGED_FIELDS;
 use super::raw::{KEPT, bad, check_names, field_to_json, identify, metadata, object_to_json, text};
 use super::{ATTEMPTS, Failure, LocalBackend, store_key, subject};
 use crate::client::error::MODIFIED;
@@ -89,10 +90,11 @@ impl LocalBackend {
                 Part::Whole => self.replace(kind, target, &old, old_raw, new, params).await,
                 Part::Status => {
                     let status = field_to_json("status", new.get("status").unwrap_or(&Value::Null))?;
-                    self.replace_status(target, &old, &status, params).await
+                    self.replace_status(target, &old, &status, record_in(&new), params)
+                        .await
                 }
                 Part::Subresource(name) => {
-                    self.replace_subresource(target, name, &old, Wanted::Whole(&new), params)
+                    self.replace_subresource(target, name, &old, Wanted::Whole(&new), record_in(&new), params)
                         .await
                 }
             }
@@ -130,6 +132,9 @@ impl LocalBackend {
         };
         kind.rules.prepare_update(&mut new, &old_raw);
         kind.rules.default(&mut new);
+        if let Some(manager) = &params.field_manager {
+            manager.record(Some(&old_raw), &mut new)?;
+        }
         let mut admission = self.admission(Operation::Update, target, Some(old), params);
         if admission.mutate(&mut new).await? {
             kind.rules.default(&mut new);
@@ -137,6 +142,9 @@ impl LocalBackend {
         if desired_differs(&new, &old_raw) {
             let generation = old.meta().generation + 1;
             metadata(&mut new)?.insert("generation".to_owned(), generation.into());
+        }
+        if let Some(manager) = &params.field_manager {
+            manager.settle(&old_raw, &mut new);
         }
         let is_as_it_was = new == old_raw;
         let document = if is_as_it_was {
@@ -188,6 +196,11 @@ impl LocalBackend {
         let document = self.commit_document(target, &key, document, txn).await?;
         Ok(written(document, true))
     }
+}
+
+/// Who wrote what, as a patched object has it.
+fn record_in(object: &RawObject) -> Option<&Value> {
+    object.get("metadata")?.get(MANAGED_FIELDS)
 }
 
 /// What a writer assumes of the object it changes.

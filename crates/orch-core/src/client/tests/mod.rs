@@ -2,6 +2,7 @@
 
 mod admission;
 mod deletes;
+mod field_managers;
 mod reads;
 mod watches;
 mod writes;

@@ -286,7 +286,7 @@ async fn what_a_type_does_not_know_survives_a_typed_status_write() {
 async fn a_dry_run_checks_everything_and_writes_nothing() {
     let client = client();
     let cats = client.api::<Cat>("default");
-    let params = WriteParams { dry_run: true };
+    let params = WriteParams::default().dry_run(true);
     let written = cats.create_with(&cat("tom", 9), &params).await.unwrap();
     assert!(!written.changed && !written.document.meta().uid.is_empty());
     assert!(cats.get("tom").await.unwrap_err().is_not_found());

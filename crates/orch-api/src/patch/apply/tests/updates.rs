@@ -23,6 +23,22 @@ fn who_updates_owns_what_changed() {
 }
 
 #[test]
+fn who_creates_does_not_own_what_every_object_of_the_kind_has() {
+    let template = json!({ "metadata": { "labels": { "a": "1" } }, "spec": { "dnsPolicy": "Default", "containers": [{ "name": "a" }] } });
+    let spec = json!({ "replicas": 1, "template": template, "strategy": { "type": "Recreate" } });
+    let owned = ".spec.replicas .spec.strategy.type .spec.template.metadata.labels \
+        .spec.template.metadata.labels.a .spec.template.spec.dnsPolicy \
+        .spec.template.spec.containers[name=\"a\"] .spec.template.spec.containers[name=\"a\"].name";
+    World::new("apps/v1", "Deployment")
+        .update("alice", |deployment| *deployment = json!({ "spec": spec }))
+        .owned(&[&format!("\"alice\" using apps/v1: {owned}")]);
+    // Of a kind of which nothing is known it is the writer's that there is a specification at all.
+    World::untyped()
+        .update("alice", |object| *object = json!({ "spec": { "a": 1 } }))
+        .owned(&["\"alice\" using v1: .spec .spec.a"]);
+}
+
+#[test]
 fn to_apply_over_what_was_updated_is_a_conflict() {
     config_map()
         .update("kubectl-edit", |map| *map = data(json!({ "a": "1" })))

@@ -1,0 +1,207 @@
+//! Who writes: the field manager of a request, and the record it keeps in `metadata.managedFields`.
+//!
+//! As kube-apiserver does it (`apiserver/pkg/endpoints/handlers`, `apimachinery/pkg/util/managedfields`): each write by HTTP is recorded
+//! within it, once the object is filled in and before admission may change it.
+
+use std::sync::LazyLock;
+
+use orch_core::client::{ApiError, FieldManager};
+use orch_core::object::{ApiResource, DEEPEST, RawObject, depth};
+use orch_core::time;
+use serde_json::{Value, json};
+
+use crate::patch::apply::{ApplyError, FieldSet, Request};
+use crate::query::FIELD_MANAGER_BYTES;
+use crate::schema::{Schema, built_in};
+
+/// One who writes to an object, or to a subresource of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    schema: Schema,
+    api_version: String,
+    manager: String,
+    subresource: String,
+}
+
+impl Writer {
+    pub(crate) fn new(resource: &ApiResource, manager: String, subresource: Option<&str>) -> Self {
+        let api_version = resource.api_version().to_string();
+        Self {
+            schema: schema(&api_version, &resource.kind),
+            api_version,
+            manager,
+            subresource: subresource.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// What a configuration makes of an object.
+    pub(crate) fn apply(
+        &self,
+        live: &RawObject,
+        config: &RawObject,
+        ignored: &FieldSet,
+        force: bool,
+    ) -> Result<RawObject, ApplyError> {
+        self.request(ignored, &now()).apply(live, config, force)
+    }
+
+    fn request<'a>(&'a self, ignored: &'a FieldSet, now: &'a str) -> Request<'a> {
+        Request {
+            schema: &self.schema,
+            api_version: &self.api_version,
+            manager: &self.manager,
+            subresource: &self.subresource,
+            ignored,
+            now,
+        }
+    }
+}
+
+/// Who writes in another way than by applying owns what changes.
+impl FieldManager for Writer {
+    fn record(&self, old: Option<&RawObject>, new: &mut RawObject) -> Result<(), ApiError> {
+        /// Levels above `managedFields`: the object and its metadata.
+        const ABOVE: usize = 2;
+        let (nothing, ignored, now) = (RawObject::new(), FieldSet::new(), now());
+        let request = self.request(&ignored, &now);
+        *new = request.update(old.unwrap_or(&nothing), std::mem::take(new));
+        if let Some(Value::Object(metadata)) = new.get_mut("metadata")
+            && let Some(record) = metadata.get("managedFields")
+            && depth(record, DEEPEST) > DEEPEST - ABOVE - 1
+        {
+            // Rather no record than no write, as in Kubernetes: it nests a few levels deeper than what it is of.
+            metadata.remove("managedFields");
+        }
+        Ok(())
+    }
+
+    fn settle(&self, old: &RawObject, new: &mut RawObject) {
+        keep_times(old, new);
+    }
+}
+
+/// Who applied has recorded it already.
+#[derive(Debug)]
+pub(crate) struct Applied;
+
+impl FieldManager for Applied {
+    fn record(&self, _: Option<&RawObject>, _: &mut RawObject) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn settle(&self, old: &RawObject, new: &mut RawObject) {
+        keep_times(old, new);
+    }
+}
+
+/// The name of who does not give one: the first part of `User-Agent`, up to a slash, of so many bytes as a name may have.
+pub(crate) fn of_agent(agent: &str) -> String {
+    let mut name = String::new();
+    let first = agent.split('/').next().unwrap_or_default();
+    for letter in first.chars().filter(|letter| !letter.is_control()) {
+        if name.len() + letter.len_utf8() > FIELD_MANAGER_BYTES {
+            break;
+        }
+        name.push(letter);
+    }
+    name
+}
+
+/// The schema of a kind; of one that is not built in only the metadata is known.
+fn schema(api_version: &str, kind: &str) -> Schema {
+    static CUSTOM: LazyLock<Schema> = LazyLock::new(|| {
+        let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        Schema::custom_resource(&anything).unwrap_or_else(|_| Schema::untyped())
+    });
+    built_in(api_version, kind).unwrap_or(&CUSTOM).clone()
+}
+
+/// The present, to the second.
+fn now() -> String {
+    let now = time::now();
+    jiff::Timestamp::from_second(now.as_second())
+        .unwrap_or(now)
+        .to_string()
+}
+
+/// Leaves the record as it was if nothing but times in it differs, whatever filling in, admission and normal forms made of the object
+/// since (`IgnoreManagedFieldsTimestampsTransformer`).
+fn keep_times(old: &RawObject, new: &mut RawObject) {
+    let (Some(Value::Object(was)), Some(Value::Object(is))) = (old.get("metadata"), new.get("metadata"))
+    else {
+        return;
+    };
+    let (Some(Value::Array(before)), Some(Value::Array(after))) =
+        (was.get("managedFields"), is.get("managedFields"))
+    else {
+        return;
+    };
+    let is_same_at = |one: &RawObject, other: &RawObject, but: &str| {
+        let same = |(name, value): (&String, &Value)| name == but || other.get(name) == Some(value);
+        one.len() == other.len() && one.iter().all(same)
+    };
+    let is_same = |one: &Value, other: &Value| match (one, other) {
+        (Value::Object(one), Value::Object(other)) => is_same_at(one, other, "time"),
+        _ => one == other,
+    };
+    // The times say where they stand.
+    let differs_in_times = before.len() == after.len()
+        && after
+            .iter()
+            .all(|one| before.iter().any(|other| is_same(one, other)));
+    if before != after
+        && differs_in_times
+        && is_same_at(is, was, "managedFields")
+        && is_same_at(new, old, "metadata")
+    {
+        let before = Value::Array(before.clone());
+        new["metadata"]["managedFields"] = before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_no_name_has_that_of_the_program() {
+        for (agent, expected) in [
+            ("kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0", "kubectl"),
+            ("", ""),
+            ("a\u{1}b\tc", "abc"),
+            ("/x", ""),
+        ] {
+            assert_eq!(of_agent(agent), expected, "{agent:?}");
+        }
+        let long = "é".repeat(100);
+        assert_eq!(of_agent(&long).len(), FIELD_MANAGER_BYTES);
+    }
+
+    #[test]
+    fn times_are_kept_where_nothing_else_differs() {
+        let object = |time: &str, fields: &str, data: &str| {
+            let entries = json!([
+                { "manager": "alice", "time": "2026-01-01T00:00:01Z", "fieldsV1": { "f:data": {} } },
+                { "manager": "bob", "time": time, "fieldsV1": { fields: {} } },
+            ]);
+            let object = json!({ "metadata": { "name": "a", "managedFields": entries }, "data": data });
+            object.as_object().unwrap().clone()
+        };
+        let old = object("2026-01-01T00:00:02Z", "f:x", "1");
+        for (new, is_kept) in [
+            (object("2026-01-01T00:00:09Z", "f:x", "1"), true),
+            (object("2026-01-01T00:00:09Z", "f:y", "1"), false),
+            (object("2026-01-01T00:00:09Z", "f:x", "2"), false),
+        ] {
+            let mut settled = new.clone();
+            keep_times(&old, &mut settled);
+            assert_eq!(settled, if is_kept { old.clone() } else { new });
+        }
+        let mut turned = object("2026-01-01T00:00:00Z", "f:x", "1");
+        if let Some(Value::Array(entries)) = turned["metadata"].get_mut("managedFields") {
+            entries.reverse();
+        }
+        keep_times(&old, &mut turned);
+        assert_eq!(turned, old, "their order is that of the times");
+    }
+}
