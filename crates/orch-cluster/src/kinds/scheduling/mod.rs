@@ -43,10 +43,19 @@ fn validate(class: &PriorityClass) -> FieldErrors {
     let name = class.metadata.name.as_deref().unwrap_or_default();
     let value = value(class);
     if name.starts_with(SYSTEM) {
-        if !SYSTEM_CLASSES.contains(&(name, value)) {
-            let detail = "priority class names with 'system-' prefix are reserved for system use only. \
-                          error: system-cluster-critical and system-node-critical are the only ones, with \
-                          the values that the system gives them";
+        let known = SYSTEM_CLASSES.iter().find(|(own, _)| *own == name);
+        let wrong = match known {
+            None => Some(format!("{name} is not a known system priority class")),
+            Some((_, own)) if *own != value => Some(format!("value of {name} PriorityClass must be {own}")),
+            Some(_) if class.global_default == Some(true) => {
+                Some(format!("globalDefault of {name} PriorityClass must be false"))
+            }
+            Some(_) => None,
+        };
+        if let Some(wrong) = wrong {
+            let detail = format!(
+                "priority class names with '{SYSTEM}' prefix are reserved for system use only. error: {wrong}"
+            );
             let at = FieldPath::new("metadata").child("name");
             errors.push(FieldError::forbidden(&at, detail));
         }

@@ -42,17 +42,28 @@ fn a_class_keeps_its_priority_which_is_below_the_systems() {
             ),
         ],
     );
-    for (name, value, is_allowed) in [
-        ("system-node-critical", 2_000_001_000, true),
-        ("system-node-critical", 1, false),
-        ("system-mine", 1, false),
+    let reserved = "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: ";
+    for (name, value, wrong) in [
+        ("system-node-critical", 2_000_001_000, None),
+        (
+            "system-node-critical",
+            1,
+            Some("value of system-node-critical PriorityClass must be 2000001000"),
+        ),
+        (
+            "system-mine",
+            1,
+            Some("system-mine is not a known system priority class"),
+        ),
     ] {
         let mut class = class.clone();
         class["metadata"]["name"] = json!(name);
         class["value"] = json!(value);
+        let refused = created("scheduling.k8s.io/v1", class).err();
+        let expected = wrong.map(|wrong| format!("{reserved}{wrong}"));
         assert_eq!(
-            created("scheduling.k8s.io/v1", class).is_ok(),
-            is_allowed,
+            refused.map(|errors| errors.to_string()),
+            expected,
             "{name} {value}"
         );
     }
