@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use orch_core::client::{
     Api, ApiError, Client, ClientBuilder, DeleteParams, Deleted, ListParams, Part, Patch,
 };
@@ -127,4 +127,39 @@ async fn a_name_drawn_anew_is_the_one_that_a_namespace_is_labelled_with() {
 /// A namespace to be created under the name that another has elsewhere.
 fn first_again(other: &Namespace) -> Namespace {
     serde_json::from_value(json!({"metadata": {"name": other.metadata.name}})).unwrap()
+}
+
+#[tokio::test]
+async fn a_kind_that_nothing_acts_on_counts_once_it_is_used() {
+    let store = Arc::new(MemoryStore::new());
+    let client = || {
+        let builder = Client::builder(store.clone());
+        kinds().fold(builder, ClientBuilder::kind).build()
+    };
+    let counts = |client: &Client| {
+        client
+            .resources()
+            .iter()
+            .any(|kind| kind.kind == "ServiceAccount")
+    };
+    let (one, other) = (client(), client());
+    assert!(!counts(&one), "nobody is to watch it in vain");
+    assert!(one.resources().iter().any(|kind| kind.kind == "Pod"));
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "bot"}})).unwrap();
+    one.api::<ServiceAccount>("default")
+        .create(&account)
+        .await
+        .unwrap();
+    assert!(counts(&one));
+
+    // What another has stored is found by whoever empties a namespace.
+    assert!(!counts(&other));
+    other.backend().discover().await.unwrap();
+    assert!(counts(&other));
+    let wrong: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "Bot"}})).unwrap();
+    let refused = other.api::<ServiceAccount>("default").create(&wrong).await;
+    assert!(
+        matches!(refused, Err(ApiError::Invalid { .. })),
+        "its rules are the kind's still"
+    );
 }

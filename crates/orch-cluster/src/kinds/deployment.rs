@@ -88,7 +88,13 @@ pub fn validate_status(status: &DeploymentStatus, old: &Document) -> FieldErrors
 
 fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &DeploymentSpec) {
     check::non_negative(errors, &at.child("replicas"), spec.replicas.map(i64::from));
-    workload::validate_selector_and_template(errors, at, &spec.selector, Some(&spec.template));
+    workload::validate_selector_and_template(
+        errors,
+        at,
+        &spec.selector,
+        Some(&spec.template),
+        workload::REPLICAS,
+    );
     let strategy = DeploymentStrategy::default();
     validate_strategy(
         errors,
@@ -164,7 +170,7 @@ fn validate_rolling(errors: &mut FieldErrors, at: &FieldPath, rolling: &RollingU
 }
 
 /// A number of pods, or a percentage of them.
-fn validate_share(errors: &mut FieldErrors, at: &FieldPath, value: &IntOrString) {
+pub(super) fn validate_share(errors: &mut FieldErrors, at: &FieldPath, value: &IntOrString) {
     match value {
         IntOrString::Int(number) => check::non_negative(errors, at, i64::from(*number)),
         IntOrString::String(text) if percent(value).is_none() => {
@@ -176,7 +182,7 @@ fn validate_share(errors: &mut FieldErrors, at: &FieldPath, value: &IntOrString)
     }
 }
 
-fn percent(value: &IntOrString) -> Option<u64> {
+pub(super) fn percent(value: &IntOrString) -> Option<u64> {
     let IntOrString::String(text) = value else {
         return None;
     };
@@ -186,7 +192,7 @@ fn percent(value: &IntOrString) -> Option<u64> {
     numeric.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-fn share(value: &IntOrString) -> u64 {
+pub(super) fn share(value: &IntOrString) -> u64 {
     match value {
         IntOrString::Int(number) => u64::try_from(*number).unwrap_or(0),
         IntOrString::String(_) => percent(value).unwrap_or(0),

@@ -96,3 +96,8 @@ pub(super) const EVENT: &[Field] = &[
     Field::new("source", &["source.component", "reportingComponent"]),
     Field::new("type", &["type"]),
 ];
+
+pub(super) const SERVICE: &[Field] = &[
+    Field::new("spec.clusterIP", &["spec.clusterIP"]),
+    Field::new("spec.type", &["spec.type"]),
+];

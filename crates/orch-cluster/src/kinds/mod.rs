@@ -7,8 +7,10 @@
 //!
 //! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
 
+mod apps;
 mod check;
 pub mod config_map;
+mod core;
 pub mod decode;
 pub mod deployment;
 pub mod event;
@@ -18,8 +20,12 @@ pub mod meta;
 pub mod namespace;
 pub mod node;
 pub mod pod;
+mod policy;
 mod raw;
+mod rbac;
 pub mod replica_set;
+mod rows;
+mod scheduling;
 pub mod secret;
 pub mod table;
 mod workload;

@@ -61,7 +61,13 @@ fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &ReplicaSetSpec
         &at.child("minReadySeconds"),
         spec.min_ready_seconds.map(i64::from),
     );
-    workload::validate_selector_and_template(errors, at, &spec.selector, spec.template.as_ref());
+    workload::validate_selector_and_template(
+        errors,
+        at,
+        &spec.selector,
+        spec.template.as_ref(),
+        workload::REPLICAS,
+    );
 }
 
 fn check_status(errors: &mut FieldErrors, at: &FieldPath, status: &ReplicaSetStatus) {

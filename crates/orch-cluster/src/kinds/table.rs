@@ -2,18 +2,13 @@
 
 use std::sync::LazyLock;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetStatus};
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Event, Namespace, NamespaceStatus, Node, NodeStatus, Pod, PodStatus, Secret,
-};
 use orch_core::client::{Kind, KindRules, SubresourceWrite, Wanted};
 use orch_core::object::{ApiResource, Document, Object, ObjectMeta, RawObject, Scope};
 use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
-use super::fields::{self, Field};
-use super::{config_map, decode, deployment, event, lease, namespace, node, pod, raw, replica_set, secret};
+use super::fields::Field;
+use super::{apps, core, decode, pod, policy, raw, rbac, rows, scheduling};
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
@@ -33,16 +28,18 @@ pub struct BuiltIn {
     pub fields: &'static [Field],
     /// Its other subresources that are parts of the object: names, and what writes to them may change.
     pub subresources: &'static [(&'static str, Write)],
-    prepare_create: fn(&mut RawObject),
-    prepare_update: fn(&mut RawObject, &RawObject),
-    default: fn(&mut RawObject),
-    validate: fn(&Document) -> FieldErrors,
-    validate_update: fn(&Document, &Document) -> FieldErrors,
-    validate_status: fn(&[u8], &Document) -> FieldErrors,
-    grace_period_seconds: fn(&Document, Option<u64>) -> u64,
-    blocks_removal: fn(&Document) -> bool,
-    create_warnings: fn(&RawObject) -> Vec<String>,
-    warnings: fn(&RawObject) -> Vec<String>,
+    /// Whether something here does what its objects ask for. Where nothing does, creating one is answered with a warning.
+    pub is_acted_on: bool,
+    pub(super) prepare_create: fn(&mut RawObject),
+    pub(super) prepare_update: fn(&mut RawObject, &RawObject),
+    pub(super) default: fn(&mut RawObject),
+    pub(super) validate: fn(&Document) -> FieldErrors,
+    pub(super) validate_update: fn(&Document, &Document) -> FieldErrors,
+    pub(super) validate_status: fn(&[u8], &Document) -> FieldErrors,
+    pub(super) grace_period_seconds: fn(&Document, Option<u64>) -> u64,
+    pub(super) blocks_removal: fn(&Document) -> bool,
+    pub(super) create_warnings: fn(&RawObject) -> Vec<String>,
+    pub(super) warnings: fn(&RawObject) -> Vec<String>,
 }
 
 /// A write to a subresource: what changes of the object as it is, or what is wrong.
@@ -54,127 +51,36 @@ pub type Write = fn(Wanted<'_>, &Document) -> SubresourceWrite;
 /// let deployment = orch_cluster::kinds::find("deploy").unwrap();
 /// assert_eq!(deployment.resource.api_version(), "apps/v1");
 /// ```
-pub static KINDS: LazyLock<[BuiltIn; 9]> = LazyLock::new(|| {
-    [
-        BuiltIn {
-            short_names: &["cm"],
-            validate: |new| one::<ConfigMap>(new, config_map::validate),
-            validate_update: |new, old| two::<ConfigMap>(new, old, config_map::validate_update),
-            ..row("", "ConfigMap", "configmaps", "configmap", Scope::Namespaced)
-        },
-        BuiltIn {
-            short_names: &["ev"],
-            fields: fields::EVENT,
-            validate: |new| one::<Event>(new, event::validate),
-            validate_update: |new, _| one::<Event>(new, event::validate),
-            ..row("", "Event", "events", "event", Scope::Namespaced)
-        },
-        BuiltIn {
-            short_names: &["ns"],
-            has_status: true,
-            fields: fields::NAMESPACE,
-            subresources: &[("finalize", namespace::finalize)],
-            prepare_create: namespace::prepare_create,
-            prepare_update: namespace::prepare_update,
-            default: namespace::default,
-            validate: |new| one::<Namespace>(new, namespace::validate),
-            validate_update: |new, _| one::<Namespace>(new, namespace::validate),
-            validate_status: |new, old| {
-                status(new, |new: &NamespaceStatus| namespace::validate_status(new, old))
-            },
-            blocks_removal: namespace::blocks_removal,
-            ..row("", "Namespace", "namespaces", "namespace", Scope::Cluster)
-        },
-        BuiltIn {
-            short_names: &["no"],
-            has_status: true,
-            fields: fields::NODE,
-            default: node::default,
-            validate: |new| one::<Node>(new, node::validate),
-            validate_update: |new, old| two::<Node>(new, old, node::validate_update),
-            validate_status: |new, _| status(new, |new: &NodeStatus| node::validate_status(new)),
-            ..row("", "Node", "nodes", "node", Scope::Cluster)
-        },
-        BuiltIn {
-            short_names: &["po"],
-            categories: &["all"],
-            has_status: true,
-            fields: fields::POD,
-            subresources: &[("binding", pod::bind)],
-            prepare_create: pod::prepare_create,
-            default: pod::default,
-            validate: pod::validate_new,
-            validate_update: |new, old| two::<Pod>(new, old, pod::validate_update),
-            validate_status: |new, old| status(new, |new: &PodStatus| pod::validate_status(new, old)),
-            grace_period_seconds: pod::deletion_grace,
-            create_warnings: pod::create_warnings,
-            warnings: |pod| spec_warnings(raw::child(pod, "spec"), &FieldPath::new("spec")),
-            ..row("", "Pod", "pods", "pod", Scope::Namespaced)
-        },
-        BuiltIn {
-            fields: fields::SECRET,
-            default: secret::default,
-            validate: |new| one::<Secret>(new, secret::validate),
-            validate_update: |new, old| two::<Secret>(new, old, secret::validate_update),
-            ..row("", "Secret", "secrets", "secret", Scope::Namespaced)
-        },
-        BuiltIn {
-            short_names: &["deploy"],
-            categories: &["all"],
-            has_status: true,
-            prepare_create: without_status,
-            default: deployment::default,
-            warnings: template_warnings,
-            validate: |new| one::<Deployment>(new, deployment::validate),
-            validate_update: |new, old| two::<Deployment>(new, old, deployment::validate_update),
-            validate_status: |new, old| {
-                status(new, |new: &DeploymentStatus| {
-                    deployment::validate_status(new, old)
-                })
-            },
-            ..row(
-                "apps",
-                "Deployment",
-                "deployments",
-                "deployment",
-                Scope::Namespaced,
-            )
-        },
-        BuiltIn {
-            short_names: &["rs"],
-            categories: &["all"],
-            has_status: true,
-            fields: fields::REPLICA_SET,
-            prepare_create: without_status,
-            default: replica_set::default,
-            warnings: template_warnings,
-            validate: |new| one::<ReplicaSet>(new, replica_set::validate),
-            validate_update: |new, old| two::<ReplicaSet>(new, old, replica_set::validate_update),
-            validate_status: |new, _| status(new, |new: &ReplicaSetStatus| replica_set::validate_status(new)),
-            ..row(
-                "apps",
-                "ReplicaSet",
-                "replicasets",
-                "replicaset",
-                Scope::Namespaced,
-            )
-        },
-        BuiltIn {
-            validate: |new| one::<Lease>(new, lease::validate),
-            validate_update: |new, _| one::<Lease>(new, lease::validate),
-            ..row(
-                "coordination.k8s.io",
-                "Lease",
-                "leases",
-                "lease",
-                Scope::Namespaced,
-            )
-        },
-    ]
+pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
+    let groups = [
+        rows::rows(),
+        core::rows(),
+        apps::rows(),
+        policy::rows(),
+        rbac::rows(),
+        scheduling::rows(),
+    ];
+    groups.into_iter().flatten().collect()
 });
 
+/// A row to start from, of a kind that is stored but not acted on yet.
+pub(super) fn stored<K: Object>(
+    singular: &'static str,
+    validate: fn(&Document) -> FieldErrors,
+    validate_update: fn(&Document, &Document) -> FieldErrors,
+) -> BuiltIn {
+    BuiltIn {
+        resource: K::resource(),
+        singular,
+        is_acted_on: false,
+        validate,
+        validate_update,
+        ..row("", "", "", "", Scope::Namespaced)
+    }
+}
+
 /// A row to start from: no status, and rules that say nothing.
-fn row(
+pub(super) fn row(
     group: &'static str,
     kind: &'static str,
     plural: &'static str,
@@ -189,6 +95,7 @@ fn row(
         has_status: false,
         fields: &[],
         subresources: &[],
+        is_acted_on: true,
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         default: |_| {},
@@ -202,11 +109,11 @@ fn row(
     }
 }
 
-fn spec_warnings(spec: Option<&RawObject>, at: &FieldPath) -> Vec<String> {
+pub(super) fn spec_warnings(spec: Option<&RawObject>, at: &FieldPath) -> Vec<String> {
     spec.map(|spec| pod::warnings(spec, at)).unwrap_or_default()
 }
 
-fn template_warnings(workload: &RawObject) -> Vec<String> {
+pub(super) fn template_warnings(workload: &RawObject) -> Vec<String> {
     let template = raw::child(workload, "spec").and_then(|spec| raw::child(spec, "template"));
     let at = FieldPath::new("spec").child("template");
     template
@@ -215,25 +122,28 @@ fn template_warnings(workload: &RawObject) -> Vec<String> {
 }
 
 /// Nobody sends a status with a new object.
-fn without_status(object: &mut RawObject) {
+pub(super) fn without_status(object: &mut RawObject) {
     object.remove("status");
 }
 
-fn one<K: Object>(new: &Document, rule: fn(&K) -> FieldErrors) -> FieldErrors {
+pub(super) fn one<K: Object>(new: &Document, rule: fn(&K) -> FieldErrors) -> FieldErrors {
     match decode::typed(new) {
         Ok(new) => rule(&new),
         Err(errors) => errors,
     }
 }
 
-fn two<K: Object>(new: &Document, old: &Document, rule: fn(&K, &K) -> FieldErrors) -> FieldErrors {
+pub(super) fn two<K: Object>(new: &Document, old: &Document, rule: fn(&K, &K) -> FieldErrors) -> FieldErrors {
     match (decode::typed(new), decode::typed(old)) {
         (Ok(new), Ok(old)) => rule(&new, &old),
         (Err(errors), _) | (_, Err(errors)) => errors,
     }
 }
 
-fn status<S: DeserializeOwned + Default>(json: &[u8], rule: impl FnOnce(&S) -> FieldErrors) -> FieldErrors {
+pub(super) fn status<S: DeserializeOwned + Default>(
+    json: &[u8],
+    rule: impl FnOnce(&S) -> FieldErrors,
+) -> FieldErrors {
     match decode::decode_json::<Option<S>>(json, &FieldPath::new("status")) {
         Ok(status) => rule(&status.unwrap_or_default()),
         Err(errors) => errors,
@@ -242,7 +152,11 @@ fn status<S: DeserializeOwned + Default>(json: &[u8], rule: impl FnOnce(&S) -> F
 
 /// The built-in kinds with their rules, for a client to be made with.
 pub fn kinds() -> impl Iterator<Item = Kind> {
-    KINDS.iter().map(|row| Kind::new(row.resource.clone(), row))
+    KINDS.iter().map(|row| {
+        let kind = Kind::new(row.resource.clone(), row);
+        // No controller waits for them, so nobody need watch them before there is one.
+        if row.is_acted_on { kind } else { kind.when_used() }
+    })
 }
 
 impl KindRules for &'static BuiltIn {
@@ -298,7 +212,12 @@ impl KindRules for &'static BuiltIn {
     }
 
     fn create_warnings(&self, object: &RawObject) -> Vec<String> {
-        (self.create_warnings)(object)
+        let mut warnings = (self.create_warnings)(object);
+        if !self.is_acted_on {
+            let kind = &self.resource.kind;
+            warnings.push(format!("{kind} is stored, but nothing acts on it yet"));
+        }
+        warnings
     }
 
     fn warnings(&self, object: &RawObject) -> Vec<String> {

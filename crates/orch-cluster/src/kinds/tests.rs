@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{KINDS, find, find_kind};
+use crate::manifest::ManifestKinds;
 
 pub(super) fn raw(value: Value) -> RawObject {
     match value {
@@ -38,6 +39,72 @@ pub(super) fn with(mut object: Value, path: &str, value: Value) -> Value {
         None => return value,
     }
     object
+}
+
+/// Creates `base` with each value at its path; what is said of it, the first thing, must be the third.
+pub(super) fn refuses(base: &Value, cases: &[(&str, Value, &str)]) {
+    let api_version = base["apiVersion"].as_str().unwrap();
+    created(api_version, base.clone()).unwrap();
+    for (path, value, expected) in cases {
+        let errors = created(api_version, with(base.clone(), path, value.clone())).unwrap_err();
+        assert_eq!(
+            errors.iter().next().unwrap().to_string(),
+            *expected,
+            "{path} {value}"
+        );
+    }
+}
+
+/// Replaces `base` by itself with each value at its path; the errors must be these, empty for none.
+pub(super) fn replaces(base: &Value, cases: &[(&str, Value, &str)]) {
+    let api_version = base["apiVersion"].as_str().unwrap();
+    let old = created(api_version, base.clone()).unwrap();
+    let kind = find_kind(api_version, base["kind"].as_str().unwrap()).unwrap();
+    for (path, value, expected) in cases {
+        let mut new = raw(with(old.clone(), path, value.clone()));
+        kind.default(&mut new);
+        let errors = kind.validate_update(&document(&new), &document(&raw(old.clone())));
+        assert_eq!(
+            errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+            *expected,
+            "{path} {value}"
+        );
+    }
+}
+
+#[test]
+fn who_creates_what_nothing_acts_on_is_told() {
+    for kind in KINDS.iter() {
+        let warnings = kind.create_warnings(&RawObject::new());
+        let expected = match kind.is_acted_on {
+            true => vec![],
+            false => vec![format!(
+                "{} is stored, but nothing acts on it yet",
+                kind.resource.kind
+            )],
+        };
+        assert_eq!(warnings, expected, "{}", kind.resource);
+        let known = ManifestKinds::builtin();
+        let resource = known.resource(&kind.resource.api_version(), &kind.resource.kind);
+        assert_eq!(resource, Some(&kind.resource), "a manifest may hold it");
+    }
+}
+
+#[test]
+fn no_two_kinds_are_called_the_same() {
+    let mut names = std::collections::BTreeSet::new();
+    for kind in KINDS.iter() {
+        let own = [&*kind.resource.plural, kind.singular];
+        let own: std::collections::BTreeSet<_> =
+            own.into_iter().chain(kind.short_names.iter().copied()).collect();
+        for name in own {
+            assert!(names.insert(name), "{name}");
+        }
+    }
 }
 
 #[test]

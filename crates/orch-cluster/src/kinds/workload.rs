@@ -8,12 +8,16 @@ use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::pod;
 
+/// What is said of an empty selector, and whose template it is: of a Deployment, and of a ReplicaSet in the same words.
+pub(super) const REPLICAS: (&str, &str) = ("empty selector is invalid for deployment", "ReplicaSet");
+
 /// Validates a selector, and the template it must select.
 pub(super) fn validate_selector_and_template(
     errors: &mut FieldErrors,
     at: &FieldPath,
     selector: &LabelSelector,
     template: Option<&PodTemplateSpec>,
+    (empty, owner): (&str, &str),
 ) {
     let selector_at = at.child("selector");
     let parsed = orch_core::object::LabelSelector::from(selector);
@@ -22,11 +26,7 @@ pub(super) fn validate_selector_and_template(
     if absent {
         errors.push(FieldError::required(&selector_at, ""));
     } else if parsed.is_empty() {
-        errors.push(FieldError::invalid(
-            &selector_at,
-            selector,
-            "empty selector is invalid for deployment",
-        ));
+        errors.push(FieldError::invalid(&selector_at, selector, empty));
     }
     let wrong = parsed.validate(&selector_at);
     errors.extend(wrong);
@@ -42,7 +42,7 @@ pub(super) fn validate_selector_and_template(
                         .as_ref()
                         .map_or(true, |selector| selector.matches(labels))
             };
-            pod::validate_template(errors, &template_at, template, selected, "ReplicaSet");
+            pod::validate_template(errors, &template_at, template, selected, owner);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps, coordination, core};
+use k8s_openapi::api::{apps, coordination, core, policy, rbac, scheduling};
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
 use orch_core::object::{ApiResource, Document, FieldPath, Object, Segment};
@@ -59,6 +59,20 @@ impl ManifestKinds {
             .with::<apps::v1::ReplicaSet>()
             .with::<apps::v1::Deployment>()
             .with::<coordination::v1::Lease>()
+            // Nothing acts on these yet, which whoever creates one is told.
+            .with::<core::v1::Service>()
+            .with::<core::v1::ServiceAccount>()
+            .with::<core::v1::Endpoints>()
+            .with::<core::v1::PersistentVolumeClaim>()
+            .with::<apps::v1::StatefulSet>()
+            .with::<apps::v1::DaemonSet>()
+            .with::<apps::v1::ControllerRevision>()
+            .with::<policy::v1::PodDisruptionBudget>()
+            .with::<rbac::v1::Role>()
+            .with::<rbac::v1::ClusterRole>()
+            .with::<rbac::v1::RoleBinding>()
+            .with::<rbac::v1::ClusterRoleBinding>()
+            .with::<scheduling::v1::PriorityClass>()
             .with_unimplemented::<core::v1::Node>(unimplemented::node())
             .with_unimplemented::<core::v1::Pod>(unimplemented::pod(""))
             .with_unimplemented::<apps::v1::ReplicaSet>(unimplemented::pod("spec.template."))

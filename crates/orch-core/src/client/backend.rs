@@ -126,7 +126,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Deletes an object, now or in time.
     async fn delete(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError>;
 
-    /// The kinds known: those registered, those used so far, and those [discovered](Self::discover).
+    /// The kinds known: those registered (unless [only when used](super::Kind::when_used)), those used so far, and those [discovered](Self::discover).
     fn resources(&self) -> Vec<ApiResource>;
 
     /// Makes known every kind that objects are stored of, in the version of one of them: also those that were used by

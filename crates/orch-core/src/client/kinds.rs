@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -167,6 +168,8 @@ pub struct Kind {
     pub resource: ApiResource,
     /// Its rules.
     pub rules: Arc<dyn KindRules>,
+    /// Whether the client counts it among its [resources](super::Client::resources).
+    is_in_use: Arc<AtomicBool>,
 }
 
 impl Kind {
@@ -175,7 +178,36 @@ impl Kind {
         Self {
             resource,
             rules: Arc::new(rules),
+            is_in_use: Arc::new(AtomicBool::new(true)),
         }
+    }
+
+    /// The same, but not among the client's [resources](super::Client::resources) until it is used or found in the store:
+    /// who watches them all does not watch, in vain, the many kinds that most programs never use.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use orch_core::client::{Client, Kind, NoRules};
+    /// use orch_core::object::{ApiResource, Scope};
+    /// use orch_core::store::MemoryStore;
+    ///
+    /// let backups = ApiResource::new("example.com", "v1", "Backup", "backups", Scope::Namespaced);
+    /// let kind = Kind::new(backups, NoRules).when_used();
+    /// let client = Client::builder(Arc::new(MemoryStore::new())).kind(kind).build();
+    /// assert!(client.resources().is_empty());
+    /// ```
+    #[must_use]
+    pub fn when_used(self) -> Self {
+        Self {
+            is_in_use: Arc::new(AtomicBool::new(false)),
+            ..self
+        }
+    }
+}
+
+impl Kind {
+    fn is_in_use(&self) -> bool {
+        self.is_in_use.load(Ordering::Relaxed)
     }
 }
 
@@ -200,6 +232,7 @@ impl KindTable {
     pub(crate) fn of(&self, resource: &ApiResource) -> Arc<Kind> {
         let name = resource.group_resource();
         if let Some(kind) = self.0.read().get(&*name) {
+            kind.is_in_use.store(true, Ordering::Relaxed);
             return kind.clone();
         }
         let mut kinds = self.0.write();
@@ -209,12 +242,16 @@ impl KindTable {
             .clone()
     }
 
-    /// Whether there is one of this plural and group (`deployments.apps`).
+    /// Whether one of this plural and group (`deployments.apps`) is among the [resources](Self::resources).
     pub(crate) fn knows(&self, group_resource: &str) -> bool {
-        self.0.read().contains_key(group_resource)
+        let kinds = self.0.read();
+        kinds.get(group_resource).is_some_and(|kind| kind.is_in_use())
     }
 
+    /// Those that are in use, or are watched whether they are or not.
     pub(crate) fn resources(&self) -> Vec<ApiResource> {
-        self.0.read().values().map(|kind| kind.resource.clone()).collect()
+        let kinds = self.0.read();
+        let used = kinds.values().filter(|kind| kind.is_in_use());
+        used.map(|kind| kind.resource.clone()).collect()
     }
 }

@@ -94,7 +94,7 @@ impl Client {
         &self.backend
     }
 
-    /// The kinds known: those registered, those used so far, and those [discovered](Backend::discover).
+    /// The kinds known: those registered (unless [only when used](Kind::when_used)), those used so far, and those [discovered](Backend::discover).
     pub fn resources(&self) -> Vec<ApiResource> {
         self.backend.resources()
     }

@@ -18,6 +18,8 @@ pub enum NameRule {
     Label,
     /// A DNS subdomain: that of almost every kind, custom resources among them.
     Subdomain,
+    /// A DNS label that begins with a letter: a service's.
+    Rfc1035Label,
     /// Whatever has a place in a path: `system:node`, a role's.
     PathSegment,
 }
@@ -36,6 +38,7 @@ impl NameRule {
         };
         match self {
             Self::Label => names::dns_label(name),
+            Self::Rfc1035Label => names::dns1035_label(name),
             Self::Subdomain => names::dns_subdomain(name),
             Self::PathSegment => names::path_segment(name),
         }

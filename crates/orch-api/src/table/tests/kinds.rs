@@ -14,8 +14,8 @@ fn check(api_version: &str, kind: &str, columns: &[&str], cases: &[(Value, &[&st
 }
 
 #[test]
-fn every_kind_that_is_known_has_columns_of_its_own() {
-    for row in KINDS.iter() {
+fn every_kind_that_is_acted_on_has_columns_of_its_own() {
+    for row in KINDS.iter().filter(|row| row.is_acted_on) {
         let printer = Printer::of(&row.resource, true);
         assert!(!std::ptr::eq(printer, &plain::OTHER), "{}", row.resource.kind);
         let names: Vec<_> = printer.columns.iter().map(|column| column.name).collect();

@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Action, Found, Graph, Item, Propagation, Uid, decide};
 use crate::controllers::owners::Owned;
+use crate::kinds::KINDS;
 
 /// How many objects are worked on at once.
 const WORKERS: usize = 64;
@@ -266,8 +267,11 @@ impl Shared {
     /// The kind that a reference names, in whatever version it is known.
     fn resource_of(&self, owner: &OwnerReference) -> Option<ApiResource> {
         let group = owner.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let mut known = self.client.resources().into_iter();
-        known.find(|resource| resource.kind == owner.kind && resource.group == group)
+        let is_it = |resource: &&ApiResource| resource.kind == owner.kind && resource.group == group;
+        let known = self.client.resources();
+        // An owner may be of a kind that nobody has used here.
+        let built_in = KINDS.iter().map(|row| &row.resource);
+        known.iter().chain(built_in).find(is_it).cloned()
     }
 
     /// Deletes what it was decided on: that object, unchanged since.
