@@ -12,12 +12,14 @@ use orch_core::object::{ApiResource, RawObject};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::fields;
 use crate::patch::strategic;
 use crate::schema::{Schema, built_in};
 use crate::status::Refused;
 
 /// What is sent as a whole object.
-const OBJECTS: [&str; 1] = ["application/json"];
+const OBJECTS: [&str; 2] = ["application/json", YAML];
+const YAML: &str = "application/yaml";
 
 /// How what is applied is sent: YAML, and so JSON too.
 pub(crate) const APPLY: &str = "application/apply-patch+yaml";
@@ -67,16 +69,21 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-/// An object as it is to be.
-pub(crate) fn object(media_type: &str, body: &[u8]) -> Result<RawObject, Refused> {
+/// An object as it is to be, and what is given twice in it.
+pub(crate) fn object(media_type: &str, body: &[u8]) -> Result<(RawObject, Vec<String>), Refused> {
     if !OBJECTS.contains(&media_type) {
         return Err(Refused::media_type(media_type, &OBJECTS));
     }
     if body.is_empty() {
         return Err(Refused::bad_request("the body is empty; an object is expected"));
     }
-    match json(body)? {
-        Value::Object(object) => Ok(object),
+    let (value, twice) = match media_type {
+        // It refuses what is given twice.
+        YAML => (yaml(body)?, Vec::new()),
+        _ => fields::read(body).map_err(|error| not_json(&error))?,
+    };
+    match value {
+        Value::Object(object) => Ok((object, twice)),
         other => Err(Refused::bad_request(format!(
             "the body is {}; an object is expected",
             what(&other)
@@ -140,8 +147,11 @@ impl CustomPatch for Strategic {
 
 /// JSON as a type. serde refuses what is nested deeper than 128 levels.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refused::bad_request(format!("the body cannot be read as JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> Refused {
+    Refused::bad_request(format!("the body cannot be read as JSON: {error}"))
 }
 
 fn what(value: &Value) -> &'static str {

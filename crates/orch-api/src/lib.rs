@@ -53,6 +53,7 @@
 mod accept;
 mod answer;
 mod discovery;
+mod fields;
 mod handle;
 mod input;
 #[cfg(feature = "listen")]

@@ -8,6 +8,7 @@ use orch_core::client::Propagation;
 use orch_core::object::{FieldError, FieldPath, FieldSelector, Selector};
 use orch_core::store::Revision;
 
+use crate::fields::Validation;
 use crate::status::Refused;
 use crate::table::Include;
 
@@ -135,6 +136,12 @@ impl Query {
                 "includeObject: {other:?}: must be None, Metadata or Object"
             ))),
         }
+    }
+
+    /// What becomes of a write with fields that its kind does not have, or that are given twice.
+    pub(crate) fn field_validation(&self) -> Result<Validation, Refused> {
+        let found = self.parsed("fieldValidation", "Ignore, Warn or Strict")?;
+        Ok(found.unwrap_or_default())
     }
 
     pub(crate) fn dry_run(&self) -> Result<bool, Refused> {

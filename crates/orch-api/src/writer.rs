@@ -3,35 +3,80 @@
 //! As kube-apiserver does it (`apiserver/pkg/endpoints/handlers`, `apimachinery/pkg/util/managedfields`): each write by HTTP is recorded
 //! within it, once the object is filled in and before admission may change it.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use orch_core::client::{ApiError, FieldManager};
 use orch_core::object::{ApiResource, DEEPEST, RawObject, depth};
 use orch_core::time;
 use serde_json::{Value, json};
 
+use crate::fields::{self, Validation};
 use crate::patch::apply::{ApplyError, FieldSet, Request};
 use crate::query::FIELD_MANAGER_BYTES;
 use crate::schema::{Schema, built_in};
 
 /// One who writes to an object, or to a subresource of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Writer {
     schema: Schema,
     api_version: String,
+    kind: String,
     manager: String,
     subresource: String,
+    validation: Validation,
+    /// What was given twice.
+    twice: Vec<String>,
+    /// What the kind does not have, of the object as it was written last.
+    unknown: Mutex<Vec<String>>,
 }
 
 impl Writer {
     pub(crate) fn new(resource: &ApiResource, manager: String, subresource: Option<&str>) -> Self {
         let api_version = resource.api_version().to_string();
         Self {
+            kind: resource.kind.to_string(),
+            validation: Validation::Ignore,
+            twice: Vec::new(),
+            unknown: Mutex::default(),
             schema: schema(&api_version, &resource.kind),
             api_version,
             manager,
             subresource: subresource.unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Minds fields that the kind does not have, and those that were given twice.
+    pub(crate) fn minding(self, validation: Validation, twice: Vec<String>) -> Self {
+        Self {
+            validation,
+            twice,
+            ..self
+        }
+    }
+
+    /// What there was of those, for who is to be warned.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        if self.validation != Validation::Warn {
+            return Vec::new();
+        }
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        self.twice.iter().chain(&*unknown).cloned().collect()
+    }
+
+    /// Drops what the kind does not have.
+    fn drop_unknown(&self, object: &mut RawObject) -> Result<(), ApiError> {
+        let unknown = fields::drop_unknown(&self.schema, object);
+        if self.validation == Validation::Strict && !(unknown.is_empty() && self.twice.is_empty()) {
+            let all: Vec<&str> = self.twice.iter().chain(&unknown).map(String::as_str).collect();
+            let version = self.api_version.rsplit('/').next().unwrap_or_default();
+            return Err(ApiError::BadRequest(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {}",
+                all.join(", "),
+                kind = self.kind,
+            )));
+        }
+        *self.unknown.lock().unwrap_or_else(PoisonError::into_inner) = unknown;
+        Ok(())
     }
 
     /// What a configuration makes of an object.
@@ -62,6 +107,7 @@ impl FieldManager for Writer {
     fn record(&self, old: Option<&RawObject>, new: &mut RawObject) -> Result<(), ApiError> {
         /// Levels above `managedFields`: the object and its metadata.
         const ABOVE: usize = 2;
+        self.drop_unknown(new)?;
         let (nothing, ignored, now) = (RawObject::new(), FieldSet::new(), now());
         let request = self.request(&ignored, &now);
         *new = request.update(old.unwrap_or(&nothing), std::mem::take(new));

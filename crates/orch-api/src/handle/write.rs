@@ -13,20 +13,20 @@ use crate::status::{self, Refused};
 use crate::writer::{self, Writer};
 
 pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
-    let object = input::object(&asked.media_type, &asked.body)?;
-    let params = recorded(asked, "CreateOptions")?;
+    let (object, twice) = input::object(&asked.media_type, &asked.body)?;
+    let (params, writer) = recorded(asked, "CreateOptions", twice)?;
     let backend = server.client.backend();
     let written = backend.create(&asked.collection(), object, &params).await?;
-    Ok(answer(StatusCode::CREATED, &written))
+    Ok(warned(StatusCode::CREATED, &written, &writer))
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
-    let object = input::object(&asked.media_type, &asked.body)?;
-    let params = recorded(asked, "UpdateOptions")?;
+    let (object, twice) = input::object(&asked.media_type, &asked.body)?;
+    let (params, writer) = recorded(asked, "UpdateOptions", twice)?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend.update(&target, part(asked), object, &params).await?;
-    Ok(answer(StatusCode::OK, &written))
+    Ok(warned(StatusCode::OK, &written, &writer))
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -35,16 +35,16 @@ pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<
     }
     let patch = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
     asked.query.no_force()?;
-    let params = recorded(asked, "PatchOptions")?;
+    let (params, writer) = recorded(asked, "PatchOptions", Vec::new())?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend.patch(&target, part(asked), &patch, &params).await?;
-    Ok(answer(StatusCode::OK, &written))
+    Ok(warned(StatusCode::OK, &written, &writer))
 }
 
 /// Puts a pod on a node: `Binding` has its own form, and an answer that says no more than that it is done.
 pub(super) async fn bind(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
-    let mut binding = input::object(&asked.media_type, &asked.body)?;
+    let (mut binding, _) = input::object(&asked.media_type, &asked.body)?;
     let target = binding.remove("target").unwrap_or_default();
     let kind = target.get("kind").and_then(Value::as_str).unwrap_or_default();
     if !matches!(kind, "" | "Node") {
@@ -80,10 +80,15 @@ pub(super) fn params(asked: &Asked) -> Result<WriteParams, Refused> {
     Ok(WriteParams::default().dry_run(asked.query.dry_run()?))
 }
 
-/// How to write, with a record of who does.
-fn recorded(asked: &Asked, options: &'static str) -> Result<WriteParams, Refused> {
+/// How to write, with a record of who does, who minds what the kind does not have.
+fn recorded(
+    asked: &Asked,
+    options: &'static str,
+    twice: Vec<String>,
+) -> Result<(WriteParams, Arc<Writer>), Refused> {
     let writer = writer(asked, asked.query.field_manager(options, false)?);
-    Ok(params(asked)?.field_manager(Arc::new(writer)))
+    let writer = Arc::new(writer.minding(asked.query.field_validation()?, twice));
+    Ok((params(asked)?.field_manager(writer.clone()), writer))
 }
 
 /// Who writes: whom the request names, or else the program that sent it.
@@ -94,6 +99,12 @@ pub(super) fn writer(asked: &Asked, named: Option<&str>) -> Writer {
         manager,
         asked.place.subresource.as_deref(),
     )
+}
+
+fn warned(code: StatusCode, written: &Written, writer: &Writer) -> Answer {
+    let mut answer = answer(code, written);
+    answer::warn(&mut answer, &writer.warnings());
+    answer
 }
 
 pub(super) fn answer(code: StatusCode, written: &Written) -> Answer {
