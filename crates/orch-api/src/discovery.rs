@@ -147,13 +147,18 @@ fn listed(of: &GroupVersion, all: &[Served]) -> Option<Value> {
         }
         resources.push(one);
         resources.extend(served.all_parts().map(|(part, kind, verbs)| {
-            json!({
+            let mut one = json!({
                 "name": format!("{}/{part}", resource.plural),
                 "singularName": "",
                 "namespaced": resource.is_namespaced(),
                 "kind": kind,
                 "verbs": verbs,
-            })
+            });
+            if let Some(of) = resources::version_of_part(part) {
+                one["group"] = json!(of.group);
+                one["version"] = json!(of.version);
+            }
+            one
         }));
     }
     (!resources.is_empty()).then(|| {
@@ -200,10 +205,15 @@ fn together(all: &[Served], version: &str, is_core: bool) -> Value {
 
 fn one_of_all(served: &Served) -> Value {
     let resource = &served.resource;
-    let of_kind = |kind: &str| json!({"group": resource.group, "version": resource.version, "kind": kind});
-    let subresources: Vec<_> = served.all_parts()
+    let own = GroupVersion::new(&resource.group, &resource.version);
+    let of_kind =
+        |of: &GroupVersion, kind: &str| json!({"group": of.group, "version": of.version, "kind": kind});
+    let subresources: Vec<_> = served
+        .all_parts()
         .map(|(part, kind, verbs)| {
-            json!({"subresource": part, "responseKind": of_kind(&kind), "verbs": verbs})
+            let of = resources::version_of_part(part);
+            let kind = of_kind(of.as_ref().unwrap_or(&own), &kind);
+            json!({"subresource": part, "responseKind": kind, "verbs": verbs})
         })
         .collect();
     let scope = match resource.scope {
@@ -212,7 +222,7 @@ fn one_of_all(served: &Served) -> Value {
     };
     let mut one = json!({
         "resource": resource.plural,
-        "responseKind": of_kind(&resource.kind),
+        "responseKind": of_kind(&own, &resource.kind),
         "scope": scope,
         "singularResource": served.singular(),
         "verbs": VERBS,

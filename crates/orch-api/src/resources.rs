@@ -11,6 +11,9 @@ use crate::route::GroupVersion;
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
 
+/// The part of a workload that is its number of pods, of a kind of its own.
+pub(crate) const SCALE: &str = "scale";
+
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// A kind as it is served.
@@ -47,6 +50,11 @@ impl Served {
         self.built_in.is_none_or(|row| row.has_status)
     }
 
+    /// Whether its number of replicas is a part of its own.
+    pub(crate) fn has_scale(&self) -> bool {
+        self.built_in.is_some_and(|row| row.has_scale)
+    }
+
     /// Whether it has containers that write.
     pub(crate) fn has_log(&self) -> bool {
         self.built_in
@@ -70,7 +78,10 @@ impl Served {
             _ => (part, kind(), &["update"][..]),
         });
         let log = self.has_log().then(|| (LOG, kind(), &["get"][..]));
-        status.into_iter().chain(others).chain(log)
+        let scale = self
+            .has_scale()
+            .then(|| (SCALE, "Scale".to_owned(), &STATUS_VERBS[..]));
+        status.into_iter().chain(scale).chain(others).chain(log)
     }
 
     fn parts(&self) -> impl Iterator<Item = &'static str> {
@@ -79,6 +90,11 @@ impl Served {
             .iter()
             .map(|(name, _)| *name)
     }
+}
+
+/// The version that the kind of a part is of, where that is another than the whole's.
+pub(crate) fn version_of_part(part: &str) -> Option<GroupVersion> {
+    (part == SCALE).then(|| GroupVersion::new("autoscaling", "v1"))
 }
 
 /// All of them, Kubernetes' first, then the others by name.

@@ -4,6 +4,7 @@ mod apply;
 mod delete;
 mod log;
 mod read;
+mod scale;
 mod shown;
 mod watch;
 mod write;
@@ -137,6 +138,12 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::GET => read::get(server, asked, name).await,
             Method::PUT => write::update(server, asked, name).await,
             Method::PATCH => write::patch(server, asked, name).await,
+            _ => Err(Refused::method(method)),
+        },
+        (method, Some(name), Some(resources::SCALE)) if asked.served.has_scale() => match *method {
+            Method::GET => scale::get(server, asked, name).await,
+            Method::PUT => scale::update(server, asked, name).await,
+            Method::PATCH => scale::patch(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
         (method, Some(name), Some(resources::LOG)) if asked.served.has_log() => match *method {

@@ -81,7 +81,7 @@ pub(super) fn params(asked: &Asked) -> Result<WriteParams, Refused> {
 }
 
 /// How to write, with a record of who does, who minds what the kind does not have.
-fn recorded(
+pub(super) fn recorded(
     asked: &Asked,
     options: &'static str,
     twice: Vec<String>,

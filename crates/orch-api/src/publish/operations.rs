@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::v3::TYPES;
 use crate::input::PATCHES;
-use crate::resources::Served;
+use crate::resources::{self, Served};
 use crate::route::GroupVersion;
 
 /// A parameter behind the question mark: its name, its type, and what it says.
@@ -86,7 +86,6 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
     let maker = Maker {
         resource,
         of: GroupVersion::new(&resource.group, &resource.version),
-        name,
     };
     let root = format!("/{}", maker.of.path());
     let everywhere = format!("{root}/{}", resource.plural);
@@ -104,7 +103,7 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
     });
     let of_one = format!("{collection}/{{name}}");
     paths.insert(collection, maker.item(methods, resource.is_namespaced(), false));
-    let mut methods = maker.changing("");
+    let mut methods = maker.changing("", name);
     methods["delete"] = maker.one("delete", "", &DELETING, None, "");
     paths.insert(
         of_one.clone(),
@@ -116,7 +115,9 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
             ["create"] => json!({"post": maker.one("post", &of_part, &WRITING, Some("*/*"), "")}),
             ["get"] => json!({"get": maker.one("get", &of_part, &[], None, "")}),
             ["update"] => json!({"put": maker.one("put", &of_part, &WRITING, Some("*/*"), name)}),
-            _ => maker.changing(&of_part),
+            // Of a version that this document need not have.
+            _ if resources::version_of_part(part).is_some() => maker.changing(&of_part, ""),
+            _ => maker.changing(&of_part, name),
         };
         let item = maker.item(methods, resource.is_namespaced(), true);
         paths.insert(format!("{of_one}/{part}"), item);
@@ -127,23 +128,21 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
 struct Maker<'a> {
     resource: &'a ApiResource,
     of: GroupVersion,
-    /// The type of its objects.
-    name: &'a str,
 }
 
 impl Maker<'_> {
     /// How an object, or a part of it, is read and written.
-    fn changing(&self, part: &str) -> Value {
+    fn changing(&self, part: &str, type_: &str) -> Value {
         let patching = [&WRITING[..], &[FORCING]].concat();
-        let mut patch = self.one("patch", part, &patching, Some("*/*"), self.name);
+        let mut patch = self.one("patch", part, &patching, Some("*/*"), type_);
         let forms: Map<String, Value> = PATCHES
             .iter()
             .map(|form| ((*form).to_owned(), json!({"schema": {"type": "object"}})))
             .collect();
         patch["requestBody"]["content"] = forms.into();
         json!({
-            "get": self.one("get", part, &[], None, self.name),
-            "put": self.one("put", part, &WRITING, Some("*/*"), self.name),
+            "get": self.one("get", part, &[], None, type_),
+            "put": self.one("put", part, &WRITING, Some("*/*"), type_),
             "patch": patch,
         })
     }

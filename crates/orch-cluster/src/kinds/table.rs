@@ -28,6 +28,8 @@ pub struct BuiltIn {
     pub fields: &'static [Field],
     /// Its other subresources that are parts of the object: names, and what writes to them may change.
     pub subresources: &'static [(&'static str, Write)],
+    /// Whether it has a number of replicas, `spec.replicas`, that is read and written alone (the subresource `scale`).
+    pub has_scale: bool,
     /// Whether something here does what its objects ask for. Where nothing does, creating one is answered with a warning.
     pub is_acted_on: bool,
     pub(super) prepare_create: fn(&mut RawObject),
@@ -95,6 +97,7 @@ pub(super) fn row(
         has_status: false,
         fields: &[],
         subresources: &[],
+        has_scale: false,
         is_acted_on: true,
         prepare_create: |_| {},
         prepare_update: |_, _| {},

@@ -89,7 +89,12 @@ fn untrue(test: &json_patch::PatchOperation, object: &Value) -> FieldError {
 
 impl Patch {
     /// The object as changed; `subject` is what it is called where a test does not hold.
-    pub(crate) fn apply(
+    ///
+    /// # Errors
+    ///
+    /// [`BadRequest`](ApiError::BadRequest) for what cannot be applied, and [`Invalid`](ApiError::Invalid) for a test that
+    /// does not hold.
+    pub fn apply(
         &self,
         object: RawObject,
         subject: impl Fn() -> ErrorSubject,

@@ -19,6 +19,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
             short_names: &["sts"],
             categories: &["all"],
             has_status: true,
+            has_scale: true,
             prepare_create: without_status,
             default: stateful_set::default,
             warnings: template_warnings,

@@ -1,0 +1,154 @@
+//! The number of a workload's pods, read and written alone (`scale`, of the kind `Scale` of autoscaling/v1).
+
+use std::sync::{Arc, LazyLock};
+
+use http::StatusCode;
+use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, Target, Written};
+use orch_core::object::{ApiResource, Document, LabelSelector, RawObject, Scope};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::write::recorded;
+use super::{Asked, Server};
+use crate::answer::{self, Answer};
+use crate::input;
+use crate::status::Refused;
+
+/// What it is, as patches of it know it.
+static SCALE: LazyLock<ApiResource> =
+    LazyLock::new(|| ApiResource::new("autoscaling", "v1", "Scale", "scale", Scope::Namespaced));
+
+pub(super) async fn get(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    let document = server.client.backend().get(&asked.target(name)).await?;
+    answered(&document)
+}
+
+pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    let (scale, twice) = input::object(&asked.media_type, &asked.body)?;
+    let given = scale.get("metadata").and_then(|meta| meta.get("name"));
+    let given = given.and_then(Value::as_str).unwrap_or_default();
+    if !given.is_empty() && given != name {
+        return Err(Refused::bad_request(format!(
+            "metadata.name: {given:?}: must be that of the path, {name:?}"
+        )));
+    }
+    write(server, asked, name, "UpdateOptions", twice, Change::To(scale)).await
+}
+
+pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
+    if asked.media_type == input::APPLY {
+        // Who owns the number is known of the whole object.
+        let mut taken = input::PATCHES.to_vec();
+        taken.retain(|form| *form != input::APPLY);
+        return Err(Refused::media_type(&asked.media_type, &taken));
+    }
+    let patch = input::patch(&SCALE, &asked.media_type, &asked.body)?;
+    asked.query.no_force()?;
+    write(server, asked, name, "PatchOptions", Vec::new(), Change::By(patch)).await
+}
+
+async fn write(
+    server: &Server,
+    asked: &Asked,
+    name: &str,
+    options: &'static str,
+    twice: Vec<String>,
+    change: Change,
+) -> Result<Answer, Refused> {
+    let (params, _) = recorded(asked, options, twice)?;
+    let target = asked.target(name);
+    let patch = Patch::Custom(Arc::new(Rescale {
+        target: target.clone(),
+        change,
+    }));
+    let backend = server.client.backend();
+    let Written { document, .. } = backend.patch(&target, Part::Whole, &patch, &params).await?;
+    answered(&document)
+}
+
+fn answered(document: &Document) -> Result<Answer, Refused> {
+    let object: Value = serde_json::from_slice(&document.to_json())
+        .map_err(|error| Refused::internal(format!("it cannot be read: {error}")))?;
+    let scale = object.as_object().map(scale_of);
+    Ok(answer::value(StatusCode::OK, &scale))
+}
+
+/// The number, as the object has it.
+fn scale_of(object: &RawObject) -> Value {
+    let of = |path: &str| {
+        let (above, name) = path.split_once('/').unwrap_or((path, ""));
+        object.get(above).and_then(|above| above.get(name)).cloned()
+    };
+    let mut meta = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object.get("metadata").and_then(|meta| meta.get(field)) {
+            meta[field] = value.clone();
+        }
+    }
+    let selector = of("spec/selector").and_then(|selector| LabelSelector::deserialize(selector).ok());
+    let selector = selector.and_then(|selector| selector.to_selector().ok());
+    let mut status = json!({"replicas": of("status/replicas").unwrap_or_else(|| json!(0))});
+    if let Some(selector) = selector {
+        status["selector"] = json!(selector.to_string());
+    }
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": meta,
+        "spec": {"replicas": of("spec/replicas").unwrap_or_else(|| json!(1))},
+        "status": status,
+    })
+}
+
+/// A write of the number on its way into an object.
+#[derive(Debug)]
+struct Rescale {
+    target: Target,
+    change: Change,
+}
+
+#[derive(Debug)]
+enum Change {
+    To(RawObject),
+    By(Patch),
+}
+
+impl CustomPatch for Rescale {
+    fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
+        let subject = || ErrorSubject {
+            resource: Box::new(ApiResource::clone(&self.target.resource)),
+            key: self.target.key.clone(),
+        };
+        let scale = match &self.change {
+            Change::To(scale) => scale.clone(),
+            Change::By(patch) => match scale_of(&object) {
+                Value::Object(scale) => patch.apply(scale, subject)?,
+                _ => RawObject::new(),
+            },
+        };
+        let spec = scale.get("spec").unwrap_or(&Value::Null);
+        let replicas = match spec.get("replicas") {
+            // As Go reads what is left out.
+            None | Some(Value::Null) => 0,
+            Some(number) => number
+                .as_i64()
+                .and_then(|number| i32::try_from(number).ok())
+                .ok_or_else(|| {
+                    ApiError::BadRequest(format!("spec.replicas: {number}: must be a whole number"))
+                })?,
+        };
+        // They say which version, and whose, is meant: another is a conflict.
+        for field in ["resourceVersion", "uid"] {
+            let given = scale.get("metadata").and_then(|meta| meta.get(field));
+            if let Some(given) = given.filter(|given| given.as_str() != Some(""))
+                && let Some(Value::Object(metadata)) = object.get_mut("metadata")
+            {
+                metadata.insert(field.to_owned(), given.clone());
+            }
+        }
+        if let Some(Value::Object(spec)) = object.get_mut("spec") {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
+        Ok(object)
+    }
+}
