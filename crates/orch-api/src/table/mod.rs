@@ -4,11 +4,14 @@
 //! Sources: Kubernetes' `pkg/printers/internalversion/printers.go`, and `rest.NewDefaultTableConvertor` for custom resources.
 
 mod age;
+mod claim;
 mod event;
 mod node;
 mod plain;
 mod pod;
+mod rbac;
 mod read;
+mod service;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -95,6 +98,17 @@ impl Printer {
             (_, "", "Node") => &node::NODE,
             (_, "", "Pod") => &pod::POD,
             (_, "", "Secret") => &plain::SECRET,
+            (_, "", "Service") => &service::SERVICE,
+            (_, "", "ServiceAccount") => &plain::SERVICE_ACCOUNT,
+            (_, "", "Endpoints") => &service::ENDPOINTS,
+            (_, "", "PersistentVolumeClaim") => &claim::CLAIM,
+            (_, "apps", "ControllerRevision") => &workload::REVISION,
+            (_, "apps", "DaemonSet") => &workload::DAEMON_SET,
+            (_, "apps", "StatefulSet") => &workload::STATEFUL_SET,
+            (_, "policy", "PodDisruptionBudget") => &plain::DISRUPTION_BUDGET,
+            (_, "rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rbac::ROLE,
+            (_, "rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &rbac::BINDING,
+            (_, "scheduling.k8s.io", "PriorityClass") => &plain::PRIORITY_CLASS,
             (_, "apps", "Deployment") => &workload::DEPLOYMENT,
             (_, "apps", "ReplicaSet") => &workload::REPLICA_SET,
             (_, "coordination.k8s.io", "Lease") => &plain::LEASE,

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use orch_core::object::Document;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::read::{self, Keys, Text};
+use super::read::{self, Keys, Or, Text};
 use super::{Column, Printer, Row, age};
 
 pub(super) static CONFIG_MAP: Printer = Printer {
@@ -79,15 +80,90 @@ pub(super) static CUSTOM: Printer = Printer {
             ..Column::text("Created At", "When it was created.")
         },
     ],
-    row: |object, _| {
-        let meta = object.meta();
-        // To the second, as Kubernetes writes times of objects.
-        let created = meta
-            .creation_timestamp
-            .and_then(|time| Timestamp::from_second(time.as_second()).ok());
-        Row::from(vec![json!(meta.name), json!(created)])
+    row: created,
+};
+
+pub(super) static SERVICE_ACCOUNT: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Secrets", "How many secrets its pods may mount."),
+        Column::AGE,
+    ],
+    row: |account, now| {
+        let secrets: Vec<IgnoredAny> = read::field(account, "secrets");
+        named(account, now, [json!(secrets.len())])
     },
 };
+
+pub(super) static PRIORITY_CLASS: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text(
+            "Value",
+            "How much its pods matter: the more, the sooner they are placed.",
+        ),
+        Column::text("Global-Default", "Whether it is that of pods that name none."),
+        Column::AGE,
+        Column::text("PreemptionPolicy", "Whether its pods may displace others."),
+    ],
+    row: |class, now| {
+        let is_default: bool = read::field(class, "globalDefault");
+        let policy: String = read::field(class, "preemptionPolicy");
+        let mut row = named(
+            class,
+            now,
+            [json!(read::field::<i64>(class, "value")), json!(is_default)],
+        );
+        row.cells.push(json!(policy));
+        row
+    },
+};
+
+pub(super) static DISRUPTION_BUDGET: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Min Available", "How many of the pods must be there."),
+        Column::text("Max Unavailable", "How many of the pods may be gone."),
+        Column::number("Allowed Disruptions", "How many may be evicted now."),
+        Column::AGE,
+    ],
+    row: |budget, now| {
+        #[derive(Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Spec {
+            min_available: Value,
+            max_unavailable: Value,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Status {
+            disruptions_allowed: Or<i64>,
+        }
+        let spec: Spec = read::field(budget, "spec");
+        let status: Status = read::field(budget, "status");
+        let shown = |value: &Value| match value {
+            Value::String(text) => json!(text),
+            Value::Number(number) => json!(number.to_string()),
+            _ => json!("N/A"),
+        };
+        let between = [
+            shown(&spec.min_available),
+            shown(&spec.max_unavailable),
+            json!(*status.disruptions_allowed),
+        ];
+        named(budget, now, between)
+    },
+};
+
+/// Its name, and when it was created.
+pub(super) fn created(object: &Document, _: Timestamp) -> Row {
+    let meta = object.meta();
+    // To the second, as Kubernetes writes times of objects.
+    let created = meta
+        .creation_timestamp
+        .and_then(|time| Timestamp::from_second(time.as_second()).ok());
+    Row::from(vec![json!(meta.name), json!(created)])
+}
 
 /// Its name, what there is to say, and its age.
 fn named<const N: usize>(document: &Document, now: Timestamp, between: [Value; N]) -> Row {

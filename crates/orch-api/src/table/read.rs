@@ -95,7 +95,8 @@ pub(super) struct Template {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct TemplateSpec {
     pub(super) containers: List<Container>,
+    pub(super) node_selector: Or<std::collections::BTreeMap<String, Text>>,
 }

@@ -1,4 +1,4 @@
-//! What makes pods: Deployments and ReplicaSets.
+//! What makes pods: Deployments, ReplicaSets, StatefulSets, DaemonSets; and what their templates were.
 
 use orch_core::object::LabelSelector;
 use serde::Deserialize;
@@ -65,11 +65,6 @@ pub(super) static REPLICA_SET: Printer = Printer {
     row: |set, now| {
         let spec: WorkloadSpec = read::field(set, "spec");
         let status: Status = read::field(set, "status");
-        let selector = spec.selector.clone().unwrap_or_default().to_selector();
-        let selector = selector.map_or_else(
-            |_| "<error>".to_owned(),
-            |selector| or(&selector.to_string(), NONE).to_owned(),
-        );
         let mut cells = vec![
             json!(set.meta().name),
             json!(wanted(&spec)),
@@ -77,10 +72,111 @@ pub(super) static REPLICA_SET: Printer = Printer {
             json!(*status.ready_replicas),
             json!(age::of(set, now)),
         ];
-        cells.extend(wide(&spec, selector));
+        cells.extend(wide(&spec, selector_of(&spec)));
         cells.into()
     },
 };
+
+pub(super) static STATEFUL_SET: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Ready", "How many pods are ready, of how many wanted."),
+        Column::AGE,
+        CONTAINERS,
+        IMAGES,
+    ],
+    row: |set, now| {
+        let spec: WorkloadSpec = read::field(set, "spec");
+        let status: Status = read::field(set, "status");
+        let mut cells = vec![
+            json!(set.meta().name),
+            json!(format!("{}/{}", *status.ready_replicas, wanted(&spec))),
+            json!(age::of(set, now)),
+        ];
+        let [containers, images, _] = wide(&spec, String::new());
+        cells.extend([containers, images]);
+        cells.into()
+    },
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DaemonStatus {
+    desired_number_scheduled: Or<i64>,
+    current_number_scheduled: Or<i64>,
+    number_ready: Or<i64>,
+    updated_number_scheduled: Or<i64>,
+    number_available: Or<i64>,
+}
+
+pub(super) static DAEMON_SET: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::number("Desired", "How many nodes are to have a pod of it."),
+        Column::number("Current", "How many of them have one."),
+        Column::number("Ready", "How many have one that is ready."),
+        Column::number("Up-to-date", "How many have one of the newest template."),
+        Column::number(
+            "Available",
+            "How many have one that has been ready for long enough.",
+        ),
+        Column::text("Node Selector", "Which nodes they are."),
+        Column::AGE,
+        CONTAINERS,
+        IMAGES,
+        SELECTOR,
+    ],
+    row: |set, now| {
+        let spec: WorkloadSpec = read::field(set, "spec");
+        let status: DaemonStatus = read::field(set, "status");
+        let nodes = spec.template.spec.node_selector.iter();
+        let nodes: Vec<_> = nodes.map(|(key, value)| format!("{key}={}", **value)).collect();
+        let mut cells = vec![
+            json!(set.meta().name),
+            json!(*status.desired_number_scheduled),
+            json!(*status.current_number_scheduled),
+            json!(*status.number_ready),
+            json!(*status.updated_number_scheduled),
+            json!(*status.number_available),
+            json!(or(&nodes.join(","), NONE)),
+            json!(age::of(set, now)),
+        ];
+        cells.extend(wide(&spec, selector_of(&spec)));
+        cells.into()
+    },
+};
+
+pub(super) static REVISION: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Controller", "Whose template it was."),
+        Column::text("Revision", "Which of its templates."),
+        Column::AGE,
+    ],
+    row: |revision, now| {
+        let controller = revision.meta().controller().map(|owner| {
+            let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+            let dot = if group.is_empty() { "" } else { "." };
+            format!("{}{dot}{group}/{}", owner.kind.to_lowercase(), owner.name)
+        });
+        let cells = vec![
+            json!(revision.meta().name),
+            json!(controller.as_deref().unwrap_or(NONE)),
+            json!(read::field::<i64>(revision, "revision").to_string()),
+            json!(age::of(revision, now)),
+        ];
+        cells.into()
+    },
+};
+
+/// What a selector chooses; `<none>` where it is empty.
+fn selector_of(spec: &WorkloadSpec) -> String {
+    let selector = spec.selector.clone().unwrap_or_default().to_selector();
+    selector.map_or_else(
+        |_| "<error>".to_owned(),
+        |selector| or(&selector.to_string(), NONE).to_owned(),
+    )
+}
 
 /// One where nothing is said.
 fn wanted(spec: &WorkloadSpec) -> i64 {

@@ -3,6 +3,7 @@
 mod ages;
 mod kinds;
 mod pods;
+mod stored;
 mod wire;
 
 use jiff::Timestamp;
