@@ -16,7 +16,7 @@ pub(crate) struct Accept(Vec<Taken>);
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// `application/json`, in lower case.
-    media_type: String,
+    pub(crate) media_type: String,
     /// Its parameters, but for `q`.
     params: Vec<(String, String)>,
 }

@@ -1,9 +1,11 @@
 //! The OpenAPI documents of what is served, by which kubectl explains kinds and checks what it sends.
 //!
-//! One for each version of a group (`/openapi/v3`, KEP-2896). They are made when they are asked for and not kept: they
-//! are long, and who reads them keeps them, by a hash of their content.
+//! One for each version of a group (`/openapi/v3`, KEP-2896), and one of all for older kubectls (`/openapi/v2`). They are
+//! made when they are asked for and not kept: they are long, and who reads them keeps them, by a hash of their content.
 
+mod gnostic;
 mod operations;
+mod v2;
 mod v3;
 
 use std::collections::HashMap;
@@ -11,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
 use orch_core::client::Client;
 use serde_json::{Map, Value, json};
@@ -22,6 +24,11 @@ use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::GroupVersion;
 use crate::status::Refused;
+
+/// The document of all versions as protobuf: what it is, and of which version.
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// What it was called at first and kubectl asks for, though no media type may have that sign.
+const PROTOBUF_ONCE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 /// What is known of documents that were made.
 #[derive(Debug, Default)]
@@ -48,6 +55,7 @@ impl Published {
         let words: Vec<&str> = asked.path.iter().map(String::as_str).collect();
         let all = resources::all(client);
         let of = match words[..] {
+            ["v2"] => return older(&all, asked.headers),
             ["v3"] => return Ok(answer::value(StatusCode::OK, &self.index(&all))),
             ["v3", "api", version] => GroupVersion::new("", version),
             ["v3", "apis", group, version] => GroupVersion::new(group, version),
@@ -74,7 +82,7 @@ impl Published {
         let mut answer = if has_it.into_iter().any(|known| known.as_bytes() == tag.as_bytes()) {
             answer::json(StatusCode::NOT_MODIFIED, Bytes::new())
         } else {
-            answer::json(StatusCode::OK, v3::document(&of, &served).into())
+            answer::value(StatusCode::OK, &v3::document(&of, &served))
         };
         let headers = answer.headers_mut();
         if let Ok(tag) = HeaderValue::from_str(&tag) {
@@ -113,7 +121,7 @@ impl Published {
             return known.hash.clone();
         }
         let mut hasher = DefaultHasher::new();
-        v3::document(of, served).hash(&mut hasher);
+        v3::document(of, served).to_string().hash(&mut hasher);
         let hash = format!("{:016X}", hasher.finish());
         let made = Known {
             kinds,
@@ -121,6 +129,25 @@ impl Published {
         };
         known.insert(of.clone(), made);
         hash
+    }
+}
+
+/// The document of all versions, in the form that is liked best.
+fn older(all: &[Served], headers: &HeaderMap) -> Result<Answer, Refused> {
+    let accept = Accept::of(headers);
+    let takes_json = accept.form(Answered::One).is_ok_and(|form| form == Form::Whole);
+    let mut liked = accept.iter().map(|taken| taken.media_type.as_str());
+    let is_protobuf = |form: &str| form == PROTOBUF || form == PROTOBUF_ONCE;
+    match liked.find(|form| is_protobuf(form) || *form == "application/json") {
+        Some(form) if is_protobuf(form) => {
+            let mut answer = answer::json(StatusCode::OK, gnostic::encode(&v2::document(all)).into());
+            answer
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+            Ok(answer)
+        }
+        _ if takes_json => Ok(answer::value(StatusCode::OK, &v2::document(all))),
+        _ => Err(Refused::not_acceptable(&["application/json", PROTOBUF])),
     }
 }
 

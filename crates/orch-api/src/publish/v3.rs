@@ -7,10 +7,14 @@ use crate::resources::Served;
 use crate::route::GroupVersion;
 use crate::schema::Definitions;
 
+/// What kube-apiserver's documents are called.
+pub(super) const TITLE: &str = "Kubernetes";
+pub(super) const VERSION: &str = "unversioned";
+
 /// Where a document has its types.
 pub(super) const TYPES: &str = "#/components/schemas/";
 
-pub(super) fn document(of: &GroupVersion, served: &[&Served]) -> Vec<u8> {
+pub(super) fn document(of: &GroupVersion, served: &[&Served]) -> Value {
     let mut definitions = Definitions::of(&of.api_version());
     let mut paths = Map::new();
     for one in served {
@@ -38,13 +42,12 @@ pub(super) fn document(of: &GroupVersion, served: &[&Served]) -> Vec<u8> {
         operations::add(&mut paths, one, &name, &list);
     }
     definitions.types.values_mut().for_each(apart);
-    let document = json!({
+    json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "unversioned"},
+        "info": {"title": TITLE, "version": VERSION},
         "paths": paths,
         "components": {"schemas": definitions.types},
-    });
-    serde_json::to_vec(&document).unwrap_or_default()
+    })
 }
 
 /// `com.example.stable.v1.CronTab`, as kube-apiserver names types of custom kinds.
