@@ -14,11 +14,12 @@ use serde_json::Value;
 
 use crate::fields;
 use crate::patch::strategic;
+use crate::protobuf::{self, ProtobufError};
 use crate::schema::{Schema, built_in};
 use crate::status::Refused;
 
 /// What is sent as a whole object.
-const OBJECTS: [&str; 2] = ["application/json", YAML];
+const OBJECTS: [&str; 3] = ["application/json", YAML, protobuf::MEDIA_TYPE];
 const YAML: &str = "application/yaml";
 
 /// How what is applied is sent: YAML, and so JSON too.
@@ -80,6 +81,10 @@ pub(crate) fn object(media_type: &str, body: &[u8]) -> Result<(RawObject, Vec<St
     let (value, twice) = match media_type {
         // It refuses what is given twice.
         YAML => (yaml(body)?, Vec::new()),
+        protobuf::MEDIA_TYPE => {
+            let object = protobuf::read(body).map_err(|error| not_protobuf(&error))?;
+            (Value::Object(object), Vec::new())
+        }
         _ => fields::read(body).map_err(|error| not_json(&error))?,
     };
     match value {
@@ -145,6 +150,20 @@ impl CustomPatch for Strategic {
     }
 }
 
+/// What is sent beside a request that has no object, such as `DeleteOptions`: JSON, or protobuf where that is said.
+pub(crate) fn options<T: DeserializeOwned>(kind: &str, media_type: &str, body: &[u8]) -> Result<T, Refused> {
+    if media_type != protobuf::MEDIA_TYPE {
+        return json(body);
+    }
+    let sent = protobuf::read(body).map_err(|error| not_protobuf(&error))?;
+    let found = sent.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if found != kind {
+        return Err(Refused::bad_request(format!("kind: {found:?}: must be {kind}")));
+    }
+    serde_json::from_value(Value::Object(sent))
+        .map_err(|error| Refused::bad_request(format!("the body is no {kind}: {error}")))
+}
+
 /// JSON as a type. serde refuses what is nested deeper than 128 levels.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| not_json(&error))
@@ -152,6 +171,10 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 fn not_json(error: &serde_json::Error) -> Refused {
     Refused::bad_request(format!("the body cannot be read as JSON: {error}"))
+}
+
+fn not_protobuf(error: &ProtobufError) -> Refused {
+    Refused::bad_request(format!("the body cannot be read as protobuf: {error}"))
 }
 
 fn what(value: &Value) -> &'static str {

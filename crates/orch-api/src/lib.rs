@@ -60,6 +60,7 @@ mod input;
 pub mod listen;
 mod options;
 pub mod patch;
+mod protobuf;
 mod publish;
 mod query;
 mod resources;

@@ -331,3 +331,112 @@ async fn kubectl_explains_applies_compares_and_scales() {
         listener.stop().await;
     }
 }
+
+/// The first of the versions that send protobuf, by the name of the program.
+fn sends_protobuf(program: &Path) -> bool {
+    let name = program
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let minor = name
+        .rsplit('.')
+        .next()
+        .and_then(|minor| minor.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= 32)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_makes_and_drains_in_protobuf() {
+    let newest = programs().pop().filter(|program| sends_protobuf(program));
+    let Some(program) = newest else {
+        common::skipped("needs kubectl 1.32 or newer, as kubectl.1.32 beside kubectl");
+        return;
+    };
+    let (cluster, api) = common::cluster(ApiOptions::default()).await;
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config");
+    std::fs::write(&config, listener.kubeconfig()).unwrap();
+    let kubectl = Kubectl { program, config };
+    for (words, object, path, expected) in [
+        (
+            "configmap web --from-literal=key=value",
+            "cm/web",
+            "{.data.key}",
+            "value",
+        ),
+        (
+            "secret generic s --from-literal=password=hunter2",
+            "secret/s",
+            "{.data.password} {.type}",
+            "aHVudGVyMg== Opaque",
+        ),
+        ("namespace team", "namespace/team", "{.metadata.name}", "team"),
+        (
+            "serviceaccount bot",
+            "serviceaccount/bot",
+            "{.metadata.namespace}",
+            "default",
+        ),
+        (
+            "role reader --verb=get,list --resource=pods",
+            "role/reader",
+            "{.rules[0].verbs}",
+            r#"["get","list"]"#,
+        ),
+        (
+            "clusterrolebinding all --clusterrole=reader --user=u",
+            "clusterrolebinding/all",
+            "{.subjects[0].kind}",
+            "User",
+        ),
+        (
+            "deployment web --image=nginx --replicas=0 --port=80",
+            "deployment/web",
+            "{.spec.replicas} {.spec.strategy.type}",
+            "0 RollingUpdate",
+        ),
+        (
+            "poddisruptionbudget web --selector=app=web --min-available=50%",
+            "pdb/web",
+            "{.spec.minAvailable}",
+            "50%",
+        ),
+        (
+            "priorityclass high --value=1000",
+            "priorityclass/high",
+            "{.value}",
+            "1000",
+        ),
+        (
+            "service clusterip svc --tcp=80:8080",
+            "service/svc",
+            "{.spec.ports[0].targetPort}",
+            "8080",
+        ),
+    ] {
+        let said = kubectl.run(&format!("create {words}")).await;
+        assert!(said.contains(" created\n"), "{words}: {said}");
+        let path = format!("jsonpath={path}");
+        let (_, found) = kubectl.try_run(&["get", object, "-o", &path]).await;
+        assert_eq!(found, expected, "{words}");
+    }
+    let (is_done, said) = kubectl.try_run(&["create", "configmap", "web"]).await;
+    assert!(!is_done && said.contains("already exists"), "{said}");
+
+    // A pod that nobody makes anew: it is deleted, with options in protobuf.
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "i"}]},
+    });
+    let (code, made) = api.post("/api/v1/namespaces/default/pods", &pod).await;
+    assert_eq!(code, 201, "{made}");
+    let said = kubectl
+        .run("drain node-1 --force --grace-period=1 --timeout=60s")
+        .await;
+    assert!(said.contains("node/node-1 drained\n"), "{said}");
+    assert_eq!(kubectl.run("get pods -o name").await, "");
+    listener.stop().await;
+    cluster.stop().await;
+}

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Asked, Server, shown};
 use crate::answer::{self, Answer};
 use crate::input;
-use crate::query::{self, Query};
+use crate::query;
 use crate::status::{self, Refused};
 
 /// `metav1.DeleteOptions`.
@@ -30,7 +30,7 @@ struct Preconditions {
 }
 
 pub(super) async fn one(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
-    let params = params(&asked.query, &asked.body)?;
+    let params = params(asked)?;
     let deleted = server
         .client
         .backend()
@@ -49,7 +49,7 @@ pub(super) async fn one(server: &Server, asked: &Asked, name: &str) -> Result<An
 /// Deletes what is selected, and answers with what it was.
 pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
     let (query, collection) = (&asked.query, asked.collection());
-    let params = params(query, &asked.body)?;
+    let params = params(asked)?;
     let backend = server.client.backend();
     let list = ListParams::default()
         .labels(query.labels()?)
@@ -74,11 +74,12 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
 }
 
 /// What is asked for in the body, and behind the question mark where the body does not say.
-fn params(query: &Query, body: &[u8]) -> Result<DeleteParams, Refused> {
+fn params(asked: &Asked) -> Result<DeleteParams, Refused> {
+    let (query, body) = (&asked.query, &asked.body);
     let options: DeleteOptions = if body.is_empty() {
         DeleteOptions::default()
     } else {
-        input::json(body)?
+        input::options("DeleteOptions", &asked.media_type, body)?
     };
     let mut params = DeleteParams::default();
     params.grace_period_seconds = match options.grace_period_seconds {

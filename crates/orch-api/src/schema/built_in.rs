@@ -265,3 +265,9 @@ pub(super) fn made() -> HashMap<String, Schema> {
     }
     TYPES.lock().unwrap_or_else(PoisonError::into_inner).made.clone()
 }
+
+/// Every built-in kind and its version, for tests.
+#[cfg(test)]
+pub(crate) fn every_kind() -> impl Iterator<Item = (&'static str, &'static str)> {
+    kinds().map(|row| (row.api_version, row.kind))
+}

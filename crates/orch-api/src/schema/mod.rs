@@ -18,6 +18,8 @@ use serde_json::Value;
 
 pub(crate) use built_in::Definitions;
 pub use built_in::built_in;
+#[cfg(test)]
+pub(crate) use built_in::every_kind;
 pub use error::{Problem, SchemaError};
 
 /// The type of a value, as far as merging asks: cheap to clone, and the same however it came to be.
