@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 
 use orch_api::listen::{Access, ApiListener};
 use orch_api::{ApiOptions, ServeApi};
+use orch_cluster::cluster::Cluster;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-/// The programs, `kubectl` itself and those of one version each that may lie beside it.
+/// The oldest and the newest of `kubectl` itself and those of one version each that may lie beside it; says so where there is none.
 fn programs() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .map(|dir| dir.join("kubectl"))
         .find(|file| file.is_file());
     let Some(found) = found.and_then(|file| file.canonicalize().ok()) else {
+        common::skipped("needs kubectl");
         return Vec::new();
     };
     let beside = found.parent().unwrap_or(Path::new("/")).read_dir();
@@ -69,21 +72,44 @@ impl Kubectl {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kubectl_applies_on_the_servers_side() {
-    let programs = programs();
-    if programs.is_empty() {
-        common::skipped("needs kubectl");
-        return;
-    }
-    for program in programs {
-        let (cluster, _) = common::cluster(ApiOptions::default()).await;
+/// A cluster on a socket, and a kubectl that knows it.
+struct Served {
+    kubectl: Kubectl,
+    api: common::Http,
+    /// Where the kubeconfig is, and files for it may be.
+    dir: TempDir,
+    listener: ApiListener,
+    cluster: Cluster,
+}
+
+impl Served {
+    async fn to(program: PathBuf) -> Self {
+        let (cluster, api) = common::cluster(ApiOptions::default()).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config");
         std::fs::write(&config, listener.kubeconfig()).unwrap();
-        let kubectl = Kubectl { program, config };
+        Self {
+            kubectl: Kubectl { program, config },
+            api,
+            dir,
+            listener,
+            cluster,
+        }
+    }
+
+    async fn stop(self) {
+        self.listener.stop().await;
+        self.cluster.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_on_the_servers_side() {
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served { kubectl, dir, .. } = &served;
         let file = |name: &str, value: &str| {
             let map = format!(
                 "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{key: \"{value}\"}}\n"
@@ -150,26 +176,15 @@ async fn kubectl_applies_on_the_servers_side() {
         // And back: the annotation has followed.
         kubectl.run(&format!("apply -f {first}")).await;
         assert_eq!(value("b").await, "1");
-        listener.stop().await;
-        cluster.stop().await;
+        served.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_reads_changes_and_deletes() {
-    let programs = programs();
-    if programs.is_empty() {
-        common::skipped("needs kubectl");
-        return;
-    }
-    for program in programs {
-        let (cluster, api) = common::cluster(ApiOptions::default()).await;
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listener = ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("config");
-        std::fs::write(&config, listener.kubeconfig()).unwrap();
-        let kubectl = Kubectl { program, config };
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served { kubectl, api, .. } = &served;
         api.post(common::MAPS, &common::map("a", "1")).await;
         api.post(common::MAPS, &common::map("b", "1")).await;
 
@@ -249,26 +264,17 @@ async fn kubectl_reads_changes_and_deletes() {
                 "Error from server (NotFound): configmaps \"a\" not found\n"
             )
         );
-        listener.stop().await;
-        cluster.stop().await;
+        served.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_explains_applies_compares_and_scales() {
-    let programs = programs();
-    if programs.is_empty() {
-        common::skipped("needs kubectl");
-        return;
-    }
-    for program in programs {
-        let (cluster, api) = common::cluster(ApiOptions::default()).await;
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listener = ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("config");
-        std::fs::write(&config, listener.kubeconfig()).unwrap();
-        let kubectl = Kubectl { program, config };
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served {
+            kubectl, api, dir, ..
+        } = &served;
         let file = dir.path().join("web.json");
         let write = |change: &dyn Fn(&mut Value)| {
             let mut web = json!({
@@ -328,7 +334,7 @@ async fn kubectl_explains_applies_compares_and_scales() {
         );
         let recursive = kubectl.run("explain deployments --recursive").await;
         assert!(recursive.contains("progressDeadlineSeconds"), "{recursive}");
-        listener.stop().await;
+        served.stop().await;
     }
 }
 
@@ -352,13 +358,8 @@ async fn kubectl_makes_and_drains_in_protobuf() {
         common::skipped("needs kubectl 1.32 or newer, as kubectl.1.32 beside kubectl");
         return;
     };
-    let (cluster, api) = common::cluster(ApiOptions::default()).await;
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let listener = ApiListener::start(socket, cluster.api(), Access::generate().unwrap()).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("config");
-    std::fs::write(&config, listener.kubeconfig()).unwrap();
-    let kubectl = Kubectl { program, config };
+    let served = Served::to(program).await;
+    let Served { kubectl, api, .. } = &served;
     for (words, object, path, expected) in [
         (
             "configmap web --from-literal=key=value",
@@ -437,6 +438,5 @@ async fn kubectl_makes_and_drains_in_protobuf() {
         .await;
     assert!(said.contains("node/node-1 drained\n"), "{said}");
     assert_eq!(kubectl.run("get pods -o name").await, "");
-    listener.stop().await;
-    cluster.stop().await;
+    served.stop().await;
 }
