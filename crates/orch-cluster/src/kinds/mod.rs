@@ -33,6 +33,8 @@ mod workload;
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
+mod testkit;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod workload_tests;

@@ -1,80 +1,13 @@
 //! The table of kinds, and the kinds that are not pods.
 
 use orch_core::client::{KindRules, Wanted};
-use orch_core::object::FieldErrors;
 use orch_core::object::{Document, RawObject};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::testkit::{created, document, raw, with};
 use super::{KINDS, find, find_kind};
 use crate::manifest::ManifestKinds;
-
-pub(super) fn raw(value: Value) -> RawObject {
-    match value {
-        Value::Object(object) => object,
-        other => panic!("{other} is no object"),
-    }
-}
-
-pub(super) fn document(object: &RawObject) -> Document {
-    Document::from_raw(object).unwrap()
-}
-
-pub(super) fn created(api_version: &str, object: Value) -> Result<Value, FieldErrors> {
-    let mut object = raw(object);
-    let kind = find_kind(api_version, object["kind"].as_str().unwrap()).unwrap();
-    // In the client's order.
-    kind.prepare_create(&mut object);
-    kind.default(&mut object);
-    kind.validate(&document(&object)).into_result()?;
-    Ok(Value::Object(object))
-}
-
-pub(super) fn with(mut object: Value, path: &str, value: Value) -> Value {
-    match path.rsplit_once('/') {
-        Some((parent, field)) => {
-            let parent = object.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-            parent.insert(field.to_owned(), value);
-        }
-        None => return value,
-    }
-    object
-}
-
-/// Creates `base` with each value at its path; what is said of it, the first thing, must be the third.
-pub(super) fn refuses(base: &Value, cases: &[(&str, Value, &str)]) {
-    let api_version = base["apiVersion"].as_str().unwrap();
-    created(api_version, base.clone()).unwrap();
-    for (path, value, expected) in cases {
-        let errors = created(api_version, with(base.clone(), path, value.clone())).unwrap_err();
-        assert_eq!(
-            errors.iter().next().unwrap().to_string(),
-            *expected,
-            "{path} {value}"
-        );
-    }
-}
-
-/// Replaces `base` by itself with each value at its path; the errors must be these, empty for none.
-pub(super) fn replaces(base: &Value, cases: &[(&str, Value, &str)]) {
-    let api_version = base["apiVersion"].as_str().unwrap();
-    let old = created(api_version, base.clone()).unwrap();
-    let kind = find_kind(api_version, base["kind"].as_str().unwrap()).unwrap();
-    for (path, value, expected) in cases {
-        let mut new = raw(with(old.clone(), path, value.clone()));
-        kind.default(&mut new);
-        let errors = kind.validate_update(&document(&new), &document(&raw(old.clone())));
-        assert_eq!(
-            errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; "),
-            *expected,
-            "{path} {value}"
-        );
-    }
-}
 
 #[test]
 fn who_creates_what_nothing_acts_on_is_told() {

@@ -4,7 +4,7 @@ use orch_core::client::KindRules;
 use serde_json::{Value, json};
 
 use super::find_kind;
-use super::tests::{created, document, raw, with};
+use super::testkit::{created, document, raw, with};
 
 fn deployment() -> Value {
     json!({

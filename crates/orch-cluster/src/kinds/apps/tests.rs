@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds::tests::{created, refuses, replaces};
+use crate::kinds::testkit::{created, refuses, replaces};
 
 fn workload(kind: &str) -> Value {
     json!({

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kinds::tests::refuses;
+use crate::kinds::testkit::refuses;
 
 #[test]
 fn a_budget_says_one_thing_of_how_many_pods_there_must_be() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds::tests::{created, refuses, replaces};
+use crate::kinds::testkit::{created, refuses, replaces};
 
 const API: &str = "rbac.authorization.k8s.io/v1";
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kinds::tests::{created, refuses, replaces};
+use crate::kinds::testkit::{created, refuses, replaces};
 
 #[test]
 fn a_class_keeps_its_priority_which_is_below_the_systems() {
