@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod cluster;
 pub mod controllers;
+pub mod custom;
 pub mod events;
 pub mod kinds;
 pub mod manifest;

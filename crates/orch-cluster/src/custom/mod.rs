@@ -1,0 +1,3 @@
+//! Kinds that people define themselves.
+
+pub mod schema;
