@@ -44,6 +44,17 @@ use crate::object::RawObject;
 /// # }
 /// ```
 pub trait FieldManager: fmt::Debug + Send + Sync {
+    /// Looks at what was sent, or what a patch made of the object, before any rule of the kind does; may take out what is not to be
+    /// looked at at all.
+    ///
+    /// # Errors
+    ///
+    /// Whatever it is, nothing is written.
+    fn receive(&self, object: &mut RawObject) -> Result<(), ApiError> {
+        let _ = object;
+        Ok(())
+    }
+
     /// Records in `new` what this write does to `old`; to nothing if it creates.
     ///
     /// Called once an object is filled in and before admission may change it, whose changes so are nobody's; of a write to the status or

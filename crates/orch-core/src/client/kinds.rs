@@ -1,10 +1,8 @@
 //! What the client knows of each kind: its rules.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
 use serde_json::Value;
 
 use crate::object::metadata::{self, NameRule};
@@ -17,12 +15,18 @@ use crate::object::{ApiResource, Document, FieldErrors, ObjectMeta, RawObject};
 /// which may refuse it, [`warnings`](Self::warnings). On update the same with
 /// `prepare_update` and `validate_update`.
 pub trait KindRules: Send + Sync + 'static {
+    /// Whether the status is written apart from the rest: who writes the object does not write it, and a new one does not make
+    /// a new generation. Of a kind that has none, `status` is a field like others (a custom resource without that subresource).
+    fn has_status(&self) -> bool {
+        true
+    }
+
     /// Takes out what a creator may not set.
     fn prepare_create(&self, object: &mut RawObject) {
         let _ = object;
     }
 
-    /// Restores what an updater may not change. The status is restored already.
+    /// Restores what an updater may not change. The status is restored already if it is [written apart](Self::has_status).
     fn prepare_update(&self, object: &mut RawObject, old: &RawObject) {
         let _ = (object, old);
     }
@@ -206,8 +210,12 @@ impl Kind {
 }
 
 impl Kind {
-    fn is_in_use(&self) -> bool {
+    pub(super) fn is_in_use(&self) -> bool {
         self.is_in_use.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn uses(&self) {
+        self.is_in_use.store(true, Ordering::Relaxed);
     }
 }
 
@@ -217,41 +225,14 @@ impl std::fmt::Debug for Kind {
     }
 }
 
-/// All kinds known, by plural and group. One that is used without having been registered is added, without
-/// rules, at its first use.
-#[derive(Debug, Default)]
-pub(crate) struct KindTable(RwLock<BTreeMap<String, Arc<Kind>>>);
+/// Objects that define kinds, as Kubernetes' CustomResourceDefinitions do: what the client is to make of each.
+///
+/// The client looks for the definition of a kind that it was not given whenever that is used: what one writer defines is
+/// in force for the next write of any, in every process over the same store.
+pub trait DefinesKinds: Send + Sync + 'static {
+    /// The kind of the definitions. It has no namespace, and each is named as what it defines: `plural.group`.
+    fn resource(&self) -> &ApiResource;
 
-impl KindTable {
-    pub(crate) fn register(&self, kind: Kind) {
-        self.0
-            .write()
-            .insert(kind.resource.group_resource().into_owned(), Arc::new(kind));
-    }
-
-    pub(crate) fn of(&self, resource: &ApiResource) -> Arc<Kind> {
-        let name = resource.group_resource();
-        if let Some(kind) = self.0.read().get(&*name) {
-            kind.is_in_use.store(true, Ordering::Relaxed);
-            return kind.clone();
-        }
-        let mut kinds = self.0.write();
-        kinds
-            .entry(name.into_owned())
-            .or_insert_with(|| Arc::new(Kind::new(resource.clone(), NoRules)))
-            .clone()
-    }
-
-    /// Whether one of this plural and group (`deployments.apps`) is among the [resources](Self::resources).
-    pub(crate) fn knows(&self, group_resource: &str) -> bool {
-        let kinds = self.0.read();
-        kinds.get(group_resource).is_some_and(|kind| kind.is_in_use())
-    }
-
-    /// Those that are in use, or are watched whether they are or not.
-    pub(crate) fn resources(&self) -> Vec<ApiResource> {
-        let kinds = self.0.read();
-        let used = kinds.values().filter(|kind| kind.is_in_use());
-        used.map(|kind| kind.resource.clone()).collect()
-    }
+    /// What is defined; none if the definition is not to be used. Asked once for each generation of a definition.
+    fn kind(&self, definition: &Document) -> Option<Kind>;
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::FieldManager;
-use crate::object::{FieldSelector, Selector};
+use super::{ApiError, FieldManager};
+use crate::object::{FieldSelector, RawObject, Selector};
 use crate::store::Revision;
 
 /// Which objects to list, and how many at a time.
@@ -129,6 +129,14 @@ impl WriteParams {
     pub fn field_manager(mut self, manager: Arc<dyn FieldManager>) -> Self {
         self.field_manager = Some(manager);
         self
+    }
+
+    /// Has who keeps the record look at what was sent.
+    pub(super) fn receive(&self, object: &mut RawObject) -> Result<(), ApiError> {
+        match &self.field_manager {
+            Some(manager) => manager.receive(object),
+            None => Ok(()),
+        }
     }
 }
 

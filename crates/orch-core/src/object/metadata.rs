@@ -7,9 +7,6 @@ use super::{FieldError, FieldErrors, FieldPath, ObjectMeta, OwnerReference, name
 /// All annotations of an object together, in bytes.
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
-/// The finalizers that need no domain before them.
-const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "foregroundDeletion", "orphan"];
-
 /// What the names of a kind's objects must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -168,21 +165,12 @@ pub fn owners(errors: &mut FieldErrors, at: &FieldPath, owners: &[OwnerReference
 /// Validates finalizers.
 pub fn finalizers(errors: &mut FieldErrors, at: &FieldPath, finalizers: &[String]) {
     for name in finalizers {
-        finalizer(errors, at, name);
+        format(errors, at, name, names::qualified_name(name));
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     if has("foregroundDeletion") && has("orphan") {
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.push(FieldError::invalid(at, finalizers, detail));
-    }
-}
-
-/// Validates a finalizer's name: one of the few old ones, or one with a domain.
-pub fn finalizer(errors: &mut FieldErrors, at: &FieldPath, finalizer: &str) {
-    format(errors, at, finalizer, names::qualified_name(finalizer));
-    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
-        let detail = "name is neither a standard finalizer name nor is it fully qualified";
-        errors.push(FieldError::invalid(at, finalizer, detail));
     }
 }
 
@@ -236,8 +224,8 @@ mod tests {
                 "metadata.annotations: Too long",
             ),
             (
-                json!({"name": "x", "finalizers": ["mine"]}),
-                "name is neither a standard finalizer",
+                json!({"name": "x", "finalizers": ["my/own/one"]}),
+                "metadata.finalizers: Invalid value: \"my/own/one\": a qualified name",
             ),
             (
                 json!({"name": "x", "finalizers": ["orphan", "foregroundDeletion"]}),

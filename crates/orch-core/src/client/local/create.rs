@@ -23,12 +23,13 @@ impl LocalBackend {
         mut object: RawObject,
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
-        let kind = self.kind(&collection.resource);
+        let kind = self.kind_to_write(&collection.resource).await?;
         let mut target = Target {
             resource: collection.resource.clone(),
             key: ObjectKey::new(None, ""),
         };
         identify(&target, &mut object)?;
+        params.receive(&mut object)?;
         let meta = metadata(&mut object)?;
         let namespace = namespace_for(&target, collection, meta)?;
         if text(meta, "resourceVersion").is_some_and(|version| !version.is_empty()) {

@@ -18,7 +18,7 @@ const LONGEST_GRACE_SECONDS: u64 = 100_000_000;
 
 impl LocalBackend {
     pub(super) async fn remove(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError> {
-        let kind = &*self.kind(&target.resource);
+        let kind = &*self.kind(&target.resource).await?;
         self.rewrite(target, ATTEMPTS, |old| async move {
             check_preconditions(target, params, &old)?;
             self.admit_delete(target, &old, params.dry_run).await?;
@@ -81,6 +81,7 @@ impl LocalBackend {
     ) -> Result<Document, Failure> {
         let txn = Txn::new().remove(store_key(&target.resource, &target.key), old.revision());
         let committed = self.commit(target, txn).await?;
+        self.gone(target);
         Ok(last.clone().at(committed.revision))
     }
 }

@@ -37,7 +37,7 @@ impl LocalBackend {
                 match Document::from_stored(entry.value, entry.modified) {
                     Ok(document) => {
                         if let Some(resource) = resource(name, object, &document) {
-                            self.shared.kinds.of(&resource);
+                            self.kind(&resource).await?;
                         }
                     }
                     Err(error) => {

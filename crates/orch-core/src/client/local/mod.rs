@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::kinds::KindTable;
+use super::kind_table::KindTable;
 use super::{
-    Admission, ApiError, Backend, Client, Collection, DeleteParams, Deleted, DocumentList, DocumentWatch,
-    ErrorSubject, Kind, ListParams, Part, Patch, Target, WatchParams, WriteParams, Written,
+    Admission, ApiError, Backend, Client, Collection, DefinesKinds, DeleteParams, Deleted, DocumentList,
+    DocumentWatch, ErrorSubject, Kind, ListParams, Part, Patch, Target, WatchParams, WriteParams, Written,
 };
 use crate::object::{ApiResource, Document, DocumentError, ObjectKey, RawObject};
 use crate::random::Random;
@@ -32,6 +32,7 @@ pub use fence::Fence;
 pub struct ClientBuilder {
     store: Arc<dyn Store>,
     kinds: KindTable,
+    definitions: Option<Arc<dyn DefinesKinds>>,
     admission: Vec<Arc<dyn Admission>>,
     random: Random,
     documents: Arc<Documents>,
@@ -42,6 +43,7 @@ impl ClientBuilder {
         Self {
             store,
             kinds: KindTable::default(),
+            definitions: None,
             admission: Vec::new(),
             random: Random::from_os(),
             documents: Arc::new(Documents::new()),
@@ -61,6 +63,15 @@ impl ClientBuilder {
     pub fn kind(self, kind: Kind) -> Self {
         self.kinds.register(kind);
         self
+    }
+
+    /// Kinds that it was not given are those that these objects define.
+    #[must_use]
+    pub fn definitions(self, definitions: impl DefinesKinds) -> Self {
+        Self {
+            definitions: Some(Arc::new(definitions)),
+            ..self
+        }
     }
 
     /// Adds a rule for all writers; rules run in the order in which they were added.
@@ -84,6 +95,7 @@ impl ClientBuilder {
             documents: self.documents,
             store: self.store,
             kinds: self.kinds,
+            definitions: self.definitions,
             admission: self.admission,
             random: self.random,
         };
@@ -99,6 +111,7 @@ impl ClientBuilder {
 struct Shared {
     store: Arc<dyn Store>,
     kinds: KindTable,
+    definitions: Option<Arc<dyn DefinesKinds>>,
     admission: Vec<Arc<dyn Admission>>,
     random: Random,
     hubs: hub::Hubs,
@@ -149,8 +162,48 @@ fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
 }
 
 impl LocalBackend {
-    fn kind(&self, resource: &ApiResource) -> Arc<Kind> {
-        self.shared.kinds.of(resource)
+    /// The kind with its rules, which may have to be looked for among the definitions.
+    async fn kind(&self, resource: &ApiResource) -> Result<Arc<Kind>, ApiError> {
+        let name = resource.group_resource();
+        let kinds = &self.shared.kinds;
+        if let Some(kind) = kinds.registered(&name) {
+            return Ok(kind);
+        }
+        let Some(definitions) = &self.shared.definitions else {
+            return Ok(kinds.undefined(resource));
+        };
+        let definition = Target {
+            resource: Arc::new(definitions.resource().clone()),
+            key: ObjectKey::new(None, &name),
+        };
+        let defined = match self.read(&definition).await {
+            Ok(definition) => kinds.defined(&definition, |definition| definitions.kind(definition)),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(defined.unwrap_or_else(|| kinds.undefined(resource)))
+    }
+
+    /// The same, for objects that are to be written in this version: it is to be the one that they are stored in.
+    async fn kind_to_write(&self, resource: &ApiResource) -> Result<Arc<Kind>, ApiError> {
+        let kind = self.kind(resource).await?;
+        if kind.resource.version != resource.version {
+            return Err(ApiError::BadRequest(format!(
+                "apiVersion: {:?}: {} are stored as {}, and are to be written as that here",
+                resource.api_version(),
+                resource.group_resource(),
+                kind.resource.api_version(),
+            )));
+        }
+        Ok(kind)
+    }
+
+    /// Takes notice that an object is gone, which may have defined a kind.
+    fn gone(&self, target: &Target) {
+        let definitions = self.shared.definitions.as_ref();
+        if definitions.is_some_and(|definitions| *definitions.resource() == *target.resource) {
+            self.shared.kinds.forget(target.key.name());
+        }
     }
 
     fn client(&self) -> Client {
@@ -282,7 +335,7 @@ impl Backend for LocalBackend {
     }
 
     async fn watch(&self, collection: &Collection, params: &WatchParams) -> Result<DocumentWatch, ApiError> {
-        let kind = self.kind(&collection.resource);
+        let kind = self.kind(&collection.resource).await?;
         read::check_selectable(&kind, &params.fields)?;
         self.shared
             .hubs

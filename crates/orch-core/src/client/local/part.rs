@@ -61,6 +61,10 @@ impl LocalBackend {
         record: Option<&Value>,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
+        let kind = self.kind(&target.resource).await?;
+        if !kind.rules.has_status() {
+            return Err(no_subresource(target, "status").into());
+        }
         let fields: [(&str, &[u8]); 1] = [("status", status)];
         let meta = recorded(old, &fields, record, params)?;
         let old_status = old.field("status").unwrap_or("null");
@@ -68,7 +72,6 @@ impl LocalBackend {
         if is_as_it_was && meta.is_none() {
             return Ok(unchanged(old));
         }
-        let kind = self.kind(&target.resource);
         if !is_as_it_was {
             invalid_if_any(target, kind.rules.validate_status(status, old))?;
         }
@@ -103,13 +106,11 @@ impl LocalBackend {
         record: Option<&Value>,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
-        let kind = self.kind(&target.resource);
-        let fields = kind.rules.subresource(name, wanted, old).ok_or_else(|| {
-            ApiError::BadRequest(format!(
-                "{} have no subresource {name:?}",
-                target.resource.group_resource()
-            ))
-        })?;
+        let kind = self.kind(&target.resource).await?;
+        let fields = kind
+            .rules
+            .subresource(name, wanted, old)
+            .ok_or_else(|| no_subresource(target, name))?;
         let fields = fields.map_err(|errors| ApiError::Invalid {
             subject: subject(target),
             errors,
@@ -175,4 +176,11 @@ fn unchanged(old: &Document) -> Written {
         changed: false,
         warnings: Vec::new(),
     }
+}
+
+fn no_subresource(target: &Target, name: &str) -> ApiError {
+    ApiError::BadRequest(format!(
+        "{} have no subresource {name:?}",
+        target.resource.group_resource()
+    ))
 }

@@ -24,7 +24,7 @@ impl LocalBackend {
         collection: &Collection,
         params: &ListParams,
     ) -> Result<DocumentList, ApiError> {
-        let kind = self.kind(&collection.resource);
+        let kind = self.kind(&collection.resource).await?;
         check_selectable(&kind, &params.fields)?;
         let prefix = collection_prefix(&collection.resource, collection.namespace.as_deref());
         let (mut at, mut from) = match params.continue_token.as_deref() {

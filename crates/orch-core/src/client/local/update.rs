@@ -25,6 +25,7 @@ impl LocalBackend {
             Part::Whole => {}
             Part::Status => {
                 check_names(target, meta)?;
+                params.receive(&mut object)?;
                 let status = field_to_json("status", object.get("status").unwrap_or(&Value::Null))?;
                 return self
                     .write_status(target, &read, params, |_| Ok(status.clone()))
@@ -37,7 +38,8 @@ impl LocalBackend {
             }
         }
         identify(target, &mut object)?;
-        let (kind, read) = (&*self.kind(&target.resource), &read);
+        params.receive(&mut object)?;
+        let (kind, read) = (&*self.kind_to_write(&target.resource).await?, &read);
         self.rewrite(target, read.attempts(), |old| {
             // An unconditional write may have to be tried again.
             let new = match read.attempts() {
@@ -60,7 +62,10 @@ impl LocalBackend {
         patch: &Patch,
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
-        if let Patch::Merge(merge) = patch {
+        // A field manager sees the whole object.
+        if let Patch::Merge(merge) = patch
+            && params.field_manager.is_none()
+        {
             let meta = merge.get("metadata").and_then(Value::as_object);
             match part {
                 Part::Whole => {}
@@ -79,13 +84,17 @@ impl LocalBackend {
                 }
             }
         }
-        let kind = &*self.kind(&target.resource);
+        let kind = &*self.kind_to_write(&target.resource).await?;
         self.rewrite(target, ATTEMPTS, |old| async move {
             let old_raw = old.to_raw().map_err(bad)?;
-            let mut new = patch.apply(old_raw.clone(), || subject(target))?;
+            let mut new = old_raw.clone();
+            // It may have been stored when that was done in another version.
+            new.insert("apiVersion".to_owned(), target.resource.api_version().into());
+            let mut new = patch.apply(new, || subject(target))?;
             // The patched object carries the version that was read unless the patch names one.
             Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, &old)?;
             identify(target, &mut new)?;
+            params.receive(&mut new)?;
             match part {
                 Part::Whole => self.replace(kind, target, &old, old_raw, new, params).await,
                 Part::Status => {
@@ -126,10 +135,13 @@ impl LocalBackend {
         if let Some(namespace) = target.key.namespace() {
             meta.insert("namespace".to_owned(), namespace.into());
         }
-        match old_raw.get("status") {
-            Some(status) => new.insert("status".to_owned(), status.clone()),
-            None => new.remove("status"),
-        };
+        let has_status = kind.rules.has_status();
+        if has_status {
+            match old_raw.get("status") {
+                Some(status) => new.insert("status".to_owned(), status.clone()),
+                None => new.remove("status"),
+            };
+        }
         kind.rules.prepare_update(&mut new, &old_raw);
         kind.rules.default(&mut new);
         if let Some(manager) = &params.field_manager {
@@ -139,7 +151,7 @@ impl LocalBackend {
         if admission.mutate(&mut new).await? {
             kind.rules.default(&mut new);
         }
-        if desired_differs(&new, &old_raw) {
+        if desired_differs(&new, &old_raw, has_status) {
             let generation = old.meta().generation + 1;
             metadata(&mut new)?.insert("generation".to_owned(), generation.into());
         }
@@ -264,16 +276,12 @@ fn check_finalizers(object: &Document, old: &Document) -> Option<FieldError> {
     (!added.is_empty()).then(|| FieldError::forbidden(&path, detail))
 }
 
-/// Whether desired state differs: anything but metadata and status.
-fn desired_differs(new: &RawObject, old: &RawObject) -> bool {
-    let desired = |object: &RawObject| -> usize {
-        object
-            .keys()
-            .filter(|key| !matches!(key.as_str(), "metadata" | "status"))
-            .count()
-    };
+/// Whether desired state differs: anything but metadata, and the status if that is written apart.
+fn desired_differs(new: &RawObject, old: &RawObject, has_status: bool) -> bool {
+    let is_desired = |key: &str| key != "metadata" && !(has_status && key == "status");
+    let desired = |object: &RawObject| object.keys().filter(|key| is_desired(key)).count();
     desired(new) != desired(old)
         || new
             .iter()
-            .any(|(key, value)| !matches!(key.as_str(), "metadata" | "status") && old.get(key) != Some(value))
+            .any(|(key, value)| is_desired(key) && old.get(key) != Some(value))
 }

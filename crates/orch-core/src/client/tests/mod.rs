@@ -1,6 +1,7 @@
 //! Clients keep what Kubernetes promises of objects.
 
 mod admission;
+mod definitions;
 mod deletes;
 mod field_managers;
 mod reads;

@@ -457,10 +457,10 @@ async fn the_metadata_of_a_kind_without_rules_is_judged_as_that_of_a_custom_reso
         );
     }
     cats.create(&named("tom")).await.unwrap();
-    let patch = Patch::Merge(json!({"metadata": {"finalizers": ["mine"]}}));
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": ["my/own/one"]}}));
     let refused = cats.patch("tom", &patch).await.unwrap_err().to_string();
     assert!(
-        refused.contains("metadata.finalizers: Invalid value: \"mine\""),
+        refused.contains("metadata.finalizers: Invalid value: \"my/own/one\""),
         "{refused}"
     );
 }
