@@ -3,7 +3,6 @@
 //! In one answer for all groups where the caller takes that (aggregated discovery, KEP-3352), else a document per version.
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use orch_core::client::Client;
 use orch_core::object::Scope;
 use serde_json::{Value, json};
 
@@ -49,15 +48,14 @@ pub(crate) fn version() -> Value {
     })
 }
 
-pub(crate) fn answer(client: &Client, route: &Route, headers: &HeaderMap) -> Result<Answer, Refused> {
-    let all = resources::all(client);
+pub(crate) fn answer(all: &[Served], route: &Route, headers: &HeaderMap) -> Result<Answer, Refused> {
     let whole = match route {
         Route::CoreVersions => aggregated(headers).map(|version| (version, true)),
         Route::Groups => aggregated(headers).map(|version| (version, false)),
         _ => None,
     };
     if let Some((version, is_core)) = whole {
-        let mut answer = answer::value(StatusCode::OK, &together(&all, version, is_core));
+        let mut answer = answer::value(StatusCode::OK, &together(all, version, is_core));
         let form = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
         if let Ok(form) = HeaderValue::from_str(&form) {
             answer.headers_mut().insert(http::header::CONTENT_TYPE, form);
@@ -69,17 +67,17 @@ pub(crate) fn answer(client: &Client, route: &Route, headers: &HeaderMap) -> Res
             json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
         }
         Route::Groups => {
-            let groups: Vec<_> = groups(&all).iter().map(|group| described(group, &all)).collect();
+            let groups: Vec<_> = groups(all).iter().map(|group| described(group, all)).collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
         Route::Group(name) => {
-            let group = groups(&all).into_iter().find(|group| group == name);
-            let mut group = described(&group.ok_or_else(Refused::no_such_path)?, &all);
+            let group = groups(all).into_iter().find(|group| group == name);
+            let mut group = described(&group.ok_or_else(Refused::no_such_path)?, all);
             group["kind"] = json!("APIGroup");
             group["apiVersion"] = json!("v1");
             group
         }
-        Route::Resources(of) => listed(of, &all).ok_or_else(Refused::no_such_path)?,
+        Route::Resources(of) => listed(of, all).ok_or_else(Refused::no_such_path)?,
         _ => return Err(Refused::no_such_path()),
     };
     Ok(answer::value(StatusCode::OK, &document))

@@ -33,6 +33,11 @@ pub(crate) const PATCHES: [&str; 4] = [
     "application/strategic-merge-patch+json",
 ];
 
+/// How an object of a kind can be changed.
+pub(crate) fn patches(is_built_in: bool) -> &'static [&'static str] {
+    if is_built_in { &PATCHES } else { &PATCHES[..3] }
+}
+
 /// A body of this service's callers.
 pub(crate) trait Sent:
     Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
@@ -108,7 +113,7 @@ pub(crate) fn patch(resource: &ApiResource, media_type: &str, body: &[u8]) -> Re
                 patch: json(body)?,
             }))),
             // As Kubernetes has it of custom resources.
-            None => Err(Refused::media_type(media_type, &PATCHES[..3])),
+            None => Err(Refused::media_type(media_type, patches(false))),
         },
         other => Err(Refused::media_type(other, &PATCHES)),
     }

@@ -52,6 +52,7 @@
 
 mod accept;
 mod answer;
+mod custom;
 mod discovery;
 mod fields;
 mod handle;

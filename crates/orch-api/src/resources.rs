@@ -1,12 +1,18 @@
-//! The kinds that are served: Kubernetes' own, and those that the client was given or has used.
+//! The kinds that are served: Kubernetes' own, those that are defined by objects, and those that the client was given or has used.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
-use orch_cluster::kinds::{BuiltIn, KINDS};
-use orch_core::client::Client;
-use orch_core::object::ApiResource;
+use orch_cluster::custom::Path;
+use orch_cluster::kinds::{BuiltIn, KINDS, OTHER_VERSIONS, OtherVersion};
+use orch_core::client::{ApiError, Client};
+use orch_core::object::{ApiResource, Document, RawObject};
+use serde_json::json;
 
+use crate::custom::{Custom, CustomKinds};
 use crate::route::GroupVersion;
+use crate::schema::{Schema, built_in};
+use crate::table::Layout;
 
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
@@ -16,55 +22,151 @@ pub(crate) const SCALE: &str = "scale";
 
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
-/// A kind as it is served.
+/// A kind as it is served, in one of its versions.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
+    /// The kind in the version that is asked for.
     pub(crate) resource: Arc<ApiResource>,
-    /// What is known of it beside; none of a kind of the embedding program's own.
-    built_in: Option<&'static BuiltIn>,
+    /// The kind in the version that its objects are stored in.
+    pub(crate) stored: Arc<ApiResource>,
+    is: Is,
+}
+
+/// What is known of a kind beside.
+#[derive(Clone, Debug)]
+enum Is {
+    /// One of Kubernetes' own.
+    BuiltIn(&'static BuiltIn),
+    /// One of them, in another version than it is stored in.
+    OtherVersion(&'static OtherVersion),
+    /// Defined by an object.
+    Custom(Arc<Custom>),
+    /// Of the embedding program's own.
+    Embedded,
 }
 
 impl Served {
-    pub(crate) fn singular(&self) -> String {
-        match self.built_in {
-            Some(row) => row.singular.to_owned(),
-            None => self.resource.kind.to_lowercase(),
+    fn built_in(row: &'static BuiltIn) -> Self {
+        let resource = Arc::new(row.resource.clone());
+        Self {
+            stored: resource.clone(),
+            resource,
+            is: Is::BuiltIn(row),
+        }
+    }
+
+    fn other_version(of: &'static OtherVersion) -> Self {
+        Self {
+            resource: Arc::new(of.resource.clone()),
+            stored: Arc::new(of.stored.resource.clone()),
+            is: Is::OtherVersion(of),
+        }
+    }
+
+    fn custom(custom: Arc<Custom>) -> Self {
+        Self {
+            resource: custom.version.resource.clone(),
+            stored: custom.definition.stored().resource.clone(),
+            is: Is::Custom(custom),
+        }
+    }
+
+    pub(crate) fn embedded(resource: ApiResource) -> Self {
+        let resource = Arc::new(resource);
+        Self {
+            stored: resource.clone(),
+            resource,
+            is: Is::Embedded,
+        }
+    }
+
+    fn row(&self) -> Option<&'static BuiltIn> {
+        match &self.is {
+            Is::BuiltIn(row) => Some(row),
+            Is::OtherVersion(of) => Some(of.stored),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_custom(&self) -> Option<&Custom> {
+        match &self.is {
+            Is::Custom(custom) => Some(custom),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn singular(&self) -> Cow<'_, str> {
+        match (&self.is, self.row()) {
+            (_, Some(row)) => row.singular.into(),
+            (Is::Custom(custom), _) => (&custom.definition.singular).into(),
+            _ => self.resource.kind.to_lowercase().into(),
+        }
+    }
+
+    /// The kind of a list of them.
+    pub(crate) fn list_kind(&self) -> Cow<'_, str> {
+        match &self.is {
+            Is::Custom(custom) => (&custom.definition.list_kind).into(),
+            _ => format!("{}List", self.resource.kind).into(),
         }
     }
 
     /// Whether it is one of Kubernetes' own.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.built_in.is_some()
+        self.row().is_some()
     }
 
-    pub(crate) fn short_names(&self) -> &'static [&'static str] {
-        self.built_in.map_or(&[], |row| row.short_names)
+    pub(crate) fn short_names(&self) -> Vec<&str> {
+        match (&self.is, self.row()) {
+            (_, Some(row)) => row.short_names.to_vec(),
+            (Is::Custom(custom), _) => texts(&custom.definition.short_names),
+            _ => Vec::new(),
+        }
     }
 
-    pub(crate) fn categories(&self) -> &'static [&'static str] {
-        self.built_in.map_or(&[], |row| row.categories)
+    pub(crate) fn categories(&self) -> Vec<&str> {
+        match (&self.is, self.row()) {
+            (_, Some(row)) => row.categories.to_vec(),
+            (Is::Custom(custom), _) => texts(&custom.definition.categories),
+            _ => Vec::new(),
+        }
     }
 
-    /// A kind of one's own has one, as a custom resource may have.
+    /// A kind of the embedding program's own has one, as a custom resource may have.
     pub(crate) fn has_status(&self) -> bool {
-        self.built_in.is_none_or(|row| row.has_status)
+        match (&self.is, self.row()) {
+            (_, Some(row)) => row.has_status,
+            (Is::Custom(custom), _) => custom.version.has_status,
+            _ => true,
+        }
     }
 
-    /// Whether its number of replicas is a part of its own.
-    pub(crate) fn has_scale(&self) -> bool {
-        self.built_in.is_some_and(|row| row.has_scale)
+    /// Where its number of replicas is, if that is a part of its own.
+    pub(crate) fn scale(&self) -> Option<Scaled<'_>> {
+        match (&self.is, self.row()) {
+            (_, Some(row)) => row.has_scale.then(|| Scaled {
+                replicas: &WORKLOAD.0,
+                present: &WORKLOAD.1,
+                selector: None,
+            }),
+            (Is::Custom(custom), _) => custom.version.scale.as_ref().map(|scale| Scaled {
+                replicas: &scale.replicas,
+                present: &scale.present,
+                selector: scale.selector.as_ref(),
+            }),
+            _ => None,
+        }
     }
 
     /// Whether it has containers that write.
     pub(crate) fn has_log(&self) -> bool {
-        self.built_in
+        self.row()
             .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "Pod")
     }
 
     /// The name of a part that is written by itself, its status apart.
     pub(crate) fn part(&self, name: &str) -> Option<&'static str> {
-        let parts = self.built_in.map_or(&[][..], |row| row.subresources);
-        parts.iter().map(|(own, _)| *own).find(|own| *own == name)
+        self.parts().find(|own| *own == name)
     }
 
     /// All its parts: their names, kinds and verbs.
@@ -79,17 +181,128 @@ impl Served {
         });
         let log = self.has_log().then(|| (LOG, kind(), &["get"][..]));
         let scale = self
-            .has_scale()
-            .then(|| (SCALE, "Scale".to_owned(), &STATUS_VERBS[..]));
+            .scale()
+            .map(|_| (SCALE, "Scale".to_owned(), &STATUS_VERBS[..]));
         status.into_iter().chain(scale).chain(others).chain(log)
     }
 
-    fn parts(&self) -> impl Iterator<Item = &'static str> {
-        self.built_in
-            .map_or(&[][..], |row| row.subresources)
-            .iter()
-            .map(|(name, _)| *name)
+    fn parts(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let parts = self.row().map_or(&[][..], |row| row.subresources);
+        parts.iter().map(|(name, _)| *name)
     }
+
+    /// Differs where what is published of the kind differs.
+    pub(crate) fn identity(&self) -> String {
+        match &self.is {
+            Is::Custom(custom) => format!("{} {}", self.resource.kind, custom.revision),
+            _ => self.resource.kind.to_string(),
+        }
+    }
+
+    /// How its objects merge, in the version that is stored.
+    pub(crate) fn schema(&self) -> Schema {
+        match &self.is {
+            Is::Custom(custom) => custom.stored_schema.clone(),
+            _ => built_in(&self.stored.api_version(), &self.stored.kind)
+                .unwrap_or(&ANYTHING)
+                .clone(),
+        }
+    }
+
+    /// How tables show its objects.
+    pub(crate) fn layout(&self) -> Layout {
+        match &self.is {
+            Is::Custom(custom) => Layout::Custom(custom.columns.clone()),
+            _ => Layout::of(&self.stored, self.is_built_in()),
+        }
+    }
+
+    /// What who uses this version is to be told of it.
+    pub(crate) fn deprecation(&self) -> Option<&str> {
+        self.as_custom()?.version.deprecation.as_deref()
+    }
+
+    /// Whether objects of the version that is asked for are stored in another.
+    pub(crate) fn is_converted(&self) -> bool {
+        self.stored.version != self.resource.version || self.stored.group != self.resource.group
+    }
+
+    /// Makes of an object of the version that is asked for one of the version that is stored.
+    pub(crate) fn to_stored(&self, object: &mut RawObject) {
+        match &self.is {
+            Is::OtherVersion(of) => (of.to_stored)(object),
+            Is::Custom(custom) if self.is_converted() => {
+                custom.version.convert(object);
+                custom.definition.stored().convert(object);
+            }
+            _ => {}
+        }
+    }
+
+    /// The same of a part of an object that is to be applied: nothing is filled in, and what there is too much is found out later.
+    pub(crate) fn part_to_stored(&self, part: &mut RawObject) {
+        match &self.is {
+            Is::OtherVersion(of) => (of.to_stored)(part),
+            _ => {
+                let stored = self.stored.api_version();
+                part.insert("apiVersion".to_owned(), stored.into());
+            }
+        }
+    }
+
+    /// Makes of a stored object one of the version that is asked for.
+    pub(crate) fn to_version(&self, object: &mut RawObject) {
+        match &self.is {
+            Is::OtherVersion(of) => (of.from_stored)(object),
+            Is::Custom(custom) => custom.version.convert(object),
+            _ => {}
+        }
+    }
+
+    /// A stored object in the version that is asked for.
+    pub(crate) fn shown<'d>(&self, document: &'d Document) -> Cow<'d, Document> {
+        let is_as_stored = match &self.is {
+            Is::OtherVersion(_) => false,
+            // Earlier generations left out what this one fills in.
+            Is::Custom(custom) => {
+                custom.definition.is_first_generation && document.api_version() == self.resource.api_version()
+            }
+            _ => true,
+        };
+        if is_as_stored {
+            return Cow::Borrowed(document);
+        }
+        let shown = document.to_raw().ok().and_then(|mut object| {
+            self.to_version(&mut object);
+            let json = serde_json::to_vec(&object).ok()?;
+            Document::from_stored(json.into(), document.revision()).ok()
+        });
+        // It was read a moment ago.
+        shown.map_or(Cow::Borrowed(document), Cow::Owned)
+    }
+}
+
+/// The schema of a kind of which only the metadata is known.
+static ANYTHING: LazyLock<Schema> = LazyLock::new(|| {
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    Schema::custom_resource(&anything).unwrap_or_else(|_| Schema::untyped())
+});
+
+/// Where the numbers of the part `scale` are in an object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scaled<'a> {
+    pub(crate) replicas: &'a Path,
+    pub(crate) present: &'a Path,
+    /// The selector as text; none: as workloads have it.
+    pub(crate) selector: Option<&'a Path>,
+}
+
+/// Where workloads have them.
+static WORKLOAD: LazyLock<(Path, Path)> =
+    LazyLock::new(|| (Path::to("spec", "replicas"), Path::to("status", "replicas")));
+
+fn texts(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }
 
 /// The version that the kind of a part is of, where that is another than the whole's.
@@ -97,21 +310,26 @@ pub(crate) fn version_of_part(part: &str) -> Option<GroupVersion> {
     (part == SCALE).then(|| GroupVersion::new("autoscaling", "v1"))
 }
 
-/// All of them, Kubernetes' first, then the others by name.
-pub(crate) fn all(client: &Client) -> Vec<Served> {
-    let built_in = KINDS.iter().map(|row| Served {
-        resource: Arc::new(row.resource.clone()),
-        built_in: Some(row),
+/// All of them: Kubernetes' first, then those that are defined, then the others by name.
+pub(crate) async fn all(client: &Client, custom: &CustomKinds) -> Result<Vec<Served>, ApiError> {
+    let defined = custom.all(client).await?;
+    let is_of =
+        |resource: &ApiResource, other: &ApiResource| resource.group_resource() == other.group_resource();
+    let embedded = client.resources().into_iter().filter(|resource| {
+        let is_defined = || {
+            defined
+                .iter()
+                .any(|custom| is_of(&custom.version.resource, resource))
+        };
+        !KINDS.iter().any(|row| is_of(&row.resource, resource)) && !is_defined()
     });
-    let own = client.resources().into_iter().filter(|resource| {
-        let is_same = |row: &BuiltIn| row.resource.group_resource() == resource.group_resource();
-        !KINDS.iter().any(is_same)
-    });
-    let own = own.map(|resource| Served {
-        resource: Arc::new(resource),
-        built_in: None,
-    });
-    built_in.chain(own).collect()
+    let built_in = KINDS.iter().map(Served::built_in);
+    let built_in = built_in.chain(OTHER_VERSIONS.iter().map(Served::other_version));
+    let others = embedded.map(Served::embedded).collect::<Vec<_>>();
+    Ok(built_in
+        .chain(defined.into_iter().map(Served::custom))
+        .chain(others)
+        .collect())
 }
 
 /// Those of a version.
@@ -121,19 +339,26 @@ pub(crate) fn within<'a>(of: &GroupVersion, all: &'a [Served]) -> Vec<&'a Served
 }
 
 /// The kind that a path names by its plural.
-pub(crate) fn find(client: &Client, of: &GroupVersion, plural: &str) -> Option<Served> {
+pub(crate) async fn find(
+    client: &Client,
+    custom: &CustomKinds,
+    of: &GroupVersion,
+    plural: &str,
+) -> Result<Option<Served>, ApiError> {
     let is_it = |resource: &ApiResource| {
         resource.plural == plural && resource.group == of.group && resource.version == of.version
     };
     if let Some(row) = KINDS.iter().find(|row| is_it(&row.resource)) {
-        return Some(Served {
-            resource: Arc::new(row.resource.clone()),
-            built_in: Some(row),
-        });
+        return Ok(Some(Served::built_in(row)));
     }
-    let resource = client.resources().into_iter().find(is_it)?;
-    Some(Served {
-        resource: Arc::new(resource),
-        built_in: None,
-    })
+    if let Some(version) = OTHER_VERSIONS.iter().find(|version| is_it(&version.resource)) {
+        return Ok(Some(Served::other_version(version)));
+    }
+    if let Some(versions) = custom.find(client, &of.group, plural).await? {
+        let mut served = versions.iter().filter(|one| one.version.is_served);
+        let found = served.find(|one| one.version.resource.version == of.version);
+        return Ok(found.cloned().map(Served::custom));
+    }
+    let resource = client.resources().into_iter().find(is_it);
+    Ok(resource.map(Served::embedded))
 }

@@ -13,6 +13,7 @@ use orch_core::client::Client;
 use tower_service::Service;
 
 use crate::answer::Body;
+use crate::custom::CustomKinds;
 use crate::handle::{self, Server};
 use crate::options::ApiOptions;
 use crate::publish::Published;
@@ -63,6 +64,7 @@ impl ApiService {
             options,
             nodes,
             published: Published::default(),
+            custom: CustomKinds::default(),
         }))
     }
 }

@@ -48,6 +48,12 @@ impl Refused {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
+    /// Of a kind that goes nothing new is made.
+    pub(crate) fn terminating() -> Self {
+        let message = "create not allowed while custom resource definition is terminating";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
     /// Who asks did not say that it may.
     #[cfg(feature = "listen")]
     pub(crate) fn unauthorized() -> Self {

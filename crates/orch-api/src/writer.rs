@@ -3,17 +3,18 @@
 //! As kube-apiserver does it (`apiserver/pkg/endpoints/handlers`, `apimachinery/pkg/util/managedfields`): each write by HTTP is recorded
 //! within it, once the object is filled in and before admission may change it.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use orch_core::client::{ApiError, FieldManager};
-use orch_core::object::{ApiResource, DEEPEST, RawObject, depth};
+use orch_core::object::{DEEPEST, RawObject, depth};
 use orch_core::time;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fields::{self, Validation};
 use crate::patch::apply::{ApplyError, FieldSet, Request};
 use crate::query::FIELD_MANAGER_BYTES;
-use crate::schema::{Schema, built_in};
+use crate::resources::Served;
+use crate::schema::Schema;
 
 /// One who writes to an object, or to a subresource of it.
 #[derive(Debug)]
@@ -31,15 +32,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(resource: &ApiResource, manager: String, subresource: Option<&str>) -> Self {
-        let api_version = resource.api_version().to_string();
+    pub(crate) fn new(served: &Served, manager: String, subresource: Option<&str>) -> Self {
+        let stored = &served.stored;
         Self {
-            kind: resource.kind.to_string(),
+            api_version: stored.api_version().into_owned(),
+            kind: stored.kind.to_string(),
             validation: Validation::Ignore,
             twice: Vec::new(),
             unknown: Mutex::default(),
-            schema: schema(&api_version, &resource.kind),
-            api_version,
+            schema: served.schema(),
             manager,
             subresource: subresource.unwrap_or_default().to_owned(),
         }
@@ -104,10 +105,13 @@ impl Writer {
 
 /// Who writes in another way than by applying owns what changes.
 impl FieldManager for Writer {
+    fn receive(&self, object: &mut RawObject) -> Result<(), ApiError> {
+        self.drop_unknown(object)
+    }
+
     fn record(&self, old: Option<&RawObject>, new: &mut RawObject) -> Result<(), ApiError> {
         /// Levels above `managedFields`: the object and its metadata.
         const ABOVE: usize = 2;
-        self.drop_unknown(new)?;
         let (nothing, ignored, now) = (RawObject::new(), FieldSet::new(), now());
         let request = self.request(&ignored, &now);
         *new = request.update(old.unwrap_or(&nothing), std::mem::take(new));
@@ -151,15 +155,6 @@ pub(crate) fn of_agent(agent: &str) -> String {
         name.push(letter);
     }
     name
-}
-
-/// The schema of a kind; of one that is not built in only the metadata is known.
-fn schema(api_version: &str, kind: &str) -> Schema {
-    static CUSTOM: LazyLock<Schema> = LazyLock::new(|| {
-        let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        Schema::custom_resource(&anything).unwrap_or_else(|_| Schema::untyped())
-    });
-    built_in(api_version, kind).unwrap_or(&CUSTOM).clone()
 }
 
 /// The present, to the second.
@@ -207,6 +202,8 @@ fn keep_times(old: &RawObject, new: &mut RawObject) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

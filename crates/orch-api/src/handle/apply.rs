@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
-use orch_core::client::{ApiError, CustomPatch, Patch, Written};
+use orch_core::client::{ApiError, CustomPatch, Patch};
 use orch_core::object::RawObject;
 use serde_json::{Value, json};
 
-use super::write::{part, writer};
+use super::write::{answer, part, writer};
 use super::{Asked, Server};
 use crate::answer::Answer;
 use crate::input;
@@ -35,7 +35,7 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
     let patch = Patch::Custom(application.clone());
     for _ in 0..ATTEMPTS {
         let missing = match backend.patch(&target, part(asked), &patch, &params).await {
-            Ok(written) => return Ok(answered(StatusCode::OK, &written)),
+            Ok(written) => return Ok(answer(asked, StatusCode::OK, &written)),
             // Through a subresource nothing is made.
             Err(error) if error.is_not_found() && asked.place.subresource.is_none() => error,
             Err(error) => return Err(application.refusal(error)),
@@ -43,22 +43,19 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
         if !uid.is_empty() {
             return Err(Refused::no_such_uid(&missing, &uid));
         }
+        asked.takes_new()?;
         let mut object = application.made().map_err(Refused::from)?;
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             // Of what is not there yet none is older, in Kubernetes.
             metadata.remove("resourceVersion");
         }
         match backend.create(&asked.collection(), object, &params).await {
-            Ok(written) => return Ok(answered(StatusCode::CREATED, &written)),
+            Ok(written) => return Ok(answer(asked, StatusCode::CREATED, &written)),
             Err(error) if error.is_already_exists() => {}
             Err(error) => return Err(error.into()),
         }
     }
     Err(Refused::comes_and_goes(name, ATTEMPTS))
-}
-
-fn answered(code: StatusCode, written: &Written) -> Answer {
-    super::write::answer(code, written)
 }
 
 /// The configuration in the body: of this version, and of the object in the path.
@@ -74,6 +71,8 @@ fn config(asked: &Asked, name: &str) -> Result<RawObject, Refused> {
             "Incorrect version specified in apply patch. Specified patch version: {given}, expected: {expected}"
         )));
     }
+    // Who owns what is known of the fields that are stored.
+    asked.served.part_to_stored(&mut config);
     let metadata = config.entry("metadata").or_insert(Value::Null);
     if metadata.is_null() {
         *metadata = json!({});

@@ -42,7 +42,7 @@ pub(super) async fn one(server: &Server, asked: &Asked, name: &str) -> Result<An
             answer::value(StatusCode::OK, &status)
         }
         // It is there for a while.
-        Deleted::Pending(document) => answer::json(StatusCode::OK, document.to_json()),
+        Deleted::Pending(document) => answer::json(StatusCode::OK, asked.served.shown(&document).to_json()),
     })
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
         }
     }
     all.items = gone;
-    let written = shown::whole(&collection.resource, &all);
+    let written = shown::whole(&asked.served, &all);
     Ok(answer::json(StatusCode::OK, written))
 }
 

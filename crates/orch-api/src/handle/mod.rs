@@ -12,13 +12,14 @@ mod write;
 use std::time::Duration;
 
 use http::header::USER_AGENT;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use orch_cluster::agent::NodeAccess;
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
 
 use crate::accept::Accept;
 use crate::answer::{self, Answer};
+use crate::custom::CustomKinds;
 use crate::discovery;
 use crate::input::{self, Sent};
 use crate::options::ApiOptions;
@@ -38,6 +39,7 @@ pub(crate) struct Server {
     /// The nodes whose containers can be reached.
     pub(crate) nodes: Vec<NodeAccess>,
     pub(crate) published: Published,
+    pub(crate) custom: CustomKinds,
 }
 
 /// A request for objects, with all that was sent.
@@ -66,11 +68,13 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let place = match route {
         Route::Resource(place) => place,
         route if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            return about(server, &route, &request);
+            let (head, _) = request.into_parts();
+            let query = Query::of(head.uri.query());
+            return about(server, &route, &query, &head.headers).await;
         }
         _ => return Err(Refused::method(request.method())),
     };
-    let served = resources::find(&server.client, &place.of, &place.plural);
+    let served = resources::find(&server.client, &server.custom, &place.of, &place.plural).await?;
     let served = served.ok_or_else(Refused::no_such_path)?;
     // Of what lives in none, no namespace is named; of what does, one is where an object is.
     let is_in_one = place.namespace.is_some();
@@ -96,25 +100,32 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
         agent: agent.unwrap_or_default(),
         body,
     };
-    objects(server, &method, &asked).await
+    let mut answer = objects(server, &method, &asked).await?;
+    if let Some(warning) = asked.served.deprecation() {
+        answer::warn(&mut answer, &[warning.to_owned()]);
+    }
+    Ok(answer)
 }
 
 /// What is said of the API itself.
-fn about<B>(server: &Server, route: &Route, request: &Request<B>) -> Result<Answer, Refused> {
-    let headers = request.headers();
+async fn about(
+    server: &Server,
+    route: &Route,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Answer, Refused> {
+    match route {
+        Route::Version => return Ok(answer::value(StatusCode::OK, &discovery::version())),
+        Route::Health => return Ok(answer::text(StatusCode::OK, "ok")),
+        _ => {}
+    }
+    let all = resources::all(&server.client, &server.custom).await?;
     match route {
         Route::OpenApi(path) => {
-            let query = Query::of(request.uri().query());
-            let asked = publish::Asked {
-                path,
-                query: &query,
-                headers,
-            };
-            server.published.answer(&server.client, &asked)
+            let asked = publish::Asked { path, query, headers };
+            server.published.answer(&all, &asked)
         }
-        Route::Version => Ok(answer::value(StatusCode::OK, &discovery::version())),
-        Route::Health => Ok(answer::text(StatusCode::OK, "ok")),
-        _ => discovery::answer(&server.client, route, headers),
+        _ => discovery::answer(&all, route, headers),
     }
 }
 
@@ -140,7 +151,7 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::PATCH => write::patch(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
-        (method, Some(name), Some(resources::SCALE)) if asked.served.has_scale() => match *method {
+        (method, Some(name), Some(resources::SCALE)) if asked.served.scale().is_some() => match *method {
             Method::GET => scale::get(server, asked, name).await,
             Method::PUT => scale::update(server, asked, name).await,
             Method::PATCH => scale::patch(server, asked, name).await,
@@ -161,16 +172,25 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
 }
 
 impl Asked {
+    /// Refuses what makes an object of a kind that is about to go.
+    fn takes_new(&self) -> Result<(), Refused> {
+        let custom = self.served.as_custom();
+        match custom.filter(|custom| custom.definition.is_terminating) {
+            Some(_) => Err(Refused::terminating()),
+            None => Ok(()),
+        }
+    }
+
     fn collection(&self) -> Collection {
         Collection {
-            resource: self.served.resource.clone(),
+            resource: self.served.stored.clone(),
             namespace: self.place.namespace.clone(),
         }
     }
 
     fn target(&self, name: &str) -> Target {
         Target {
-            resource: self.served.resource.clone(),
+            resource: self.served.stored.clone(),
             key: ObjectKey::new(self.place.namespace.as_deref(), name),
         }
     }

@@ -37,8 +37,5 @@ pub(super) async fn list(server: &Server, asked: &Asked) -> Result<Answer, Refus
     {
         return Err(Refused::too_new(least.get(), found.revision.get()));
     }
-    Ok(answer::json(
-        StatusCode::OK,
-        shown.list(&asked.served.resource, &found),
-    ))
+    Ok(answer::json(StatusCode::OK, shown.list(&found)))
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
+use orch_cluster::custom::Path;
 use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, Target, Written};
 use orch_core::object::{ApiResource, Document, LabelSelector, RawObject, Scope};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use super::write::recorded;
 use super::{Asked, Server};
 use crate::answer::{self, Answer};
 use crate::input;
+use crate::resources::Served;
 use crate::status::Refused;
 
 /// What it is, as patches of it know it.
@@ -20,7 +22,7 @@ static SCALE: LazyLock<ApiResource> =
 
 pub(super) async fn get(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let document = server.client.backend().get(&asked.target(name)).await?;
-    answered(&document)
+    answered(asked, &document)
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -59,51 +61,65 @@ async fn write(
     let target = asked.target(name);
     let patch = Patch::Custom(Arc::new(Rescale {
         target: target.clone(),
+        served: asked.served.clone(),
         change,
     }));
     let backend = server.client.backend();
     let Written { document, .. } = backend.patch(&target, Part::Whole, &patch, &params).await?;
-    answered(&document)
+    answered(asked, &document)
 }
 
-fn answered(document: &Document) -> Result<Answer, Refused> {
+fn answered(asked: &Asked, document: &Document) -> Result<Answer, Refused> {
     let object: Value = serde_json::from_slice(&document.to_json())
         .map_err(|error| Refused::internal(format!("it cannot be read: {error}")))?;
-    let scale = object.as_object().map(scale_of);
+    let scale = object
+        .as_object()
+        .and_then(|object| scale_of(&asked.served, object));
     Ok(answer::value(StatusCode::OK, &scale))
 }
 
 /// The number, as the object has it.
-fn scale_of(object: &RawObject) -> Value {
-    let of = |path: &str| {
-        let (above, name) = path.split_once('/').unwrap_or((path, ""));
-        object.get(above).and_then(|above| above.get(name)).cloned()
-    };
+fn scale_of(served: &Served, object: &RawObject) -> Option<Value> {
+    let scaled = served.scale()?;
     let mut meta = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.get("metadata").and_then(|meta| meta.get(field)) {
             meta[field] = value.clone();
         }
     }
-    let selector = of("spec/selector").and_then(|selector| LabelSelector::deserialize(selector).ok());
-    let selector = selector.and_then(|selector| selector.to_selector().ok());
-    let mut status = json!({"replicas": of("status/replicas").unwrap_or_else(|| json!(0))});
+    let selector = match (scaled.selector, served.is_built_in()) {
+        (Some(path), _) => path.value(object).and_then(Value::as_str).map(str::to_owned),
+        (None, true) => selector(object),
+        (None, false) => None,
+    };
+    // What a workload leaves out is filled in; a custom resource has what it has.
+    let usual = if served.is_built_in() { 1 } else { 0 };
+    let number = |path: &Path, usual: i32| path.value(object).cloned().unwrap_or_else(|| json!(usual));
+    let mut status = json!({"replicas": number(scaled.present, 0)});
     if let Some(selector) = selector {
-        status["selector"] = json!(selector.to_string());
+        status["selector"] = json!(selector);
     }
-    json!({
+    Some(json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": meta,
-        "spec": {"replicas": of("spec/replicas").unwrap_or_else(|| json!(1))},
+        "spec": {"replicas": number(scaled.replicas, usual)},
         "status": status,
-    })
+    }))
+}
+
+/// A workload's selector, as text.
+fn selector(object: &RawObject) -> Option<String> {
+    let selector = object.get("spec")?.get("selector")?;
+    let selector = LabelSelector::deserialize(selector).ok()?.to_selector().ok()?;
+    Some(selector.to_string())
 }
 
 /// A write of the number on its way into an object.
 #[derive(Debug)]
 struct Rescale {
     target: Target,
+    served: Served,
     change: Change,
 }
 
@@ -121,8 +137,8 @@ impl CustomPatch for Rescale {
         };
         let scale = match &self.change {
             Change::To(scale) => scale.clone(),
-            Change::By(patch) => match scale_of(&object) {
-                Value::Object(scale) => patch.apply(scale, subject)?,
+            Change::By(patch) => match scale_of(&self.served, &object) {
+                Some(Value::Object(scale)) => patch.apply(scale, subject)?,
                 _ => RawObject::new(),
             },
         };
@@ -146,8 +162,8 @@ impl CustomPatch for Rescale {
                 metadata.insert(field.to_owned(), given.clone());
             }
         }
-        if let Some(Value::Object(spec)) = object.get_mut("spec") {
-            spec.insert("replicas".to_owned(), replicas.into());
+        if let Some(scaled) = self.served.scale() {
+            scaled.replicas.set(&mut object, replicas.into());
         }
         Ok(object)
     }

@@ -2,17 +2,24 @@
 
 use bytes::Bytes;
 use orch_core::client::DocumentList;
-use orch_core::object::{ApiResource, Document};
+use orch_core::object::Document;
 use serde_json::{Value, json};
 
 use super::Asked;
 use crate::accept::{Answered, Form};
+use crate::resources::Served;
 use crate::status::Refused;
-use crate::table::{self, Printer, Table};
+use crate::table::{self, Table};
 
-/// How objects are shown to one caller.
+/// How objects are shown to one caller: in the version and the form that were asked for.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(super) struct Shown {
+    served: Served,
+    form: As,
+}
+
+#[derive(Debug)]
+enum As {
     Whole,
     Metadata,
     Table {
@@ -24,23 +31,28 @@ pub(super) enum Shown {
 
 impl Shown {
     pub(super) fn of(asked: &Asked, what: Answered) -> Result<Self, Refused> {
-        Ok(match asked.accept.form(what)? {
-            Form::Whole => Self::Whole,
-            Form::Metadata => Self::Metadata,
-            Form::Table => Self::Table {
+        let form = match asked.accept.form(what)? {
+            Form::Whole => As::Whole,
+            Form::Metadata => As::Metadata,
+            Form::Table => As::Table {
                 table: Table {
-                    printer: Printer::of(&asked.served.resource, asked.served.is_built_in()),
+                    served: asked.served.clone(),
+                    layout: asked.served.layout(),
                     include: asked.query.include()?,
                 },
                 has_columns: true,
             },
+        };
+        Ok(Self {
+            served: asked.served.clone(),
+            form,
         })
     }
 
     /// One object.
     pub(super) fn one(mut self, document: &Document) -> Bytes {
-        if let Self::Whole = self {
-            return document.to_json();
+        if let As::Whole = self.form {
+            return self.served.shown(document).to_json();
         }
         let mut out = Vec::new();
         self.write(document, &mut out);
@@ -49,36 +61,38 @@ impl Shown {
 
     /// The next object of a watch.
     pub(super) fn write(&mut self, document: &Document, out: &mut Vec<u8>) {
-        match self {
-            Self::Whole => document.write_json(out),
-            Self::Metadata => table::write_metadata(document, out),
-            Self::Table { table, has_columns } => {
+        match &mut self.form {
+            As::Whole => self.served.shown(document).write_json(out),
+            As::Metadata => table::write_metadata(document, out),
+            As::Table { table, has_columns } => {
                 let has_columns = std::mem::take(has_columns);
                 table.write_one(document, has_columns, orch_core::time::now(), out);
             }
         }
     }
 
-    pub(super) fn list(&self, resource: &ApiResource, list: &DocumentList) -> Bytes {
-        match self {
-            Self::Whole => whole(resource, list),
-            Self::Metadata => written(
+    pub(super) fn list(&self, list: &DocumentList) -> Bytes {
+        match &self.form {
+            As::Whole => whole(&self.served, list),
+            As::Metadata => written(
                 "PartialObjectMetadataList",
                 "meta.k8s.io/v1",
                 list,
                 table::write_metadata,
             ),
-            Self::Table { table, .. } => table
+            As::Table { table, .. } => table
                 .of_list(&metadata(list), &list.items, orch_core::time::now())
                 .into(),
         }
     }
 }
 
-/// A list as JSON: the objects are copied as they are stored, not parsed.
-pub(super) fn whole(resource: &ApiResource, list: &DocumentList) -> Bytes {
-    let kind = format!("{}List", resource.kind);
-    written(&kind, &resource.api_version(), list, Document::write_json)
+/// A list as JSON: objects that are stored as they are shown are copied, not parsed.
+pub(super) fn whole(served: &Served, list: &DocumentList) -> Bytes {
+    let api_version = served.resource.api_version();
+    written(&served.list_kind(), &api_version, list, |document, out| {
+        served.shown(document).write_json(out);
+    })
 }
 
 fn written(

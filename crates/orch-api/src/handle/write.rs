@@ -3,43 +3,92 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use orch_core::client::{Part, WriteParams, Written};
+use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, WriteParams, Written};
+use orch_core::object::{ApiResource, RawObject};
 use serde_json::{Value, json};
 
 use super::{Asked, Server, apply};
 use crate::answer::{self, Answer};
 use crate::input;
+use crate::resources::Served;
 use crate::status::{self, Refused};
 use crate::writer::{self, Writer};
 
 pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
+    asked.takes_new()?;
     let (object, twice) = input::object(&asked.media_type, &asked.body)?;
     let (params, writer) = recorded(asked, "CreateOptions", twice)?;
     let backend = server.client.backend();
+    let object = to_stored(asked, object)?;
     let written = backend.create(&asked.collection(), object, &params).await?;
-    Ok(warned(StatusCode::CREATED, &written, &writer))
+    Ok(warned(asked, StatusCode::CREATED, &written, &writer))
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let (object, twice) = input::object(&asked.media_type, &asked.body)?;
     let (params, writer) = recorded(asked, "UpdateOptions", twice)?;
     let backend = server.client.backend();
-    let target = asked.target(name);
+    let (target, object) = (asked.target(name), to_stored(asked, object)?);
     let written = backend.update(&target, part(asked), object, &params).await?;
-    Ok(warned(StatusCode::OK, &written, &writer))
+    Ok(warned(asked, StatusCode::OK, &written, &writer))
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     if asked.media_type == input::APPLY {
         return apply::apply(server, asked, name).await;
     }
-    let patch = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
+    let mut patch = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
+    if asked.served.is_converted() {
+        patch = Patch::Custom(Arc::new(InVersion {
+            served: asked.served.clone(),
+            subject: ErrorSubject {
+                resource: Box::new(ApiResource::clone(&asked.served.resource)),
+                key: asked.target(name).key,
+            },
+            patch,
+        }));
+    }
     asked.query.no_force()?;
     let (params, writer) = recorded(asked, "PatchOptions", Vec::new())?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend.patch(&target, part(asked), &patch, &params).await?;
-    Ok(warned(StatusCode::OK, &written, &writer))
+    Ok(warned(asked, StatusCode::OK, &written, &writer))
+}
+
+/// What was sent in the version that was asked for, in the one that is stored.
+fn to_stored(asked: &Asked, mut object: RawObject) -> Result<RawObject, Refused> {
+    if asked.served.is_converted() {
+        let expected = asked.served.resource.api_version();
+        match object.get("apiVersion") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(given)) if *given == expected => {}
+            Some(given) => {
+                return Err(Refused::bad_request(format!(
+                    "apiVersion: expected {expected:?}, got {given}"
+                )));
+            }
+        }
+        asked.served.to_stored(&mut object);
+    }
+    Ok(object)
+}
+
+/// A patch of an object in another version than it is stored in.
+#[derive(Debug)]
+struct InVersion {
+    served: Served,
+    subject: ErrorSubject,
+    patch: Patch,
+}
+
+impl CustomPatch for InVersion {
+    fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
+        self.served.to_version(&mut object);
+        let mut object = self.patch.apply(object, || self.subject.clone())?;
+        self.served.to_stored(&mut object);
+        Ok(object)
+    }
 }
 
 /// Puts a pod on a node: `Binding` has its own form, and an answer that says no more than that it is done.
@@ -94,21 +143,17 @@ pub(super) fn recorded(
 /// Who writes: whom the request names, or else the program that sent it.
 pub(super) fn writer(asked: &Asked, named: Option<&str>) -> Writer {
     let manager = named.map_or_else(|| writer::of_agent(&asked.agent), str::to_owned);
-    Writer::new(
-        &asked.served.resource,
-        manager,
-        asked.place.subresource.as_deref(),
-    )
+    Writer::new(&asked.served, manager, asked.place.subresource.as_deref())
 }
 
-fn warned(code: StatusCode, written: &Written, writer: &Writer) -> Answer {
-    let mut answer = answer(code, written);
+fn warned(asked: &Asked, code: StatusCode, written: &Written, writer: &Writer) -> Answer {
+    let mut answer = answer(asked, code, written);
     answer::warn(&mut answer, &writer.warnings());
     answer
 }
 
-pub(super) fn answer(code: StatusCode, written: &Written) -> Answer {
-    let mut answer = answer::json(code, written.document.to_json());
+pub(super) fn answer(asked: &Asked, code: StatusCode, written: &Written) -> Answer {
+    let mut answer = answer::json(code, asked.served.shown(&written.document).to_json());
     answer::warn(&mut answer, &written.warnings);
     answer
 }

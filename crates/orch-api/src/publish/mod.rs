@@ -15,7 +15,6 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, StatusCode};
-use orch_core::client::Client;
 use serde_json::{Map, Value, json};
 
 use crate::accept::{Accept, Answered, Form};
@@ -37,7 +36,7 @@ pub(crate) struct Published(Mutex<HashMap<GroupVersion, Known>>);
 /// One of them.
 #[derive(Debug)]
 struct Known {
-    /// Which kinds it was made of.
+    /// Which kinds it was made of, and of which generations of what defines them.
     kinds: Vec<String>,
     hash: String,
 }
@@ -51,17 +50,16 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Published {
-    pub(crate) fn answer(&self, client: &Client, asked: &Asked<'_>) -> Result<Answer, Refused> {
+    pub(crate) fn answer(&self, all: &[Served], asked: &Asked<'_>) -> Result<Answer, Refused> {
         let words: Vec<&str> = asked.path.iter().map(String::as_str).collect();
-        let all = resources::all(client);
         let of = match words[..] {
-            ["v2"] => return older(&all, asked.headers),
-            ["v3"] => return Ok(answer::value(StatusCode::OK, &self.index(&all))),
+            ["v2"] => return older(all, asked.headers),
+            ["v3"] => return Ok(answer::value(StatusCode::OK, &self.index(all))),
             ["v3", "api", version] => GroupVersion::new("", version),
             ["v3", "apis", group, version] => GroupVersion::new(group, version),
             _ => return Err(Refused::no_such_path()),
         };
-        let served = resources::within(&of, &all);
+        let served = resources::within(&of, all);
         if served.is_empty() {
             return Err(Refused::no_such_path());
         }
@@ -115,7 +113,7 @@ impl Published {
 
     /// The hash of a document; it is made where that is not known.
     fn hash(&self, of: &GroupVersion, served: &[&Served]) -> String {
-        let kinds: Vec<String> = served.iter().map(|one| one.resource.kind.to_string()).collect();
+        let kinds: Vec<String> = served.iter().map(|one| one.identity()).collect();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(of).filter(|known| known.kinds == kinds) {
             return known.hash.clone();

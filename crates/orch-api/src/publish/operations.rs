@@ -4,7 +4,7 @@ use orch_core::object::ApiResource;
 use serde_json::{Map, Value, json};
 
 use super::v3::TYPES;
-use crate::input::PATCHES;
+use crate::input;
 use crate::resources::{self, Served};
 use crate::route::GroupVersion;
 
@@ -85,6 +85,7 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
     let resource = &served.resource;
     let maker = Maker {
         resource,
+        patches: input::patches(served.is_built_in()),
         of: GroupVersion::new(&resource.group, &resource.version),
     };
     let root = format!("/{}", maker.of.path());
@@ -127,6 +128,8 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
 /// Makes what is said of one kind.
 struct Maker<'a> {
     resource: &'a ApiResource,
+    /// The forms of patches that it takes.
+    patches: &'static [&'static str],
     of: GroupVersion,
 }
 
@@ -135,7 +138,8 @@ impl Maker<'_> {
     fn changing(&self, part: &str, type_: &str) -> Value {
         let patching = [&WRITING[..], &[FORCING]].concat();
         let mut patch = self.one("patch", part, &patching, Some("*/*"), type_);
-        let forms: Map<String, Value> = PATCHES
+        let forms: Map<String, Value> = self
+            .patches
             .iter()
             .map(|form| ((*form).to_owned(), json!({"schema": {"type": "object"}})))
             .collect();

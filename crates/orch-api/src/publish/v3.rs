@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operations;
+use crate::custom::Custom;
 use crate::resources::Served;
 use crate::route::GroupVersion;
 use crate::schema::Definitions;
@@ -23,7 +24,11 @@ pub(super) fn document(of: &GroupVersion, served: &[&Served]) -> Value {
             Some(name) => name.to_owned(),
             None => {
                 let name = name_of(of, &resource.kind);
-                definitions.types.insert(name.clone(), anything(&resource.kind));
+                let type_ = match one.as_custom() {
+                    Some(custom) => defined(custom, &definitions.object_meta),
+                    None => anything(&resource.kind),
+                };
+                definitions.types.insert(name.clone(), type_);
                 name
             }
         };
@@ -32,12 +37,12 @@ pub(super) fn document(of: &GroupVersion, served: &[&Served]) -> Value {
         if let Some(definition) = definitions.types.get_mut(&name) {
             definition["x-kubernetes-group-version-kind"] = gvk(&resource.kind);
             // k8s-openapi's own, which Kubernetes does not ask for.
-            if let Some(definition) = definition.as_object_mut() {
+            if let Some(definition) = definition.as_object_mut().filter(|_| one.is_built_in()) {
                 definition.remove("required");
             }
         }
         let mut of_list = list_of(&resource.kind, &name, &definitions.list_meta);
-        of_list["x-kubernetes-group-version-kind"] = gvk(&format!("{}List", resource.kind));
+        of_list["x-kubernetes-group-version-kind"] = gvk(&one.list_kind());
         definitions.types.insert(list.clone(), of_list);
         operations::add(&mut paths, one, &name, &list);
     }
@@ -65,6 +70,31 @@ fn anything(kind: &str) -> Value {
         "type": "object",
         "x-kubernetes-preserve-unknown-fields": true,
     })
+}
+
+/// A kind as its definition has it, with what every object has beside (apiextensions-apiserver's `pkg/controller/openapi/builder`).
+fn defined(custom: &Custom, object_meta: &str) -> Value {
+    let mut type_ = custom.version.open_api.clone();
+    let of_every = [
+        (
+            "apiVersion",
+            json!({"type": "string", "description": "The group and version of the object."}),
+        ),
+        (
+            "kind",
+            json!({"type": "string", "description": "The kind of the object."}),
+        ),
+        (
+            "metadata",
+            json!({"$ref": format!("{TYPES}{object_meta}"), "description": "Standard object's metadata."}),
+        ),
+    ];
+    if let Some(type_) = type_.as_object_mut()
+        && let Value::Object(properties) = type_.entry("properties").or_insert_with(|| json!({}))
+    {
+        properties.extend(of_every.map(|(name, schema)| (name.to_owned(), schema)));
+    }
+    type_
 }
 
 fn list_of(kind: &str, name: &str, list_meta: &str) -> Value {

@@ -9,6 +9,7 @@ use k8s_openapi::api::{
     discovery::v1 as discovery, events::v1 as events, networking::v1 as networking, node::v1 as node,
     policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling, storage::v1 as storage,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use k8s_openapi::schemars::generate::SchemaSettings;
 use k8s_openapi::schemars::{JsonSchema, SchemaGenerator};
@@ -60,7 +61,8 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
 }
 
 /// All kinds of the groups served, and those of subresources that are patched.
-static KINDS: [Row; 48] = [
+static KINDS: [Row; 49] = [
+    row::<apiextensions::CustomResourceDefinition>(),
     row::<apps::ControllerRevision>(),
     row::<apps::DaemonSet>(),
     row::<apps::Deployment>(),
@@ -182,6 +184,8 @@ pub(crate) struct Definitions {
     pub(crate) types: serde_json::Map<String, Value>,
     /// The name of the type that a list's metadata are of.
     pub(crate) list_meta: String,
+    /// What the metadata of objects are called.
+    pub(crate) object_meta: String,
     kinds: HashMap<&'static str, String>,
 }
 
@@ -190,6 +194,7 @@ impl Definitions {
     pub(crate) fn of(api_version: &str) -> Self {
         let mut generator = SchemaSettings::openapi3().into_generator();
         let list_meta = refer::<ListMeta>(&mut generator);
+        let object_meta = refer::<ObjectMeta>(&mut generator);
         let own = kinds().filter(|row| row.api_version == api_version);
         let kinds = own.map(|row| (row.kind, (row.refer)(&mut generator))).collect();
         let mut types = generator.take_definitions(false);
@@ -199,6 +204,7 @@ impl Definitions {
         Self {
             types,
             list_meta,
+            object_meta,
             kinds,
         }
     }

@@ -5,6 +5,7 @@
 
 mod age;
 mod claim;
+mod custom;
 mod event;
 mod node;
 mod plain;
@@ -17,11 +18,14 @@ mod tests;
 mod wire;
 mod workload;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use orch_core::object::{ApiResource, Document};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use custom::Columns;
 pub(crate) use wire::{Include, Table, write_metadata};
 
 /// What a column holds, as `TableColumnDefinition` says it.
@@ -88,10 +92,17 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
+    fn row(&self, document: &Document, now: Timestamp) -> Row {
+        let row = (self.row)(document, now);
+        debug_assert_eq!(row.cells.len(), self.columns.len(), "{}", document.kind());
+        row
+    }
+
     /// The one of a kind, which may be Kubernetes' own (`is_built_in`) or a custom one.
     pub(crate) fn of(resource: &ApiResource, is_built_in: bool) -> &'static Self {
         match (is_built_in, &*resource.group, &*resource.kind) {
             (false, ..) => &plain::CUSTOM,
+            (_, "apiextensions.k8s.io", "CustomResourceDefinition") => &plain::CUSTOM,
             (_, "", "ConfigMap") => &plain::CONFIG_MAP,
             (_, "", "Event") => &event::EVENT,
             (_, "", "Namespace") => &plain::NAMESPACE,
@@ -114,6 +125,30 @@ impl Printer {
             (_, "coordination.k8s.io", "Lease") => &plain::LEASE,
             _ => &plain::OTHER,
         }
+    }
+}
+
+/// How tables show the objects of a kind: as is known here, or as its definition says.
+#[derive(Clone, Debug)]
+pub(crate) enum Layout {
+    Known(&'static Printer),
+    Custom(Arc<Columns>),
+}
+
+impl Layout {
+    /// That of a kind that no definition defines.
+    pub(crate) fn of(resource: &ApiResource, is_built_in: bool) -> Self {
+        Self::Known(Printer::of(resource, is_built_in))
+    }
+
+    /// What the columns are.
+    fn columns(&self) -> Value {
+        // They are plain texts and numbers.
+        let columns = match self {
+            Self::Known(printer) => serde_json::to_value(printer.columns),
+            Self::Custom(columns) => serde_json::to_value(columns.definitions()),
+        };
+        columns.unwrap_or_default()
     }
 }
 

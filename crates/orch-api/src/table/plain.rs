@@ -71,7 +71,7 @@ pub(super) static OTHER: Printer = Printer {
     row: |object, now| named(object, now, []),
 };
 
-/// Of the embedding program's kinds.
+/// Of the embedding program's kinds, and of definitions.
 pub(super) static CUSTOM: Printer = Printer {
     columns: &[
         Column::NAME,

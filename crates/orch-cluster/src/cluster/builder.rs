@@ -31,7 +31,7 @@ pub struct ClusterBuilder {
 impl ClusterBuilder {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self {
-            client: crate::kinds::kinds().fold(Client::builder(store), ClientBuilder::kind),
+            client: crate::kinds::teach(Client::builder(store)),
             random: Random::from_os(),
             nodes: Vec::new(),
             scheduler: None,

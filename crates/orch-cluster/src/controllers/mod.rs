@@ -4,9 +4,11 @@
 
 mod caches;
 mod claim;
+mod definition;
 mod deployment;
 #[cfg(test)]
 pub(crate) mod distant;
+mod empty;
 mod garbage;
 mod manager;
 mod namespace;

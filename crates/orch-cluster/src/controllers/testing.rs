@@ -25,7 +25,7 @@ pub(crate) fn client_with(store: Arc<dyn Store>, add: impl FnOnce(ClientBuilder)
     let builder = Client::builder(store)
         .random(orch_core::random::Random::seeded(1))
         .admission(NamespaceLifecycle);
-    add(crate::kinds::kinds().fold(builder, ClientBuilder::kind)).build()
+    add(crate::kinds::teach(builder)).build()
 }
 
 /// How long the pods of a [`FakeNode`] take to end.

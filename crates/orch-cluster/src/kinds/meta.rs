@@ -8,6 +8,9 @@ use orch_core::object::{FieldError, FieldErrors, FieldPath, metadata, names};
 
 use super::check;
 
+/// The finalizers that need no domain before them.
+pub(crate) const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "foregroundDeletion", "orphan"];
+
 /// Validates the metadata of an object that is about to be stored.
 pub fn validate(meta: &ObjectMeta, namespaced: bool, name_rule: NameRule) -> FieldErrors {
     let mut errors = FieldErrors::default();
@@ -34,8 +37,26 @@ pub fn validate(meta: &ObjectMeta, namespaced: bool, name_rule: NameRule) -> Fie
         meta.owner_references.as_deref(),
     );
     let finalizers = meta.finalizers.as_deref().unwrap_or_default();
-    metadata::finalizers(&mut errors, &at.child("finalizers"), finalizers);
+    let at = at.child("finalizers");
+    metadata::finalizers(&mut errors, &at, finalizers);
+    for finalizer in finalizers {
+        known_finalizer(&mut errors, &at, finalizer);
+    }
     errors
+}
+
+/// Validates a name in a list of finalizers that is not in the metadata.
+pub(crate) fn finalizer(errors: &mut FieldErrors, at: &FieldPath, finalizer: &str) {
+    check::format(errors, at, finalizer, names::qualified_name(finalizer));
+    known_finalizer(errors, at, finalizer);
+}
+
+/// Says so if a finalizer of one of Kubernetes' own kinds is neither one of the few old ones, nor one with a domain.
+fn known_finalizer(errors: &mut FieldErrors, at: &FieldPath, finalizer: &str) {
+    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let detail = "name is neither a standard finalizer name nor is it fully qualified";
+        errors.push(FieldError::invalid(at, finalizer, detail));
+    }
 }
 
 /// Validates annotations: free text under qualified names, bounded together.

@@ -12,6 +12,7 @@ mod check;
 pub mod config_map;
 mod core;
 pub mod decode;
+mod definition;
 pub mod deployment;
 pub mod event;
 pub mod fields;
@@ -19,6 +20,7 @@ pub mod lease;
 pub mod meta;
 pub mod namespace;
 pub mod node;
+mod other_version;
 pub mod pod;
 mod policy;
 mod raw;
@@ -39,4 +41,6 @@ mod tests;
 #[cfg(test)]
 mod workload_tests;
 
-pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds};
+pub use definition::CLEANUP;
+pub use other_version::{OTHER_VERSIONS, OtherVersion};
+pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds, teach};

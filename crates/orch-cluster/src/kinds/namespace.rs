@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
 use orch_core::client::{SubresourceWrite, Wanted};
-use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, Members, metadata};
+use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, Members};
 use serde_json::Value;
 
 use super::meta::{self, NameRule};
@@ -60,7 +60,7 @@ pub fn validate(namespace: &Namespace) -> FieldErrors {
         .as_ref()
         .and_then(|spec| spec.finalizers.as_deref());
     for finalizer in finalizers.unwrap_or_default() {
-        metadata::finalizer(&mut errors, &at, finalizer);
+        meta::finalizer(&mut errors, &at, finalizer);
     }
     errors
 }
@@ -101,7 +101,7 @@ pub fn finalize(wanted: Wanted<'_>, old: &Document) -> SubresourceWrite {
     })?;
     let mut errors = FieldErrors::default();
     for finalizer in names.unwrap_or_default() {
-        metadata::finalizer(&mut errors, &at, &finalizer);
+        meta::finalizer(&mut errors, &at, &finalizer);
     }
     if !errors.is_empty() {
         return Err(errors);

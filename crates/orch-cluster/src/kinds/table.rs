@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
-use orch_core::client::{Kind, KindRules, SubresourceWrite, Wanted};
+use orch_core::client::{ClientBuilder, Kind, KindRules, SubresourceWrite, Wanted};
 use orch_core::object::{ApiResource, Document, Object, ObjectMeta, RawObject, Scope};
 use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::Field;
-use super::{apps, core, decode, pod, policy, raw, rbac, rows, scheduling};
+use super::{apps, core, decode, definition, pod, policy, raw, rbac, rows, scheduling};
+use crate::custom::Definitions;
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
@@ -61,6 +62,7 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         policy::rows(),
         rbac::rows(),
         scheduling::rows(),
+        definition::rows(),
     ];
     groups.into_iter().flatten().collect()
 });
@@ -160,6 +162,24 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
         // No controller waits for them, so nobody need watch them before there is one.
         if row.is_acted_on { kind } else { kind.when_used() }
     })
+}
+
+/// Teaches a client the built-in kinds, and to look for others where CustomResourceDefinitions define them.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use orch_core::client::Client;
+/// use orch_core::store::MemoryStore;
+///
+/// let client = orch_cluster::kinds::teach(Client::builder(Arc::new(MemoryStore::new()))).build();
+/// assert!(client.resources().iter().any(|resource| resource.kind == "Pod"));
+/// ```
+#[must_use]
+pub fn teach(builder: ClientBuilder) -> ClientBuilder {
+    kinds()
+        .fold(builder, ClientBuilder::kind)
+        .definitions(Definitions)
 }
 
 impl KindRules for &'static BuiltIn {

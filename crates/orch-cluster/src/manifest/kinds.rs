@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::{apps, coordination, core, policy, rbac, scheduling};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
 use orch_core::object::{ApiResource, Document, FieldPath, Object, Segment};
@@ -59,6 +60,7 @@ impl ManifestKinds {
             .with::<apps::v1::ReplicaSet>()
             .with::<apps::v1::Deployment>()
             .with::<coordination::v1::Lease>()
+            .with::<CustomResourceDefinition>()
             // Nothing acts on these yet, which whoever creates one is told.
             .with::<core::v1::Service>()
             .with::<core::v1::ServiceAccount>()

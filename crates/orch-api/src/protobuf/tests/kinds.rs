@@ -9,7 +9,9 @@ use crate::schema::{Node, Schema, built_in, every_kind};
 fn the_table_has_the_fields_that_the_kinds_have() {
     let (kinds, messages) = table::all();
     let messages: HashMap<_, _> = messages.into_iter().collect();
-    for (api_version, kind) in every_kind() {
+    // Definitions of kinds are files, and those are sent as JSON or YAML.
+    let sent = every_kind().filter(|(_, kind)| *kind != "CustomResourceDefinition");
+    for (api_version, kind) in sent {
         assert!(table::kind(api_version, kind).is_some(), "{api_version} {kind}");
     }
     let (mut seen, mut missing) = (HashSet::new(), Vec::new());

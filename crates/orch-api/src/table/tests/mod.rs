@@ -22,16 +22,19 @@ fn document(object: &Value) -> Document {
 }
 
 fn printer(object: &Value, is_built_in: bool) -> &'static Printer {
+    Printer::of(&resource(object), is_built_in)
+}
+
+fn resource(object: &Value) -> ApiResource {
     let api_version = object["apiVersion"].as_str().unwrap();
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource {
+    ApiResource {
         group: group.to_owned().into(),
         version: version.to_owned().into(),
         kind: object["kind"].as_str().unwrap().to_owned().into(),
         plural: "them".into(),
         scope: Scope::Namespaced,
-    };
-    Printer::of(&resource, is_built_in)
+    }
 }
 
 fn row(object: &Value) -> Row {

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Include, Table, write_metadata};
-use super::{document, now, object, printer};
+use super::super::{Include, Layout, Table, write_metadata};
+use super::{document, now, object, printer, resource};
+use crate::resources::Served;
 
 fn table(of: &Value, include: Include) -> Table {
     Table {
-        printer: printer(of, true),
+        served: Served::embedded(resource(of)),
+        layout: Layout::Known(printer(of, true)),
         include,
     }
 }
@@ -73,7 +75,7 @@ fn one_object_is_a_table_of_its_version() {
         );
         assert_eq!(out["rows"].as_array().unwrap().len(), 1);
     }
-    let wide = table(&pod, Include::None).printer.columns;
+    let wide = printer(&pod, true).columns;
     let priorities: Vec<_> = wide.iter().map(|column| column.priority).collect();
     assert_eq!(priorities, [0, 0, 0, 0, 0, 1, 1, 1, 1]);
 }

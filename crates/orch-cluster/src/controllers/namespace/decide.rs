@@ -7,19 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition, NamespaceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::controllers::empty::Remaining;
+
 /// The finalizer in `spec.finalizers` that holds a namespace until its content is gone.
 pub(crate) const FINALIZER: &str = "kubernetes";
-
-/// What is left of one resource in a namespace after a round of deleting.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Remaining {
-    /// Plural and group: `pods`, `deployments.apps`.
-    pub(crate) resource: String,
-    /// How many objects.
-    pub(crate) objects: usize,
-    /// How many of them each finalizer holds.
-    pub(crate) finalizers: BTreeMap<String, usize>,
-}
 
 /// What to write.
 #[derive(Debug, PartialEq)]

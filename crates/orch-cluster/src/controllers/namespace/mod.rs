@@ -5,5 +5,5 @@ mod decide;
 mod reconcile;
 
 pub use admission::{NamespaceLifecycle, PROTECTED, ensure_namespaces};
-use decide::{Plan, Remaining, decide};
+use decide::{Plan, decide};
 pub(crate) use reconcile::start;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use orch_core::client::{ClientBuilder, DeleteParams, Patch};
+use orch_core::client::{DeleteParams, Patch};
 use orch_core::object::Object;
 use orch_core::testing::simulation::{Life, Oracle, Setup, State, World};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ where
         }
     }
     let simulation = simulation("oracle", move |run| {
-        run.client(|builder| crate::kinds::kinds().fold(builder, ClientBuilder::kind).build());
+        run.client(|builder| crate::kinds::teach(builder).build());
         run.oracle(Boxed(oracle()));
         add(run);
         run.scenario(scenario);
