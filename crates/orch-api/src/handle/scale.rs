@@ -85,7 +85,12 @@ fn scale_of(object: &RawObject) -> Value {
             meta[field] = value.clone();
         }
     }
-    let selector = of("spec/selector").and_then(|selector| LabelSelector::deserialize(selector).ok());
+    let selector = of("spec/selector").map(|selector| match object.get("kind") {
+        // That of a ReplicationController is nothing but labels.
+        Some(kind) if kind == "ReplicationController" => json!({"matchLabels": selector}),
+        _ => selector,
+    });
+    let selector = selector.and_then(|selector| LabelSelector::deserialize(selector).ok());
     let selector = selector.and_then(|selector| selector.to_selector().ok());
     let mut status = json!({"replicas": of("status/replicas").unwrap_or_else(|| json!(0))});
     if let Some(selector) = selector {

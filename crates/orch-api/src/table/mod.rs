@@ -12,8 +12,10 @@ mod pod;
 mod rbac;
 mod read;
 mod service;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod wire;
 mod workload;
 
@@ -60,6 +62,13 @@ impl Column {
         }
     }
 
+    const fn boolean(name: &'static str, description: &'static str) -> Self {
+        Self {
+            type_: "boolean",
+            ..Self::text(name, description)
+        }
+    }
+
     const fn wide(self) -> Self {
         Self { priority: 1, ..self }
     }
@@ -102,11 +111,23 @@ impl Printer {
             (_, "", "ServiceAccount") => &plain::SERVICE_ACCOUNT,
             (_, "", "Endpoints") => &service::ENDPOINTS,
             (_, "", "PersistentVolumeClaim") => &claim::CLAIM,
+            (_, "", "LimitRange") => &plain::CREATED,
+            (_, "", "PersistentVolume") => &volume::VOLUME,
+            (_, "", "PodTemplate") => &workload::POD_TEMPLATE,
+            (_, "", "ReplicationController") => &workload::REPLICATION_CONTROLLER,
+            (_, "", "ResourceQuota") => &plain::QUOTA,
+            (_, "node.k8s.io", "RuntimeClass") => &plain::RUNTIME_CLASS,
+            (_, "storage.k8s.io", "CSIDriver") => &storage::DRIVER,
+            (_, "storage.k8s.io", "CSINode") => &storage::NODE,
+            (_, "storage.k8s.io", "CSIStorageCapacity") => &storage::CAPACITY,
+            (_, "storage.k8s.io", "StorageClass") => &storage::CLASS,
+            (_, "storage.k8s.io", "VolumeAttachment") => &storage::ATTACHMENT,
+            (_, "storage.k8s.io", "VolumeAttributesClass") => &storage::ATTRIBUTES,
             (_, "apps", "ControllerRevision") => &workload::REVISION,
             (_, "apps", "DaemonSet") => &workload::DAEMON_SET,
             (_, "apps", "StatefulSet") => &workload::STATEFUL_SET,
             (_, "policy", "PodDisruptionBudget") => &plain::DISRUPTION_BUDGET,
-            (_, "rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rbac::ROLE,
+            (_, "rbac.authorization.k8s.io", "Role" | "ClusterRole") => &plain::CREATED,
             (_, "rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &rbac::BINDING,
             (_, "scheduling.k8s.io", "PriorityClass") => &plain::PRIORITY_CLASS,
             (_, "apps", "Deployment") => &workload::DEPLOYMENT,

@@ -25,8 +25,10 @@ mod raw;
 mod rbac;
 pub mod replica_set;
 mod rows;
+mod runtime_class;
 mod scheduling;
 pub mod secret;
+mod storage;
 pub mod table;
 mod workload;
 

@@ -8,7 +8,7 @@ use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::Field;
-use super::{apps, core, decode, pod, policy, raw, rbac, rows, scheduling};
+use super::{apps, core, decode, pod, policy, raw, rbac, rows, runtime_class, scheduling, storage};
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         policy::rows(),
         rbac::rows(),
         scheduling::rows(),
+        storage::rows(),
+        runtime_class::rows(),
     ];
     groups.into_iter().flatten().collect()
 });

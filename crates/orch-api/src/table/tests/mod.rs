@@ -1,8 +1,10 @@
 //! Rows of objects as users see them.
 
 mod ages;
+mod core;
 mod kinds;
 mod pods;
+mod storage;
 mod stored;
 mod wire;
 
