@@ -4,6 +4,7 @@
 //! Sources: Kubernetes' `pkg/printers/internalversion/printers.go`, and `rest.NewDefaultTableConvertor` for custom resources.
 
 mod age;
+mod certificate;
 mod claim;
 mod event;
 mod node;
@@ -116,6 +117,7 @@ impl Printer {
             (_, "", "PodTemplate") => &workload::POD_TEMPLATE,
             (_, "", "ReplicationController") => &workload::REPLICATION_CONTROLLER,
             (_, "", "ResourceQuota") => &plain::QUOTA,
+            (_, "certificates.k8s.io", "CertificateSigningRequest") => &certificate::REQUEST,
             (_, "node.k8s.io", "RuntimeClass") => &plain::RUNTIME_CLASS,
             (_, "storage.k8s.io", "CSIDriver") => &storage::DRIVER,
             (_, "storage.k8s.io", "CSINode") => &storage::NODE,

@@ -8,6 +8,7 @@
 //! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
 
 mod apps;
+mod certificates;
 mod check;
 pub mod config_map;
 mod core;

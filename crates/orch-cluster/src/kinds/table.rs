@@ -8,7 +8,9 @@ use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::Field;
-use super::{apps, core, decode, pod, policy, raw, rbac, rows, runtime_class, scheduling, storage};
+use super::{
+    apps, certificates, core, decode, pod, policy, raw, rbac, rows, runtime_class, scheduling, storage,
+};
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
@@ -63,6 +65,7 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         scheduling::rows(),
         storage::rows(),
         runtime_class::rows(),
+        certificates::rows(),
     ];
     groups.into_iter().flatten().collect()
 });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps, coordination, core, node, policy, rbac, scheduling, storage};
+use k8s_openapi::api::{apps, certificates, coordination, core, node, policy, rbac, scheduling, storage};
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
 use orch_core::object::{ApiResource, Document, FieldPath, Object, Segment};
@@ -75,6 +75,7 @@ impl ManifestKinds {
             .with::<storage::v1::CSINode>()
             .with::<storage::v1::CSIStorageCapacity>()
             .with::<node::v1::RuntimeClass>()
+            .with::<certificates::v1::CertificateSigningRequest>()
             .with::<apps::v1::StatefulSet>()
             .with::<apps::v1::DaemonSet>()
             .with::<apps::v1::ControllerRevision>()

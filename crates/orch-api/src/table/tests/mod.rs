@@ -1,6 +1,7 @@
 //! Rows of objects as users see them.
 
 mod ages;
+mod certificates;
 mod core;
 mod kinds;
 mod pods;
