@@ -20,6 +20,12 @@ pub(crate) const LOG: &str = "log";
 /// The part of a workload that is its number of pods, of a kind of its own.
 pub(crate) const SCALE: &str = "scale";
 
+/// The part of a pod that says where it runs, of a kind of its own.
+pub(crate) const BINDING: &str = "binding";
+
+/// The part of a request for a certificate that says whether it is granted: conditions of its status.
+pub(crate) const APPROVAL: &str = "approval";
+
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// A kind as it is served, in one of its versions.
@@ -176,7 +182,8 @@ impl Served {
         let kind = || self.resource.kind.clone().into_owned();
         let status = self.has_status().then(|| ("status", kind(), &STATUS_VERBS[..]));
         let others = self.parts().map(move |part| match part {
-            "binding" => (part, "Binding".to_owned(), &["create"][..]),
+            BINDING => (part, "Binding".to_owned(), &["create"][..]),
+            APPROVAL => (part, kind(), &STATUS_VERBS[..]),
             _ => (part, kind(), &["update"][..]),
         });
         let log = self.has_log().then(|| (LOG, kind(), &["get"][..]));

@@ -135,3 +135,20 @@ async fn what_cannot_be_is_refused() {
     assert_eq!(api.get(&format!("{ALL}/none/scale")).await.0, 404);
     assert_eq!(api.get(&format!("{}/a/scale", common::MAPS)).await.0, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn that_of_a_replication_controller_names_its_pods_too() {
+    let (_cluster, api) = common::cluster(ApiOptions::default()).await;
+    let all = "/api/v1/namespaces/default/replicationcontrollers";
+    let template = json!({"metadata": {"labels": {"app": "web", "tier": "1"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let controller = json!({"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "web"},
+        "spec": {"template": template}});
+    let (code, made) = api.post(all, &controller).await;
+    assert_eq!(code, 201, "{made}");
+    let scale = format!("{all}/web/scale");
+    assert_eq!(api.get(&scale).await.1["status"]["selector"], "app=web,tier=1");
+    let patch = Some((MERGE, r#"{"spec": {"replicas": 3}}"#));
+    let (code, scaled) = api.ask("PATCH", &scale, patch).await;
+    assert_eq!((code.as_u16(), &scaled["spec"]["replicas"]), (200, &json!(3)));
+}

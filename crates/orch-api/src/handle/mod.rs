@@ -163,8 +163,11 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
         },
         (method, Some(name), Some(part)) => match (asked.served.part(part), method) {
             (None, _) => Err(Refused::no_such_path()),
-            (Some("binding"), &Method::POST) => write::bind(server, asked, name).await,
-            (Some(other), &Method::PUT) if other != "binding" => write::update(server, asked, name).await,
+            (Some(resources::BINDING), &Method::POST) => write::bind(server, asked, name).await,
+            (Some(resources::BINDING), method) => Err(Refused::method(method)),
+            (Some(_), &Method::PUT) => write::update(server, asked, name).await,
+            (Some(resources::APPROVAL), &Method::GET) => read::get(server, asked, name).await,
+            (Some(resources::APPROVAL), &Method::PATCH) => write::patch(server, asked, name).await,
             (Some(_), method) => Err(Refused::method(method)),
         },
         (method, ..) => Err(Refused::method(method)),

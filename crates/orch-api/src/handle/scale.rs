@@ -111,6 +111,11 @@ fn scale_of(served: &Served, object: &RawObject) -> Option<Value> {
 /// A workload's selector, as text.
 fn selector(object: &RawObject) -> Option<String> {
     let selector = object.get("spec")?.get("selector")?;
+    let selector = match object.get("kind")?.as_str()? {
+        // Nothing but labels.
+        "ReplicationController" => json!({"matchLabels": selector}),
+        _ => selector.clone(),
+    };
     let selector = LabelSelector::deserialize(selector).ok()?.to_selector().ok()?;
     Some(selector.to_string())
 }

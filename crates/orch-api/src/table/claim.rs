@@ -1,5 +1,6 @@
 //! Claims for volumes.
 
+use orch_core::object::Document;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -7,7 +8,7 @@ use super::read::{self, List, Or, Text};
 use super::{Column, Printer, age, or};
 
 /// What kubectl shows where nothing is said.
-const UNSET: &str = "<unset>";
+pub(super) const UNSET: &str = "<unset>";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -21,15 +22,14 @@ struct Spec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Status {
-    phase: Text,
     capacity: Or<Capacity>,
     access_modes: List<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Capacity {
-    storage: Text,
+pub(super) struct Capacity {
+    pub(super) storage: Text,
 }
 
 pub(super) static CLAIM: Printer = Printer {
@@ -48,19 +48,13 @@ pub(super) static CLAIM: Printer = Printer {
         let spec: Spec = read::field(claim, "spec");
         let status: Status = read::field(claim, "status");
         let is_bound = !spec.volume_name.is_empty();
-        let modes: Vec<_> = status.access_modes.iter().map(|mode| short(mode)).collect();
         let of_volume = |value: String| json!(if is_bound { value } else { String::new() });
-        let phase = if claim.meta().is_deleting() {
-            "Terminating"
-        } else {
-            &*status.phase
-        };
         let cells = vec![
             json!(claim.meta().name),
-            json!(phase),
+            json!(phase(claim)),
             json!(*spec.volume_name),
             of_volume(status.capacity.storage.to_string()),
-            of_volume(modes.join(",")),
+            of_volume(modes(&status.access_modes)),
             json!(*spec.storage_class_name),
             json!(or(&spec.volume_attributes_class_name, UNSET)),
             json!(age::of(claim, now)),
@@ -70,12 +64,30 @@ pub(super) static CLAIM: Printer = Printer {
     },
 };
 
-fn short(mode: &str) -> &str {
-    match mode {
-        "ReadWriteOnce" => "RWO",
-        "ReadOnlyMany" => "ROX",
-        "ReadWriteMany" => "RWX",
-        "ReadWriteOncePod" => "RWOP",
-        other => other,
+/// The phase of a claim or a volume.
+pub(super) fn phase(object: &Document) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Status {
+        phase: Text,
     }
+    if object.meta().is_deleting() {
+        return "Terminating".to_owned();
+    }
+    read::field::<Status>(object, "status").phase.0
+}
+
+/// How it may be mounted, in short; in Kubernetes' order, each way once.
+pub(super) fn modes(given: &[Text]) -> String {
+    let short = [
+        ("ReadWriteOnce", "RWO"),
+        ("ReadOnlyMany", "ROX"),
+        ("ReadWriteMany", "RWX"),
+        ("ReadWriteOncePod", "RWOP"),
+    ];
+    let given = short
+        .iter()
+        .filter(|(mode, _)| given.iter().any(|one| **one == *mode));
+    let given: Vec<_> = given.map(|(_, short)| *short).collect();
+    given.join(",")
 }

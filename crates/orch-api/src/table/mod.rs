@@ -4,6 +4,7 @@
 //! Sources: Kubernetes' `pkg/printers/internalversion/printers.go`, and `rest.NewDefaultTableConvertor` for custom resources.
 
 mod age;
+mod certificate;
 mod claim;
 mod custom;
 mod event;
@@ -13,8 +14,10 @@ mod pod;
 mod rbac;
 mod read;
 mod service;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod wire;
 mod workload;
 
@@ -60,6 +63,13 @@ impl Column {
     const fn number(name: &'static str, description: &'static str) -> Self {
         Self {
             type_: "integer",
+            ..Self::text(name, description)
+        }
+    }
+
+    const fn boolean(name: &'static str, description: &'static str) -> Self {
+        Self {
+            type_: "boolean",
             ..Self::text(name, description)
         }
     }
@@ -113,11 +123,24 @@ impl Printer {
             (_, "", "ServiceAccount") => &plain::SERVICE_ACCOUNT,
             (_, "", "Endpoints") => &service::ENDPOINTS,
             (_, "", "PersistentVolumeClaim") => &claim::CLAIM,
+            (_, "", "LimitRange") => &plain::CREATED,
+            (_, "", "PersistentVolume") => &volume::VOLUME,
+            (_, "", "PodTemplate") => &workload::POD_TEMPLATE,
+            (_, "", "ReplicationController") => &workload::REPLICATION_CONTROLLER,
+            (_, "", "ResourceQuota") => &plain::QUOTA,
+            (_, "certificates.k8s.io", "CertificateSigningRequest") => &certificate::REQUEST,
+            (_, "node.k8s.io", "RuntimeClass") => &plain::RUNTIME_CLASS,
+            (_, "storage.k8s.io", "CSIDriver") => &storage::DRIVER,
+            (_, "storage.k8s.io", "CSINode") => &storage::NODE,
+            (_, "storage.k8s.io", "CSIStorageCapacity") => &storage::CAPACITY,
+            (_, "storage.k8s.io", "StorageClass") => &storage::CLASS,
+            (_, "storage.k8s.io", "VolumeAttachment") => &storage::ATTACHMENT,
+            (_, "storage.k8s.io", "VolumeAttributesClass") => &storage::ATTRIBUTES,
             (_, "apps", "ControllerRevision") => &workload::REVISION,
             (_, "apps", "DaemonSet") => &workload::DAEMON_SET,
             (_, "apps", "StatefulSet") => &workload::STATEFUL_SET,
             (_, "policy", "PodDisruptionBudget") => &plain::DISRUPTION_BUDGET,
-            (_, "rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rbac::ROLE,
+            (_, "rbac.authorization.k8s.io", "Role" | "ClusterRole") => &plain::CREATED,
             (_, "rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &rbac::BINDING,
             (_, "scheduling.k8s.io", "PriorityClass") => &plain::PRIORITY_CLASS,
             (_, "apps", "Deployment") => &workload::DEPLOYMENT,

@@ -1,5 +1,7 @@
 //! The kinds of which there is little to show.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use orch_core::object::Document;
 use serde::Deserialize;
@@ -155,6 +157,52 @@ pub(super) static DISRUPTION_BUDGET: Printer = Printer {
     },
 };
 
+/// Of kinds of Kubernetes' own that have no columns of their own there either.
+pub(super) static CREATED: Printer = Printer {
+    columns: CUSTOM.columns,
+    row: created,
+};
+
+pub(super) static QUOTA: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Request", "How much is used of what may be, limits apart."),
+        Column::text("Limit", "How much of the limits is given away."),
+        Column::AGE,
+    ],
+    row: |quota, now| {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Status {
+            hard: Or<BTreeMap<String, Text>>,
+            used: Or<BTreeMap<String, Text>>,
+        }
+        let status: Status = read::field(quota, "status");
+        let (mut requests, mut limits) = (Vec::new(), Vec::new());
+        for (name, hard) in status.hard.iter() {
+            let used = status.used.get(name).map_or("0", |used| used.as_str());
+            let list = match name.starts_with("limits.") {
+                true => &mut limits,
+                false => &mut requests,
+            };
+            list.push(format!("{name}: {used}/{}", **hard));
+        }
+        named(quota, now, [json!(requests.join(", ")), json!(limits.join(", "))])
+    },
+};
+
+pub(super) static RUNTIME_CLASS: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Handler", "What runs its pods."),
+        Column::AGE,
+    ],
+    row: |class, now| {
+        let handler: String = read::field(class, "handler");
+        named(class, now, [json!(handler)])
+    },
+};
+
 /// Its name, and when it was created.
 pub(super) fn created(object: &Document, _: Timestamp) -> Row {
     let meta = object.meta();
@@ -166,7 +214,7 @@ pub(super) fn created(object: &Document, _: Timestamp) -> Row {
 }
 
 /// Its name, what there is to say, and its age.
-fn named<const N: usize>(document: &Document, now: Timestamp, between: [Value; N]) -> Row {
+pub(super) fn named<const N: usize>(document: &Document, now: Timestamp, between: [Value; N]) -> Row {
     let mut cells = Vec::with_capacity(N + 2);
     cells.push(json!(document.meta().name));
     cells.extend(between);

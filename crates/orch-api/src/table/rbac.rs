@@ -1,10 +1,10 @@
-//! Roles, and who has them.
+//! Who has roles.
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::read::{self, Text};
-use super::{Column, Printer, age, plain};
+use super::{Column, Printer, age};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -20,18 +20,6 @@ struct Subject {
     name: Text,
     namespace: Text,
 }
-
-/// Roles and ClusterRoles.
-pub(super) static ROLE: Printer = Printer {
-    columns: &[
-        Column::NAME,
-        Column {
-            type_: "date",
-            ..Column::text("Created At", "When it was created.")
-        },
-    ],
-    row: plain::created,
-};
 
 /// RoleBindings and ClusterRoleBindings.
 pub(super) static BINDING: Printer = Printer {

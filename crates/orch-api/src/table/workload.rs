@@ -1,11 +1,14 @@
-//! What makes pods: Deployments, ReplicaSets, StatefulSets, DaemonSets; and what their templates were.
+//! What makes pods: Deployments, ReplicaSets, ReplicationControllers, StatefulSets, DaemonSets; and templates, theirs or alone.
 
-use orch_core::object::LabelSelector;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use orch_core::object::{Document, LabelSelector};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::read::{self, Or, WorkloadSpec};
-use super::{Column, NONE, Printer, age, or};
+use super::read::{self, Or, Template, Text, WorkloadSpec};
+use super::{Column, NONE, Printer, Row, age, or};
 
 const CONTAINERS: Column = Column::text("Containers", "The names of the containers of its pods.").wide();
 const IMAGES: Column = Column::text("Images", "The images of the containers of its pods.").wide();
@@ -64,15 +67,59 @@ pub(super) static REPLICA_SET: Printer = Printer {
     ],
     row: |set, now| {
         let spec: WorkloadSpec = read::field(set, "spec");
-        let status: Status = read::field(set, "status");
-        let mut cells = vec![
-            json!(set.meta().name),
-            json!(wanted(&spec)),
-            json!(*status.replicas),
-            json!(*status.ready_replicas),
-            json!(age::of(set, now)),
-        ];
-        cells.extend(wide(&spec, selector_of(&spec)));
+        let selector = selector_of(&spec);
+        replicas(set, now, &spec, selector)
+    },
+};
+
+/// As that of a ReplicaSet, but its selector is nothing but labels.
+pub(super) static REPLICATION_CONTROLLER: Printer = Printer {
+    columns: REPLICA_SET.columns,
+    row: |controller, now| {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Spec {
+            replicas: Option<i64>,
+            selector: Or<BTreeMap<String, Text>>,
+            template: Or<Template>,
+        }
+        let spec: Spec = read::field(controller, "spec");
+        let selector = labels(&spec.selector);
+        let spec = WorkloadSpec {
+            replicas: spec.replicas,
+            selector: None,
+            template: spec.template,
+        };
+        replicas(controller, now, &spec, selector)
+    },
+};
+
+/// Of templates that stand alone.
+pub(super) static POD_TEMPLATE: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::text("Containers", "The names of the containers of its pods."),
+        Column::text("Images", "The images of the containers of its pods."),
+        Column::text("Pod Labels", "The labels of its pods."),
+    ],
+    row: |object, _| {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Metadata {
+            labels: Or<BTreeMap<String, Text>>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Labelled {
+            metadata: Or<Metadata>,
+        }
+        let spec = WorkloadSpec {
+            template: read::field(object, "template"),
+            ..WorkloadSpec::default()
+        };
+        let of_pods: Labelled = read::field(object, "template");
+        let mut cells = vec![json!(object.meta().name)];
+        cells.extend(wide(&spec, labels(&of_pods.metadata.labels)));
         cells.into()
     },
 };
@@ -129,8 +176,6 @@ pub(super) static DAEMON_SET: Printer = Printer {
     row: |set, now| {
         let spec: WorkloadSpec = read::field(set, "spec");
         let status: DaemonStatus = read::field(set, "status");
-        let nodes = spec.template.spec.node_selector.iter();
-        let nodes: Vec<_> = nodes.map(|(key, value)| format!("{key}={}", **value)).collect();
         let mut cells = vec![
             json!(set.meta().name),
             json!(*status.desired_number_scheduled),
@@ -138,7 +183,7 @@ pub(super) static DAEMON_SET: Printer = Printer {
             json!(*status.number_ready),
             json!(*status.updated_number_scheduled),
             json!(*status.number_available),
-            json!(or(&nodes.join(","), NONE)),
+            json!(labels(&spec.template.spec.node_selector)),
             json!(age::of(set, now)),
         ];
         cells.extend(wide(&spec, selector_of(&spec)));
@@ -168,6 +213,28 @@ pub(super) static REVISION: Printer = Printer {
         cells.into()
     },
 };
+
+fn replicas(object: &Document, now: Timestamp, spec: &WorkloadSpec, selector: String) -> Row {
+    let status: Status = read::field(object, "status");
+    let mut cells = vec![
+        json!(object.meta().name),
+        json!(wanted(spec)),
+        json!(*status.replicas),
+        json!(*status.ready_replicas),
+        json!(age::of(object, now)),
+    ];
+    cells.extend(wide(spec, selector));
+    cells.into()
+}
+
+/// Labels as kubectl shows them; `<none>` where there are none.
+fn labels(labels: &BTreeMap<String, Text>) -> String {
+    let pairs: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={}", **value))
+        .collect();
+    or(&pairs.join(","), NONE).to_owned()
+}
 
 /// What a selector chooses; `<none>` where it is empty.
 fn selector_of(spec: &WorkloadSpec) -> String {

@@ -78,6 +78,7 @@ pub(super) const NAMESPACE: &[Field] = &[
 
 pub(super) const SECRET: &[Field] = &[Field::new("type", &["type"])];
 
+/// Of ReplicaSets and ReplicationControllers.
 pub(super) const REPLICA_SET: &[Field] = &[Field::or("status.replicas", &["status.replicas"], "0")];
 
 pub(super) const EVENT: &[Field] = &[
@@ -101,3 +102,7 @@ pub(super) const SERVICE: &[Field] = &[
     Field::new("spec.clusterIP", &["spec.clusterIP"]),
     Field::new("spec.type", &["spec.type"]),
 ];
+
+pub(super) const PERSISTENT_VOLUME: &[Field] = &[Field::new("name", &["metadata.name"])];
+
+pub(super) const CERTIFICATE_REQUEST: &[Field] = &[Field::new("spec.signerName", &["spec.signerName"])];

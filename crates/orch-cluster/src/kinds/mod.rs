@@ -8,6 +8,7 @@
 //! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
 
 mod apps;
+mod certificates;
 mod check;
 pub mod config_map;
 mod core;
@@ -27,8 +28,10 @@ mod raw;
 mod rbac;
 pub mod replica_set;
 mod rows;
+mod runtime_class;
 mod scheduling;
 pub mod secret;
+mod storage;
 pub mod table;
 mod workload;
 

@@ -49,9 +49,12 @@ pub fn validate_update(new: &ReplicaSet, old: &ReplicaSet) -> FieldErrors {
 
 /// Validates a status that is to replace another.
 pub fn validate_status(status: &ReplicaSetStatus) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    check_status(&mut errors, &FieldPath::new("status"), status);
-    errors
+    let some = [
+        status.fully_labeled_replicas,
+        status.ready_replicas,
+        status.available_replicas,
+    ];
+    workload::validate_replicas(status.replicas, some, status.observed_generation)
 }
 
 fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &ReplicaSetSpec) {
@@ -68,36 +71,4 @@ fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &ReplicaSetSpec
         spec.template.as_ref(),
         workload::REPLICAS,
     );
-}
-
-fn check_status(errors: &mut FieldErrors, at: &FieldPath, status: &ReplicaSetStatus) {
-    check::non_negative(errors, &at.child("replicas"), i64::from(status.replicas));
-    check::non_negative(
-        errors,
-        &at.child("observedGeneration"),
-        status.observed_generation,
-    );
-    let available = status.available_replicas.unwrap_or(0);
-    for (field, count) in [
-        ("fullyLabeledReplicas", status.fully_labeled_replicas.unwrap_or(0)),
-        ("readyReplicas", status.ready_replicas.unwrap_or(0)),
-        ("availableReplicas", available),
-    ] {
-        check::non_negative(errors, &at.child(field), i64::from(count));
-        if count > status.replicas {
-            errors.push(FieldError::invalid(
-                &at.child(field),
-                count,
-                "cannot be greater than status.replicas",
-            ));
-        }
-    }
-    if available > status.ready_replicas.unwrap_or(0) {
-        let detail = "cannot be greater than readyReplicas";
-        errors.push(FieldError::invalid(
-            &at.child("availableReplicas"),
-            available,
-            detail,
-        ));
-    }
 }

@@ -8,7 +8,10 @@ use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::Field;
-use super::{apps, core, decode, definition, pod, policy, raw, rbac, rows, scheduling};
+use super::{
+    apps, certificates, core, decode, definition, pod, policy, raw, rbac, rows, runtime_class, scheduling,
+    storage,
+};
 use crate::custom::Definitions;
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
@@ -63,6 +66,9 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         rbac::rows(),
         scheduling::rows(),
         definition::rows(),
+        storage::rows(),
+        runtime_class::rows(),
+        certificates::rows(),
     ];
     groups.into_iter().flatten().collect()
 });

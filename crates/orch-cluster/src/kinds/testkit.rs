@@ -61,14 +61,21 @@ pub(super) fn replaces(base: &Value, cases: &[(&str, Value, &str)]) {
         let mut new = raw(with(old.clone(), path, value.clone()));
         kind.default(&mut new);
         let errors = kind.validate_update(&document(&new), &document(&raw(old.clone())));
-        assert_eq!(
-            errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; "),
-            *expected,
-            "{path} {value}"
-        );
+        assert_eq!(joined(&errors), *expected, "{path} {value}");
     }
+}
+
+/// Writes each status to `old`; the errors must be these, empty for none.
+pub(super) fn takes_status(old: &Value, cases: &[(Value, &str)]) {
+    let api_version = old["apiVersion"].as_str().unwrap();
+    let kind = find_kind(api_version, old["kind"].as_str().unwrap()).unwrap();
+    for (status, expected) in cases {
+        let errors = kind.validate_status(status.to_string().as_bytes(), &document(&raw(old.clone())));
+        assert_eq!(joined(&errors), *expected, "{status}");
+    }
+}
+
+fn joined(errors: &FieldErrors) -> String {
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
 }

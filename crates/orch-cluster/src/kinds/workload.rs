@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
-use super::pod;
+use super::{check, pod};
 
 /// What is said of an empty selector, and whose template it is: of a Deployment, and of a ReplicaSet in the same words.
 pub(super) const REPLICAS: (&str, &str) = ("empty selector is invalid for deployment", "ReplicaSet");
@@ -45,4 +45,35 @@ pub(super) fn validate_selector_and_template(
             pod::validate_template(errors, &template_at, template, selected, owner);
         }
     }
+}
+
+/// Validates a status that counts replicas: of those with all labels, the ready and the available ones there are no more
+/// than of all.
+pub(super) fn validate_replicas(
+    all: i32,
+    [fully_labeled, ready, available]: [Option<i32>; 3],
+    observed_generation: Option<i64>,
+) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    let at = FieldPath::new("status");
+    check::non_negative(&mut errors, &at.child("replicas"), i64::from(all));
+    check::non_negative(&mut errors, &at.child("observedGeneration"), observed_generation);
+    let available = available.unwrap_or(0);
+    let available_at = at.child("availableReplicas");
+    for (at, count) in [
+        (&at.child("fullyLabeledReplicas"), fully_labeled.unwrap_or(0)),
+        (&at.child("readyReplicas"), ready.unwrap_or(0)),
+        (&available_at, available),
+    ] {
+        check::non_negative(&mut errors, at, i64::from(count));
+        if count > all {
+            let detail = "cannot be greater than status.replicas";
+            errors.push(FieldError::invalid(at, count, detail));
+        }
+    }
+    if available > ready.unwrap_or(0) {
+        let detail = "cannot be greater than readyReplicas";
+        errors.push(FieldError::invalid(&available_at, available, detail));
+    }
+    errors
 }

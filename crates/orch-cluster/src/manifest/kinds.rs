@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps, coordination, core, policy, rbac, scheduling};
+use k8s_openapi::api::{apps, certificates, coordination, core, node, policy, rbac, scheduling, storage};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
@@ -50,7 +50,7 @@ impl ManifestKinds {
 
     /// The kinds of this crate.
     pub fn builtin() -> Self {
-        Self::empty()
+        since_1_34(Self::empty())
             .with::<core::v1::Namespace>()
             .with::<core::v1::Node>()
             .with::<core::v1::ConfigMap>()
@@ -66,6 +66,18 @@ impl ManifestKinds {
             .with::<core::v1::ServiceAccount>()
             .with::<core::v1::Endpoints>()
             .with::<core::v1::PersistentVolumeClaim>()
+            .with::<core::v1::PersistentVolume>()
+            .with::<core::v1::ResourceQuota>()
+            .with::<core::v1::LimitRange>()
+            .with::<core::v1::ReplicationController>()
+            .with::<core::v1::PodTemplate>()
+            .with::<storage::v1::StorageClass>()
+            .with::<storage::v1::VolumeAttachment>()
+            .with::<storage::v1::CSIDriver>()
+            .with::<storage::v1::CSINode>()
+            .with::<storage::v1::CSIStorageCapacity>()
+            .with::<node::v1::RuntimeClass>()
+            .with::<certificates::v1::CertificateSigningRequest>()
             .with::<apps::v1::StatefulSet>()
             .with::<apps::v1::DaemonSet>()
             .with::<apps::v1::ControllerRevision>()
@@ -307,4 +319,15 @@ fn walk<'a>(value: &'a mut Value, segments: &[&Segment]) -> Option<&'a mut Value
 
 fn id(resource: &ApiResource) -> (String, String) {
     (resource.api_version().into_owned(), resource.kind.to_string())
+}
+
+k8s_openapi::k8s_if_ge_1_34! {
+    fn since_1_34(kinds: ManifestKinds) -> ManifestKinds {
+        kinds.with::<storage::v1::VolumeAttributesClass>()
+    }
+}
+k8s_openapi::k8s_if_le_1_33! {
+    fn since_1_34(kinds: ManifestKinds) -> ManifestKinds {
+        kinds
+    }
 }

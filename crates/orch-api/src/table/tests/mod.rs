@@ -1,8 +1,11 @@
 //! Rows of objects as users see them.
 
 mod ages;
+mod certificates;
+mod core;
 mod kinds;
 mod pods;
+mod storage;
 mod stored;
 mod wire;
 

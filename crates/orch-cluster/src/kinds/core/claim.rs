@@ -12,7 +12,7 @@ use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 use crate::kinds::raw::{Raw, child_mut, child_or_new, default_value, quantities_as_text};
 
-const MODES: [&str; 4] = [
+pub(super) const MODES: [&str; 4] = [
     "ReadOnlyMany",
     "ReadWriteMany",
     "ReadWriteOnce",
@@ -158,7 +158,8 @@ pub(in crate::kinds) fn validate_claim_spec(
     );
 }
 
-fn positive(errors: &mut FieldErrors, at: &FieldPath, amount: &str, zero: bool) {
+/// An amount that is not below zero, nor zero unless that is allowed.
+pub(in crate::kinds) fn positive(errors: &mut FieldErrors, at: &FieldPath, amount: &str, zero: bool) {
     match amount.parse::<Quantity>() {
         Err(error) => errors.push(FieldError::invalid(at, amount, error.to_string())),
         Ok(parsed) if parsed < Quantity::ZERO || (parsed == Quantity::ZERO && !zero) => {

@@ -1,7 +1,7 @@
 //! Validates which nodes and which neighbours a pod wants.
 
 use k8s_openapi::api::core::v1::{
-    Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
     WeightedPodAffinityTerm,
 };
 use orch_core::object::names;
@@ -37,16 +37,7 @@ pub(super) fn validate_affinity(errors: &mut FieldErrors, at: &FieldPath, affini
 
 fn validate_node_affinity(errors: &mut FieldErrors, at: &FieldPath, affinity: &NodeAffinity) {
     if let Some(required) = &affinity.required_during_scheduling_ignored_during_execution {
-        let at = at.child(REQUIRED).child("nodeSelectorTerms");
-        if required.node_selector_terms.is_empty() {
-            errors.push(FieldError::required(
-                &at,
-                "must have at least one node selector term",
-            ));
-        }
-        for (index, term) in required.node_selector_terms.iter().enumerate() {
-            validate_term(errors, &at.index(index), term);
-        }
+        validate_node_selector(errors, &at.child(REQUIRED), required);
     }
     let preferred = affinity
         .preferred_during_scheduling_ignored_during_execution
@@ -56,6 +47,18 @@ fn validate_node_affinity(errors: &mut FieldErrors, at: &FieldPath, affinity: &N
         let at = at.child(PREFERRED).index(index);
         validate_weight(errors, &at, preferred.weight);
         validate_term(errors, &at.child("preference"), &preferred.preference);
+    }
+}
+
+/// Validates which nodes are chosen: those of any of its terms.
+pub(crate) fn validate_node_selector(errors: &mut FieldErrors, at: &FieldPath, selector: &NodeSelector) {
+    let at = at.child("nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        let detail = "must have at least one node selector term";
+        errors.push(FieldError::required(&at, detail));
+    }
+    for (index, term) in selector.node_selector_terms.iter().enumerate() {
+        validate_term(errors, &at.index(index), term);
     }
 }
 

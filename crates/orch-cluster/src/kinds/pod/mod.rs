@@ -1,7 +1,7 @@
 //! Pods: their defaults, what Kubernetes refuses of them, and what controllers and the node agent ask of them.
 
 mod accepted;
-mod affinity;
+pub(crate) mod affinity;
 mod app_armor;
 mod container;
 mod default;
@@ -20,7 +20,7 @@ mod strategy;
 mod together;
 mod update;
 mod validate;
-mod volume;
+pub(crate) mod volume;
 mod volume_default;
 mod warnings;
 mod whole;
@@ -55,5 +55,6 @@ pub use strategy::{bind, deletion_grace, prepare_create};
 pub(crate) use together::{Sum, together};
 pub use update::validate_update;
 pub use validate::validate;
-pub(crate) use validate::validate_template;
+pub(crate) use validate::{validate_bare_template, validate_template};
+pub(crate) use volume_default::default_volume_source;
 pub(crate) use warnings::{create_warnings, template_warnings, warnings};

@@ -9,7 +9,7 @@ use crate::kinds::check;
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// Validates `spec.tolerations`.
-pub(super) fn validate_tolerations(errors: &mut FieldErrors, at: &FieldPath, tolerations: &[Toleration]) {
+pub(crate) fn validate_tolerations(errors: &mut FieldErrors, at: &FieldPath, tolerations: &[Toleration]) {
     for (index, toleration) in tolerations.iter().enumerate() {
         validate_toleration(errors, &at.index(index), toleration);
     }

@@ -16,20 +16,29 @@ const HUGE_PAGES: &str = "hugepages-";
 /// The resources of a container that need no domain before their name, besides huge pages.
 const CONTAINER_RESOURCES: [&str; 3] = ["cpu", "ephemeral-storage", "memory"];
 
-/// The other resources Kubernetes knows by a bare name: of nodes, claims and quotas.
-const OTHER_RESOURCES: [&str; 12] = [
+/// What there may be a number of in a namespace, and no part of one.
+pub(crate) const COUNTED: [&str; 9] = [
     "configmaps",
     "persistentvolumeclaims",
     "pods",
     "replicationcontrollers",
     "resourcequotas",
-    "requests.cpu",
-    "requests.memory",
-    "requests.storage",
-    "limits.cpu",
-    "limits.memory",
     "secrets",
     "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];
+
+/// The other resources Kubernetes knows by a bare name: of nodes, claims and quotas.
+const OTHER_RESOURCES: [&str; 8] = [
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "storage",
 ];
 
 pub(super) fn is_huge_pages(name: &str) -> bool {
@@ -58,12 +67,12 @@ pub(crate) fn is_extended(name: &str) -> bool {
 }
 
 /// Whether a container may be promised less of a resource than it may use.
-fn is_overcommit_allowed(name: &str) -> bool {
+pub(crate) fn is_overcommit_allowed(name: &str) -> bool {
     is_native(name) && !is_huge_pages(name)
 }
 
 /// Validates the `resources` of a container.
-pub(super) fn validate_requirements(
+pub(crate) fn validate_requirements(
     errors: &mut FieldErrors,
     at: &FieldPath,
     resources: &ResourceRequirements,
@@ -125,7 +134,7 @@ pub(super) fn validate_list<'a>(
     let mut read = BTreeMap::new();
     for (name, quantity) in list.into_iter().flatten() {
         let at = at.key(name.clone());
-        validate_name(errors, &at, name);
+        validate_container_name(errors, &at, name);
         if let Some(quantity) = validate_quantity(errors, &at, name, &quantity.0) {
             read.insert(name.as_str(), quantity);
         }
@@ -133,37 +142,40 @@ pub(super) fn validate_list<'a>(
     read
 }
 
-fn validate_name(errors: &mut FieldErrors, at: &FieldPath, name: &str) {
-    let wrong = names::qualified_name(name);
-    if !wrong.is_empty() {
-        check::format(errors, at, name, wrong);
+/// Validates the name of a resource of a container.
+pub(crate) fn validate_container_name(errors: &mut FieldErrors, at: &FieldPath, name: &str) {
+    if !validate_name(errors, at, name) {
         return;
     }
     if name.contains('/') {
         if !is_native(name) && !is_extended(name) {
-            errors.push(FieldError::invalid(
-                at,
-                name,
-                "doesn't follow extended resource name standard",
-            ));
+            let detail = "doesn't follow extended resource name standard";
+            errors.push(FieldError::invalid(at, name, detail));
         }
-        return;
+    } else if !CONTAINER_RESOURCES.contains(&name) && !is_huge_pages(name) {
+        let detail = "must be a standard resource for containers";
+        errors.push(FieldError::invalid(at, name, detail));
     }
-    if CONTAINER_RESOURCES.contains(&name) || is_huge_pages(name) {
-        return;
+}
+
+/// Validates the name of a resource of whatever has any: a bare one must be known. Says whether it has a name's form.
+pub(crate) fn validate_name(errors: &mut FieldErrors, at: &FieldPath, name: &str) -> bool {
+    let wrong = names::qualified_name(name);
+    if !wrong.is_empty() {
+        check::format(errors, at, name, wrong);
+        return false;
     }
-    if !OTHER_RESOURCES.contains(&name) {
-        errors.push(FieldError::invalid(
-            at,
-            name,
-            "must be a standard resource type or fully qualified",
-        ));
+    let known = [&CONTAINER_RESOURCES[..], &COUNTED, &OTHER_RESOURCES].concat();
+    if !name.contains('/') && !known.contains(&name) && !is_huge_pages_of_quota(name) {
+        let detail = "must be a standard resource type or fully qualified";
+        errors.push(FieldError::invalid(at, name, detail));
     }
-    errors.push(FieldError::invalid(
-        at,
-        name,
-        "must be a standard resource for containers",
-    ));
+    true
+}
+
+/// Huge pages, which a quota may name by what is requested of them too.
+fn is_huge_pages_of_quota(name: &str) -> bool {
+    is_huge_pages(name.strip_prefix("requests.").unwrap_or(name))
 }
 
 /// Validates the amount of a resource, and gives it if it can be read.
@@ -183,7 +195,7 @@ pub(crate) fn validate_quantity(
     if amount < Quantity::ZERO {
         errors.push(FieldError::invalid(at, amount.to_string(), check::NEGATIVE));
     }
-    if is_extended(resource) && amount.milli_value() % 1000 != 0 {
+    if (is_extended(resource) || COUNTED.contains(&resource)) && amount.milli_value() % 1000 != 0 {
         errors.push(FieldError::invalid(at, amount.to_string(), "must be an integer"));
     }
     Some(amount)

@@ -108,18 +108,9 @@ pub(crate) fn validate_template(
         let detail = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid(&meta_at.child("labels"), labels, detail));
     }
-    check::labels(errors, &at.child("labels"), Some(labels));
-    let annotations = meta.and_then(|meta| meta.annotations.as_ref());
-    let annotations_at = at.child("annotations");
-    meta::annotations(errors, &annotations_at, annotations);
+    validate_bare_template(errors, at, template);
+    let Some(spec) = &template.spec else { return };
     let at = at.child("spec");
-    let Some(spec) = &template.spec else {
-        errors.push(FieldError::required(&at, ""));
-        return;
-    };
-    app_armor::validate_annotations(errors, &annotations_at, annotations, spec);
-    validate_spec(errors, &at, spec, None);
-    app_armor::validate_agreement(errors, &at, annotations, spec);
     let policy = spec.restart_policy.as_deref().unwrap_or_default();
     if matches!(policy, "OnFailure" | "Never") {
         errors.push(FieldError::not_supported(
@@ -140,6 +131,24 @@ pub(crate) fn validate_template(
         let detail = "ephemeral containers not allowed in pod template";
         errors.push(FieldError::forbidden(&at.child("ephemeralContainers"), detail));
     }
+}
+
+/// Validates a template by itself, whatever pods are to be made of it.
+pub(crate) fn validate_bare_template(errors: &mut FieldErrors, at: &FieldPath, template: &PodTemplateSpec) {
+    let meta = template.metadata.as_ref();
+    let labels = meta.and_then(|meta| meta.labels.as_ref());
+    check::labels(errors, &at.child("labels"), labels);
+    let annotations = meta.and_then(|meta| meta.annotations.as_ref());
+    let annotations_at = at.child("annotations");
+    meta::annotations(errors, &annotations_at, annotations);
+    let at = at.child("spec");
+    let Some(spec) = &template.spec else {
+        errors.push(FieldError::required(&at, ""));
+        return;
+    };
+    app_armor::validate_annotations(errors, &annotations_at, annotations, spec);
+    validate_spec(errors, &at, spec, None);
+    app_armor::validate_agreement(errors, &at, annotations, spec);
 }
 
 fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &PodSpec, pod_name: Option<&str>) {

@@ -166,13 +166,13 @@ fn validate_one_source(errors: &mut FieldErrors, at: &FieldPath, source: &str, v
     }
 }
 
-fn required(errors: &mut FieldErrors, at: &FieldPath, value: &str) {
+pub(crate) fn required(errors: &mut FieldErrors, at: &FieldPath, value: &str) {
     if value.is_empty() {
         errors.push(FieldError::required(at, ""));
     }
 }
 
-fn validate_host_path(errors: &mut FieldErrors, at: &FieldPath, host: &HostPathVolumeSource) {
+pub(crate) fn validate_host_path(errors: &mut FieldErrors, at: &FieldPath, host: &HostPathVolumeSource) {
     if host.path.is_empty() {
         errors.push(FieldError::required(&at.child("path"), ""));
         return;
@@ -181,7 +181,7 @@ fn validate_host_path(errors: &mut FieldErrors, at: &FieldPath, host: &HostPathV
     check::optional_one_of(errors, &at.child("type"), host.type_.as_deref(), &HOST_PATH_TYPES);
 }
 
-fn validate_nfs(errors: &mut FieldErrors, at: &FieldPath, nfs: &NFSVolumeSource) {
+pub(crate) fn validate_nfs(errors: &mut FieldErrors, at: &FieldPath, nfs: &NFSVolumeSource) {
     required(errors, &at.child("server"), &nfs.server);
     required(errors, &at.child("path"), &nfs.path);
     if !nfs.path.starts_with('/') {

@@ -39,14 +39,7 @@ pub(super) fn default_volume(volume: &mut Raw) {
             default_value(source, "defaultMode", FILE_MODE);
         }
     }
-    for (source, field, value) in TEXTS {
-        if let Some(source) = child_mut(volume, source) {
-            default_text(source, field, value);
-        }
-    }
-    if let Some(disk) = child_mut(volume, "azureDisk") {
-        default_value(disk, "readOnly", false);
-    }
+    default_volume_source(volume);
     if let Some(limit) = child_mut(volume, "emptyDir").and_then(|empty| empty.get_mut("sizeLimit")) {
         raw::quantity_as_text(limit);
     }
@@ -62,6 +55,18 @@ pub(super) fn default_volume(volume: &mut Raw) {
     if let Some(image) = child_mut(volume, "image") {
         let policy = default_pull_policy(text(image, "reference"));
         default_text(image, "pullPolicy", policy);
+    }
+}
+
+/// Fills a source that is attached from elsewhere, of a volume of a pod or a PersistentVolume.
+pub(crate) fn default_volume_source(volume: &mut Raw) {
+    for (source, field, value) in TEXTS {
+        if let Some(source) = child_mut(volume, source) {
+            default_text(source, field, value);
+        }
+    }
+    if let Some(disk) = child_mut(volume, "azureDisk") {
+        default_value(disk, "readOnly", false);
     }
 }
 
