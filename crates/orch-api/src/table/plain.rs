@@ -166,7 +166,7 @@ pub(super) fn created(object: &Document, _: Timestamp) -> Row {
 }
 
 /// Its name, what there is to say, and its age.
-fn named<const N: usize>(document: &Document, now: Timestamp, between: [Value; N]) -> Row {
+pub(super) fn named<const N: usize>(document: &Document, now: Timestamp, between: [Value; N]) -> Row {
     let mut cells = Vec::with_capacity(N + 2);
     cells.push(json!(document.meta().name));
     cells.extend(between);

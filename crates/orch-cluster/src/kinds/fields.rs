@@ -101,3 +101,5 @@ pub(super) const SERVICE: &[Field] = &[
     Field::new("spec.clusterIP", &["spec.clusterIP"]),
     Field::new("spec.type", &["spec.type"]),
 ];
+
+pub(super) const JOB: &[Field] = &[Field::or("status.successful", &["status.succeeded"], "0")];

@@ -8,16 +8,21 @@
 //! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
 
 mod apps;
+mod autoscaling;
+mod batch;
 mod check;
 pub mod config_map;
 mod core;
 pub mod decode;
 pub mod deployment;
+mod discovery;
 pub mod event;
 pub mod fields;
 pub mod lease;
 pub mod meta;
 pub mod namespace;
+mod network;
+mod networking;
 pub mod node;
 pub mod pod;
 mod policy;

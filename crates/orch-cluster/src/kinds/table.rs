@@ -8,7 +8,9 @@ use orch_core::object::{FieldErrors, FieldPath};
 use serde::de::DeserializeOwned;
 
 use super::fields::Field;
-use super::{apps, core, decode, pod, policy, raw, rbac, rows, scheduling};
+use super::{
+    apps, autoscaling, batch, core, decode, discovery, networking, pod, policy, raw, rbac, rows, scheduling,
+};
 
 /// A built-in kind: what it is called, and its rules over raw objects, which are a [`KindRules`].
 #[derive(Debug)]
@@ -58,6 +60,10 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         rows::rows(),
         core::rows(),
         apps::rows(),
+        autoscaling::rows(),
+        batch::rows(),
+        discovery::rows(),
+        networking::rows(),
         policy::rows(),
         rbac::rows(),
         scheduling::rows(),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps, coordination, core, policy, rbac, scheduling};
+use k8s_openapi::api::{
+    apps, autoscaling, batch, coordination, core, discovery, networking, policy, rbac, scheduling,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
 use orch_core::object::{ApiResource, Document, FieldPath, Object, Segment};
@@ -67,6 +69,15 @@ impl ManifestKinds {
             .with::<apps::v1::StatefulSet>()
             .with::<apps::v1::DaemonSet>()
             .with::<apps::v1::ControllerRevision>()
+            .with::<autoscaling::v2::HorizontalPodAutoscaler>()
+            .with::<batch::v1::CronJob>()
+            .with::<batch::v1::Job>()
+            .with::<discovery::v1::EndpointSlice>()
+            .with::<networking::v1::IPAddress>()
+            .with::<networking::v1::Ingress>()
+            .with::<networking::v1::IngressClass>()
+            .with::<networking::v1::NetworkPolicy>()
+            .with::<networking::v1::ServiceCIDR>()
             .with::<policy::v1::PodDisruptionBudget>()
             .with::<rbac::v1::Role>()
             .with::<rbac::v1::ClusterRole>()

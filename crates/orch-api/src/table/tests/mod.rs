@@ -2,6 +2,7 @@
 
 mod ages;
 mod kinds;
+mod networking;
 mod pods;
 mod stored;
 mod wire;

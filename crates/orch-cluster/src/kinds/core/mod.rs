@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 pub(super) use claim::{default_claim, validate_claim_spec};
+pub(super) use endpoints::{PROTOCOLS, reachable};
 
 use super::fields;
 use super::table::{BuiltIn, one, status, stored, two, without_status};

@@ -103,23 +103,14 @@ pub(crate) fn validate_template(
     let none = BTreeMap::new();
     let meta = template.metadata.as_ref();
     let labels = meta.and_then(|meta| meta.labels.as_ref()).unwrap_or(&none);
-    let meta_at = at.child("metadata");
     if !selected(labels) {
         let detail = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid(&meta_at.child("labels"), labels, detail));
+        let at = at.child("metadata").child("labels");
+        errors.push(FieldError::invalid(&at, labels, detail));
     }
-    check::labels(errors, &at.child("labels"), Some(labels));
-    let annotations = meta.and_then(|meta| meta.annotations.as_ref());
-    let annotations_at = at.child("annotations");
-    meta::annotations(errors, &annotations_at, annotations);
+    validate_any_template(errors, at, template);
+    let Some(spec) = &template.spec else { return };
     let at = at.child("spec");
-    let Some(spec) = &template.spec else {
-        errors.push(FieldError::required(&at, ""));
-        return;
-    };
-    app_armor::validate_annotations(errors, &annotations_at, annotations, spec);
-    validate_spec(errors, &at, spec, None);
-    app_armor::validate_agreement(errors, &at, annotations, spec);
     let policy = spec.restart_policy.as_deref().unwrap_or_default();
     if matches!(policy, "OnFailure" | "Never") {
         errors.push(FieldError::not_supported(
@@ -132,6 +123,24 @@ pub(crate) fn validate_template(
         let detail = format!("activeDeadlineSeconds in {owner} is not Supported");
         errors.push(FieldError::forbidden(&at.child("activeDeadlineSeconds"), detail));
     }
+}
+
+/// Validates a template of pods, whether they are kept running or end by themselves.
+pub(crate) fn validate_any_template(errors: &mut FieldErrors, at: &FieldPath, template: &PodTemplateSpec) {
+    let meta = template.metadata.as_ref();
+    let labels = meta.and_then(|meta| meta.labels.as_ref());
+    check::labels(errors, &at.child("labels"), labels);
+    let annotations = meta.and_then(|meta| meta.annotations.as_ref());
+    let annotations_at = at.child("annotations");
+    meta::annotations(errors, &annotations_at, annotations);
+    let at = at.child("spec");
+    let Some(spec) = &template.spec else {
+        errors.push(FieldError::required(&at, ""));
+        return;
+    };
+    app_armor::validate_annotations(errors, &annotations_at, annotations, spec);
+    validate_spec(errors, &at, spec, None);
+    app_armor::validate_agreement(errors, &at, annotations, spec);
     if spec
         .ephemeral_containers
         .as_ref()
