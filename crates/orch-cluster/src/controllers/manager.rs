@@ -6,9 +6,9 @@ use orch_core::random::Random;
 use tokio::task::JoinHandle;
 
 use super::caches::Caches;
-use super::{deployment, garbage, namespace, node_lifecycle, pod_gc, replica_set};
+use super::{deployment, disruption, garbage, namespace, node_lifecycle, pod_gc, replica_set};
 
-/// All controllers over one client: Deployments, ReplicaSets, garbage collection, namespaces, nodes and pods.
+/// All controllers over one client: Deployments, ReplicaSets, garbage collection, namespaces, nodes, pods and disruption budgets.
 ///
 /// They share their views of the store. They hold nothing that is not in it, so they can be stopped, or killed, and
 /// started anew at any time.
@@ -61,6 +61,7 @@ impl Controllers {
                 replica_set::start(client, &caches, random()),
                 namespace::start(client, &caches, random()),
                 node_lifecycle::start(client, &caches, random()),
+                disruption::start(client, &caches, random()),
             ],
             collector: garbage::start(client, random()),
             pods: Task(tokio::spawn(pod_gc::run(self.client.clone(), caches))),

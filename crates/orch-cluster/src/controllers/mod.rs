@@ -5,6 +5,7 @@
 mod caches;
 mod claim;
 mod deployment;
+mod disruption;
 #[cfg(test)]
 pub(crate) mod distant;
 mod garbage;
@@ -14,7 +15,7 @@ mod node_lifecycle;
 mod owners;
 pub(crate) mod pod_condition;
 mod pod_gc;
-mod pod_view;
+pub(crate) mod pod_view;
 mod replica_set;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -61,6 +61,7 @@ impl ManifestKinds {
             .with::<apps::v1::ReplicaSet>()
             .with::<apps::v1::Deployment>()
             .with::<coordination::v1::Lease>()
+            .with::<policy::v1::PodDisruptionBudget>()
             // Nothing acts on these yet, which whoever creates one is told.
             .with::<core::v1::Service>()
             .with::<core::v1::ServiceAccount>()
@@ -78,7 +79,6 @@ impl ManifestKinds {
             .with::<networking::v1::IngressClass>()
             .with::<networking::v1::NetworkPolicy>()
             .with::<networking::v1::ServiceCIDR>()
-            .with::<policy::v1::PodDisruptionBudget>()
             .with::<rbac::v1::Role>()
             .with::<rbac::v1::ClusterRole>()
             .with::<rbac::v1::RoleBinding>()
