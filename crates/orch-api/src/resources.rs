@@ -11,6 +11,9 @@ use crate::route::GroupVersion;
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
 
+/// The part of a pod that makes it go when its budget allows it, of a kind of its own.
+pub(crate) const EVICTION: &str = "eviction";
+
 /// The part of a workload that is its number of pods, of a kind of its own.
 pub(crate) const SCALE: &str = "scale";
 
@@ -55,8 +58,8 @@ impl Served {
         self.built_in.is_some_and(|row| row.has_scale)
     }
 
-    /// Whether it has containers that write.
-    pub(crate) fn has_log(&self) -> bool {
+    /// Whether it has containers that write, and may be evicted.
+    pub(crate) fn is_pod(&self) -> bool {
         self.built_in
             .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "Pod")
     }
@@ -77,11 +80,15 @@ impl Served {
             "binding" => (part, "Binding".to_owned(), &["create"][..]),
             _ => (part, kind(), &["update"][..]),
         });
-        let log = self.has_log().then(|| (LOG, kind(), &["get"][..]));
+        let of_pods = [
+            (LOG, kind(), &["get"][..]),
+            (EVICTION, "Eviction".to_owned(), &["create"]),
+        ];
+        let of_pods = of_pods.into_iter().filter(|_| self.is_pod());
         let scale = self
             .has_scale()
             .then(|| (SCALE, "Scale".to_owned(), &STATUS_VERBS[..]));
-        status.into_iter().chain(scale).chain(others).chain(log)
+        status.into_iter().chain(scale).chain(others).chain(of_pods)
     }
 
     fn parts(&self) -> impl Iterator<Item = &'static str> {
@@ -94,7 +101,11 @@ impl Served {
 
 /// The version that the kind of a part is of, where that is another than the whole's.
 pub(crate) fn version_of_part(part: &str) -> Option<GroupVersion> {
-    (part == SCALE).then(|| GroupVersion::new("autoscaling", "v1"))
+    match part {
+        SCALE => Some(GroupVersion::new("autoscaling", "v1")),
+        EVICTION => Some(GroupVersion::new("policy", "v1")),
+        _ => None,
+    }
 }
 
 /// All of them, Kubernetes' first, then the others by name.

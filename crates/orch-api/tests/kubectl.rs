@@ -3,14 +3,17 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use orch_api::listen::{Access, ApiListener};
 use orch_api::{ApiOptions, ServeApi};
 use orch_cluster::cluster::Cluster;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{ChildStderr, Command};
 
 /// The oldest and the newest of `kubectl` itself and those of one version each that may lie beside it; says so where there is none.
 fn programs() -> Vec<PathBuf> {
@@ -439,4 +442,60 @@ async fn kubectl_makes_and_drains_in_protobuf() {
     assert!(said.contains("node/node-1 drained\n"), "{said}");
     assert_eq!(kubectl.run("get pods -o name").await, "");
     served.stop().await;
+}
+
+/// What a program says on standard error, line by line.
+type Said = tokio::io::Lines<BufReader<ChildStderr>>;
+
+async fn says(lines: &mut Said, expected: &str) {
+    let heard = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(expected) {
+                return;
+            }
+        }
+        panic!("it ended, and did not say {expected:?}");
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, heard).await.expect(expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_drains_as_budgets_allow() {
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served { kubectl, .. } = &served;
+        kubectl.run("create deployment web --image=i").await;
+        kubectl
+            .run("create poddisruptionbudget web --selector=app=web --min-available=1")
+            .await;
+        kubectl
+            .run("wait pdb/web --for=jsonpath={.status.currentHealthy}=1 --timeout=60s")
+            .await;
+        let mut drain = Command::new(&kubectl.program)
+            .env("KUBECONFIG", &kubectl.config)
+            .args(["drain", "node-1", "--grace-period=1", "--timeout=60s"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(drain.stderr.take().unwrap()).lines();
+        says(
+            &mut said,
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+        .await;
+        // The pod that comes in its place waits for a node.
+        let patch = r#"{"spec":{"minAvailable":0}}"#;
+        kubectl
+            .run(&format!("patch pdb web --type=merge -p {patch}"))
+            .await;
+        assert!(drain.wait().await.unwrap().success());
+        let running = kubectl
+            .run("get pods --field-selector=spec.nodeName=node-1 -o name")
+            .await;
+        assert_eq!(running, "");
+        served.stop().await;
+    }
 }
