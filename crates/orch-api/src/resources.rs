@@ -17,6 +17,9 @@ use crate::table::Layout;
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
 
+/// The part of a pod that makes it go when its budget allows it, of a kind of its own.
+pub(crate) const EVICTION: &str = "eviction";
+
 /// The part of a workload that is its number of pods, of a kind of its own.
 pub(crate) const SCALE: &str = "scale";
 
@@ -164,8 +167,8 @@ impl Served {
         }
     }
 
-    /// Whether it has containers that write.
-    pub(crate) fn has_log(&self) -> bool {
+    /// Whether it has containers that write, and may be evicted.
+    pub(crate) fn is_pod(&self) -> bool {
         self.row()
             .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "Pod")
     }
@@ -186,11 +189,15 @@ impl Served {
             APPROVAL => (part, kind(), &STATUS_VERBS[..]),
             _ => (part, kind(), &["update"][..]),
         });
-        let log = self.has_log().then(|| (LOG, kind(), &["get"][..]));
+        let of_pods = [
+            (LOG, kind(), &["get"][..]),
+            (EVICTION, "Eviction".to_owned(), &["create"]),
+        ];
+        let of_pods = of_pods.into_iter().filter(|_| self.is_pod());
         let scale = self
             .scale()
             .map(|_| (SCALE, "Scale".to_owned(), &STATUS_VERBS[..]));
-        status.into_iter().chain(scale).chain(others).chain(log)
+        status.into_iter().chain(scale).chain(others).chain(of_pods)
     }
 
     fn parts(&self) -> impl Iterator<Item = &'static str> + use<> {
@@ -314,7 +321,11 @@ fn texts(words: &[String]) -> Vec<&str> {
 
 /// The version that the kind of a part is of, where that is another than the whole's.
 pub(crate) fn version_of_part(part: &str) -> Option<GroupVersion> {
-    (part == SCALE).then(|| GroupVersion::new("autoscaling", "v1"))
+    match part {
+        SCALE => Some(GroupVersion::new("autoscaling", "v1")),
+        EVICTION => Some(GroupVersion::new("policy", "v1")),
+        _ => None,
+    }
 }
 
 /// All of them: Kubernetes' first, then those that are defined, then the others by name.

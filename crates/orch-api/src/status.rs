@@ -1,5 +1,7 @@
 //! Refusals, as Kubernetes words them: `metav1.Status`, whose reasons and messages tools parse.
 
+mod evict;
+
 use std::time::Duration;
 
 use http::StatusCode;

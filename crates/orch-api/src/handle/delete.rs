@@ -8,13 +8,13 @@ use serde::Deserialize;
 use super::{Asked, Server, shown};
 use crate::answer::{self, Answer};
 use crate::input;
-use crate::query;
+use crate::query::{self, Query};
 use crate::status::{self, Refused};
 
 /// `metav1.DeleteOptions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct DeleteOptions {
+pub(super) struct DeleteOptions {
     grace_period_seconds: Option<i64>,
     propagation_policy: Option<String>,
     orphan_dependents: Option<bool>,
@@ -73,14 +73,18 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
     Ok(answer::json(StatusCode::OK, written))
 }
 
-/// What is asked for in the body, and behind the question mark where the body does not say.
 fn params(asked: &Asked) -> Result<DeleteParams, Refused> {
-    let (query, body) = (&asked.query, &asked.body);
-    let options: DeleteOptions = if body.is_empty() {
+    let body = &asked.body;
+    let options = if body.is_empty() {
         DeleteOptions::default()
     } else {
         input::options("DeleteOptions", &asked.media_type, body)?
     };
+    params_of(options, &asked.query)
+}
+
+/// What is asked for in the options, and behind the question mark where they do not say.
+pub(super) fn params_of(options: DeleteOptions, query: &Query) -> Result<DeleteParams, Refused> {
     let mut params = DeleteParams::default();
     params.grace_period_seconds = match options.grace_period_seconds {
         None => query.grace_period_seconds()?,

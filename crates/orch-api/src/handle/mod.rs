@@ -2,6 +2,7 @@
 
 mod apply;
 mod delete;
+mod evict;
 mod log;
 mod read;
 mod scale;
@@ -157,8 +158,12 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::PATCH => scale::patch(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
-        (method, Some(name), Some(resources::LOG)) if asked.served.has_log() => match *method {
+        (method, Some(name), Some(resources::LOG)) if asked.served.is_pod() => match *method {
             Method::GET => log::log(server, asked, name).await,
+            _ => Err(Refused::method(method)),
+        },
+        (method, Some(name), Some(resources::EVICTION)) if asked.served.is_pod() => match *method {
+            Method::POST => evict::evict(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
         (method, Some(name), Some(part)) => match (asked.served.part(part), method) {

@@ -4,10 +4,13 @@
 //! Sources: Kubernetes' `pkg/printers/internalversion/printers.go`, and `rest.NewDefaultTableConvertor` for custom resources.
 
 mod age;
+mod autoscaler;
+mod batch;
 mod certificate;
 mod claim;
 mod custom;
 mod event;
+mod network;
 mod node;
 mod plain;
 mod pod;
@@ -139,6 +142,15 @@ impl Printer {
             (_, "apps", "ControllerRevision") => &workload::REVISION,
             (_, "apps", "DaemonSet") => &workload::DAEMON_SET,
             (_, "apps", "StatefulSet") => &workload::STATEFUL_SET,
+            (_, "autoscaling", "HorizontalPodAutoscaler") => &autoscaler::AUTOSCALER,
+            (_, "batch", "CronJob") => &batch::CRON_JOB,
+            (_, "batch", "Job") => &batch::JOB,
+            (_, "discovery.k8s.io", "EndpointSlice") => &network::ENDPOINT_SLICE,
+            (_, "networking.k8s.io", "IPAddress") => &network::IP_ADDRESS,
+            (_, "networking.k8s.io", "Ingress") => &network::INGRESS,
+            (_, "networking.k8s.io", "IngressClass") => &network::INGRESS_CLASS,
+            (_, "networking.k8s.io", "NetworkPolicy") => &network::NETWORK_POLICY,
+            (_, "networking.k8s.io", "ServiceCIDR") => &network::SERVICE_CIDR,
             (_, "policy", "PodDisruptionBudget") => &plain::DISRUPTION_BUDGET,
             (_, "rbac.authorization.k8s.io", "Role" | "ClusterRole") => &plain::CREATED,
             (_, "rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &rbac::BINDING,

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use super::read::{self, Or, Template, Text, WorkloadSpec};
 use super::{Column, NONE, Printer, Row, age, or};
 
-const CONTAINERS: Column = Column::text("Containers", "The names of the containers of its pods.").wide();
-const IMAGES: Column = Column::text("Images", "The images of the containers of its pods.").wide();
-const SELECTOR: Column = Column::text("Selector", "Which pods are its own.").wide();
+pub(super) const CONTAINERS: Column =
+    Column::text("Containers", "The names of the containers of its pods.").wide();
+pub(super) const IMAGES: Column = Column::text("Images", "The images of the containers of its pods.").wide();
+pub(super) const SELECTOR: Column = Column::text("Selector", "Which pods are its own.").wide();
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -237,7 +238,7 @@ fn labels(labels: &BTreeMap<String, Text>) -> String {
 }
 
 /// What a selector chooses; `<none>` where it is empty.
-fn selector_of(spec: &WorkloadSpec) -> String {
+pub(super) fn selector_of(spec: &WorkloadSpec) -> String {
     let selector = spec.selector.clone().unwrap_or_default().to_selector();
     selector.map_or_else(
         |_| "<error>".to_owned(),
@@ -250,7 +251,7 @@ fn wanted(spec: &WorkloadSpec) -> i64 {
     spec.replicas.unwrap_or(1)
 }
 
-fn wide(spec: &WorkloadSpec, selector: String) -> [Value; 3] {
+pub(super) fn wide(spec: &WorkloadSpec, selector: String) -> [Value; 3] {
     let containers = &spec.template.spec.containers;
     let names: Vec<_> = containers.iter().map(|one| one.name.as_str()).collect();
     let images: Vec<_> = containers.iter().map(|one| one.image.as_str()).collect();

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use orch_core::cache::Cache;
 use orch_core::client::Client;
 use orch_core::object::{Object, ObjectMeta};
@@ -27,6 +28,7 @@ pub(crate) struct Caches {
     pub(crate) nodes: Cache<Node>,
     pub(crate) leases: Cache<Lease>,
     pub(crate) namespaces: Cache<Namespace>,
+    pub(crate) budgets: Cache<PodDisruptionBudget>,
 }
 
 impl Caches {
@@ -46,6 +48,7 @@ impl Caches {
             nodes: Cache::builder(client).start(),
             leases: Cache::builder(client).namespace("kube-node-lease").start(),
             namespaces: Cache::builder(client).start(),
+            budgets: Cache::builder(client).index(NAMESPACE, namespace_of).start(),
         }
     }
 }

@@ -6,10 +6,10 @@ use orch_core::random::Random;
 use tokio::task::JoinHandle;
 
 use super::caches::Caches;
-use super::{definition, deployment, garbage, namespace, node_lifecycle, pod_gc, replica_set};
+use super::{definition, deployment, disruption, garbage, namespace, node_lifecycle, pod_gc, replica_set};
 
-/// All controllers over one client: Deployments, ReplicaSets, garbage collection, namespaces, definitions of kinds,
-/// nodes and pods.
+/// All controllers over one client: Deployments, ReplicaSets, garbage collection, namespaces, definitions of kinds, nodes, pods
+/// and disruption budgets.
 ///
 /// They share their views of the store. They hold nothing that is not in it, so they can be stopped, or killed, and
 /// started anew at any time.
@@ -63,6 +63,7 @@ impl Controllers {
                 namespace::start(client, &caches, random()),
                 node_lifecycle::start(client, &caches, random()),
                 definition::start(client, random()),
+                disruption::start(client, &caches, random()),
             ],
             collector: garbage::start(client, random()),
             pods: Task(tokio::spawn(pod_gc::run(self.client.clone(), caches))),

@@ -6,6 +6,7 @@ mod caches;
 mod claim;
 mod definition;
 mod deployment;
+mod disruption;
 #[cfg(test)]
 pub(crate) mod distant;
 mod empty;
@@ -16,7 +17,7 @@ mod node_lifecycle;
 mod owners;
 pub(crate) mod pod_condition;
 mod pod_gc;
-mod pod_view;
+pub(crate) mod pod_view;
 mod replica_set;
 #[cfg(test)]
 pub(crate) mod testing;

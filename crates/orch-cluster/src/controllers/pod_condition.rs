@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use orch_core::client::{ApiError, Client, Part, Patch, Target, WriteParams};
 use orch_core::object::{Document, Object, ObjectKey};
+use orch_core::store::Revision;
 use serde_json::{Value, json};
 
 use super::part;
@@ -54,19 +55,7 @@ pub(crate) async fn set_pod_condition_while(
         if !holds(&document) {
             return Ok(());
         }
-        let Some(conditions) = with_condition(&document, condition) else {
-            return Ok(());
-        };
-        let version = document.revision().to_string();
-        let patch = Patch::Merge(json!({
-            "metadata": {"uid": uid, "resourceVersion": version}, "status": {"conditions": conditions},
-        }));
-        let part = Part::Status;
-        let written = client
-            .backend()
-            .patch(&target, part, &patch, &WriteParams::default())
-            .await;
-        match written {
+        match set_pod_condition_of(client, &document, uid, condition).await {
             Err(ApiError::Conflict { .. }) if document.meta().uid == uid => {}
             written => return written.map(drop),
         }
@@ -74,6 +63,31 @@ pub(crate) async fn set_pod_condition_while(
     Err(ApiError::Unavailable(
         format!("pod {pod}: too many writers of its status").into(),
     ))
+}
+
+/// The same of a pod as it was read, if it is still so; the version that it has then, none if nothing was to be written.
+pub(crate) async fn set_pod_condition_of(
+    client: &Client,
+    pod: &Document,
+    uid: &str,
+    condition: &PodCondition,
+) -> Result<Option<Revision>, ApiError> {
+    let Some(conditions) = with_condition(pod, condition) else {
+        return Ok(None);
+    };
+    let target = Target {
+        resource: Arc::new(Pod::resource()),
+        key: pod.key(),
+    };
+    let version = pod.revision().to_string();
+    let patch = Patch::Merge(json!({
+        "metadata": {"uid": uid, "resourceVersion": version}, "status": {"conditions": conditions},
+    }));
+    let backend = client.backend();
+    let written = backend
+        .patch(&target, Part::Status, &patch, &WriteParams::default())
+        .await?;
+    Ok(Some(written.document.revision()))
 }
 
 /// The pod's conditions with this one among them; none if it is there already.

@@ -42,6 +42,26 @@ pub(crate) fn required_name(
     }
 }
 
+/// A path behind a domain, which says whose it is: `acme.io/foo`.
+pub(crate) fn domain_prefixed_path(errors: &mut FieldErrors, at: &FieldPath, value: &str) {
+    if value.is_empty() {
+        errors.push(FieldError::required(at, ""));
+        return;
+    }
+    let parts = value.split_once('/');
+    let Some((host, path)) = parts.filter(|(host, path)| !host.is_empty() && !path.is_empty()) else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        errors.push(FieldError::invalid(at, value, detail));
+        return;
+    };
+    format(errors, at, host, names::dns_subdomain(host));
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    if !path.bytes().all(is_allowed) {
+        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        errors.push(FieldError::invalid(at, path, detail));
+    }
+}
+
 /// A number that may not be negative.
 pub(crate) fn non_negative(errors: &mut FieldErrors, at: &FieldPath, value: impl Into<Option<i64>>) {
     if let Some(value) = value.into()

@@ -106,3 +106,5 @@ pub(super) const SERVICE: &[Field] = &[
 pub(super) const PERSISTENT_VOLUME: &[Field] = &[Field::new("name", &["metadata.name"])];
 
 pub(super) const CERTIFICATE_REQUEST: &[Field] = &[Field::new("spec.signerName", &["spec.signerName"])];
+
+pub(super) const JOB: &[Field] = &[Field::or("status.successful", &["status.succeeded"], "0")];

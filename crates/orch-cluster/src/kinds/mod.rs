@@ -8,6 +8,8 @@
 //! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
 
 mod apps;
+mod autoscaling;
+mod batch;
 mod certificates;
 mod check;
 pub mod config_map;
@@ -15,11 +17,14 @@ mod core;
 pub mod decode;
 mod definition;
 pub mod deployment;
+mod discovery;
 pub mod event;
 pub mod fields;
 pub mod lease;
 pub mod meta;
 pub mod namespace;
+mod network;
+mod networking;
 pub mod node;
 mod other_version;
 pub mod pod;

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::fields::Field;
 use super::{
-    apps, certificates, core, decode, definition, pod, policy, raw, rbac, rows, runtime_class, scheduling,
-    storage,
+    apps, autoscaling, batch, certificates, core, decode, definition, discovery, networking, pod, policy,
+    raw, rbac, rows, runtime_class, scheduling, storage,
 };
 use crate::custom::Definitions;
 
@@ -62,6 +62,10 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         rows::rows(),
         core::rows(),
         apps::rows(),
+        autoscaling::rows(),
+        batch::rows(),
+        discovery::rows(),
+        networking::rows(),
         policy::rows(),
         rbac::rows(),
         scheduling::rows(),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps, certificates, coordination, core, node, policy, rbac, scheduling, storage};
+use k8s_openapi::api::{
+    apps, autoscaling, batch, certificates, coordination, core, discovery, networking, node, policy, rbac,
+    scheduling, storage,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use orch_core::client::KindRules;
@@ -61,6 +64,7 @@ impl ManifestKinds {
             .with::<apps::v1::Deployment>()
             .with::<coordination::v1::Lease>()
             .with::<CustomResourceDefinition>()
+            .with::<policy::v1::PodDisruptionBudget>()
             // Nothing acts on these yet, which whoever creates one is told.
             .with::<core::v1::Service>()
             .with::<core::v1::ServiceAccount>()
@@ -81,7 +85,15 @@ impl ManifestKinds {
             .with::<apps::v1::StatefulSet>()
             .with::<apps::v1::DaemonSet>()
             .with::<apps::v1::ControllerRevision>()
-            .with::<policy::v1::PodDisruptionBudget>()
+            .with::<autoscaling::v2::HorizontalPodAutoscaler>()
+            .with::<batch::v1::CronJob>()
+            .with::<batch::v1::Job>()
+            .with::<discovery::v1::EndpointSlice>()
+            .with::<networking::v1::IPAddress>()
+            .with::<networking::v1::Ingress>()
+            .with::<networking::v1::IngressClass>()
+            .with::<networking::v1::NetworkPolicy>()
+            .with::<networking::v1::ServiceCIDR>()
             .with::<rbac::v1::Role>()
             .with::<rbac::v1::ClusterRole>()
             .with::<rbac::v1::RoleBinding>()

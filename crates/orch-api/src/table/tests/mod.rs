@@ -4,6 +4,7 @@ mod ages;
 mod certificates;
 mod core;
 mod kinds;
+mod networking;
 mod pods;
 mod storage;
 mod stored;

@@ -22,3 +22,4 @@ use progress::creation_failed;
 pub(crate) use reconcile::start;
 pub use rollback::{RollbackError, RollbackTo, rollback_to};
 pub use strategy::max_unavailable;
+pub(crate) use strategy::{Round, scaled};

@@ -71,13 +71,13 @@ fn rolling(rolling: Option<&RollingUpdateDeployment>, replicas: i32) -> Strategy
 }
 
 #[derive(Clone, Copy)]
-enum Round {
+pub(crate) enum Round {
     Up,
     Down,
 }
 
 /// A number, or a percentage of `total`. Validation keeps malformed ones out; they count as zero.
-fn scaled(value: &IntOrString, total: i32, round: Round) -> i32 {
+pub(crate) fn scaled(value: &IntOrString, total: i32, round: Round) -> i32 {
     let percent = match value {
         IntOrString::Int(number) => return (*number).max(0),
         IntOrString::String(text) => text

@@ -1,5 +1,6 @@
 //! The whole control plane under virtual time: controllers, scheduling, and nodes that obey.
 
+mod budgets;
 mod deletion;
 mod doubt;
 mod failing;

@@ -10,7 +10,7 @@ use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 use crate::kinds::raw::{Raw, default_text, items_mut};
 
-pub(super) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+pub(in crate::kinds) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// Fills Endpoints: their ports are of TCP.
 pub(super) fn default(endpoints: &mut Raw) {
@@ -66,7 +66,7 @@ fn validate_address(errors: &mut FieldErrors, at: &FieldPath, address: &Endpoint
 }
 
 /// An address that names another machine, wherever it is read.
-fn reachable(errors: &mut FieldErrors, at: &FieldPath, ip: IpAddr) {
+pub(in crate::kinds) fn reachable(errors: &mut FieldErrors, at: &FieldPath, ip: IpAddr) {
     let (link_local, link_local_multicast) = match ip {
         IpAddr::V4(ip) => (ip.is_link_local(), matches!(ip.octets(), [224, 0, 0, _])),
         IpAddr::V6(ip) => (ip.is_unicast_link_local(), ip.segments()[0] & 0xff0f == 0xff02),

@@ -27,6 +27,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 pub(super) use claim::{default_claim, positive, validate_claim_spec};
+pub(super) use endpoints::{PROTOCOLS, reachable};
 pub(super) use volume::{default_inline, validate_inline};
 pub(super) use volume_source::validate_driver_name;
 

@@ -18,7 +18,7 @@ pub(super) fn validate(object: &PodTemplate) -> FieldErrors {
     let mut errors = meta::validate(&object.metadata, true, NameRule::Subdomain);
     let none = PodTemplateSpec::default();
     let template = object.template.as_ref().unwrap_or(&none);
-    pod::validate_bare_template(&mut errors, &FieldPath::new("template"), template);
+    pod::validate_any_template(&mut errors, &FieldPath::new("template"), template);
     errors
 }
 

@@ -55,6 +55,6 @@ pub use strategy::{bind, deletion_grace, prepare_create};
 pub(crate) use together::{Sum, together};
 pub use update::validate_update;
 pub use validate::validate;
-pub(crate) use validate::{validate_bare_template, validate_template};
+pub(crate) use validate::{validate_any_template, validate_template};
 pub(crate) use volume_default::default_volume_source;
 pub(crate) use warnings::{create_warnings, template_warnings, warnings};

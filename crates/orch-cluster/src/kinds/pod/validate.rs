@@ -103,12 +103,12 @@ pub(crate) fn validate_template(
     let none = BTreeMap::new();
     let meta = template.metadata.as_ref();
     let labels = meta.and_then(|meta| meta.labels.as_ref()).unwrap_or(&none);
-    let meta_at = at.child("metadata");
     if !selected(labels) {
         let detail = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid(&meta_at.child("labels"), labels, detail));
+        let at = at.child("metadata").child("labels");
+        errors.push(FieldError::invalid(&at, labels, detail));
     }
-    validate_bare_template(errors, at, template);
+    validate_any_template(errors, at, template);
     let Some(spec) = &template.spec else { return };
     let at = at.child("spec");
     let policy = spec.restart_policy.as_deref().unwrap_or_default();
@@ -123,18 +123,10 @@ pub(crate) fn validate_template(
         let detail = format!("activeDeadlineSeconds in {owner} is not Supported");
         errors.push(FieldError::forbidden(&at.child("activeDeadlineSeconds"), detail));
     }
-    if spec
-        .ephemeral_containers
-        .as_ref()
-        .is_some_and(|list| !list.is_empty())
-    {
-        let detail = "ephemeral containers not allowed in pod template";
-        errors.push(FieldError::forbidden(&at.child("ephemeralContainers"), detail));
-    }
 }
 
-/// Validates a template by itself, whatever pods are to be made of it.
-pub(crate) fn validate_bare_template(errors: &mut FieldErrors, at: &FieldPath, template: &PodTemplateSpec) {
+/// Validates a template of pods, whether they are kept running or end by themselves.
+pub(crate) fn validate_any_template(errors: &mut FieldErrors, at: &FieldPath, template: &PodTemplateSpec) {
     let meta = template.metadata.as_ref();
     let labels = meta.and_then(|meta| meta.labels.as_ref());
     check::labels(errors, &at.child("labels"), labels);
@@ -149,6 +141,14 @@ pub(crate) fn validate_bare_template(errors: &mut FieldErrors, at: &FieldPath, t
     app_armor::validate_annotations(errors, &annotations_at, annotations, spec);
     validate_spec(errors, &at, spec, None);
     app_armor::validate_agreement(errors, &at, annotations, spec);
+    if spec
+        .ephemeral_containers
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+    {
+        let detail = "ephemeral containers not allowed in pod template";
+        errors.push(FieldError::forbidden(&at.child("ephemeralContainers"), detail));
+    }
 }
 
 fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &PodSpec, pod_name: Option<&str>) {

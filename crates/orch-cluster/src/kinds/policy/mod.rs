@@ -1,4 +1,4 @@
-//! The kind of policy/v1, which nothing acts on yet: disruption budgets.
+//! The kind of policy/v1: disruption budgets.
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +16,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
     vec![BuiltIn {
         short_names: &["pdb"],
         has_status: true,
+        is_acted_on: true,
         prepare_create: without_status,
         validate_status: |new, _| status(new, validate_status),
         ..stored::<PodDisruptionBudget>(

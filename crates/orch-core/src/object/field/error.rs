@@ -93,6 +93,11 @@ impl FieldError {
         Self::with(path, FieldErrorKind::Invalid, Some(shown(value)), detail)
     }
 
+    /// A value that is malformed as a whole and is not shown; `detail` says what is allowed.
+    pub fn invalid_whole(path: &FieldPath, detail: impl Into<String>) -> Self {
+        Self::with(path, FieldErrorKind::Invalid, None, detail)
+    }
+
     /// A value of the wrong type; `detail` says which type it must have.
     pub fn type_invalid(path: &FieldPath, value: impl Serialize, detail: impl Into<String>) -> Self {
         Self::with(path, FieldErrorKind::TypeInvalid, Some(shown(value)), detail)

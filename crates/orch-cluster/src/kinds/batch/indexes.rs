@@ -1,0 +1,66 @@
+//! Indexes of a Job as text: `1,3-5,7`.
+
+/// How many indexes the text names, of a Job with as many as `completions`.
+///
+/// # Errors
+///
+/// Say what is wrong, in Kubernetes' words.
+pub(super) fn count(text: &str, completions: i32) -> Result<i64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let (mut last, mut total) = (None, 0);
+    for interval in text.split(',') {
+        let (first, end) = parse(interval, completions)?;
+        if let Some(last) = last.filter(|last| *last >= first) {
+            return Err(not_increasing(last, first));
+        }
+        total += end - first + 1;
+        last = Some(end);
+    }
+    Ok(total)
+}
+
+/// The first index that both texts name, whatever else is wrong with them.
+pub(super) fn overlap(one: &str, other: &str, completions: i32) -> Option<i64> {
+    let parsed = |text: &str| -> Vec<_> {
+        let intervals = text.split(',');
+        intervals
+            .filter_map(|interval| parse(interval, completions).ok())
+            .collect()
+    };
+    let others = parsed(other);
+    let shared = parsed(one).into_iter().flat_map(|(first, end)| {
+        let both = others
+            .iter()
+            .filter(move |other| first <= other.1 && other.0 <= end);
+        both.map(move |other| first.max(other.0))
+    });
+    shared.min()
+}
+
+fn parse(interval: &str, completions: i32) -> Result<(i64, i64), String> {
+    let index = |text: &str| {
+        let index = text.parse::<i64>();
+        let index = index.map_err(|_| format!("cannot convert string to integer for index: {text:?}"))?;
+        if index >= i64::from(completions) {
+            return Err(format!("too large index: {text:?}"));
+        }
+        Ok(index)
+    };
+    let mut parts = interval.split('-');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(first), None, _) => index(first).map(|index| (index, index)),
+        (Some(first), Some(end), None) => match (index(first)?, index(end)?) {
+            (first, end) if first >= end => Err(not_increasing(first, end)),
+            both => Ok(both),
+        },
+        _ => Err(format!(
+            "the fragment {interval:?} violates the requirement that an index interval can have at most two parts separated by '-'"
+        )),
+    }
+}
+
+fn not_increasing(previous: i64, current: i64) -> String {
+    format!("non-increasing order, previous: {previous}, current: {current}")
+}
