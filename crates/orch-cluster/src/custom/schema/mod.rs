@@ -9,6 +9,7 @@ mod node;
 mod pattern;
 mod prune;
 mod read;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -58,7 +59,8 @@ impl Structural {
     ///
     /// # Errors
     ///
-    /// What Kubernetes refuses of one, in its words: what is no structural schema, keywords that there are not,
+    /// What Kubernetes refuses of one, in its words: what is no structural schema, keywords that there are not, rules in CEL
+    /// (`x-kubernetes-validations`, KEP-2876) that speak of what there is not or call functions that are not known here,
     /// defaults that do not satisfy it, patterns that are none, lists and maps that contradict themselves. Besides, it
     /// may not be deeper than an object ([`DEEPEST`](orch_core::object::DEEPEST)), be made of more than 65,536 others,
     /// nor have patterns larger than 256 KiB, or 32 MiB together, once compiled.
@@ -84,7 +86,7 @@ impl Structural {
     /// What is wrong with an object's values, in the words of Kubernetes; at most some hundred things. Metadata is not
     /// judged, but for what the schema says of `metadata.name` and `metadata.generateName`.
     ///
-    /// An object that takes more than ten million steps to look at is refused.
+    /// An object that takes more than ten million steps to look at, or whose rules take more than five million, is refused.
     pub fn validate(&self, object: &RawObject) -> FieldErrors {
         validate::object(&self.0, object)
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::pattern::Pattern;
+use super::rules::Rule;
 
 /// One schema: of an object, of one of its fields, of a list's items, or of one case of a junctor.
 #[derive(Debug, Default)]
@@ -25,6 +26,11 @@ pub(super) struct Node {
     pub(super) list_map_keys: Vec<String>,
     pub(super) map_type: Option<MapType>,
     pub(super) values: Values,
+    /// Rules as they are written, until they are read.
+    pub(super) written_rules: Vec<Value>,
+    pub(super) rules: Vec<Rule>,
+    /// Whether there are rules here or below.
+    pub(super) has_rules: bool,
 }
 
 /// `additionalProperties`.

@@ -28,6 +28,11 @@ impl Pattern {
         self.0.regex.is_match(text)
     }
 
+    /// The first part of a text that it matches; empty if there is none.
+    pub(super) fn find<'t>(&self, text: &'t str) -> &'t str {
+        self.0.regex.find(text).map_or("", |found| found.as_str())
+    }
+
     /// How many steps it may take, compared with others, to look at a text.
     pub(super) fn cost(&self, text: &str) -> usize {
         text.len().saturating_mul(self.0.size) / 8

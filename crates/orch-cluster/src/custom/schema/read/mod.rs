@@ -3,6 +3,7 @@
 mod defaults;
 mod fields;
 mod lists;
+mod rules;
 mod structural;
 mod values;
 
@@ -53,6 +54,9 @@ pub(super) fn read(schema: &Value, at: &FieldPath) -> Result<Node, FieldErrors> 
         }
     }
     errors.extend(reader.refused);
+    if errors.is_empty() {
+        errors.extend(rules::read(&mut root, at));
+    }
     errors.into_result()?;
     Ok(root)
 }
@@ -176,6 +180,9 @@ impl Reader {
             list_type: self.word(fields, "x-kubernetes-list-type", ListType::of, ListType::WORDS),
             list_map_keys: fields.strings(&mut self.malformed, "x-kubernetes-list-map-keys"),
             map_type: self.word(fields, "x-kubernetes-map-type", MapType::of, MapType::WORDS),
+            written_rules: fields
+                .list(&mut self.malformed, "x-kubernetes-validations")
+                .to_vec(),
             ..Node::default()
         };
         if within.is_meta && node.is_embedded {

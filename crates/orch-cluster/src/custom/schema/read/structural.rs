@@ -186,6 +186,7 @@ impl Checker<'_> {
             ),
             ("x-kubernetes-list-type", node.list_type.is_some(), unset),
             ("x-kubernetes-map-type", node.map_type.is_some(), unset),
+            ("x-kubernetes-validations", !node.written_rules.is_empty(), empty),
         ] {
             if is_set {
                 self.forbidden(at, keyword, detail);

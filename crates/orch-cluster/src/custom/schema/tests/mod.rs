@@ -9,6 +9,7 @@ mod pattern;
 mod properties;
 mod prune;
 mod read;
+mod rules;
 mod update;
 mod validate;
 

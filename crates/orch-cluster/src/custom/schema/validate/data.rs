@@ -10,7 +10,7 @@ pub(super) const MOST_TOLD: usize = 100;
 
 /// A value. A number is a float where it is written as one, or beyond 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Data<'a> {
+pub(in crate::custom::schema) enum Data<'a> {
     Null,
     Bool(bool),
     Integer(i64),
@@ -50,7 +50,7 @@ impl Data<'_> {
         }
     }
 
-    pub(super) fn to_value(self) -> Value {
+    pub(in crate::custom::schema) fn to_value(self) -> Value {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => value.into(),

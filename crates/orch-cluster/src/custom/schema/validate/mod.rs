@@ -9,12 +9,14 @@ mod old;
 mod scalar;
 mod walk;
 
-use orch_core::object::{FieldError, FieldErrors, FieldPath, RawObject};
+use orch_core::object::{FieldError, FieldErrorKind, FieldErrors, FieldPath, RawObject};
 use serde_json::Value;
 
-use self::data::{Data, Outcome, Place};
-use self::old::Old;
+pub(super) use self::data::Data;
+use self::data::{Outcome, Place};
+pub(super) use self::old::Old;
 use super::node::{Additional, Node};
+use super::rules;
 
 /// How many steps looking at one object may take: a schema within bounds and an object within bounds, both made to be
 /// slow together, would take billions.
@@ -27,6 +29,7 @@ pub(super) fn object(root: &Node, object: &RawObject) -> FieldErrors {
     let mut errors = values(root, data, None, &at);
     errors.extend(walk::all(root, data, &at, embedded::check));
     errors.extend(walk::all(root, data, &at, lists::check));
+    add_rules(root, data, None, &mut errors);
     errors
 }
 
@@ -40,7 +43,31 @@ pub(super) fn update(root: &Node, object: &RawObject, old: &RawObject) -> FieldE
     if !duplicates.is_empty() && walk::all(root, old, &at, lists::check).is_empty() {
         errors.extend(duplicates);
     }
+    add_rules(root, data, Some(Old::new(root, old)), &mut errors);
     errors
+}
+
+/// Adds what does not satisfy the schema's rules; unless what is wrong already could lead them astray.
+fn add_rules<'a>(root: &'a Node, data: Data<'a>, old: Option<Old<'a>>, errors: &mut FieldErrors) {
+    if !root.has_rules {
+        return;
+    }
+    let blocks = |error: &FieldError| {
+        matches!(
+            error.kind,
+            FieldErrorKind::NotSupported
+                | FieldErrorKind::Required
+                | FieldErrorKind::TooLong
+                | FieldErrorKind::TooMany
+                | FieldErrorKind::TypeInvalid
+        )
+    };
+    if errors.iter().any(blocks) {
+        let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        errors.push(FieldError::invalid(&FieldPath::new("<nil>"), Value::Null, detail));
+    } else {
+        errors.extend(rules::check(root, data, old));
+    }
 }
 
 /// What is wrong with a value that stands at `at`.

@@ -9,17 +9,17 @@ use crate::custom::schema::node::{ListType, Node};
 
 /// The value that another replaces, and the schema by which both are made up.
 #[derive(Clone, Copy)]
-pub(super) struct Old<'a> {
-    pub(super) data: Data<'a>,
+pub(in crate::custom::schema) struct Old<'a> {
+    pub(in crate::custom::schema) data: Data<'a>,
     node: &'a Node,
 }
 
 impl<'a> Old<'a> {
-    pub(super) fn new(node: &'a Node, data: Data<'a>) -> Self {
+    pub(in crate::custom::schema) fn new(node: &'a Node, data: Data<'a>) -> Self {
         Self { data, node }
     }
 
-    pub(super) fn field(self, name: &str) -> Option<Self> {
+    pub(in crate::custom::schema) fn field(self, name: &str) -> Option<Self> {
         let Data::Map(map) = self.data else {
             return None;
         };
@@ -27,7 +27,7 @@ impl<'a> Old<'a> {
     }
 
     /// The items of a list, ready to be found.
-    pub(super) fn items(self) -> Items<'a> {
+    pub(in crate::custom::schema) fn items(self) -> Items<'a> {
         let node = self.node.items.as_deref();
         let (Data::List(items), Some(node)) = (self.data, node) else {
             return Items::None;
@@ -45,7 +45,7 @@ impl<'a> Old<'a> {
 }
 
 /// The items of a list that is replaced.
-pub(super) enum Items<'a> {
+pub(in crate::custom::schema) enum Items<'a> {
     /// Which is which cannot be told.
     None,
     ByPlace(&'a Node, &'a [Value]),
@@ -54,7 +54,7 @@ pub(super) enum Items<'a> {
 
 impl<'a> Items<'a> {
     /// What the item at a place replaces.
-    pub(super) fn of(&self, index: usize, item: &Value) -> Option<Old<'a>> {
+    pub(in crate::custom::schema) fn of(&self, index: usize, item: &Value) -> Option<Old<'a>> {
         let (node, old) = match self {
             Self::None => return None,
             Self::ByPlace(node, items) => (node, items.get(index)?),

@@ -1,0 +1,286 @@
+//! Evaluates expressions, and takes no more steps than it may.
+
+use std::rc::Rc;
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
+
+use super::functions;
+use super::value::Val;
+
+/// Why there is no value.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// The expression makes none of the object.
+    Wrong(String),
+    /// It takes too long.
+    TooDear,
+}
+
+pub(super) type Outcome<'a> = Result<Val<'a>, Fault>;
+
+/// A variable and those around it.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s, 'a> {
+    pub(super) name: &'s str,
+    pub(super) value: &'s Outcome<'a>,
+    pub(super) outer: Option<&'s Scope<'s, 'a>>,
+}
+
+impl<'a> Scope<'_, 'a> {
+    fn get(&self, name: &str) -> Outcome<'a> {
+        match self.outer {
+            _ if self.name == name => self.value.clone(),
+            Some(outer) => outer.get(name),
+            None => Err(wrong(format!("undeclared reference to '{name}'"))),
+        }
+    }
+}
+
+pub(super) fn wrong(text: impl Into<String>) -> Fault {
+    Fault::Wrong(text.into())
+}
+
+/// Evaluates with the steps that are left.
+pub(super) struct Evaluator<'l> {
+    pub(super) left: &'l mut usize,
+}
+
+impl<'l> Evaluator<'l> {
+    /// Takes steps off what is left.
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
+        *self.left = self.left.saturating_sub(steps);
+        if *self.left == 0 {
+            Err(Fault::TooDear)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes off what looking at all of a value takes.
+    pub(super) fn charge(&mut self, value: &Val<'_>) -> Result<(), Fault> {
+        value.charge(self.left);
+        self.spend(0)
+    }
+
+    pub(super) fn eval<'a>(&mut self, expr: &IdedExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+        self.spend(1)?;
+        match &expr.expr {
+            Expr::Literal(literal) => Ok(self::literal(literal)),
+            Expr::Ident(name) => scope.get(name),
+            Expr::Select(select) => {
+                let operand = self.eval(&select.operand, scope)?;
+                let found = match &operand {
+                    Val::Optional(inner) => {
+                        let found = inner.as_ref().and_then(|inner| inner.field(&select.field));
+                        return Ok(if select.test {
+                            Val::Bool(found.is_some())
+                        } else {
+                            Val::Optional(found.map(Rc::new))
+                        });
+                    }
+                    other => other.field(&select.field),
+                };
+                if select.test {
+                    return Ok(Val::Bool(found.is_some()));
+                }
+                found.ok_or_else(|| match operand {
+                    Val::Map(..) | Val::MadeMap(_) => wrong(format!("no such key: {}", select.field)),
+                    other => wrong(format!("no such overload: {}.{}", other.kind(), select.field)),
+                })
+            }
+            Expr::List(list) => {
+                let mut items = Vec::with_capacity(list.elements.len());
+                for (index, element) in list.elements.iter().enumerate() {
+                    let item = self.eval(element, scope)?;
+                    match item {
+                        Val::Optional(inner) if list.optional_indices.contains(&index) => {
+                            items.extend(inner.map(|inner| (*inner).clone()));
+                        }
+                        item => items.push(item),
+                    }
+                }
+                Ok(Val::Made(Rc::new(items)))
+            }
+            Expr::Map(map) => {
+                let mut entries = Vec::with_capacity(map.entries.len());
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        let key = self.eval(&entry.key, scope)?;
+                        entries.push((key, self.eval(&entry.value, scope)?));
+                    }
+                }
+                Ok(Val::MadeMap(Rc::new(entries)))
+            }
+            Expr::Call(call) => self.call(call, scope),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension, scope),
+            Expr::Struct(_) | Expr::Unspecified => Err(wrong("no such type")),
+        }
+    }
+
+    fn call<'a>(&mut self, call: &CallExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::CONDITIONAL, [condition, yes, no]) => match self.eval(condition, scope)? {
+                Val::Bool(true) => self.eval(yes, scope),
+                Val::Bool(false) => self.eval(no, scope),
+                other => Err(overload("_?_:_", &[other])),
+            },
+            (operators::LOGICAL_AND, [one, other]) => self.junction(one, other, false, scope),
+            (operators::LOGICAL_OR, [one, other]) => self.junction(one, other, true, scope),
+            (operators::NOT_STRICTLY_FALSE, [condition]) => match self.eval(condition, scope) {
+                Err(Fault::TooDear) => Err(Fault::TooDear),
+                Ok(Val::Bool(false)) => Ok(Val::Bool(false)),
+                _ => Ok(Val::Bool(true)),
+            },
+            (name, arguments) => {
+                let target = call.target.as_deref();
+                // `math.greatest` and the like are names, not fields.
+                let library = match target.map(|target| &target.expr) {
+                    Some(Expr::Ident(library)) if functions::is_library(library) => Some(library),
+                    _ => None,
+                };
+                let mut values = Vec::with_capacity(arguments.len() + 1);
+                for argument in target.filter(|_| library.is_none()).into_iter().chain(arguments) {
+                    values.push(self.eval(argument, scope)?);
+                }
+                match library {
+                    Some(library) => functions::call(self, &format!("{library}.{name}"), values),
+                    None => functions::call(self, name, values),
+                }
+            }
+        }
+    }
+
+    /// `&&` and `||`: an error does not matter if the other side decides.
+    fn junction<'a>(
+        &mut self,
+        one: &IdedExpr,
+        other: &IdedExpr,
+        decides: bool,
+        scope: &Scope<'_, 'a>,
+    ) -> Outcome<'a> {
+        let first = match self.eval(one, scope) {
+            Ok(Val::Bool(value)) if value == decides => return Ok(Val::Bool(decides)),
+            Err(Fault::TooDear) => return Err(Fault::TooDear),
+            first => first,
+        };
+        match (first, self.eval(other, scope)) {
+            (_, Ok(Val::Bool(value))) if value == decides => Ok(Val::Bool(decides)),
+            (_, Err(Fault::TooDear)) => Err(Fault::TooDear),
+            (Err(fault), _) | (_, Err(fault)) => Err(fault),
+            (Ok(Val::Bool(_)), Ok(Val::Bool(_))) => Ok(Val::Bool(!decides)),
+            (Ok(one), Ok(other)) => Err(overload(if decides { "_||_" } else { "_&&_" }, &[one, other])),
+        }
+    }
+
+    fn comprehension<'a>(&mut self, loops: &ComprehensionExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+        let range = self.eval(&loops.iter_range, scope)?;
+        let items = range.items().ok_or_else(|| overload("comprehension", &[range]))?;
+        self.spend(items.len())?;
+        if let Some((condition, made)) = appended(loops) {
+            return self.made(loops, condition, made, items, scope);
+        }
+        let mut result = self.eval(&loops.accu_init, scope);
+        for item in items {
+            let around = Scope {
+                name: &loops.accu_var,
+                value: &result,
+                outer: Some(scope),
+            };
+            let item = Ok(item);
+            let inside = Scope {
+                name: &loops.iter_var,
+                value: &item,
+                outer: Some(&around),
+            };
+            if let Val::Bool(false) = self.eval(&loops.loop_cond, &around)? {
+                break;
+            }
+            let next = self.eval(&loops.loop_step, &inside);
+            if let Err(Fault::TooDear) = next {
+                return next;
+            }
+            result = next;
+        }
+        let around = Scope {
+            name: &loops.accu_var,
+            value: &result,
+            outer: Some(scope),
+        };
+        self.eval(&loops.result, &around)
+    }
+
+    /// `map` and `filter`, without a copy of the list for each item.
+    fn made<'a>(
+        &mut self,
+        loops: &ComprehensionExpr,
+        condition: Option<&IdedExpr>,
+        made: &IdedExpr,
+        items: Vec<Val<'a>>,
+        scope: &Scope<'_, 'a>,
+    ) -> Outcome<'a> {
+        let mut result = Vec::new();
+        for item in items {
+            let item = Ok(item);
+            let inside = Scope {
+                name: &loops.iter_var,
+                value: &item,
+                outer: Some(scope),
+            };
+            let is_wanted = match condition
+                .map(|condition| self.eval(condition, &inside))
+                .transpose()?
+            {
+                None => true,
+                Some(Val::Bool(is_wanted)) => is_wanted,
+                Some(other) => return Err(overload("_?_:_", &[other])),
+            };
+            if is_wanted {
+                result.push(self.eval(made, &inside)?);
+            }
+        }
+        Ok(Val::Made(Rc::new(result)))
+    }
+}
+
+/// The condition and the item of `result + [item]` or `condition ? result + [item] : result`, if the loop is one.
+fn appended(loops: &ComprehensionExpr) -> Option<(Option<&IdedExpr>, &IdedExpr)> {
+    let is_result = |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == loops.accu_var);
+    let call =
+        |expr: &'_ IdedExpr, name: &str| matches!(&expr.expr, Expr::Call(call) if call.func_name == name);
+    let (condition, step) = match &loops.loop_step.expr {
+        Expr::Call(step) if step.func_name == operators::CONDITIONAL && step.args.len() == 3 => {
+            (Some(&step.args[0]), &step.args[1])
+        }
+        _ => (None, &loops.loop_step),
+    };
+    let Expr::Call(add) = &step.expr else {
+        return None;
+    };
+    let [list, item] = add.args.as_slice() else {
+        return None;
+    };
+    match &item.expr {
+        Expr::List(item) if call(step, operators::ADD) && is_result(list) && item.elements.len() == 1 => {
+            Some((condition, &item.elements[0]))
+        }
+        _ => None,
+    }
+}
+
+/// That there is no such function of values of such types.
+pub(super) fn overload(name: &str, values: &[Val<'_>]) -> Fault {
+    let kinds: Vec<&str> = values.iter().map(Val::kind).collect();
+    wrong(format!("no such overload: {name}({})", kinds.join(", ")))
+}
+
+fn literal<'a>(literal: &LiteralValue) -> Val<'a> {
+    match literal {
+        LiteralValue::Boolean(value) => Val::Bool(*value.inner()),
+        LiteralValue::Double(value) => Val::Double(*value.inner()),
+        LiteralValue::Int(value) => Val::Int(*value.inner()),
+        LiteralValue::UInt(value) => Val::Uint(*value.inner()),
+        LiteralValue::String(value) => Val::Text(value.inner().to_owned().into()),
+        LiteralValue::Bytes(value) => Val::Text(String::from_utf8_lossy(value.inner()).into_owned().into()),
+        LiteralValue::Null => Val::Null,
+    }
+}

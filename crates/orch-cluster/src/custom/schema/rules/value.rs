@@ -1,0 +1,265 @@
+//! Values of expressions. What is of the object is looked at where it lies; nothing of it is copied.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use orch_core::object::Quantity;
+use serde_json::{Map, Value};
+
+use super::duration::duration;
+use crate::custom::schema::format::Format;
+use crate::custom::schema::node::{ListType, Node, Type};
+
+/// A value, of the object or made by an expression.
+#[derive(Clone, Debug)]
+pub(super) enum Val<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Text(Cow<'a, str>),
+    Duration(SignedDuration),
+    Timestamp(Timestamp),
+    Quantity(Quantity),
+    /// A list of the object.
+    List(&'a [Value], Option<&'a Node>),
+    /// An object, or a map, of the object.
+    Map(&'a Map<String, Value>, Option<&'a Node>),
+    /// A list made by an expression.
+    Made(Rc<Vec<Val<'a>>>),
+    /// A map made by an expression.
+    MadeMap(Rc<Vec<(Val<'a>, Val<'a>)>>),
+    Optional(Option<Rc<Val<'a>>>),
+}
+
+impl<'a> Val<'a> {
+    /// A value of the object, of the type that its schema says.
+    pub(super) fn of(value: &'a Value, node: Option<&'a Node>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => {
+                let is_number = node.is_some_and(|node| node.kind == Some(Type::Number));
+                let is_integer = node.is_some_and(|node| node.types().contains(&Type::Integer));
+                match (number.as_i64(), number.as_f64().unwrap_or_default()) {
+                    (Some(integer), _) if !is_number => Self::Int(integer),
+                    (_, float) if is_integer && float.fract() == 0.0 => Self::Int(whole(float)),
+                    (_, float) => Self::Double(float),
+                }
+            }
+            Value::String(text) => Self::text(text, node),
+            Value::Array(items) => Self::List(items, node),
+            Value::Object(map) => Self::Map(map, node),
+        }
+    }
+
+    /// A string of the object, or what it means by its format.
+    pub(super) fn text(text: &'a str, node: Option<&Node>) -> Self {
+        let read = match node.and_then(|node| node.values.format) {
+            Some(Format::DateTime) => text.parse().map(Self::Timestamp).ok(),
+            Some(Format::Duration) => duration(text).map(Self::Duration),
+            _ => None,
+        };
+        read.unwrap_or(Self::Text(text.into()))
+    }
+
+    /// The word for its type.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Uint(_) => "uint",
+            Self::Double(_) => "double",
+            Self::Text(_) => "string",
+            Self::Duration(_) => "google.protobuf.Duration",
+            Self::Timestamp(_) => "google.protobuf.Timestamp",
+            Self::Quantity(_) => "kubernetes.Quantity",
+            Self::List(..) | Self::Made(_) => "list",
+            Self::Map(..) | Self::MadeMap(_) => "map",
+            Self::Optional(_) => "optional_type",
+        }
+    }
+
+    /// The items of a list, or the keys of a map.
+    pub(super) fn items(&self) -> Option<Vec<Val<'a>>> {
+        Some(match self {
+            Self::List(items, node) => {
+                let node = node.and_then(|node| node.items.as_deref());
+                items.iter().map(|item| Val::of(item, node)).collect()
+            }
+            Self::Made(items) => items.to_vec(),
+            Self::Map(map, _) => map.keys().map(|key| Val::Text(key.as_str().into())).collect(),
+            Self::MadeMap(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
+            _ => return None,
+        })
+    }
+
+    /// How many items, entries or characters it has.
+    pub(super) fn len(&self) -> Option<usize> {
+        Some(match self {
+            Self::List(items, _) => items.len(),
+            Self::Made(items) => items.len(),
+            Self::Map(map, _) => map.len(),
+            Self::MadeMap(entries) => entries.len(),
+            Self::Text(text) => text.chars().count(),
+            _ => return None,
+        })
+    }
+
+    /// A field of an object or an entry of a map.
+    pub(super) fn field(&self, name: &str) -> Option<Val<'a>> {
+        match self {
+            Self::Map(map, node) => {
+                let name = field_name(*node, name);
+                let value = map.get(name.as_ref())?;
+                Some(Val::of(value, node.and_then(|node| node.field(&name))))
+            }
+            Self::MadeMap(entries) => {
+                let is_key = |key: &Val<'_>| matches!(key, Val::Text(key) if key == name);
+                entries
+                    .iter()
+                    .find(|(key, _)| is_key(key))
+                    .map(|(_, value)| value.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes about as many steps off `left` as looking at all of it takes.
+    pub(super) fn charge(&self, left: &mut usize) {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return;
+        }
+        match self {
+            Self::Text(text) => *left = left.saturating_sub(text.len() / 16),
+            Self::List(items, _) => items.iter().for_each(|item| charge(item, left)),
+            Self::Map(map, _) => map.values().for_each(|value| charge(value, left)),
+            Self::Made(items) => items.iter().for_each(|item| item.charge(left)),
+            Self::MadeMap(entries) => entries.iter().for_each(|(_, value)| value.charge(left)),
+            _ => {}
+        }
+    }
+
+    /// Whether two values are the same; of types that cannot be compared they are not.
+    pub(super) fn is_same(&self, other: &Val<'a>) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(one), Self::Bool(other)) => one == other,
+            (Self::Optional(one), Self::Optional(other)) => match (one, other) {
+                (Some(one), Some(other)) => one.is_same(other),
+                (one, other) => one.is_none() && other.is_none(),
+            },
+            (Self::List(..) | Self::Made(_), Self::List(..) | Self::Made(_)) => {
+                let (one, others) = (
+                    self.items().unwrap_or_default(),
+                    other.items().unwrap_or_default(),
+                );
+                let is_set = self.is_set() || other.is_set();
+                one.len() == others.len()
+                    && if is_set {
+                        one.iter()
+                            .all(|item| others.iter().any(|other| item.is_same(other)))
+                    } else {
+                        one.iter().zip(&others).all(|(one, other)| one.is_same(other))
+                    }
+            }
+            (Self::Map(..) | Self::MadeMap(_), Self::Map(..) | Self::MadeMap(_)) => {
+                let keys = self.items().unwrap_or_default();
+                self.len() == other.len()
+                    && keys.iter().all(|key| {
+                        let value = |map: &Val<'a>| match key {
+                            Val::Text(name) => map.entry(name),
+                            _ => None,
+                        };
+                        matches!((value(self), value(other)), (Some(one), Some(other)) if one.is_same(&other))
+                    })
+            }
+            _ => self.order(other) == Some(Ordering::Equal),
+        }
+    }
+
+    /// Whether two sets or maps are the same in whatever order.
+    fn is_set(&self) -> bool {
+        let list_type = match self {
+            Self::List(_, node) => node.and_then(|node| node.list_type),
+            _ => None,
+        };
+        matches!(list_type, Some(ListType::Set | ListType::Map))
+    }
+
+    /// An entry by its key as it is, no field's name.
+    fn entry(&self, key: &str) -> Option<Val<'a>> {
+        match self {
+            Self::Map(map, node) => Some(Val::of(map.get(key)?, node.and_then(|node| node.field(key)))),
+            other => other.field(key),
+        }
+    }
+
+    /// Which of two values is the greater; none if they cannot be compared.
+    pub(super) fn order(&self, other: &Val<'a>) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Bool(one), Self::Bool(other)) => Some(one.cmp(other)),
+            (Self::Text(one), Self::Text(other)) => Some(one.cmp(other)),
+            (Self::Duration(one), Self::Duration(other)) => Some(one.cmp(other)),
+            (Self::Timestamp(one), Self::Timestamp(other)) => Some(one.cmp(other)),
+            (Self::Quantity(one), Self::Quantity(other)) => one.partial_cmp(other),
+            (Self::Int(one), Self::Int(other)) => Some(one.cmp(other)),
+            (one, other) => match (one.integer(), other.integer()) {
+                (Some(one), Some(other)) => Some(one.cmp(&other)),
+                _ => one.double()?.partial_cmp(&other.double()?),
+            },
+        }
+    }
+
+    fn integer(&self) -> Option<i128> {
+        match self {
+            Self::Int(integer) => Some((*integer).into()),
+            Self::Uint(integer) => Some((*integer).into()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn double(&self) -> Option<f64> {
+        match self {
+            Self::Double(float) => Some(*float),
+            Self::Int(integer) => Some(*integer as f64),
+            Self::Uint(integer) => Some(*integer as f64),
+            _ => None,
+        }
+    }
+}
+
+/// The name by which expressions know a field, back as the field's own: what is no identifier is escaped.
+fn field_name<'n>(node: Option<&Node>, name: &'n str) -> Cow<'n, str> {
+    let is_escaped = name.contains("__") && node.is_some_and(|node| !node.properties.contains_key(name));
+    if !is_escaped {
+        return name.into();
+    }
+    let is_word = name.len() > 4 && name.starts_with("__") && name.ends_with("__");
+    let inside = if is_word { &name[2..name.len() - 2] } else { name };
+    let plain = inside
+        .replace("__dot__", ".")
+        .replace("__dash__", "-")
+        .replace("__slash__", "/")
+        .replace("__underscores__", "__");
+    plain.into()
+}
+
+/// The node of a field that an expression names.
+pub(super) fn field_node<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    node.field(&field_name(Some(node), name))
+}
+
+fn charge(value: &Value, left: &mut usize) {
+    Val::of(value, None).charge(left);
+}
+
+#[allow(clippy::cast_possible_truncation)] // What is beyond an integer becomes the last one.
+pub(super) fn whole(float: f64) -> i64 {
+    float as i64
+}
