@@ -11,7 +11,7 @@ use orch_core::time;
 use serde_json::Value;
 
 use crate::fields::{self, Validation};
-use crate::patch::apply::{ApplyError, FieldSet, Request};
+use crate::patch::apply::{ApplyError, FieldSet, Request, is_same_but};
 use crate::query::FIELD_MANAGER_BYTES;
 use crate::resources::Served;
 use crate::schema::Schema;
@@ -177,12 +177,8 @@ fn keep_times(old: &RawObject, new: &mut RawObject) {
     else {
         return;
     };
-    let is_same_at = |one: &RawObject, other: &RawObject, but: &str| {
-        let same = |(name, value): (&String, &Value)| name == but || other.get(name) == Some(value);
-        one.len() == other.len() && one.iter().all(same)
-    };
     let is_same = |one: &Value, other: &Value| match (one, other) {
-        (Value::Object(one), Value::Object(other)) => is_same_at(one, other, "time"),
+        (Value::Object(one), Value::Object(other)) => is_same_but("time", one, other),
         _ => one == other,
     };
     // The times say where they stand.
@@ -192,8 +188,8 @@ fn keep_times(old: &RawObject, new: &mut RawObject) {
             .all(|one| before.iter().any(|other| is_same(one, other)));
     if before != after
         && differs_in_times
-        && is_same_at(is, was, "managedFields")
-        && is_same_at(new, old, "metadata")
+        && is_same_but("managedFields", is, was)
+        && is_same_but("metadata", new, old)
     {
         let before = Value::Array(before.clone());
         new["metadata"]["managedFields"] = before;

@@ -25,7 +25,7 @@ use crate::status::Refused;
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
 pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
-    let mut shown = Shown::of(asked, Answered::One)?;
+    let shown = Shown::of(asked, Answered::One)?;
     let query = &asked.query;
     let (labels, fields) = (query.labels()?, query.fields()?);
     let version = query.version()?;
@@ -64,11 +64,14 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
                 return Err(Refused::too_new(least.get(), list.revision.get()));
             }
             if is_told_first {
-                let items = list.items.iter();
-                waiting.extend(items.map(|document| line("ADDED", document, &mut shown)));
+                let items = list.items.into_iter();
+                waiting.extend(items.map(|document| Told::Event(WatchEvent::Added(document))));
             }
             if asks && takes_bookmarks {
-                waiting.push_back(bookmark(&collection.resource, list.revision, true, &mut shown));
+                waiting.push_back(Told::Bookmark {
+                    revision: list.revision,
+                    ends_initial: true,
+                });
             }
             list.revision
         }
@@ -82,7 +85,7 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
         Ok(changes) => Some(changes),
         // As Kubernetes tells it: who watches lists anew by the event, and would try again for ever by a refusal.
         Err(error @ ApiError::Expired(_)) => {
-            waiting.push_back(failure(&error.into()));
+            waiting.push_back(Told::Failure(error.into()));
             None
         }
         Err(error) => return Err(error.into()),
@@ -122,14 +125,21 @@ async fn not_before(server: &Server, collection: &Collection, after: Revision) -
 struct Watching {
     /// None once it has ended.
     changes: Option<DocumentWatch>,
-    /// Lines that are still to be sent.
-    waiting: VecDeque<Bytes>,
+    /// What is still to be told. It becomes text as it is sent: the objects are shared with who else holds them, and text is not.
+    waiting: VecDeque<Told>,
     /// Up to which revision everything is told, once these are.
     told: Revision,
     resource: Arc<ApiResource>,
     shown: Shown,
     bookmarks: Option<Interval>,
     end: Instant,
+}
+
+/// A line to be.
+enum Told {
+    Event(WatchEvent<Document>),
+    Bookmark { revision: Revision, ends_initial: bool },
+    Failure(Refused),
 }
 
 /// What happens next to a watch.
@@ -143,23 +153,18 @@ enum Next {
 fn lines(watching: Watching) -> impl Stream<Item = Bytes> + Send {
     stream::unfold(watching, |mut watching| async move {
         loop {
-            if let Some(line) = watching.waiting.pop_front() {
-                return Some((line, watching));
+            if let Some(told) = watching.waiting.pop_front() {
+                return Some((watching.line(&told), watching));
             }
             let told = watching.told;
             match watching.next().await {
                 Next::Changes(batch) => {
                     watching.told = batch.revision;
-                    let news = batch.events.iter().map(|event| match event {
-                        WatchEvent::Added(document) => line("ADDED", document, &mut watching.shown),
-                        WatchEvent::Modified(document) => line("MODIFIED", document, &mut watching.shown),
-                        WatchEvent::Deleted(document) => line("DELETED", document, &mut watching.shown),
-                    });
-                    watching.waiting.extend(news);
+                    watching.waiting.extend(batch.events.into_iter().map(Told::Event));
                 }
                 Next::Failed(refused) => {
                     watching.changes = None;
-                    watching.waiting.push_back(failure(&refused));
+                    watching.waiting.push_back(Told::Failure(refused));
                 }
                 Next::Bookmark => watching.bookmark(told),
                 Next::End if watching.changes.take().is_some() && watching.bookmarks.is_some() => {
@@ -174,9 +179,24 @@ fn lines(watching: Watching) -> impl Stream<Item = Bytes> + Send {
 
 impl Watching {
     /// Says up to which revision everything is told.
-    fn bookmark(&mut self, told: Revision) {
-        let line = bookmark(&self.resource, told, false, &mut self.shown);
-        self.waiting.push_back(line);
+    fn bookmark(&mut self, revision: Revision) {
+        self.waiting.push_back(Told::Bookmark {
+            revision,
+            ends_initial: false,
+        });
+    }
+
+    fn line(&mut self, told: &Told) -> Bytes {
+        match told {
+            Told::Event(WatchEvent::Added(document)) => line("ADDED", document, &mut self.shown),
+            Told::Event(WatchEvent::Modified(document)) => line("MODIFIED", document, &mut self.shown),
+            Told::Event(WatchEvent::Deleted(document)) => line("DELETED", document, &mut self.shown),
+            Told::Bookmark {
+                revision,
+                ends_initial,
+            } => bookmark(&self.resource, *revision, *ends_initial, &mut self.shown),
+            Told::Failure(refused) => failure(refused),
+        }
     }
 
     async fn next(&mut self) -> Next {

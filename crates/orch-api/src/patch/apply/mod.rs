@@ -23,5 +23,6 @@ mod typed;
 pub use conflict::Conflicts;
 pub use fieldset::{FieldSet, FieldSetError};
 pub use managed::{Managed, ManagedError, ManagedProblem, Manager, Operation, Owned};
+pub(crate) use object::is_same_but;
 pub use path::{PathElement, PathElementError};
 pub use request::{ApplyError, Request};

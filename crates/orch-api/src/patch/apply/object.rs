@@ -95,6 +95,23 @@ pub(super) fn managed_fields(object: &Json) -> &Value {
         .unwrap_or(&Value::Null)
 }
 
+/// Whether two maps hold the same but for one entry, which either may have.
+pub(crate) fn is_same_but(entry: &str, one: &Json, other: &Json) -> bool {
+    let rest = |map: &Json| map.len() - usize::from(map.contains_key(entry));
+    let same = |(name, value): (&String, &Value)| name == entry || other.get(name) == Some(value);
+    rest(one) == rest(other) && one.iter().all(same)
+}
+
+/// Whether two objects are the same but for who owns what of them.
+pub(super) fn is_same_but_managed(one: &Json, other: &Json) -> bool {
+    match (one.get("metadata"), other.get("metadata")) {
+        (Some(Value::Object(metadata)), Some(Value::Object(others))) => {
+            is_same_but("metadata", one, other) && is_same_but("managedFields", metadata, others)
+        }
+        _ => one == other,
+    }
+}
+
 /// An object without who owns what.
 pub(super) fn without_managed_fields(mut object: Json) -> Json {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {

@@ -8,7 +8,8 @@ use super::conflict::Conflicts;
 use super::fieldset::FieldSet;
 use super::managed::{Managed, ManagedError, Manager, Operation, Owned};
 use super::object::{
-    always_there, described, listed, managed_fields, never_owned, with_managed, without_managed_fields,
+    always_there, described, is_same_but_managed, listed, managed_fields, never_owned, with_managed,
+    without_managed_fields,
 };
 use super::typed::{self, Comparison, Type};
 use crate::schema::Schema;
@@ -154,6 +155,11 @@ impl Request<'_> {
         let given = managed_fields(&new);
         // An empty list, or one empty entry, asks to forget who owns what.
         let resets = given == &json!([]) || given == &json!([{}]);
+        let owned = managed_fields(live);
+        if !resets && (given.is_null() || given == owned) && is_same_but_managed(live, &new) {
+            // Who changes nothing comes to own nothing: there is nothing to read and write anew.
+            return live.clone();
+        }
         let theirs = if self.subresource.is_empty() && !resets {
             Managed::from_json(given).ok()
         } else {
@@ -164,7 +170,7 @@ impl Request<'_> {
         let mut managed = match theirs {
             Some(managed) => managed,
             None if resets && self.subresource.is_empty() => Managed::default(),
-            None => Managed::from_json(managed_fields(live)).unwrap_or_default(),
+            None => Managed::from_json(owned).unwrap_or_default(),
         };
         let (before, new) = (without_managed_fields(live.clone()), without_managed_fields(new));
         if managed.0.is_empty() && !live.is_empty() {

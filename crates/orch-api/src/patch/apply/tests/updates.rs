@@ -1,6 +1,6 @@
 //! Writes that are no applies: who writes owns what changed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::FieldSet;
 use super::{World, config_map, data};
@@ -20,6 +20,29 @@ fn who_updates_owns_what_changed() {
         ])
         .update("bob", |map| map["data"] = json!({ "a": "2" }))
         .owned(&["\"alice\" using v1: .data", "\"bob\" using v1: .data.a"]);
+}
+
+#[test]
+fn who_changes_nothing_leaves_the_record_as_it_is() {
+    let mut world = config_map();
+    world
+        .apply("alice", data(json!({ "a": "1" })))
+        .update("bob", |map| map["data"]["b"] = json!("1"));
+    let before = world.object.clone();
+    let forget = |map: &mut Value| map["metadata"] = json!({});
+    let of_an_hour_ago =
+        |map: &mut Value| map["metadata"]["managedFields"][1]["time"] = json!("2025-01-01T00:00:00Z");
+    assert_eq!(world.update("carol", |_| ()).object, before);
+    assert_eq!(
+        world.update("carol", forget).object,
+        before,
+        "who leaves it out does not know of it"
+    );
+    world.update("carol", of_an_hour_ago);
+    assert_ne!(world.object, before, "who says otherwise is heard");
+    world
+        .update("carol", |map| map["metadata"]["managedFields"] = json!([]))
+        .owned(&[]);
 }
 
 #[test]
