@@ -98,7 +98,7 @@ pub(crate) fn write_metadata(document: &Document, out: &mut Vec<u8>) {
     out.extend_from_slice(
         b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":",
     );
-    put(out, document.meta());
+    document.write_metadata(out);
     out.push(b'}');
 }
 

@@ -39,7 +39,7 @@ use crate::object::RawObject;
 /// let cats = client.api::<Cat>("default");
 /// let signed = WriteParams::default().field_manager(Arc::new(Signed("alice")));
 /// let tom = cats.create_with(&Cat { metadata: ObjectMeta::named("tom"), lives: 9 }, &signed).await?;
-/// assert_eq!(tom.document.meta().other["managedFields"][0]["manager"], "alice");
+/// assert_eq!(tom.document.record(), Some(r#"[{"manager":"alice"}]"#));
 /// # Ok(())
 /// # }
 /// ```

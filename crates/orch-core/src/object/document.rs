@@ -1,6 +1,7 @@
 //! An object as it was written: JSON bytes with the metadata parsed once.
 
 use std::fmt;
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::apart::{Apart, RECORD};
 use super::peek::{Lookup, TopLevel, from_json};
 use super::typed::Typed;
 use super::{Object, ObjectKey, ObjectMeta};
@@ -37,11 +39,14 @@ pub struct Document(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     json: Bytes,
+    /// Without the record of who wrote what.
     meta: ObjectMeta,
     /// Where things lie in `json`. Bounded by the store's largest value, so 32 bits are enough.
     api_version: Span,
     kind: Span,
     metadata: Span,
+    /// The record of who wrote what, in the metadata; empty if there is none.
+    record: Span,
     fields: Box<[(Span, Span)]>,
     typed: Typed,
 }
@@ -55,6 +60,15 @@ struct Span {
 impl Span {
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
+    }
+
+    /// Where it lies once what began at `from` begins at `to`.
+    fn moved(self, from: u32, to: u32) -> Self {
+        let moved = |place: u32| place - from + to;
+        Self {
+            start: moved(self.start),
+            end: moved(self.end),
+        }
     }
 }
 
@@ -168,8 +182,9 @@ impl Document {
                 reason: "required".to_owned(),
             });
         };
-        let meta: ObjectMeta =
+        let Apart { meta, record } =
             serde_json::from_str(metadata.get()).map_err(|_| metadata_error(metadata.get()))?;
+        let record = record.map_or_else(Span::default, |record| span_of(record.get()));
         let metadata = span_of(metadata.get());
         let fields = top
             .rest
@@ -181,6 +196,7 @@ impl Document {
             api_version,
             kind,
             metadata,
+            record,
             fields,
             json,
             typed: Typed::default(),
@@ -202,9 +218,15 @@ impl Document {
         self.text(self.0.kind)
     }
 
-    /// The metadata, resource version included.
+    /// The metadata, resource version included, but for the record of who wrote what
+    /// ([`record`](Self::record)).
     pub fn meta(&self) -> &ObjectMeta {
         &self.0.meta
+    }
+
+    /// The record of who wrote what (`metadata.managedFields`) as JSON, if there is one.
+    pub fn record(&self) -> Option<&str> {
+        Some(self.text(self.0.record)).filter(|record| !record.is_empty())
     }
 
     /// Namespace and name.
@@ -234,19 +256,32 @@ impl Document {
 
     /// Adds the bytes of [`to_json`](Self::to_json) to others, such as a list's.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        let json = &self.0.json;
+        self.write_with_revision(0..self.0.json.len(), out);
+    }
+
+    /// Writes a part of the bytes that has the metadata in it.
+    fn write_with_revision(&self, part: Range<usize>, out: &mut Vec<u8>) {
+        let json = &self.0.json[..part.end];
         let Some(revision) = self.0.meta.resource_version else {
-            out.extend_from_slice(json);
+            out.extend_from_slice(&json[part]);
             return;
         };
         let inside = self.0.metadata.range().start + 1;
         let empty = json[inside..].trim_ascii_start().starts_with(b"}");
-        out.extend_from_slice(&json[..inside]);
-        out.extend_from_slice(format!("\"resourceVersion\":\"{revision}\"").as_bytes());
+        out.extend_from_slice(&json[part.start..inside]);
+        out.extend_from_slice(b"\"resourceVersion\":\"");
+        // To memory, which does not fail.
+        let _ = write!(out, "{revision}");
+        out.push(b'"');
         if !empty {
             out.push(b',');
         }
         out.extend_from_slice(&json[inside..]);
+    }
+
+    /// Adds the metadata's bytes, with the resource version, to others.
+    pub fn write_metadata(&self, out: &mut Vec<u8>) {
+        self.write_with_revision(self.0.metadata.range(), out);
     }
 
     /// A top-level field's JSON, `metadata`, `apiVersion` and `kind` apart.
@@ -317,22 +352,32 @@ impl Document {
         Ok(from_json(&self.to_json())?)
     }
 
-    /// The same object with top-level fields replaced, or added, and other metadata if some is given, of the revision that this names.
-    pub(crate) fn with_meta_and_fields(
+    /// The same object with top-level fields replaced, or added, and with another record of who wrote what if one is given: null for
+    /// none.
+    pub(crate) fn with_record_and_fields(
         &self,
-        meta: Option<ObjectMeta>,
+        record: Option<&[u8]>,
         fields: &[(&str, &[u8])],
     ) -> Result<Self, DocumentError> {
-        self.rebuild(meta, fields)
+        let Some(record) = record else {
+            return self.rebuild(None, fields);
+        };
+        let record = Some(checked(record)?).filter(|record| *record != b"null");
+        self.rebuild(Some((self.0.meta.clone(), record)), fields)
     }
 
     /// The same object with other metadata, of the revision that it names.
     pub(crate) fn with_meta(&self, meta: ObjectMeta) -> Result<Self, DocumentError> {
-        self.rebuild(Some(meta), &[])
+        let record = self.record().map(str::as_bytes);
+        self.rebuild(Some((meta, record)), &[])
     }
 
     /// What is not replaced is copied, not parsed.
-    fn rebuild(&self, meta: Option<ObjectMeta>, replace: &[(&str, &[u8])]) -> Result<Self, DocumentError> {
+    fn rebuild(
+        &self,
+        meta: Option<(ObjectMeta, Option<&[u8]>)>,
+        replace: &[(&str, &[u8])],
+    ) -> Result<Self, DocumentError> {
         let more: usize = replace
             .iter()
             .map(|(name, value)| name.len() + value.len() + 4)
@@ -343,16 +388,21 @@ impl Document {
         new.copy(b"\",\"kind\":\"");
         let kind = new.copy(self.kind().as_bytes());
         new.copy(b"\",\"metadata\":");
-        let (metadata, meta) = match meta {
-            None => (
-                new.copy(&self.0.json[self.0.metadata.range()]),
-                self.0.meta.clone(),
-            ),
-            Some(mut meta) => {
+        let (metadata, record, meta) = match meta {
+            None => {
+                let (was, record) = (self.0.metadata, self.0.record);
+                let metadata = new.copy(&self.0.json[was.range()]);
+                let record = match self.record() {
+                    Some(_) => record.moved(was.start, metadata.start),
+                    None => record,
+                };
+                (metadata, record, self.0.meta.clone())
+            }
+            Some((mut meta, record)) => {
                 let revision = meta.resource_version.take();
-                let metadata = new.copy(&serde_json::to_vec(&meta)?);
+                let (metadata, record) = new.metadata(&serde_json::to_vec(&meta)?, record);
                 meta.resource_version = revision;
-                (metadata, meta)
+                (metadata, record, meta)
             }
         };
         let mut fields = Vec::with_capacity(self.0.fields.len() + replace.len());
@@ -389,6 +439,7 @@ impl Document {
             api_version,
             kind,
             metadata,
+            record,
             fields: fields.into(),
             json: new.finish()?,
             typed: Typed::default(),
@@ -420,6 +471,18 @@ impl Composed {
         let name = self.copy(name.as_bytes());
         self.copy(b"\":");
         (name, self.copy(value))
+    }
+
+    /// Says where the metadata and, in it, the record lie.
+    fn metadata(&mut self, json: &[u8], record: Option<&[u8]>) -> (Span, Span) {
+        let Some(record) = record else {
+            return (self.copy(json), Span::default());
+        };
+        // It always has a name.
+        let metadata = self.copy(json.strip_suffix(b"}").unwrap_or(json));
+        let (_, record) = self.field(RECORD, record);
+        let end = self.copy(b"}").end;
+        (Span { end, ..metadata }, record)
     }
 
     fn finish(self) -> Result<Bytes, DocumentError> {

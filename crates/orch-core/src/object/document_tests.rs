@@ -61,7 +61,7 @@ fn assert_whole(document: &Document) {
 #[test]
 fn fields_are_replaced_and_all_else_stays() {
     let failed = pod()
-        .with_meta_and_fields(None, &[("status", br#" {"phase":"Failed"} "#)])
+        .with_record_and_fields(None, &[("status", br#" {"phase":"Failed"} "#)])
         .unwrap();
     assert_whole(&failed);
     let mut expected: Value = serde_json::from_str(POD).unwrap();
@@ -72,7 +72,7 @@ fn fields_are_replaced_and_all_else_stays() {
     );
     assert_eq!(failed.revision(), pod().revision());
 
-    let added = pod().with_meta_and_fields(None, &[("extra", b"1")]).unwrap();
+    let added = pod().with_record_and_fields(None, &[("extra", b"1")]).unwrap();
     assert_whole(&added);
     assert_eq!(added.field("extra"), Some("1"));
 }
@@ -96,11 +96,16 @@ fn a_field_that_would_break_the_document_is_refused() {
         (&[("extra", b"1"), ("extra", b"2")], "extra: given twice"),
         (&[("a\"b", b"1")], "no name of a field"),
     ] {
-        let error = pod().with_meta_and_fields(None, fields).unwrap_err().to_string();
+        let error = pod()
+            .with_record_and_fields(None, fields)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(reason), "{error}");
     }
     let long = serde_json::to_vec(&"x".repeat(crate::store::limits::VALUE_BYTES)).unwrap();
-    let error = pod().with_meta_and_fields(None, &[("extra", &long)]).unwrap_err();
+    let error = pod()
+        .with_record_and_fields(None, &[("extra", &long)])
+        .unwrap_err();
     assert!(matches!(error, DocumentError::TooLarge { .. }), "{error}");
 }
 
@@ -128,4 +133,43 @@ fn bytes_that_are_no_object_are_refused_with_the_reason() {
         let error = Document::parse(json.into()).unwrap_err().to_string();
         assert!(error.contains(reason), "{json}: {error}");
     }
+}
+
+#[test]
+fn the_record_of_who_wrote_what_stays_text() {
+    let json = r#"{"kind":"Cat","metadata":{"managedFields": [{"manager":"a"}],"name":"tom"},"apiVersion":"v1","spec":{}}"#;
+    let tom = Document::from_stored(json.into(), Revision::new(7)).unwrap();
+    assert_eq!(tom.record(), Some(r#"[{"manager":"a"}]"#));
+    assert!(tom.meta().other.is_empty());
+
+    // What is made of it keeps it, wherever it then lies.
+    let changed = tom.with_record_and_fields(None, &[("spec", b"1")]).unwrap();
+    assert_eq!(changed.record(), tom.record());
+    let mut meta = changed.meta().clone();
+    meta.labels.insert("a".to_owned(), "b".to_owned());
+    let labelled = changed.with_meta(meta).unwrap();
+    assert_eq!(labelled.record(), tom.record());
+    let again = Document::from_stored(labelled.stored().clone(), Revision::new(7)).unwrap();
+    assert_eq!((again.record(), again.meta()), (tom.record(), labelled.meta()));
+
+    let other = tom.with_record_and_fields(Some(b"[]"), &[]).unwrap();
+    assert_eq!(other.record(), Some("[]"));
+    assert_eq!(
+        other.lookup("metadata.managedFields"),
+        Some(serde_json::json!([]))
+    );
+    let none = other.with_record_and_fields(Some(b"null"), &[]).unwrap();
+    assert_eq!(none.record(), None);
+    assert_eq!(none.lookup("metadata.managedFields"), None);
+    tom.with_record_and_fields(Some(b"[,"), &[]).unwrap_err();
+
+    let mut metadata = Vec::new();
+    tom.write_metadata(&mut metadata);
+    let expected = r#"{"resourceVersion":"7","managedFields": [{"manager":"a"}],"name":"tom"}"#;
+    assert_eq!(String::from_utf8(metadata).unwrap(), expected);
+
+    let twice =
+        r#"{"apiVersion":"v1","kind":"Cat","metadata":{"name":"tom","managedFields":[],"managedFields":[]}}"#;
+    let refused = Document::parse(twice.into()).unwrap_err();
+    assert_eq!(refused.to_string(), "metadata: a field is given twice");
 }

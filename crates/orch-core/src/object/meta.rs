@@ -52,7 +52,8 @@ pub struct ObjectMeta {
     /// Who must still act before it may go.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
-    /// What else a writer sent (`managedFields` among it), kept as it was.
+    /// What else a writer sent, kept as it was: `managedFields` too, but in the metadata of a
+    /// [`Document`](super::Document), where that is [by itself](super::Document::record).
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

@@ -4,6 +4,7 @@
 //! sent is lost in it. An [`Object`] is a Rust type that a document can be decoded into when its fields
 //! matter. The wire form is Kubernetes' own (`apiVersion`, `kind`, `metadata`, then what the kind has).
 
+mod apart;
 mod condition;
 mod depth;
 mod document;

@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 /// A member's name, which serde's own `Cow` would copy even where it can be borrowed.
-struct Name<'a>(Cow<'a, str>);
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

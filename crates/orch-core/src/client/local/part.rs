@@ -8,7 +8,7 @@ use super::raw::{bad, check_depth, field_to_json, metadata};
 use super::update::Expectation;
 use super::{Failure, LocalBackend, subject};
 use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
-use crate::object::{DEEPEST, Document, ObjectMeta, same_json};
+use crate::object::{DEEPEST, Document, same_json};
 
 /// Where the record of who wrote what is in an object's metadata.
 pub(super) const MANAGED_FIELDS: &str = "managedFields";
@@ -66,16 +66,18 @@ impl LocalBackend {
             return Err(no_subresource(target, "status").into());
         }
         let fields: [(&str, &[u8]); 1] = [("status", status)];
-        let meta = recorded(old, &fields, record, params)?;
+        let record = recorded(old, &fields, record, params)?;
         let old_status = old.field("status").unwrap_or("null");
         let is_as_it_was = same_json(old_status.as_bytes(), status);
-        if is_as_it_was && meta.is_none() {
+        if is_as_it_was && record.is_none() {
             return Ok(unchanged(old));
         }
         if !is_as_it_was {
             invalid_if_any(target, kind.rules.validate_status(status, old))?;
         }
-        let document = old.with_meta_and_fields(meta, &fields).map_err(bad)?;
+        let document = old
+            .with_record_and_fields(record.as_deref(), &fields)
+            .map_err(bad)?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
 
@@ -121,22 +123,24 @@ impl LocalBackend {
         };
         let is_as_it_was = fields.iter().all(is_as_it_was);
         let fields: Vec<_> = fields.iter().map(|(name, json)| (*name, &json[..])).collect();
-        let meta = recorded(old, &fields, record, params)?;
-        if is_as_it_was && meta.is_none() {
+        let record = recorded(old, &fields, record, params)?;
+        if is_as_it_was && record.is_none() {
             return Ok(unchanged(old));
         }
-        let document = old.with_meta_and_fields(meta, &fields).map_err(bad)?;
+        let document = old
+            .with_record_and_fields(record.as_deref(), &fields)
+            .map_err(bad)?;
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
 }
 
-/// The metadata with the record of a write of these fields; none if the record stays as it is.
+/// The record of a write of these fields, as JSON; none if it stays as it is.
 fn recorded(
     old: &Document,
     fields: &[(&str, &[u8])],
     record: Option<&Value>,
     params: &WriteParams,
-) -> Result<Option<ObjectMeta>, ApiError> {
+) -> Result<Option<Bytes>, ApiError> {
     let Some(manager) = &params.field_manager else {
         return Ok(None);
     };
@@ -154,20 +158,15 @@ fn recorded(
     }
     manager.record(Some(&old_raw), &mut new)?;
     manager.settle(&old_raw, &mut new);
+    let was = metadata(&mut old_raw)?.remove(MANAGED_FIELDS);
     let record = metadata(&mut new)?.remove(MANAGED_FIELDS);
-    if record.as_ref() == old.meta().other.get(MANAGED_FIELDS) {
+    if record == was {
         return Ok(None);
     }
-    let mut meta = old.meta().clone();
-    match record {
-        Some(record) => {
-            // What is stored must be readable again.
-            check_depth("metadata.managedFields", &record, DEEPEST - 2)?;
-            meta.other.insert(MANAGED_FIELDS.to_owned(), record)
-        }
-        None => meta.other.remove(MANAGED_FIELDS),
-    };
-    Ok(Some(meta))
+    let record = record.unwrap_or_default();
+    // What is stored must be readable again.
+    check_depth("metadata.managedFields", &record, DEEPEST - 2)?;
+    Ok(Some(field_to_json("metadata.managedFields", &record)?))
 }
 
 fn unchanged(old: &Document) -> Written {
