@@ -11,7 +11,7 @@ use orch_core::testing::{Fault, FaultyStore};
 use serde_json::json;
 
 use super::Scheduling;
-use super::bind::bind_for_sure;
+use super::bind::{bind, bind_for_sure};
 use super::tests::{add_node, bound_to, kube_node, kube_pod, pod};
 use crate::controllers::distant::{Distant, Mishap};
 use crate::controllers::ensure_namespaces;
@@ -103,5 +103,25 @@ async fn a_binding_that_arrives_late_finds_its_place_still_kept() {
         (Some("n1"), None),
         "there is room for one"
     );
+    scheduling.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn started_anew_it_counts_what_was_bound_though_views_begin_in_the_past() {
+    let memory = Arc::new(MemoryStore::new());
+    let (near, _) = waiting(memory.clone(), "b").await;
+    add_node(&near, &kube_node("n1", 1)).await;
+    let before = memory.revision().await.unwrap();
+    let made = near.api::<Pod>("default").create(&kube_pod("a", json!({}))).await;
+    let uid = made.unwrap().metadata.uid.unwrap();
+    let (resource, key) = (Arc::new(Pod::resource()), ObjectKey::new(Some("default"), "a"));
+    bind(&near, &resource, &key, &uid, "n1").await.unwrap();
+
+    let store = Distant::new(memory, "pods");
+    store.set_past(before);
+    store.set_lag(Duration::from_secs(60));
+    let scheduling = tokio::spawn(Scheduling::new(client(store)).run());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bound_to(&pod(&near, "b").await), None, "there is room for one");
     scheduling.abort();
 }

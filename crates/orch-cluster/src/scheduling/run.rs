@@ -78,9 +78,11 @@ impl Scheduling {
     pub async fn run(self) {
         let templates = Templates::default();
         let entry = move |pod: &_| PodEntry::new(pod, &templates);
-        let pods = Cache::projected(&self.client, Pod::resource(), entry).start();
-        let nodes = Cache::projected(&self.client, KubeNode::resource(), node).start();
         // All that is bound must be counted before anything is placed, or nodes would be overcommitted.
+        let pods = Cache::projected(&self.client, Pod::resource(), entry)
+            .from_the_newest()
+            .start();
+        let nodes = Cache::projected(&self.client, KubeNode::resource(), node).start();
         pods.synced().await;
         nodes.synced().await;
 

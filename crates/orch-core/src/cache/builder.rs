@@ -19,6 +19,7 @@ pub struct CacheBuilder<V> {
     fields: FieldSelector,
     project: Project<V>,
     indexers: Vec<(String, super::Indexer<V>)>,
+    may_begin_in_the_past: bool,
 }
 
 impl<V: Send + Sync + 'static> CacheBuilder<V> {
@@ -33,6 +34,7 @@ impl<V: Send + Sync + 'static> CacheBuilder<V> {
             fields: FieldSelector::default(),
             project,
             indexers: Vec::new(),
+            may_begin_in_the_past: true,
         }
     }
 
@@ -69,6 +71,17 @@ impl<V: Send + Sync + 'static> CacheBuilder<V> {
         self
     }
 
+    /// The view begins with the newest there is, for who must know all that was written before it began, as one that shares
+    /// something out must count what was given by then. Any other may begin with a list of the past, which is cheaper where the
+    /// store is several machines ([`ListParams::may_be_stale`]), and catch up.
+    ///
+    /// [`ListParams::may_be_stale`]: crate::client::ListParams::may_be_stale
+    #[must_use]
+    pub fn from_the_newest(mut self) -> Self {
+        self.may_begin_in_the_past = false;
+        self
+    }
+
     /// Starts feeding it, on the present tokio runtime. It is empty until [`synced`](Cache::synced).
     pub fn start(self) -> Cache<V> {
         let shared = Arc::new(Shared {
@@ -85,6 +98,7 @@ impl<V: Send + Sync + 'static> CacheBuilder<V> {
             collection: self.collection,
             labels: self.labels,
             fields: self.fields,
+            may_begin_in_the_past: self.may_begin_in_the_past,
             shared: shared.clone(),
         };
         let feed = tokio::spawn(feed.run()).abort_handle();

@@ -24,18 +24,18 @@ pub(super) struct Feed<V> {
     pub(super) collection: Collection,
     pub(super) labels: Selector,
     pub(super) fields: FieldSelector,
+    pub(super) may_begin_in_the_past: bool,
     pub(super) shared: Arc<Shared<V>>,
 }
 
 impl<V: Send + Sync + 'static> Feed<V> {
     pub(super) async fn run(self) {
         let mut retry = RETRY;
-        // The first list may be of the past, for the watch goes on from there. Later ones must not: a view that has been
-        // seen does not go back.
-        let mut first = true;
+        // The watch goes on from the first list. Later ones must not be of the past: a view that has been seen does not go back.
+        let mut may_be_stale = self.may_begin_in_the_past;
         loop {
-            let filled = self.fill(first).await;
-            first &= filled.is_err();
+            let filled = self.fill(may_be_stale).await;
+            may_be_stale &= filled.is_err();
             let error = match filled {
                 Ok(revision) => self.follow(revision, &mut retry).await,
                 Err(error) => error,
