@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::admit::invalid_if_any;
-use super::raw::{bad, check_depth, field_to_json, metadata};
+use super::raw::{bad, check_readable, field_to_json, metadata};
 use super::update::Expectation;
 use super::{Failure, LocalBackend, subject};
 use crate::client::{ApiError, Target, Wanted, WriteParams, Written};
@@ -165,7 +165,7 @@ fn recorded(
     }
     let record = record.unwrap_or_default();
     // What is stored must be readable again.
-    check_depth("metadata.managedFields", &record, DEEPEST - 2)?;
+    check_readable("metadata.managedFields", &record, DEEPEST - 2)?;
     Ok(Some(field_to_json("metadata.managedFields", &record)?))
 }
 

@@ -77,25 +77,42 @@ pub(super) fn text<'m>(meta: &'m Map<String, Value>, field: &str) -> Option<&'m 
 
 /// The bytes of a field to be stored, or why it cannot be read back from them.
 pub(super) fn field_to_json(field: &str, value: &Value) -> Result<Bytes, ApiError> {
-    check_depth(field, value, DEEPEST - 1)?;
+    check_readable(field, value, DEEPEST - 1)?;
     to_json(value)
 }
 
 /// The bytes of an object to be stored, or why it cannot be read back from them.
 pub(super) fn object_to_json(object: &RawObject) -> Result<Bytes, ApiError> {
     for (field, value) in object {
-        check_depth(field, value, DEEPEST - 1)?;
+        check_readable(field, value, DEEPEST - 1)?;
     }
     to_json(object)
 }
 
-pub(super) fn check_depth(field: &str, value: &Value, deepest: usize) -> Result<(), ApiError> {
+/// Refuses what would not be read back as it was written: more than so many levels, and maps that serde_json takes for something else.
+pub(super) fn check_readable(field: &str, value: &Value, deepest: usize) -> Result<(), ApiError> {
     if depth(value, deepest + 1) > deepest {
         return Err(ApiError::BadRequest(format!(
             "{field}: more than {deepest} levels of maps and lists"
         )));
     }
+    if field == RESERVED || has_reserved(value) {
+        return Err(ApiError::BadRequest(format!(
+            "{field}: {RESERVED:?} is no name of a field"
+        )));
+    }
     Ok(())
+}
+
+/// The name of a field in which serde_json has the text of a value.
+const RESERVED: &str = "$serde_json::private::RawValue";
+
+fn has_reserved(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_reserved),
+        Value::Object(map) => map.contains_key(RESERVED) || map.values().any(has_reserved),
+        _ => false,
+    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Bytes, ApiError> {

@@ -385,6 +385,19 @@ async fn what_could_not_be_read_back_is_not_written() {
         .await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("extra: more than 126 levels"), "{refused}");
+
+    // serde_json reads such a map as the value that is written in it.
+    let field = "$serde_json::private::RawValue";
+    for (part, patch) in [
+        (Part::Whole, json!({"extra": [{field: "1"}]})),
+        (Part::Whole, json!({field: "1"})),
+        (Part::Whole, json!({"metadata": {field: 1}})),
+        (Part::Status, json!({"status": {"deep": {field: 1}}})),
+    ] {
+        let refused = api.patch_part("tom", part, &Patch::Merge(patch.clone())).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("is no name of a field"), "{patch}: {refused}");
+    }
 }
 
 /// A kind in no namespace.
