@@ -59,10 +59,24 @@ pub(super) fn replaces(base: &Value, cases: &[(&str, Value, &str)]) {
     let kind = find_kind(api_version, base["kind"].as_str().unwrap()).unwrap();
     for (path, value, expected) in cases {
         let mut new = raw(with(old.clone(), path, value.clone()));
+        kind.prepare_update(&mut new, &raw(old.clone()));
         kind.default(&mut new);
         let errors = kind.validate_update(&document(&new), &document(&raw(old.clone())));
         assert_eq!(joined(&errors), *expected, "{path} {value}");
     }
+}
+
+/// What the client makes of an object that replaces another.
+pub(super) fn replaced(old: &Value, new: Value) -> Value {
+    let (old, mut new) = (raw(old.clone()), raw(new));
+    let kind = find_kind(old["apiVersion"].as_str().unwrap(), old["kind"].as_str().unwrap()).unwrap();
+    kind.prepare_update(&mut new, &old);
+    kind.default(&mut new);
+    assert_eq!(
+        joined(&kind.validate_update(&document(&new), &document(&old))),
+        ""
+    );
+    Value::Object(new)
 }
 
 /// Writes each status to `old`; the errors must be these, empty for none.

@@ -8,11 +8,14 @@ mod quota;
 mod replication_controller;
 mod service;
 mod service_account;
+mod service_update;
 mod volume;
 mod volume_source;
 
 #[cfg(test)]
 mod bound_tests;
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod template_tests;
 #[cfg(test)]
@@ -42,11 +45,12 @@ pub(super) fn rows() -> Vec<BuiltIn> {
             has_status: true,
             fields: fields::SERVICE,
             prepare_create: without_status,
+            prepare_update: service_update::prepare_update,
             default: service::default,
             ..stored::<Service>(
                 "service",
                 |new| one::<Service>(new, service::validate),
-                |new, old| two::<Service>(new, old, service::validate_update),
+                |new, old| two::<Service>(new, old, service_update::validate_update),
             )
         },
         BuiltIn {

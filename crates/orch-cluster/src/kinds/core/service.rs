@@ -65,7 +65,7 @@ pub(super) fn default(service: &mut Raw) {
 }
 
 /// Whether it can be reached from outside.
-fn is_external(kind: &str, has_external: bool) -> bool {
+pub(super) fn is_external(kind: &str, has_external: bool) -> bool {
     matches!(kind, "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && has_external)
 }
 
@@ -75,25 +75,6 @@ pub(super) fn validate(service: &Service) -> FieldErrors {
     match &service.spec {
         Some(spec) => validate_spec(&mut errors, &at, spec),
         None => errors.push(FieldError::required(&at, "")),
-    }
-    errors
-}
-
-/// Validates a Service that replaces `old`: its address stays, unless it begins or ceases to be a mere name.
-pub(super) fn validate_update(new: &Service, old: &Service) -> FieldErrors {
-    let mut errors = validate(new);
-    let (Some(new), Some(old)) = (&new.spec, &old.spec) else {
-        return errors;
-    };
-    let is_name = |spec: &ServiceSpec| spec.type_.as_deref() == Some("ExternalName");
-    let before = old.cluster_ip.as_deref().unwrap_or_default();
-    if !is_name(new) && !is_name(old) && !before.is_empty() && new.cluster_ip.as_deref() != Some(before) {
-        let at = FieldPath::new("spec").child("clusterIPs").index(0);
-        errors.push(FieldError::invalid(
-            &at,
-            &new.cluster_ips,
-            "may not change once set",
-        ));
     }
     errors
 }

@@ -136,27 +136,6 @@ fn services_that_are_wrong_are_refused() {
 }
 
 #[test]
-fn a_service_keeps_its_address() {
-    let service = with(service(), "/spec/clusterIP", json!("10.0.0.1"));
-    replaces(
-        &service,
-        &[
-            ("/spec/ports", json!([{"port": 81}]), ""),
-            (
-                "/spec",
-                json!({"clusterIP": "10.0.0.2", "ports": [{"port": 80}]}),
-                "spec.clusterIPs[0]: Invalid value: [\"10.0.0.2\"]: may not change once set",
-            ),
-            (
-                "/spec",
-                json!({"type": "ExternalName", "externalName": "example.com"}),
-                "",
-            ),
-        ],
-    );
-}
-
-#[test]
 fn endpoints_name_machines_that_can_be_reached() {
     let endpoints = json!({
         "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "web", "namespace": "default"},
