@@ -105,11 +105,26 @@ pub(crate) fn lines(stream: impl Stream<Item = Bytes> + Send + 'static) -> Answe
     answer
 }
 
+/// Characters of all warnings of an answer, and of each where that would be more.
+const WARNED: usize = 4096;
+const WARNED_EACH: usize = 256;
+
 /// Adds what the writer should know, as Kubernetes does (`Warning: 299 - "..."`, RFC 9111 as it was: RFC 7234, 5.5).
+///
+/// Clients read no more than so much of headers: where it is more than [`WARNED`] in all, each is cut, and the last are left out, as
+/// kube-apiserver does (`apiserver/pkg/endpoints/filters/warning.go`).
 pub(crate) fn warn(answer: &mut Answer, warnings: &[String]) {
+    let all: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let most = if all > WARNED { WARNED_EACH } else { WARNED };
+    let mut room = WARNED;
     for warning in warnings {
+        if room == 0 {
+            break;
+        }
+        room = room.saturating_sub(warning.chars().take(most).count());
         let quoted: String = warning
             .chars()
+            .take(most)
             // A header holds neither line breaks nor what is no ASCII.
             .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
             .flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c]))
@@ -117,5 +132,34 @@ pub(crate) fn warn(answer: &mut Answer, warnings: &[String]) {
         if let Ok(header) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             answer.headers_mut().append(WARNING, header);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warned(warnings: &[String]) -> Vec<String> {
+        let mut answer = text(StatusCode::OK, "");
+        warn(&mut answer, warnings);
+        let headers = answer.headers().get_all(WARNING).iter();
+        headers
+            .map(|header| header.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn warnings_are_headers_of_so_many_characters_at_most() {
+        assert_eq!(warned(&["a \"b\"\n\\é".to_owned()]), [r#"299 - "a \"b\" \\ ""#]);
+        let whole = vec!["x".repeat(WARNED)];
+        assert_eq!(warned(&whole)[0].len(), r#"299 - """#.len() + WARNED);
+        let many = vec!["é".repeat(1000); 50];
+        let found = warned(&many);
+        assert_eq!(found.len(), WARNED / WARNED_EACH);
+        assert!(
+            found
+                .iter()
+                .all(|one| one.len() == r#"299 - """#.len() + WARNED_EACH)
+        );
     }
 }

@@ -101,33 +101,49 @@ pub(crate) fn object(media_type: &str, body: &[u8]) -> Result<(RawObject, Vec<St
     }
 }
 
-/// A change to an object of a kind.
-pub(crate) fn patch(resource: &ApiResource, media_type: &str, body: &[u8]) -> Result<Patch, Refused> {
-    let schema = || built_in(&resource.api_version(), &resource.kind);
-    match media_type {
-        "application/json-patch+json" => Ok(Patch::Json(json(body)?)),
-        "application/merge-patch+json" => Ok(Patch::Merge(json(body)?)),
-        "application/strategic-merge-patch+json" => match schema() {
-            Some(schema) => Ok(Patch::Custom(Arc::new(Strategic {
-                schema,
-                patch: json(body)?,
-            }))),
-            // As Kubernetes has it of custom resources.
-            None => Err(Refused::media_type(media_type, patches(false))),
-        },
-        other => Err(Refused::media_type(other, &PATCHES)),
+/// A change to an object of a kind, and what is given twice in it.
+pub(crate) fn patch(
+    resource: &ApiResource,
+    media_type: &str,
+    body: &[u8],
+) -> Result<(Patch, Vec<String>), Refused> {
+    const JSON: &str = "application/json-patch+json";
+    const MERGE: &str = "application/merge-patch+json";
+    const STRATEGIC: &str = "application/strategic-merge-patch+json";
+    if !matches!(media_type, JSON | MERGE | STRATEGIC) {
+        return Err(Refused::media_type(media_type, &PATCHES));
     }
+    let schema = built_in(&resource.api_version(), &resource.kind);
+    if media_type == STRATEGIC && schema.is_none() {
+        // As Kubernetes has it of custom resources.
+        return Err(Refused::media_type(media_type, patches(false)));
+    }
+    let (value, mut twice) = fields::read(body).map_err(|error| not_json(&error))?;
+    let patch = match (media_type, schema) {
+        (STRATEGIC, Some(schema)) => Patch::Custom(Arc::new(Strategic {
+            schema,
+            patch: typed(value)?,
+        })),
+        (JSON, _) => {
+            for words in &mut twice {
+                words.insert_str(0, "json patch ");
+            }
+            Patch::Json(typed(value)?)
+        }
+        _ => Patch::Merge(value),
+    };
+    Ok((patch, twice))
 }
 
-/// What is to be applied: a map, in YAML or JSON.
-pub(crate) fn configuration(body: &[u8]) -> Result<RawObject, Refused> {
+/// What is to be applied: a map, in YAML or JSON; and what is given twice in it.
+pub(crate) fn configuration(body: &[u8]) -> Result<(RawObject, Vec<String>), Refused> {
     // Most send JSON, which is read faster as that.
-    let value = match serde_json::from_slice(body) {
-        Ok(value) => value,
-        Err(_) => yaml(body)?,
+    let (value, twice) = match fields::read(body) {
+        Ok(read) => read,
+        Err(_) => (yaml(body)?, Vec::new()),
     };
     match value {
-        Value::Object(config) => Ok(config),
+        Value::Object(config) => Ok((config, twice)),
         other => Err(Refused::bad_request(format!(
             "the body is {}; an object is expected",
             what(&other)
@@ -167,6 +183,10 @@ pub(crate) fn options<T: DeserializeOwned>(kind: &str, media_type: &str, body: &
     }
     serde_json::from_value(Value::Object(sent))
         .map_err(|error| Refused::bad_request(format!("the body is no {kind}: {error}")))
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
+    serde_json::from_value(value).map_err(|error| not_json(&error))
 }
 
 /// JSON as a type. serde refuses what is nested deeper than 128 levels.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::Method;
 use orch_core::client::Propagation;
 use orch_core::object::{FieldError, FieldPath, FieldSelector, Selector};
 use orch_core::store::Revision;
+use serde::Serialize;
 
 use crate::fields::Validation;
 use crate::status::Refused;
@@ -16,8 +18,12 @@ use crate::table::Include;
 pub(crate) const FIELD_MANAGER_BYTES: usize = 128;
 
 /// The parameters of a request, each once: of one that is given twice the first counts, as in Kubernetes.
-#[derive(Debug, Default)]
-pub(crate) struct Query(BTreeMap<String, String>);
+#[derive(Debug)]
+pub(crate) struct Query {
+    given: BTreeMap<String, String>,
+    /// What Kubernetes calls the parameters of such a request.
+    options: &'static str,
+}
 
 /// How the version in `resourceVersion` is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +39,26 @@ pub(crate) enum Version {
 }
 
 impl Query {
-    pub(crate) fn of(text: Option<&str>) -> Self {
-        let mut found = BTreeMap::new();
+    pub(crate) fn of(method: &Method, text: Option<&str>) -> Self {
+        let options = match *method {
+            Method::POST => "CreateOptions",
+            Method::PUT => "UpdateOptions",
+            Method::PATCH => "PatchOptions",
+            Method::DELETE => "DeleteOptions",
+            _ => "ListOptions",
+        };
+        let mut given = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
-            found
+            given
                 .entry(name.into_owned())
                 .or_insert_with(|| value.into_owned());
         }
-        Self(found)
+        Self { given, options }
     }
 
     /// A parameter that says something.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.given
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
@@ -61,7 +74,7 @@ impl Query {
 
     /// Whether something is asked for. As in Kubernetes, all but `0` and `false` is yes.
     pub(crate) fn is_set(&self, name: &str) -> bool {
-        match self.0.get(name).map(String::as_str) {
+        match self.given.get(name).map(String::as_str) {
             None | Some("0") => false,
             Some(value) => !value.eq_ignore_ascii_case("false"),
         }
@@ -140,20 +153,35 @@ impl Query {
 
     /// What becomes of a write with fields that its kind does not have, or that are given twice.
     pub(crate) fn field_validation(&self) -> Result<Validation, Refused> {
-        let found = self.parsed("fieldValidation", "Ignore, Warn or Strict")?;
-        Ok(found.unwrap_or_default())
+        let word = self.get("fieldValidation");
+        let found = word.map_or(Ok(Validation::default()), str::parse);
+        found.map_err(|()| self.unsupported("fieldValidation", word, &["", "Ignore", "Strict", "Warn"]))
     }
 
+    /// Whether nothing is to be written.
     pub(crate) fn dry_run(&self) -> Result<bool, Refused> {
-        dry_run(self.get("dryRun").into_iter())
+        self.is_dry(self.get("dryRun").into_iter())
     }
 
-    /// Who writes, as the request names it; `options` is what Kubernetes calls the parameters of such a request.
-    pub(crate) fn field_manager(
-        &self,
-        options: &'static str,
-        is_required: bool,
-    ) -> Result<Option<&str>, Refused> {
+    /// Whether nothing is to be written, by what `dryRun` has.
+    pub(crate) fn is_dry<'a>(&self, given: impl Iterator<Item = &'a str>) -> Result<bool, Refused> {
+        let mut is_dry = false;
+        for word in given {
+            if word != "All" {
+                return Err(self.unsupported("dryRun", [word], &["All"]));
+            }
+            is_dry = true;
+        }
+        Ok(is_dry)
+    }
+
+    fn unsupported(&self, name: &'static str, value: impl Serialize, supported: &[&str]) -> Refused {
+        let error = FieldError::not_supported(&FieldPath::new(name), value, supported.iter().copied());
+        Refused::option(self.options, error)
+    }
+
+    /// Who writes, as the request names it.
+    pub(crate) fn field_manager(&self, is_required: bool) -> Result<Option<&str>, Refused> {
         let path = FieldPath::new("fieldManager");
         let error = match self.get("fieldManager") {
             None if is_required => FieldError::required(&path, "is required for apply patch"),
@@ -166,7 +194,7 @@ impl Query {
             }
             Some(name) => return Ok(Some(name)),
         };
-        Err(Refused::option(options, error))
+        Err(Refused::option(self.options, error))
     }
 
     /// Refuses `force`, which only what is applied can be.
@@ -176,39 +204,31 @@ impl Query {
         }
         let path = FieldPath::new("force");
         let error = FieldError::forbidden(&path, "may not be specified for non-apply patch");
-        Err(Refused::option("PatchOptions", error))
+        Err(Refused::option(self.options, error))
     }
 
     pub(crate) fn propagation(&self) -> Result<Option<Propagation>, Refused> {
-        self.get("propagationPolicy").map(propagation).transpose()
+        self.get("propagationPolicy")
+            .map(|word| self.propagation_of(word))
+            .transpose()
+    }
+
+    /// What becomes of dependents, by what `propagationPolicy` has.
+    pub(crate) fn propagation_of(&self, word: &str) -> Result<Propagation, Refused> {
+        match word {
+            "Background" => Ok(Propagation::Background),
+            "Foreground" => Ok(Propagation::Foreground),
+            "Orphan" => Ok(Propagation::Orphan),
+            other => Err(self.unsupported(
+                "propagationPolicy",
+                other,
+                &["Background", "Foreground", "Orphan"],
+            )),
+        }
     }
 
     pub(crate) fn grace_period_seconds(&self) -> Result<Option<u64>, Refused> {
         self.parsed("gracePeriodSeconds", "a number of seconds, 0 or more")
-    }
-}
-
-/// Whether nothing is to be written.
-pub(crate) fn dry_run<'a>(given: impl Iterator<Item = &'a str>) -> Result<bool, Refused> {
-    let mut is_dry = false;
-    for word in given {
-        if word != "All" {
-            return Err(Refused::bad_request(format!("dryRun: {word:?}: must be All")));
-        }
-        is_dry = true;
-    }
-    Ok(is_dry)
-}
-
-/// What becomes of dependents.
-pub(crate) fn propagation(word: &str) -> Result<Propagation, Refused> {
-    match word {
-        "Background" => Ok(Propagation::Background),
-        "Foreground" => Ok(Propagation::Foreground),
-        "Orphan" => Ok(Propagation::Orphan),
-        other => Err(Refused::bad_request(format!(
-            "propagationPolicy: {other:?}: must be Background, Foreground or Orphan"
-        ))),
     }
 }
 
@@ -248,7 +268,7 @@ mod tests {
                 Err("where continue is given"),
             ),
         ] {
-            match (Query::of(Some(text)).version(), expected) {
+            match (Query::of(&Method::DELETE, Some(text)).version(), expected) {
                 (Ok(version), Ok(expected)) => assert_eq!(version, expected, "{text}"),
                 (Err(refused), Err(words)) => {
                     let status = refused.status().to_string().replace('\\', "");
@@ -261,30 +281,44 @@ mod tests {
 
     #[test]
     fn parameters_are_read_or_refused_by_name() {
-        let query = Query::of(Some(
-            "labelSelector=a%3Db&limit=0&timeoutSeconds=9&watch=1&pretty=false&dryRun=All&propagationPolicy=Orphan",
-        ));
+        let query = Query::of(
+            &Method::DELETE,
+            Some(
+                "labelSelector=a%3Db&limit=0&timeoutSeconds=9&watch=1&pretty=false&dryRun=All&propagationPolicy=Orphan",
+            ),
+        );
         assert_eq!(query.labels().unwrap().exact("a"), Some("b"));
         assert_eq!(query.limit().unwrap(), None, "0 is no limit");
         assert_eq!(query.timeout().unwrap(), Some(Duration::from_secs(9)));
         assert!(query.is_set("watch") && !query.is_set("pretty") && !query.is_set("other"));
         assert!(query.dry_run().unwrap());
         assert_eq!(query.propagation().unwrap(), Some(Propagation::Orphan));
-        let query = Query::of(Some(
-            "labelSelector=a%20b&fieldSelector=x&limit=-1&timeoutSeconds=a&dryRun=Some&propagationPolicy=No&gracePeriodSeconds=-1",
-        ));
-        for (refused, name) in [
-            (query.labels().err(), "labelSelector"),
-            (query.fields().err(), "fieldSelector"),
-            (query.limit().err(), "limit"),
-            (query.timeout().err(), "timeoutSeconds"),
-            (query.dry_run().err(), "dryRun"),
-            (query.propagation().err(), "propagationPolicy"),
-            (query.grace_period_seconds().err(), "gracePeriodSeconds"),
+        let query = Query::of(
+            &Method::DELETE,
+            Some(
+                "labelSelector=a%20b&fieldSelector=x&limit=-1&timeoutSeconds=a&dryRun=Some&propagationPolicy=No&gracePeriodSeconds=-1",
+            ),
+        );
+        for (refused, code, start) in [
+            (query.labels().err(), 400, "labelSelector"),
+            (query.fields().err(), 400, "fieldSelector"),
+            (query.limit().err(), 400, "limit"),
+            (query.timeout().err(), 400, "timeoutSeconds"),
+            (
+                query.dry_run().err(),
+                422,
+                "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"",
+            ),
+            (
+                query.propagation().err(),
+                422,
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"No\": supported values: ",
+            ),
+            (query.grace_period_seconds().err(), 400, "gracePeriodSeconds"),
         ] {
-            let status = refused.expect(name).status();
-            assert_eq!(status["code"], 400);
-            assert!(status["message"].as_str().unwrap().starts_with(name), "{status}");
+            let status = refused.expect(start).status();
+            assert_eq!(status["code"], code, "{start}");
+            assert!(status["message"].as_str().unwrap().starts_with(start), "{status}");
         }
     }
 }

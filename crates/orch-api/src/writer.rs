@@ -3,14 +3,12 @@
 //! As kube-apiserver does it (`apiserver/pkg/endpoints/handlers`, `apimachinery/pkg/util/managedfields`): each write by HTTP is recorded
 //! within it, once the object is filled in and before admission may change it.
 
-use std::sync::{Mutex, PoisonError};
-
 use orch_core::client::{ApiError, FieldManager};
 use orch_core::object::{DEEPEST, RawObject, depth};
 use orch_core::time;
 use serde_json::Value;
 
-use crate::fields::{self, Validation};
+use crate::fields::Mind;
 use crate::patch::apply::{ApplyError, FieldSet, Request, is_same_but};
 use crate::query::FIELD_MANAGER_BYTES;
 use crate::resources::Served;
@@ -21,14 +19,9 @@ use crate::schema::Schema;
 pub(crate) struct Writer {
     schema: Schema,
     api_version: String,
-    kind: String,
     manager: String,
     subresource: String,
-    validation: Validation,
-    /// What was given twice.
-    twice: Vec<String>,
-    /// What the kind does not have, of the object as it was written last.
-    unknown: Mutex<Vec<String>>,
+    mind: Option<Mind>,
 }
 
 impl Writer {
@@ -36,10 +29,7 @@ impl Writer {
         let stored = &served.stored;
         Self {
             api_version: stored.api_version().into_owned(),
-            kind: stored.kind.to_string(),
-            validation: Validation::Ignore,
-            twice: Vec::new(),
-            unknown: Mutex::default(),
+            mind: None,
             schema: served.schema(),
             manager,
             subresource: subresource.unwrap_or_default().to_owned(),
@@ -47,37 +37,13 @@ impl Writer {
     }
 
     /// Minds fields that the kind does not have, and those that were given twice.
-    pub(crate) fn minding(self, validation: Validation, twice: Vec<String>) -> Self {
-        Self {
-            validation,
-            twice,
-            ..self
-        }
+    pub(crate) fn minding(self, mind: Option<Mind>) -> Self {
+        Self { mind, ..self }
     }
 
     /// What there was of those, for who is to be warned.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        if self.validation != Validation::Warn {
-            return Vec::new();
-        }
-        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        self.twice.iter().chain(&*unknown).cloned().collect()
-    }
-
-    /// Drops what the kind does not have.
-    fn drop_unknown(&self, object: &mut RawObject) -> Result<(), ApiError> {
-        let unknown = fields::drop_unknown(&self.schema, object);
-        if self.validation == Validation::Strict && !(unknown.is_empty() && self.twice.is_empty()) {
-            let all: Vec<&str> = self.twice.iter().chain(&unknown).map(String::as_str).collect();
-            let version = self.api_version.rsplit('/').next().unwrap_or_default();
-            return Err(ApiError::BadRequest(format!(
-                "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {}",
-                all.join(", "),
-                kind = self.kind,
-            )));
-        }
-        *self.unknown.lock().unwrap_or_else(PoisonError::into_inner) = unknown;
-        Ok(())
+        self.mind.as_ref().map(Mind::warnings).unwrap_or_default()
     }
 
     /// What a configuration makes of an object.
@@ -106,7 +72,9 @@ impl Writer {
 /// Who writes in another way than by applying owns what changes.
 impl FieldManager for Writer {
     fn receive(&self, object: &mut RawObject) -> Result<(), ApiError> {
-        self.drop_unknown(object)
+        self.mind
+            .as_ref()
+            .map_or(Ok(()), |mind| mind.drop_unknown(object))
     }
 
     fn record(&self, old: Option<&RawObject>, new: &mut RawObject) -> Result<(), ApiError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::{MAPS, cluster, map};
 use http::{Request, StatusCode};
 use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use http_body_util::StreamBody;
 use orch_api::ApiOptions;
 use serde_json::{Value, json};
 
@@ -417,83 +417,6 @@ async fn writers_are_warned_and_a_binding_binds() {
         (StatusCode::OK, &json!("said"))
     );
     cluster.stop().await;
-}
-
-#[tokio::test]
-async fn fields_that_a_kind_does_not_have_or_has_twice_are_told_as_asked_and_never_stored() {
-    let (_cluster, api) = common::cluster(ApiOptions::default()).await;
-    let body = |name: &str| {
-        format!(
-            r#"{{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {{"name": "{name}"}}, "spec": {{"paused": false, "paused": true,
-                "replica": 2, "selector": {{"matchLabels": {{"a": "b"}}}}, "template": {{"metadata": {{"labels": {{"a": "b"}}}},
-                "spec": {{"containers": [{{"name": "c", "image": "i", "imag": "j"}}]}}}}}}}}"#
-        )
-    };
-    let told = [
-        r#"duplicate field "spec.paused""#,
-        r#"unknown field "spec.replica""#,
-        r#"unknown field "spec.template.spec.containers[0].imag""#,
-    ];
-    let all = "/apis/apps/v1/namespaces/default/deployments";
-    for (query, warns) in [
-        ("", true),
-        ("?fieldValidation=Warn", true),
-        ("?fieldValidation=Ignore", false),
-    ] {
-        let name = if query.is_empty() {
-            "unsaid".to_owned()
-        } else {
-            query[17..].to_lowercase()
-        };
-        let request = Request::post(format!("{all}{query}")).header("Content-Type", "application/json");
-        let answer = api.send(request.body(Full::from(body(&name))).unwrap()).await;
-        let warnings = answer.headers().get_all("Warning").iter();
-        let warnings: Vec<_> = warnings
-            .map(|warning| warning.to_str().unwrap().to_owned())
-            .collect();
-        let quoted = told.map(|words| format!("299 - \"{}\"", words.replace('"', "\\\"")));
-        assert_eq!(answer.status(), StatusCode::CREATED);
-        let wanted = if warns { quoted.to_vec() } else { Vec::new() };
-        assert_eq!(warnings, wanted, "{query}");
-        let (_, stored) = api.get(&format!("{all}/{name}")).await;
-        assert_eq!(stored["spec"]["paused"], true, "the last counts");
-        assert!(stored["spec"].get("replica").is_none());
-        let container = &stored["spec"]["template"]["spec"]["containers"][0];
-        assert!(container.get("imag").is_none());
-    }
-    let strict = format!("{all}?fieldValidation=Strict");
-    let (code, refused) = api
-        .ask("POST", &strict, Some(("application/json", &body("strict"))))
-        .await;
-    assert_eq!(code, 400);
-    let words = format!(
-        "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: {}",
-        told.join(", ")
-    );
-    assert_eq!(refused["message"], words);
-    assert_eq!(api.get(&format!("{all}/strict")).await.0, 404);
-    let merge = ("application/merge-patch+json", r#"{"spec": {"replica": 3}}"#);
-    let (code, refused) = api
-        .ask(
-            "PATCH",
-            &format!("{all}/unsaid?fieldValidation=Strict"),
-            Some(merge),
-        )
-        .await;
-    assert_eq!(code, 400, "{refused}");
-    let (code, patched) = api.ask("PATCH", &format!("{all}/unsaid"), Some(merge)).await;
-    assert_eq!(code, 200);
-    assert!(patched["spec"].get("replica").is_none());
-    let (code, refused) = api
-        .ask(
-            "POST",
-            &format!("{all}?fieldValidation=Loose"),
-            Some(("application/json", &body("x"))),
-        )
-        .await;
-    assert_eq!(code, 400);
-    let words = "fieldValidation: \"Loose\": must be Ignore, Warn or Strict";
-    assert_eq!(refused["message"], words);
 }
 
 #[tokio::test]

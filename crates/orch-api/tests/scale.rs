@@ -104,6 +104,20 @@ async fn what_cannot_be_is_refused() {
             "metadata.name: \"other\": must be that of the path",
         ),
         (
+            "PUT",
+            JSON,
+            "{}".to_owned(),
+            400,
+            "metadata.name: \"\": must be that of the path",
+        ),
+        (
+            "PUT",
+            JSON,
+            made.to_string(),
+            400,
+            "apiVersion: \"apps/v1\": must be \"autoscaling/v1\"",
+        ),
+        (
             "PATCH",
             MERGE,
             r#"{"spec": {"replicas": -1}}"#.to_owned(),

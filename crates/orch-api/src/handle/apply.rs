@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::write::{answer, part, writer};
 use super::{Asked, Server};
 use crate::answer::Answer;
+use crate::fields::Validation;
 use crate::input;
 use crate::patch::apply::{ApplyError, FieldSet, PathElement};
 use crate::status::Refused;
@@ -19,11 +20,22 @@ use crate::writer::{Applied, Writer};
 const ATTEMPTS: usize = 8;
 
 pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
-    let config = config(asked, name)?;
+    let (config, twice) = config(asked, name)?;
+    let warnings = match asked.query.field_validation()? {
+        Validation::Ignore => Vec::new(),
+        Validation::Warn => twice,
+        Validation::Strict if twice.is_empty() => twice,
+        Validation::Strict => {
+            return Err(Refused::bad_request(format!(
+                "error strict decoding YAML: {}",
+                twice.join(", ")
+            )));
+        }
+    };
     let uid = config["metadata"].get("uid").and_then(Value::as_str);
     let uid = uid.unwrap_or_default().to_owned();
     let application = Arc::new(Application {
-        writer: writer(asked, asked.query.field_manager("PatchOptions", true)?),
+        writer: writer(asked, asked.query.field_manager(true)?),
         ignored: ignored(asked, &config),
         config,
         force: asked.query.is_set("force"),
@@ -35,7 +47,7 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
     let patch = Patch::Custom(application.clone());
     for _ in 0..ATTEMPTS {
         let missing = match backend.patch(&target, part(asked), &patch, &params).await {
-            Ok(written) => return Ok(answer(asked, StatusCode::OK, &written)),
+            Ok(written) => return Ok(answer(asked, StatusCode::OK, &written, warnings)),
             // Through a subresource nothing is made.
             Err(error) if error.is_not_found() && asked.place.subresource.is_none() => error,
             Err(error) => return Err(application.refusal(error)),
@@ -50,7 +62,7 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
             metadata.remove("resourceVersion");
         }
         match backend.create(&asked.collection(), object, &params).await {
-            Ok(written) => return Ok(answer(asked, StatusCode::CREATED, &written)),
+            Ok(written) => return Ok(answer(asked, StatusCode::CREATED, &written, warnings)),
             Err(error) if error.is_already_exists() => {}
             Err(error) => return Err(error.into()),
         }
@@ -58,9 +70,9 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
     Err(Refused::comes_and_goes(name, ATTEMPTS))
 }
 
-/// The configuration in the body: of this version, and of the object in the path.
-fn config(asked: &Asked, name: &str) -> Result<RawObject, Refused> {
-    let mut config = input::configuration(&asked.body)?;
+/// The configuration in the body: of this version, and of the object in the path; and what is given twice in it.
+fn config(asked: &Asked, name: &str) -> Result<(RawObject, Vec<String>), Refused> {
+    let (mut config, twice) = input::configuration(&asked.body)?;
     let expected = asked.served.resource.api_version();
     let given = config
         .get("apiVersion")
@@ -95,7 +107,7 @@ fn config(asked: &Asked, name: &str) -> Result<RawObject, Refused> {
             None => metadata.remove(field),
         };
     }
-    Ok(config)
+    Ok((config, twice))
 }
 
 /// What such a request does not write, and so does not own: of an object its status, of the status all else.

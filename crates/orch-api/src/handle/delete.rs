@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Asked, Server, shown};
 use crate::answer::{self, Answer};
 use crate::input;
-use crate::query::{self, Query};
+use crate::query::Query;
 use crate::status::{self, Refused};
 
 /// `metav1.DeleteOptions`.
@@ -98,7 +98,7 @@ pub(super) fn params_of(options: DeleteOptions, query: &Query) -> Result<DeleteP
                 "orphanDependents: must be left out where propagationPolicy is given, which says the same",
             ));
         }
-        (Some(word), None) => Some(query::propagation(word)?),
+        (Some(word), None) => Some(query.propagation_of(word)?),
         (None, Some(true)) => Some(orch_core::client::Propagation::Orphan),
         (None, Some(false)) => Some(orch_core::client::Propagation::Background),
         (None, None) => query.propagation()?,
@@ -114,6 +114,6 @@ pub(super) fn params_of(options: DeleteOptions, query: &Query) -> Result<DeleteP
         })?),
     };
     let words = options.dry_run.unwrap_or_default();
-    params.dry_run = query::dry_run(words.iter().map(String::as_str))? || query.dry_run()?;
+    params.dry_run = query.is_dry(words.iter().map(String::as_str))? || query.dry_run()?;
     Ok(params)
 }

@@ -70,7 +70,7 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
         Route::Resource(place) => place,
         route if matches!(*request.method(), Method::GET | Method::HEAD) => {
             let (head, _) = request.into_parts();
-            let query = Query::of(head.uri.query());
+            let query = Query::of(&head.method, head.uri.query());
             return about(server, &route, &query, &head.headers).await;
         }
         _ => return Err(Refused::method(request.method())),
@@ -84,7 +84,7 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
         return Err(Refused::no_such_path());
     }
     let method = request.method().clone();
-    let query = Query::of(request.uri().query());
+    let query = Query::of(&method, request.uri().query());
     let accept = Accept::of(request.headers());
     let media_type = input::media_type(request.headers());
     let agent = request.headers().get(USER_AGENT);

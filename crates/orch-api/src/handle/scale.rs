@@ -4,21 +4,26 @@ use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
 use orch_cluster::custom::Path;
-use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, Target, Written};
+use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, Written};
 use orch_core::object::{ApiResource, Document, LabelSelector, RawObject, Scope};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::write::recorded;
+use super::write::{recorded, subject};
 use super::{Asked, Server};
 use crate::answer::{self, Answer};
+use crate::fields::Mind;
 use crate::input;
 use crate::resources::Served;
+use crate::schema::{Schema, built_in};
 use crate::status::Refused;
+
+const VERSION: &str = "autoscaling/v1";
+const KIND: &str = "Scale";
 
 /// What it is, as patches of it know it.
 static SCALE: LazyLock<ApiResource> =
-    LazyLock::new(|| ApiResource::new("autoscaling", "v1", "Scale", "scale", Scope::Namespaced));
+    LazyLock::new(|| ApiResource::new("autoscaling", "v1", KIND, "scale", Scope::Namespaced));
 
 pub(super) async fn get(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let document = server.client.backend().get(&asked.target(name)).await?;
@@ -26,15 +31,28 @@ pub(super) async fn get(server: &Server, asked: &Asked, name: &str) -> Result<An
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
-    let (scale, twice) = input::object(&asked.media_type, &asked.body)?;
+    let (mut scale, twice) = input::object(&asked.media_type, &asked.body)?;
     let given = scale.get("metadata").and_then(|meta| meta.get("name"));
     let given = given.and_then(Value::as_str).unwrap_or_default();
-    if !given.is_empty() && given != name {
+    if given != name {
         return Err(Refused::bad_request(format!(
             "metadata.name: {given:?}: must be that of the path, {name:?}"
         )));
     }
-    write(server, asked, name, "UpdateOptions", twice, Change::To(scale)).await
+    for (field, expected) in [("apiVersion", VERSION), ("kind", KIND)] {
+        match scale.get(field).unwrap_or(&Value::Null) {
+            Value::Null => {}
+            given if given == expected => {}
+            given => {
+                return Err(Refused::bad_request(format!(
+                    "{field}: {given}: must be {expected:?}"
+                )));
+            }
+        }
+    }
+    let mind = mind(asked, twice)?;
+    mind.drop_unknown(&mut scale)?;
+    write(server, asked, name, mind, Change::To(scale)).await
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -44,29 +62,44 @@ pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<
         taken.retain(|form| *form != input::APPLY);
         return Err(Refused::media_type(&asked.media_type, &taken));
     }
-    let patch = input::patch(&SCALE, &asked.media_type, &asked.body)?;
+    let (patch, twice) = input::patch(&SCALE, &asked.media_type, &asked.body)?;
     asked.query.no_force()?;
-    write(server, asked, name, "PatchOptions", Vec::new(), Change::By(patch)).await
+    let mind = mind(asked, twice)?.patching(subject(asked, name));
+    write(server, asked, name, mind, Change::By(patch)).await
 }
 
 async fn write(
     server: &Server,
     asked: &Asked,
     name: &str,
-    options: &'static str,
-    twice: Vec<String>,
+    mind: Mind,
     change: Change,
 ) -> Result<Answer, Refused> {
-    let (params, _) = recorded(asked, options, twice)?;
+    let (params, _) = recorded(asked, None)?;
     let target = asked.target(name);
-    let patch = Patch::Custom(Arc::new(Rescale {
-        target: target.clone(),
+    let rescale = Arc::new(Rescale {
+        subject: subject(asked, name),
         served: asked.served.clone(),
         change,
-    }));
+        mind,
+    });
+    let patch = Patch::Custom(rescale.clone());
     let backend = server.client.backend();
     let Written { document, .. } = backend.patch(&target, Part::Whole, &patch, &params).await?;
-    answered(asked, &document)
+    let mut answer = answered(asked, &document)?;
+    answer::warn(&mut answer, &rescale.mind.warnings());
+    Ok(answer)
+}
+
+fn mind(asked: &Asked, twice: Vec<String>) -> Result<Mind, Refused> {
+    let schema = built_in(VERSION, KIND).cloned();
+    let validation = asked.query.field_validation()?;
+    Ok(Mind::new(
+        schema.unwrap_or_else(Schema::untyped),
+        (VERSION, KIND),
+        validation,
+        twice,
+    ))
 }
 
 fn answered(asked: &Asked, document: &Document) -> Result<Answer, Refused> {
@@ -100,8 +133,8 @@ fn scale_of(served: &Served, object: &RawObject) -> Option<Value> {
         status["selector"] = json!(selector);
     }
     Some(json!({
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
+        "kind": KIND,
+        "apiVersion": VERSION,
         "metadata": meta,
         "spec": {"replicas": number(scaled.replicas, usual)},
         "status": status,
@@ -123,9 +156,10 @@ fn selector(object: &RawObject) -> Option<String> {
 /// A write of the number on its way into an object.
 #[derive(Debug)]
 struct Rescale {
-    target: Target,
+    subject: ErrorSubject,
     served: Served,
     change: Change,
+    mind: Mind,
 }
 
 #[derive(Debug)]
@@ -136,14 +170,14 @@ enum Change {
 
 impl CustomPatch for Rescale {
     fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
-        let subject = || ErrorSubject {
-            resource: Box::new(ApiResource::clone(&self.target.resource)),
-            key: self.target.key.clone(),
-        };
         let scale = match &self.change {
             Change::To(scale) => scale.clone(),
             Change::By(patch) => match scale_of(&self.served, &object) {
-                Some(Value::Object(scale)) => patch.apply(scale, subject)?,
+                Some(Value::Object(scale)) => {
+                    let mut scale = patch.apply(scale, || self.subject.clone())?;
+                    self.mind.drop_unknown(&mut scale)?;
+                    scale
+                }
                 _ => RawObject::new(),
             },
         };

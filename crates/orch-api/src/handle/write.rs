@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Asked, Server, apply};
 use crate::answer::{self, Answer};
+use crate::fields::Mind;
 use crate::input;
 use crate::resources::Served;
 use crate::status::{self, Refused};
@@ -17,7 +18,7 @@ use crate::writer::{self, Writer};
 pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
     asked.takes_new()?;
     let (object, twice) = input::object(&asked.media_type, &asked.body)?;
-    let (params, writer) = recorded(asked, "CreateOptions", twice)?;
+    let (params, writer) = recorded(asked, Some(mind(asked, twice)?))?;
     let backend = server.client.backend();
     let object = to_stored(asked, object)?;
     let written = backend.create(&asked.collection(), object, &params).await?;
@@ -26,7 +27,7 @@ pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Ref
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let (object, twice) = input::object(&asked.media_type, &asked.body)?;
-    let (params, writer) = recorded(asked, "UpdateOptions", twice)?;
+    let (params, writer) = recorded(asked, Some(mind(asked, twice)?))?;
     let backend = server.client.backend();
     let (target, object) = (asked.target(name), to_stored(asked, object)?);
     let written = backend.update(&target, part(asked), object, &params).await?;
@@ -37,19 +38,17 @@ pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<
     if asked.media_type == input::APPLY {
         return apply::apply(server, asked, name).await;
     }
-    let mut patch = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
+    let (mut patch, twice) = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
     if asked.served.is_converted() {
         patch = Patch::Custom(Arc::new(InVersion {
             served: asked.served.clone(),
-            subject: ErrorSubject {
-                resource: Box::new(ApiResource::clone(&asked.served.resource)),
-                key: asked.target(name).key,
-            },
+            subject: subject(asked, name),
             patch,
         }));
     }
     asked.query.no_force()?;
-    let (params, writer) = recorded(asked, "PatchOptions", Vec::new())?;
+    let mind = mind(asked, twice)?.patching(subject(asked, name));
+    let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend.patch(&target, part(asked), &patch, &params).await?;
@@ -129,14 +128,26 @@ pub(super) fn params(asked: &Asked) -> Result<WriteParams, Refused> {
     Ok(WriteParams::default().dry_run(asked.query.dry_run()?))
 }
 
-/// How to write, with a record of who does, who minds what the kind does not have.
-pub(super) fn recorded(
-    asked: &Asked,
-    options: &'static str,
-    twice: Vec<String>,
-) -> Result<(WriteParams, Arc<Writer>), Refused> {
-    let writer = writer(asked, asked.query.field_manager(options, false)?);
-    let writer = Arc::new(writer.minding(asked.query.field_validation()?, twice));
+/// What minds that fields are none of the kind's, or given twice.
+fn mind(asked: &Asked, twice: Vec<String>) -> Result<Mind, Refused> {
+    let stored = &asked.served.stored;
+    let kind = (&*stored.api_version(), &*stored.kind);
+    let validation = asked.query.field_validation()?;
+    Ok(Mind::new(asked.served.schema(), kind, validation, twice))
+}
+
+/// The object that is written.
+pub(super) fn subject(asked: &Asked, name: &str) -> ErrorSubject {
+    ErrorSubject {
+        resource: Box::new(ApiResource::clone(&asked.served.resource)),
+        key: asked.target(name).key,
+    }
+}
+
+/// How to write, with a record of who does.
+pub(super) fn recorded(asked: &Asked, mind: Option<Mind>) -> Result<(WriteParams, Arc<Writer>), Refused> {
+    let writer = writer(asked, asked.query.field_manager(false)?);
+    let writer = Arc::new(writer.minding(mind));
     Ok((params(asked)?.field_manager(writer.clone()), writer))
 }
 
@@ -147,13 +158,18 @@ pub(super) fn writer(asked: &Asked, named: Option<&str>) -> Writer {
 }
 
 fn warned(asked: &Asked, code: StatusCode, written: &Written, writer: &Writer) -> Answer {
-    let mut answer = answer(asked, code, written);
-    answer::warn(&mut answer, &writer.warnings());
-    answer
+    answer(asked, code, written, writer.warnings())
 }
 
-pub(super) fn answer(asked: &Asked, code: StatusCode, written: &Written) -> Answer {
+/// The object as written, and what its writer should know.
+pub(super) fn answer(
+    asked: &Asked,
+    code: StatusCode,
+    written: &Written,
+    mut warnings: Vec<String>,
+) -> Answer {
     let mut answer = answer::json(code, asked.served.shown(&written.document).to_json());
-    answer::warn(&mut answer, &written.warnings);
+    warnings.extend(written.warnings.iter().cloned());
+    answer::warn(&mut answer, &warnings);
     answer
 }
