@@ -38,6 +38,7 @@ mod scheduling;
 pub mod secret;
 mod storage;
 pub mod table;
+mod webhooks;
 mod workload;
 
 #[cfg(test)]
