@@ -70,6 +70,8 @@ pub mod schema;
 mod service;
 mod status;
 mod table;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 mod writer;
 
 pub use answer::Body;

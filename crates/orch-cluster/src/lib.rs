@@ -18,3 +18,4 @@ pub mod scheduling;
 mod strict;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod webhooks;

@@ -7,6 +7,10 @@
 /// empty where nothing is said. Sorted.
 #[rustfmt::skip]
 pub(super) const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
+    ("admissionregistration.v1.MutatingWebhook", "matchConditions", "map name", "merge", "name"),
+    ("admissionregistration.v1.MutatingWebhookConfiguration", "webhooks", "map name", "merge", "name"),
+    ("admissionregistration.v1.ValidatingWebhook", "matchConditions", "map name", "merge", "name"),
+    ("admissionregistration.v1.ValidatingWebhookConfiguration", "webhooks", "map name", "merge", "name"),
     ("apps.v1.DaemonSetStatus", "conditions", "map type", "merge", "type"),
     ("apps.v1.DeploymentSpec", "strategy", "", "retainKeys", ""),
     ("apps.v1.DeploymentStatus", "conditions", "map type", "merge", "type"),

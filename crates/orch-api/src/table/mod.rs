@@ -131,6 +131,11 @@ impl Printer {
             (_, "", "PodTemplate") => &workload::POD_TEMPLATE,
             (_, "", "ReplicationController") => &workload::REPLICATION_CONTROLLER,
             (_, "", "ResourceQuota") => &plain::QUOTA,
+            (
+                _,
+                "admissionregistration.k8s.io",
+                "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
+            ) => &plain::WEBHOOKS,
             (_, "certificates.k8s.io", "CertificateSigningRequest") => &certificate::REQUEST,
             (_, "node.k8s.io", "RuntimeClass") => &plain::RUNTIME_CLASS,
             (_, "storage.k8s.io", "CSIDriver") => &storage::DRIVER,

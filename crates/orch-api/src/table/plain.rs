@@ -97,6 +97,19 @@ pub(super) static SERVICE_ACCOUNT: Printer = Printer {
     },
 };
 
+/// Of configurations of webhooks, mutating and validating.
+pub(super) static WEBHOOKS: Printer = Printer {
+    columns: &[
+        Column::NAME,
+        Column::number("Webhooks", "How many webhooks it has."),
+        Column::AGE,
+    ],
+    row: |configuration, now| {
+        let webhooks: Vec<IgnoredAny> = read::field(configuration, "webhooks");
+        named(configuration, now, [json!(webhooks.len())])
+    },
+};
+
 pub(super) static PRIORITY_CLASS: Printer = Printer {
     columns: &[
         Column::NAME,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::fields::Field;
 use super::{
     apps, autoscaling, batch, certificates, core, decode, definition, discovery, networking, pod, policy,
-    raw, rbac, rows, runtime_class, scheduling, storage,
+    raw, rbac, rows, runtime_class, scheduling, storage, webhooks,
 };
 use crate::custom::Definitions;
 
@@ -73,6 +73,7 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         storage::rows(),
         runtime_class::rows(),
         certificates::rows(),
+        webhooks::rows(),
     ];
     groups.into_iter().flatten().collect()
 });

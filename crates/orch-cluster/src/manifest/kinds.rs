@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, certificates, coordination, core, discovery, networking, node, policy, rbac,
-    scheduling, storage,
+    admissionregistration, apps, autoscaling, batch, certificates, coordination, core, discovery, networking,
+    node, policy, rbac, scheduling, storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta;
@@ -64,6 +64,8 @@ impl ManifestKinds {
             .with::<apps::v1::Deployment>()
             .with::<coordination::v1::Lease>()
             .with::<CustomResourceDefinition>()
+            .with::<admissionregistration::v1::MutatingWebhookConfiguration>()
+            .with::<admissionregistration::v1::ValidatingWebhookConfiguration>()
             .with::<policy::v1::PodDisruptionBudget>()
             // Nothing acts on these yet, which whoever creates one is told.
             .with::<core::v1::Service>()

@@ -256,3 +256,18 @@ fn what_is_allowed_is_told_in_short() {
         &[(json!({"secrets": [{"name": "x"}]}), &["a", "1", "5m"])],
     );
 }
+
+#[test]
+fn configurations_say_how_many_webhooks_they_have() {
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        check(
+            "admissionregistration.k8s.io/v1",
+            kind,
+            &["Name", "Webhooks", "Age"],
+            &[
+                (json!({"webhooks": [{}, {}]}), &["a", "2", "5m"]),
+                (json!({}), &["a", "0", "5m"]),
+            ],
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! What Kubernetes refuses of a rule, which says the writes that a webhook is asked about.
+
+use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
+use orch_core::object::{FieldError, FieldErrors, FieldPath};
+
+use crate::kinds::check;
+
+const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
+
+pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, rule: &RuleWithOperations) {
+    let operations = rule.operations.as_deref().unwrap_or_default();
+    let operations_at = at.child("operations");
+    list(errors, &operations_at, operations, "operations");
+    for (index, operation) in operations.iter().enumerate() {
+        check::optional_one_of(errors, &operations_at.index(index), Some(operation), &OPERATIONS);
+    }
+    let groups = rule.api_groups.as_deref().unwrap_or_default();
+    list(errors, &at.child("apiGroups"), groups, "API groups");
+    let versions = rule.api_versions.as_deref().unwrap_or_default();
+    let versions_at = at.child("apiVersions");
+    list(errors, &versions_at, versions, "API versions");
+    given(errors, &versions_at, versions);
+    resources(
+        errors,
+        &at.child("resources"),
+        rule.resources.as_deref().unwrap_or_default(),
+    );
+    check::optional_one_of(errors, &at.child("scope"), rule.scope.as_deref(), &SCOPES);
+}
+
+/// A list that must be given, and in which `*` stands alone.
+fn list(errors: &mut FieldErrors, at: &FieldPath, items: &[String], what: &str) {
+    if items.is_empty() {
+        errors.push(FieldError::required(at, ""));
+    }
+    if items.len() > 1 && items.iter().any(|item| item == "*") {
+        let detail = format!("if '*' is present, must not specify other {what}");
+        errors.push(FieldError::invalid(at, items, detail));
+    }
+}
+
+/// None of the items may be empty.
+fn given(errors: &mut FieldErrors, at: &FieldPath, items: &[String]) {
+    for (index, _) in items.iter().enumerate().filter(|(_, item)| item.is_empty()) {
+        errors.push(FieldError::required(&at.index(index), ""));
+    }
+}
+
+/// Resources with their subresources (`pods/status`); neither may be said twice, by name and by `*`.
+fn resources(errors: &mut FieldErrors, at: &FieldPath, resources: &[String]) {
+    if resources.is_empty() {
+        errors.push(FieldError::required(at, ""));
+    }
+    given(errors, at, resources);
+    let has = |wanted: &str| resources.iter().any(|resource| resource == wanted);
+    for (index, entry) in resources.iter().enumerate() {
+        let Some((resource, subresource)) = entry.split_once('/') else {
+            continue;
+        };
+        let before = &resources[..index];
+        for other in [format!("{resource}/*"), format!("*/{subresource}")] {
+            if before.contains(&other) {
+                let detail = format!("if '{other}' is present, must not specify {entry}");
+                errors.push(FieldError::invalid(&at.index(index), entry, detail));
+            }
+        }
+    }
+    if resources.len() > 1 && has("*/*") {
+        let detail = "if '*/*' is present, must not specify other resources";
+        errors.push(FieldError::invalid(at, resources, detail));
+    }
+    // Kubernetes looks at the last entry that has no subresource alone; that is taken over.
+    let whole = resources
+        .iter()
+        .rfind(|entry| !entry.is_empty() && !entry.contains('/'));
+    if has("*") && whole.is_some_and(|last| last != "*") {
+        let detail = "if '*' is present, must not specify other resources without subresources";
+        errors.push(FieldError::invalid(at, resources, detail));
+    }
+}

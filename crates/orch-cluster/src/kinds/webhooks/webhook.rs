@@ -1,0 +1,98 @@
+//! What Kubernetes refuses of one webhook.
+
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhook;
+use orch_core::object::{FieldError, FieldErrors, FieldPath, names};
+
+use super::{endpoint, rule};
+use crate::kinds::check;
+
+/// The versions of `AdmissionReview` that Kubernetes knows.
+const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
+const SIDE_EFFECTS: [&str; 2] = ["None", "NoneOnDryRun"];
+/// How long a webhook may take, in seconds.
+const TIMEOUTS: std::ops::RangeInclusive<i32> = 1..=30;
+/// How many segments its name has at least.
+const SEGMENTS: usize = 3;
+
+pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, webhook: &MutatingWebhook) {
+    name(errors, &at.child("name"), &webhook.name);
+    for (index, rule) in webhook.rules.iter().flatten().enumerate() {
+        rule::validate(errors, &at.child("rules").index(index), rule);
+    }
+    for (field, value, allowed) in [
+        ("failurePolicy", &webhook.failure_policy, ["Fail", "Ignore"]),
+        ("matchPolicy", &webhook.match_policy, ["Equivalent", "Exact"]),
+        (
+            "reinvocationPolicy",
+            &webhook.reinvocation_policy,
+            ["IfNeeded", "Never"],
+        ),
+    ] {
+        check::optional_one_of(errors, &at.child(field), value.as_deref(), &allowed);
+    }
+    let effects_at = at.child("sideEffects");
+    match &*webhook.side_effects {
+        "" => {
+            let detail = format!("must specify one of {}", SIDE_EFFECTS.join(", "));
+            errors.push(FieldError::required(&effects_at, detail));
+        }
+        effects => check::optional_one_of(errors, &effects_at, Some(effects), &SIDE_EFFECTS),
+    }
+    if let Some(seconds) = webhook.timeout_seconds
+        && !TIMEOUTS.contains(&seconds)
+    {
+        let detail = "the timeout value must be between 1 and 30 seconds";
+        errors.push(FieldError::invalid(&at.child("timeoutSeconds"), seconds, detail));
+    }
+    for (field, selector) in [
+        ("namespaceSelector", &webhook.namespace_selector),
+        ("objectSelector", &webhook.object_selector),
+    ] {
+        check::label_selector(errors, &at.child(field), selector.as_ref());
+    }
+    endpoint::validate(errors, &at.child("clientConfig"), &webhook.client_config);
+    // A condition that was left out of account could let pass what it is there to have refused.
+    if webhook
+        .match_conditions
+        .as_ref()
+        .is_some_and(|conditions| !conditions.is_empty())
+    {
+        let detail = "conditions are not evaluated here; leave them out, and have the webhook allow what it does not judge";
+        errors.push(FieldError::forbidden(&at.child("matchConditions"), detail));
+    }
+    reviews(
+        errors,
+        &at.child("admissionReviewVersions"),
+        &webhook.admission_review_versions,
+    );
+}
+
+fn name(errors: &mut FieldErrors, at: &FieldPath, name: &str) {
+    check::required_name(errors, at, name, |name| {
+        let wrong = names::dns_subdomain(name);
+        if wrong.is_empty() && name.split('.').count() < SEGMENTS {
+            return vec!["should be a domain with at least three segments separated by dots".to_owned()];
+        }
+        wrong
+    });
+}
+
+fn reviews(errors: &mut FieldErrors, at: &FieldPath, versions: &[String]) {
+    let known = REVIEWS.join(", ");
+    if versions.is_empty() {
+        errors.push(FieldError::required(at, format!("must specify one of {known}")));
+        return;
+    }
+    for (index, version) in versions.iter().enumerate() {
+        let at = at.index(index);
+        if versions[..index].contains(version) {
+            errors.push(FieldError::invalid(&at, version, "duplicate version"));
+        } else {
+            check::format(errors, &at, version, names::dns1035_label(version));
+        }
+    }
+    if !versions.iter().any(|version| REVIEWS.contains(&version.as_str())) {
+        let detail = format!("must include at least one of {known}");
+        errors.push(FieldError::invalid(at, versions, detail));
+    }
+}
