@@ -223,6 +223,14 @@ impl Served {
         }
     }
 
+    /// How its objects are in the version that is asked for, where that is another of a built-in kind than the stored one.
+    pub(crate) fn own_schema(&self) -> Option<Schema> {
+        match &self.is {
+            Is::OtherVersion(of) => built_in(&of.resource.api_version(), &of.resource.kind).cloned(),
+            _ => None,
+        }
+    }
+
     /// How tables show its objects.
     pub(crate) fn layout(&self) -> Layout {
         match &self.is {

@@ -61,7 +61,7 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
 }
 
 /// All kinds of the groups served, and those of subresources that are patched.
-static KINDS: [Row; 49] = [
+static KINDS: [Row; 50] = [
     row::<apiextensions::CustomResourceDefinition>(),
     row::<apps::ControllerRevision>(),
     row::<apps::DaemonSet>(),
@@ -69,6 +69,7 @@ static KINDS: [Row; 49] = [
     row::<apps::ReplicaSet>(),
     row::<apps::StatefulSet>(),
     row::<autoscaling::HorizontalPodAutoscaler>(),
+    row::<autoscaling_v1::HorizontalPodAutoscaler>(),
     row::<autoscaling_v1::Scale>(),
     row::<batch::CronJob>(),
     row::<batch::Job>(),
