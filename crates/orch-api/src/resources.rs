@@ -6,13 +6,16 @@ use std::sync::{Arc, LazyLock};
 use orch_cluster::custom::Path;
 use orch_cluster::kinds::{BuiltIn, KINDS, OTHER_VERSIONS, OtherVersion};
 use orch_core::client::{ApiError, Client};
-use orch_core::object::{ApiResource, Document, RawObject};
+use orch_core::object::{ApiResource, Document, RawObject, Scope};
 use serde_json::json;
 
 use crate::custom::{Custom, CustomKinds};
 use crate::route::GroupVersion;
 use crate::schema::{Schema, built_in};
 use crate::table::Layout;
+
+/// The part of a service account that would be a token for it.
+pub(crate) const TOKEN: &str = "token";
 
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
@@ -28,6 +31,18 @@ pub(crate) const BINDING: &str = "binding";
 
 /// The part of a request for a certificate that says whether it is granted: conditions of its status.
 pub(crate) const APPROVAL: &str = "approval";
+
+/// What can be done with objects of a kind.
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
@@ -50,6 +65,8 @@ enum Is {
     OtherVersion(&'static OtherVersion),
     /// Defined by an object.
     Custom(Arc<Custom>),
+    /// A question, which is answered and not stored.
+    Review,
     /// Of the embedding program's own.
     Embedded,
 }
@@ -89,6 +106,15 @@ impl Served {
         }
     }
 
+    fn review(resource: &ApiResource) -> Self {
+        let resource = Arc::new(resource.clone());
+        Self {
+            stored: resource.clone(),
+            resource,
+            is: Is::Review,
+        }
+    }
+
     fn row(&self) -> Option<&'static BuiltIn> {
         match &self.is {
             Is::BuiltIn(row) => Some(row),
@@ -122,7 +148,20 @@ impl Served {
 
     /// Whether it is one of Kubernetes' own.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.row().is_some()
+        self.row().is_some() || self.is_review()
+    }
+
+    /// Whether its objects are questions, which are answered and not stored.
+    pub(crate) fn is_review(&self) -> bool {
+        matches!(self.is, Is::Review)
+    }
+
+    /// What can be done with its objects.
+    pub(crate) fn verbs(&self) -> &'static [&'static str] {
+        match self.is {
+            Is::Review => &["create"],
+            _ => &VERBS,
+        }
     }
 
     pub(crate) fn short_names(&self) -> Vec<&str> {
@@ -146,6 +185,7 @@ impl Served {
         match (&self.is, self.row()) {
             (_, Some(row)) => row.has_status,
             (Is::Custom(custom), _) => custom.version.has_status,
+            (Is::Review, _) => false,
             _ => true,
         }
     }
@@ -171,6 +211,12 @@ impl Served {
     pub(crate) fn is_pod(&self) -> bool {
         self.row()
             .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "Pod")
+    }
+
+    /// Whether Kubernetes issues tokens for it.
+    pub(crate) fn is_service_account(&self) -> bool {
+        self.row()
+            .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "ServiceAccount")
     }
 
     /// The name of a part that is written by itself, its status apart.
@@ -304,6 +350,26 @@ impl Served {
     }
 }
 
+/// The questions that are answered.
+pub(crate) static REVIEWS: LazyLock<[ApiResource; 6]> = LazyLock::new(|| {
+    let authentication = |version, kind, plural| {
+        ApiResource::new("authentication.k8s.io", version, kind, plural, Scope::Cluster)
+    };
+    let authorization =
+        |kind, plural, scope| ApiResource::new("authorization.k8s.io", "v1", kind, plural, scope);
+    let (own, own_rules) = ("selfsubjectaccessreviews", "selfsubjectrulesreviews");
+    let (all, local) = ("subjectaccessreviews", "localsubjectaccessreviews");
+    [
+        authentication("v1", "SelfSubjectReview", "selfsubjectreviews"),
+        // Which kubectl 1.27 asks for.
+        authentication("v1beta1", "SelfSubjectReview", "selfsubjectreviews"),
+        authorization("LocalSubjectAccessReview", local, Scope::Namespaced),
+        authorization("SelfSubjectAccessReview", own, Scope::Cluster),
+        authorization("SelfSubjectRulesReview", own_rules, Scope::Cluster),
+        authorization("SubjectAccessReview", all, Scope::Cluster),
+    ]
+});
+
 /// The schema of a kind of which only the metadata is known.
 static ANYTHING: LazyLock<Schema> = LazyLock::new(|| {
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
@@ -351,6 +417,7 @@ pub(crate) async fn all(client: &Client, custom: &CustomKinds) -> Result<Vec<Ser
     });
     let built_in = KINDS.iter().map(Served::built_in);
     let built_in = built_in.chain(OTHER_VERSIONS.iter().map(Served::other_version));
+    let built_in = built_in.chain(REVIEWS.iter().map(Served::review));
     let others = embedded.map(Served::embedded).collect::<Vec<_>>();
     Ok(built_in
         .chain(defined.into_iter().map(Served::custom))
@@ -379,6 +446,9 @@ pub(crate) async fn find(
     }
     if let Some(version) = OTHER_VERSIONS.iter().find(|version| is_it(&version.resource)) {
         return Ok(Some(Served::other_version(version)));
+    }
+    if let Some(review) = REVIEWS.iter().find(|review| is_it(review)) {
+        return Ok(Some(Served::review(review)));
     }
     if let Some(versions) = custom.find(client, &of.group, plural).await? {
         let mut served = versions.iter().filter(|one| one.version.is_served);

@@ -56,6 +56,12 @@ impl Refused {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
+    /// There is one token, and it is whoever's has the kubeconfig: one that says it is an account's would be a lie.
+    pub(crate) fn no_tokens() -> Self {
+        let message = "tokens of service accounts are not issued: who may call this API has the one token in the kubeconfig";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    }
+
     /// Who asks did not say that it may.
     #[cfg(feature = "listen")]
     pub(crate) fn unauthorized() -> Self {

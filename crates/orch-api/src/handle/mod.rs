@@ -5,6 +5,7 @@ mod delete;
 mod evict;
 mod log;
 mod read;
+mod review;
 mod scale;
 mod shown;
 mod watch;
@@ -132,6 +133,12 @@ async fn about(
 
 async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answer, Refused> {
     let place = &asked.place;
+    if asked.served.is_review() {
+        return match (method, &place.name) {
+            (&Method::POST, None) => review::review(asked),
+            _ => Err(Refused::method(method)),
+        };
+    }
     let is_everywhere = asked.served.resource.is_namespaced() && place.namespace.is_none();
     if is_everywhere && place.name.is_none() && method != Method::GET {
         // Of all namespaces at once there is nothing but to look at.
@@ -166,6 +173,9 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::POST => evict::evict(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
+        (&Method::POST, Some(_), Some(resources::TOKEN)) if asked.served.is_service_account() => {
+            Err(Refused::no_tokens())
+        }
         (method, Some(name), Some(part)) => match (asked.served.part(part), method) {
             (None, _) => Err(Refused::no_such_path()),
             (Some(resources::BINDING), &Method::POST) => write::bind(server, asked, name).await,

@@ -90,7 +90,9 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
     };
     let root = format!("/{}", maker.of.path());
     let everywhere = format!("{root}/{}", resource.plural);
-    let collection = if resource.is_namespaced() {
+    let collection = if served.is_review() && resource.is_namespaced() {
+        format!("{root}/namespaces/{{namespace}}/{}", resource.plural)
+    } else if resource.is_namespaced() {
         let get = maker.one("list", "ForAllNamespaces", &LISTING, None, list);
         paths.insert(everywhere, maker.item(json!({"get": get}), false, false));
         format!("{root}/namespaces/{{namespace}}/{}", resource.plural)
@@ -102,6 +104,11 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
         "post": maker.one("post", "", &WRITING, Some("*/*"), name),
         "delete": maker.one("deletecollection", "", &[&DELETING[..], &LISTING].concat(), None, ""),
     });
+    if served.is_review() {
+        let methods = json!({"post": maker.one("post", "", &WRITING, Some("*/*"), name)});
+        paths.insert(collection, maker.item(methods, resource.is_namespaced(), false));
+        return;
+    }
     let of_one = format!("{collection}/{{name}}");
     paths.insert(collection, maker.item(methods, resource.is_namespaced(), false));
     let mut methods = maker.changing("", name);

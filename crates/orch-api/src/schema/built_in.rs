@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use k8s_openapi::api::{
-    apps::v1 as apps, autoscaling::v1 as autoscaling_v1, autoscaling::v2 as autoscaling, batch::v1 as batch,
+    apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization,
+    autoscaling::v1 as autoscaling_v1, autoscaling::v2 as autoscaling, batch::v1 as batch,
     certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
     discovery::v1 as discovery, events::v1 as events, networking::v1 as networking, node::v1 as node,
     policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling, storage::v1 as storage,
@@ -60,14 +61,19 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
     T::schema_name().into_owned()
 }
 
-/// All kinds of the groups served, and those of subresources that are patched.
-static KINDS: [Row; 50] = [
+/// All kinds of the groups served, those of subresources that are patched, and the questions that are answered.
+static KINDS: [Row; 55] = [
     row::<apiextensions::CustomResourceDefinition>(),
     row::<apps::ControllerRevision>(),
     row::<apps::DaemonSet>(),
     row::<apps::Deployment>(),
     row::<apps::ReplicaSet>(),
     row::<apps::StatefulSet>(),
+    row::<authentication::SelfSubjectReview>(),
+    row::<authorization::LocalSubjectAccessReview>(),
+    row::<authorization::SelfSubjectAccessReview>(),
+    row::<authorization::SelfSubjectRulesReview>(),
+    row::<authorization::SubjectAccessReview>(),
     row::<autoscaling::HorizontalPodAutoscaler>(),
     row::<autoscaling_v1::HorizontalPodAutoscaler>(),
     row::<autoscaling_v1::Scale>(),
