@@ -70,6 +70,7 @@ pub mod schema;
 mod service;
 mod status;
 mod table;
+mod unstored;
 mod writer;
 
 pub use answer::Body;

@@ -6,13 +6,14 @@ use std::sync::{Arc, LazyLock};
 use orch_cluster::custom::Path;
 use orch_cluster::kinds::{BuiltIn, KINDS, OTHER_VERSIONS, OtherVersion};
 use orch_core::client::{ApiError, Client};
-use orch_core::object::{ApiResource, Document, RawObject, Scope};
+use orch_core::object::{ApiResource, Document, RawObject};
 use serde_json::json;
 
 use crate::custom::{Custom, CustomKinds};
 use crate::route::GroupVersion;
 use crate::schema::{Schema, built_in};
 use crate::table::Layout;
+use crate::unstored::{UNSTORED, Unstored};
 
 /// The part of a service account that would be a token for it.
 pub(crate) const TOKEN: &str = "token";
@@ -65,8 +66,8 @@ enum Is {
     OtherVersion(&'static OtherVersion),
     /// Defined by an object.
     Custom(Arc<Custom>),
-    /// A question, which is answered and not stored.
-    Review,
+    /// One that is not stored.
+    Unstored(Unstored),
     /// Of the embedding program's own.
     Embedded,
 }
@@ -106,12 +107,10 @@ impl Served {
         }
     }
 
-    fn review(resource: &ApiResource) -> Self {
-        let resource = Arc::new(resource.clone());
+    fn unstored((resource, why): &(ApiResource, Unstored)) -> Self {
         Self {
-            stored: resource.clone(),
-            resource,
-            is: Is::Review,
+            is: Is::Unstored(*why),
+            ..Self::embedded(resource.clone())
         }
     }
 
@@ -148,20 +147,20 @@ impl Served {
 
     /// Whether it is one of Kubernetes' own.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.row().is_some() || self.is_review()
+        self.row().is_some() || self.why_unstored().is_some()
     }
 
-    /// Whether its objects are questions, which are answered and not stored.
-    pub(crate) fn is_review(&self) -> bool {
-        matches!(self.is, Is::Review)
+    /// Why its objects are not stored, if they are not.
+    pub(crate) fn why_unstored(&self) -> Option<Unstored> {
+        match self.is {
+            Is::Unstored(why) => Some(why),
+            _ => None,
+        }
     }
 
     /// What can be done with its objects.
     pub(crate) fn verbs(&self) -> &'static [&'static str] {
-        match self.is {
-            Is::Review => &["create"],
-            _ => &VERBS,
-        }
+        self.why_unstored().map_or(&VERBS, Unstored::verbs)
     }
 
     pub(crate) fn short_names(&self) -> Vec<&str> {
@@ -185,7 +184,7 @@ impl Served {
         match (&self.is, self.row()) {
             (_, Some(row)) => row.has_status,
             (Is::Custom(custom), _) => custom.version.has_status,
-            (Is::Review, _) => false,
+            (Is::Unstored(_), _) => false,
             _ => true,
         }
     }
@@ -350,26 +349,6 @@ impl Served {
     }
 }
 
-/// The questions that are answered.
-pub(crate) static REVIEWS: LazyLock<[ApiResource; 6]> = LazyLock::new(|| {
-    let authentication = |version, kind, plural| {
-        ApiResource::new("authentication.k8s.io", version, kind, plural, Scope::Cluster)
-    };
-    let authorization =
-        |kind, plural, scope| ApiResource::new("authorization.k8s.io", "v1", kind, plural, scope);
-    let (own, own_rules) = ("selfsubjectaccessreviews", "selfsubjectrulesreviews");
-    let (all, local) = ("subjectaccessreviews", "localsubjectaccessreviews");
-    [
-        authentication("v1", "SelfSubjectReview", "selfsubjectreviews"),
-        // Which kubectl 1.27 asks for.
-        authentication("v1beta1", "SelfSubjectReview", "selfsubjectreviews"),
-        authorization("LocalSubjectAccessReview", local, Scope::Namespaced),
-        authorization("SelfSubjectAccessReview", own, Scope::Cluster),
-        authorization("SelfSubjectRulesReview", own_rules, Scope::Cluster),
-        authorization("SubjectAccessReview", all, Scope::Cluster),
-    ]
-});
-
 /// The schema of a kind of which only the metadata is known.
 static ANYTHING: LazyLock<Schema> = LazyLock::new(|| {
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
@@ -417,7 +396,7 @@ pub(crate) async fn all(client: &Client, custom: &CustomKinds) -> Result<Vec<Ser
     });
     let built_in = KINDS.iter().map(Served::built_in);
     let built_in = built_in.chain(OTHER_VERSIONS.iter().map(Served::other_version));
-    let built_in = built_in.chain(REVIEWS.iter().map(Served::review));
+    let built_in = built_in.chain(UNSTORED.iter().map(Served::unstored));
     let others = embedded.map(Served::embedded).collect::<Vec<_>>();
     Ok(built_in
         .chain(defined.into_iter().map(Served::custom))
@@ -447,8 +426,8 @@ pub(crate) async fn find(
     if let Some(version) = OTHER_VERSIONS.iter().find(|version| is_it(&version.resource)) {
         return Ok(Some(Served::other_version(version)));
     }
-    if let Some(review) = REVIEWS.iter().find(|review| is_it(review)) {
-        return Ok(Some(Served::review(review)));
+    if let Some(unstored) = UNSTORED.iter().find(|(resource, _)| is_it(resource)) {
+        return Ok(Some(Served::unstored(unstored)));
     }
     if let Some(versions) = custom.find(client, &of.group, plural).await? {
         let mut served = versions.iter().filter(|one| one.version.is_served);

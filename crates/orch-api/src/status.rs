@@ -1,6 +1,7 @@
 //! Refusals, as Kubernetes words them: `metav1.Status`, whose reasons and messages tools parse.
 
 mod evict;
+mod unstored;
 
 use std::time::Duration;
 
@@ -54,12 +55,6 @@ impl Refused {
     pub(crate) fn terminating() -> Self {
         let message = "create not allowed while custom resource definition is terminating";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
-    }
-
-    /// There is one token, and it is whoever's has the kubeconfig: one that says it is an account's would be a lie.
-    pub(crate) fn no_tokens() -> Self {
-        let message = "tokens of service accounts are not issued: who may call this API has the one token in the kubeconfig";
-        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
     /// Who asks did not say that it may.

@@ -141,7 +141,7 @@ async fn both_versions_show_the_same_table() {
 const AUTOSCALERS: &str = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers";
 const AUTOSCALERS_2: &str = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
 
-/// What `kubectl autoscale deployment web --max=5 --cpu-percent=50` sends, up to 1.32.
+/// What `kubectl autoscale deployment web --max=5 --cpu-percent=50` of 1.27 sends.
 fn autoscaler() -> Value {
     json!({
         "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"},

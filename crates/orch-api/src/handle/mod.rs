@@ -4,6 +4,7 @@ mod apply;
 mod delete;
 mod evict;
 mod log;
+mod metrics;
 mod read;
 mod review;
 mod scale;
@@ -30,6 +31,7 @@ use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::{Place, Route};
 use crate::status::Refused;
+use crate::unstored::Unstored;
 
 /// How long a request's body may take to come: what holds a connection is to be at work.
 const BODY: Duration = Duration::from_secs(60);
@@ -133,11 +135,14 @@ async fn about(
 
 async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answer, Refused> {
     let place = &asked.place;
-    if asked.served.is_review() {
-        return match (method, &place.name) {
-            (&Method::POST, None) => review::review(asked),
-            _ => Err(Refused::method(method)),
-        };
+    match (asked.served.why_unstored(), method, &place.name) {
+        (None, ..) => {}
+        (Some(Unstored::Review), &Method::POST, None) => return review::review(asked),
+        (Some(Unstored::Metrics), &Method::GET, None) => return metrics::list(server, asked).await,
+        (Some(Unstored::Metrics), &Method::GET, Some(name)) if place.subresource.is_none() => {
+            return metrics::get(server, asked, name).await;
+        }
+        _ => return Err(Refused::method(method)),
     }
     let is_everywhere = asked.served.resource.is_namespaced() && place.namespace.is_none();
     if is_everywhere && place.name.is_none() && method != Method::GET {

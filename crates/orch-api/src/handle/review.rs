@@ -22,7 +22,7 @@ const GROUPS: [&str; 2] = [MASTERS, "system:authenticated"];
 
 const ALLOWED: &str = "who may call this API may do everything in it";
 
-/// Answers a review; of every kind that [`crate::resources::REVIEWS`] has.
+/// Answers a review; of every kind that [`crate::unstored::UNSTORED`] has.
 pub(super) fn review(asked: &Asked) -> Result<Answer, Refused> {
     let resource = &asked.served.resource;
     let (mut review, twice) = input::object(&asked.media_type, &asked.body)?;

@@ -160,6 +160,33 @@ async fn kubectl_scales_exposes_taints_and_rolls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kubectl_tells_what_pods_and_nodes_use() {
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served { kubectl, .. } = &served;
+        let none = kubectl.run("top pods").await;
+        assert_eq!(none, "No resources found in default namespace.\n");
+        let (is_done, said) = kubectl.try_run(&["top", "pod", "none"]).await;
+        let words = "Error from server (NotFound): podmetrics.metrics.k8s.io \"default/none\" not found\n";
+        assert_eq!((is_done, said.as_str()), (false, words));
+        kubectl.run("run web --image=nginx").await;
+        kubectl
+            .run("wait --for=condition=Ready pod/web --timeout=60s")
+            .await;
+        for (words, row) in [
+            ("top pods --no-headers", ["web", "0m", "0Mi"]),
+            ("top pod web --no-headers", ["web", "0m", "0Mi"]),
+            ("top nodes --no-headers", ["node-1", "0m", "0%"]),
+        ] {
+            let said = kubectl.run(words).await;
+            let found: Vec<_> = said.split_whitespace().take(3).collect();
+            assert_eq!(found, row, "{words}: {said}");
+        }
+        served.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_asks_what_it_may_and_who_it_is() {
     for program in programs() {
         let served = Served::to(program).await;
