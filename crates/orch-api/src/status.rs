@@ -1,6 +1,7 @@
 //! Refusals, as Kubernetes words them: `metav1.Status`, whose reasons and messages tools parse.
 
 mod evict;
+mod unstored;
 
 use std::borrow::Cow;
 use std::time::Duration;
