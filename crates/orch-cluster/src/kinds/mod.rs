@@ -34,6 +34,7 @@ mod rbac;
 pub mod replica_set;
 mod rows;
 mod runtime_class;
+mod same;
 mod scheduling;
 pub mod secret;
 mod storage;
