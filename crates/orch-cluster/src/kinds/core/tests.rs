@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds::testkit::{created, refuses, replaces, with};
+use crate::kinds::testkit::{created, refuses, with};
 
 fn service() -> Value {
     json!({
