@@ -9,6 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use orch_core::object::{ApiResource, Document, FieldPath, RawObject, Scope};
 use serde_json::Value;
 
+use super::conversion::Webhook;
 use super::path::Path;
 use super::schema::Structural;
 
@@ -51,6 +52,8 @@ pub struct Definition {
     pub is_terminating: bool,
     /// Whether the schemas are as they were when the first object was stored.
     pub is_first_generation: bool,
+    /// What makes objects of one version ones of another; none: they differ in what they are called.
+    pub(super) webhook: Option<Webhook>,
     stored: usize,
 }
 
@@ -148,6 +151,7 @@ impl Definition {
             versions: versions.into_iter().map(|(_, version)| version).collect(),
             is_terminating: document.meta().is_deleting(),
             is_first_generation: document.meta().generation <= 1,
+            webhook: spec.conversion.as_ref().and_then(Webhook::read),
             stored,
         })
     }
@@ -155,6 +159,11 @@ impl Definition {
     /// The version that objects are stored in.
     pub fn stored(&self) -> &Version {
         &self.versions[self.stored]
+    }
+
+    /// Whether a webhook makes objects of one version ones of another (`spec.conversion.strategy`).
+    pub fn has_conversion_webhook(&self) -> bool {
+        self.webhook.is_some()
     }
 
     /// A version that is served, by its name.

@@ -55,4 +55,4 @@ pub use definition::CLEANUP;
 pub use other_version::{OTHER_VERSIONS, OtherVersion};
 pub(crate) use raw::keep;
 pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds, teach};
-pub(crate) use webhooks::with_reinvocation;
+pub(crate) use webhooks::{REVIEWS, as_of_admission, with_reinvocation};

@@ -143,6 +143,7 @@ impl Webhooks {
         };
         let changed = question
             .patched(webhook.name(), &patch, request.object)
+            .await
             .map_err(Refusal::Failed)?;
         if changed {
             question.is_about(request)?;
@@ -169,7 +170,7 @@ fn allowed<T>(webhook: &Webhook, asked: Result<T, Failure>) -> Result<Option<T>,
 }
 
 /// Kubernetes' error for what is not the writer's fault.
-fn internal(why: &str) -> ApiError {
+pub(crate) fn internal(why: &str) -> ApiError {
     ApiError::Denied {
         code: 500,
         reason: "InternalError".to_owned(),

@@ -109,7 +109,7 @@ impl<'a> Question<'a> {
     }
 
     /// Changes the object as a webhook has it; says whether anything is another than before.
-    pub(super) fn patched(
+    pub(super) async fn patched(
         &self,
         webhook: &str,
         patch: &Patch,
@@ -124,7 +124,7 @@ impl<'a> Question<'a> {
             resource: Box::new(self.resource.clone()),
             key: self.key.clone(),
         };
-        let mut new = patch.apply(object.clone(), subject).map_err(|error| {
+        let mut new = patch.apply(object.clone(), subject).await.map_err(|error| {
             super::internal(&format!("the patch of admission webhook {webhook:?}: {error}"))
         })?;
         for at in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"] {

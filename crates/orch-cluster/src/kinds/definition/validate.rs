@@ -10,7 +10,9 @@ use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, metadata, 
 
 use crate::custom::Path;
 use crate::custom::schema::Structural;
+use crate::kinds::certificates::check_certificates;
 use crate::kinds::check;
+use crate::kinds::webhooks::{as_of_admission, endpoint, reviews};
 
 /// The annotation without which nobody may define kinds of Kubernetes' own groups (KEP-1111).
 const APPROVED: &str = "api-approved.kubernetes.io";
@@ -285,10 +287,42 @@ fn convert(errors: &mut FieldErrors, at: &FieldPath, conversion: &CustomResource
         errors,
         &at.child("strategy"),
         Some(&conversion.strategy),
-        &["None"],
+        &["None", "Webhook"],
     );
-    if conversion.webhook.is_some() && conversion.strategy != "Webhook" {
+    let at = at.child("webhook");
+    let Some(webhook) = &conversion.webhook else {
+        if conversion.strategy == "Webhook" {
+            let detail = "required when strategy is set to Webhook";
+            errors.push(FieldError::required(&at, detail));
+        }
+        return;
+    };
+    if conversion.strategy != "Webhook" {
         let detail = "should not be set when strategy is not set to Webhook";
-        errors.push(FieldError::forbidden(&at.child("webhook"), detail));
+        errors.push(FieldError::forbidden(&at, detail));
+        return;
     }
+    let client_at = at.child("clientConfig");
+    match &webhook.client_config {
+        None => {
+            let detail = "required when strategy is set to Webhook";
+            errors.push(FieldError::required(&client_at, detail));
+        }
+        Some(client) => {
+            let client = as_of_admission(client);
+            endpoint::validate(errors, &client_at, &client);
+            if let Some(bundle) = client.ca_bundle.filter(|bundle| !bundle.0.is_empty())
+                && let Err(wrong) = check_certificates(&bundle.0)
+            {
+                let detail = format!("unable to load root certificates: {wrong}");
+                errors.push(FieldError::invalid(
+                    &client_at.child("caBundle"),
+                    "<bundle>",
+                    detail,
+                ));
+            }
+        }
+    }
+    let versions = &webhook.conversion_review_versions;
+    reviews::validate(errors, &at.child("conversionReviewVersions"), versions, "");
 }

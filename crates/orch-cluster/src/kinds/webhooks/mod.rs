@@ -2,7 +2,8 @@
 //!
 //! Sources: Kubernetes' `pkg/apis/admissionregistration/v1/defaults.go` and `validation/validation.go`.
 
-mod endpoint;
+pub(super) mod endpoint;
+pub(super) mod reviews;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,9 @@ use serde_json::json;
 use super::meta::{self, NameRule};
 use super::raw::{Raw, child_mut, default_value, items_mut};
 use super::table::{BuiltIn, one, stored};
+
+pub(crate) use endpoint::as_of_admission;
+pub(crate) use reviews::REVIEWS;
 
 pub(super) fn rows() -> Vec<BuiltIn> {
     vec![

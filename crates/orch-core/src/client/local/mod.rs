@@ -1,6 +1,7 @@
 //! The backend in this process: objects as documents in a [`Store`].
 
 mod admit;
+mod convert;
 mod create;
 mod delete;
 mod discover;
@@ -370,6 +371,14 @@ impl Backend for LocalBackend {
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
         self.write_patch(target, part, patch, params).await
+    }
+
+    async fn convert(
+        &self,
+        resource: &ApiResource,
+        objects: Vec<RawObject>,
+    ) -> Result<Vec<RawObject>, ApiError> {
+        self.all_in_version(resource, objects).await
     }
 
     async fn delete(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError> {
