@@ -19,6 +19,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use orch_cluster::agent::NodeAccess;
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
+use tokio::sync::Semaphore;
 
 use crate::accept::Accept;
 use crate::answer::{self, Answer};
@@ -44,6 +45,8 @@ pub(crate) struct Server {
     pub(crate) nodes: Vec<NodeAccess>,
     pub(crate) published: Published,
     pub(crate) custom: CustomKinds,
+    /// Places for those that measure what containers use: each holds the pods of all nodes that it looks at.
+    pub(crate) measuring: Semaphore,
 }
 
 /// A request for objects, with all that was sent.

@@ -89,9 +89,11 @@ async fn write(
         patch = in_version(server, asked, name, None, patch);
     }
     let backend = server.client.backend();
-    let Written { document, .. } = backend.patch(&target, Part::Whole, &patch, &params).await?;
+    let Written {
+        document, warnings, ..
+    } = backend.patch(&target, Part::Whole, &patch, &params).await?;
     let mut answer = answered(server, asked, document).await?;
-    answer::warn(&mut answer, &rescale.mind.warnings());
+    answer::warn(&mut answer, &[rescale.mind.warnings(), warnings].concat());
     Ok(answer)
 }
 

@@ -18,9 +18,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
-use orch_core::client::{Admission, AdmissionRequest, ApiError, Operation, Refusal};
+use orch_core::client::{Admission, AdmissionRequest, ApiError, KindRules, Operation, Refusal};
 use orch_core::object::ApiResource;
 use orch_core::random::Random;
+
+use crate::kinds;
 
 pub use caller::{ANSWER_MAX, Call, CallError, Caller};
 pub use unasked::Unasked;
@@ -30,6 +32,10 @@ use configurations::Configurations;
 use matching::Webhook;
 use question::Question;
 
+/// Whom webhooks and `kubectl auth whoami` are told of as the one who writes: all who may use a cluster at all are one user here.
+pub const USER: &str = "orch:admin";
+/// The groups of [`USER`]: those of Kubernetes who may do everything.
+pub const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 /// The group of the configurations, and of policies: no webhook is asked about them, or one that refuses everything could
 /// never be taken away.
 const GROUP: &str = "admissionregistration.k8s.io";
@@ -44,7 +50,8 @@ const AT_ONCE: usize = 16;
 /// that refuse the first is told of.
 ///
 /// Admission sees whole objects in the version that they are stored in: rules for subresources (`pods/status`), for `CONNECT`
-/// and for other versions never match.
+/// and for other versions never match. A new number of replicas is a change of the whole workload, whether it came by
+/// `deployments/scale` or not. What webhooks warn of is told of writes that all of them allow.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -146,6 +153,10 @@ impl Webhooks {
             .await
             .map_err(Refusal::Failed)?;
         if changed {
+            // The next finds it filled in.
+            if let Some(row) = kinds::find_kind(&request.resource.api_version(), &request.resource.kind) {
+                KindRules::default(&row, request.object);
+            }
             question.is_about(request)?;
         }
         Ok(changed)

@@ -9,6 +9,8 @@ mod rule;
 mod tests;
 mod webhook;
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhook, ValidatingWebhookConfiguration,
 };
@@ -103,11 +105,11 @@ pub(crate) fn with_reinvocation(webhook: ValidatingWebhook) -> MutatingWebhook {
 }
 
 fn webhooks(errors: &mut FieldErrors, webhooks: &[MutatingWebhook]) {
+    let mut names = HashSet::new();
     for (index, webhook) in webhooks.iter().enumerate() {
         let at = FieldPath::new("webhooks").index(index);
         webhook::validate(errors, &at, webhook);
-        let is_named = !webhook.name.is_empty();
-        if is_named && webhooks[..index].iter().any(|other| other.name == webhook.name) {
+        if !webhook.name.is_empty() && !names.insert(&webhook.name) {
             errors.push(FieldError::duplicate(&at.child("name"), &webhook.name));
         }
     }
