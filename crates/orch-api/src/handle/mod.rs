@@ -89,6 +89,9 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     if (is_in_one && !served.resource.is_namespaced()) || (needs_one && !is_in_one) {
         return Err(Refused::no_such_path());
     }
+    if let Some(other) = request.headers().get("impersonate-user") {
+        return Err(Refused::impersonation(&String::from_utf8_lossy(other.as_bytes())));
+    }
     let method = request.method().clone();
     let query = Query::of(&method, request.uri().query());
     let accept = Accept::of(request.headers());

@@ -105,6 +105,10 @@ impl KindRules for Custom {
         self.0.schema.default(object);
     }
 
+    fn prune(&self, object: &mut RawObject) {
+        self.0.schema.prune(object);
+    }
+
     fn validate(&self, object: &Document) -> FieldErrors {
         match object.to_raw() {
             Ok(object) => self.0.schema.validate(&object),

@@ -33,6 +33,15 @@ const FALSE_IS_NONE: [&str; 7] = [
     "stdinOnce",
     "tty",
 ];
+/// Which Go has a pointer for, so that one with nothing in it is another than none: it selects everything, or is a source of its own.
+const EMPTY_COUNTS: [&str; 6] = [
+    "emptyDir",
+    "labelSelector",
+    "namespaceSelector",
+    "podSelector",
+    "securityContext",
+    "selector",
+];
 /// Whose empty text is another than none.
 const TEXT_COUNTS: [&str; 2] = ["storageClassName", "volumeAttributesClassName"];
 
@@ -78,6 +87,7 @@ fn is_none(key: &str, value: &Value) -> bool {
         Value::Number(_) => false,
         Value::String(text) => text.is_empty() && !TEXT_COUNTS.contains(&key),
         Value::Array(list) => list.is_empty(),
+        Value::Object(_) if EMPTY_COUNTS.contains(&key) => false,
         Value::Object(map) if CHOSEN.contains(&key) => map.is_empty(),
         Value::Object(map) => map.iter().all(|(name, value)| is_none(name, value)),
     }
@@ -120,6 +130,7 @@ mod tests {
             (json!({"args": [""]}), json!({"args": []})),
             (json!({"nodeSelector": {"ssd": ""}}), json!({})),
             (json!({"hostUsers": false}), json!({})),
+            (json!({"namespaceSelector": {}}), json!({})),
             (json!({"storageClassName": ""}), json!({})),
             (json!({"replicas": 0}), json!({})),
             (json!({"requests": {"cpu": "0"}}), json!({"requests": {}})),

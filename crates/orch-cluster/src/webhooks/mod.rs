@@ -18,11 +18,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
-use orch_core::client::{Admission, AdmissionRequest, ApiError, KindRules, Operation, Refusal};
+use orch_core::client::{Admission, AdmissionRequest, ApiError, Operation, Refusal};
 use orch_core::object::ApiResource;
 use orch_core::random::Random;
-
-use crate::kinds;
 
 pub use caller::{ANSWER_MAX, Call, CallError, Caller};
 pub use unasked::Unasked;
@@ -149,14 +147,10 @@ impl Webhooks {
             return Ok(false);
         };
         let changed = question
-            .patched(webhook.name(), &patch, request.object)
+            .patched(webhook.name(), &patch, request)
             .await
             .map_err(Refusal::Failed)?;
         if changed {
-            // The next finds it filled in.
-            if let Some(row) = kinds::find_kind(&request.resource.api_version(), &request.resource.kind) {
-                KindRules::default(&row, request.object);
-            }
             question.is_about(request)?;
         }
         Ok(changed)
@@ -200,7 +194,8 @@ impl Admission for Webhooks {
     }
 
     async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
-        let webhooks = self.mutating.newest(request.client).await?;
+        let mut webhooks = self.mutating.newest(request.client).await?;
+        webhooks.retain(|webhook| webhook.has_rule_for(request.resource, request.operation));
         if webhooks.is_empty() {
             return Ok(());
         }
@@ -224,7 +219,8 @@ impl Admission for Webhooks {
     }
 
     async fn validate(&self, request: &AdmissionRequest<'_>) -> Result<(), Refusal> {
-        let webhooks = self.validating.newest(request.client).await?;
+        let mut webhooks = self.validating.newest(request.client).await?;
+        webhooks.retain(|webhook| webhook.has_rule_for(request.resource, request.operation));
         if webhooks.is_empty() {
             return Ok(());
         }

@@ -68,9 +68,6 @@ impl<'a> Question<'a> {
         webhook: &Webhook,
         request: &AdmissionRequest<'_>,
     ) -> Result<bool, Refusal> {
-        if !webhook.has_rule_for(self.resource, self.operation) {
-            return Ok(false);
-        }
         let is_new = self.object.is_some() && selects(&webhook.objects, request.object);
         let is_old = request
             .old
@@ -113,8 +110,9 @@ impl<'a> Question<'a> {
         &self,
         webhook: &str,
         patch: &Patch,
-        object: &mut RawObject,
+        request: &mut AdmissionRequest<'_>,
     ) -> Result<bool, ApiError> {
+        let (object, rules) = (&mut *request.object, request.rules);
         if self.object.is_none() {
             return Err(super::internal(&format!(
                 "admission webhook {webhook:?} attempted to modify the object, which is not supported for this operation"
@@ -135,15 +133,13 @@ impl<'a> Question<'a> {
                 )));
             }
         }
-        keep(&mut new, object, &KEPT, self.has_status());
+        keep(&mut new, object, &KEPT, rules.has_status());
+        rules.prune(&mut new);
+        // The next webhook finds it filled in.
+        rules.default(&mut new);
         let is_changed = new != *object;
         *object = new;
         Ok(is_changed)
-    }
-
-    /// Whether its status is written apart from it.
-    fn has_status(&self) -> bool {
-        kinds::find_kind(&self.resource.api_version(), &self.resource.kind).is_some_and(|row| row.has_status)
     }
 }
 

@@ -38,6 +38,12 @@ pub trait KindRules: Send + Sync + 'static {
         let _ = object;
     }
 
+    /// Takes out what objects of this kind do not have. Who writes through a client may have been told of it before; this is for
+    /// [admission](super::Admission) that takes changes from outside.
+    fn prune(&self, object: &mut RawObject) {
+        let _ = object;
+    }
+
     /// Everything that is wrong with the metadata of an object, new or changed: of a kind that says nothing else, what
     /// Kubernetes asks of a custom resource's ([`metadata::validate`] with names that are DNS subdomains).
     ///

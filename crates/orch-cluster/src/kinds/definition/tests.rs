@@ -127,6 +127,26 @@ fn what_cannot_be_served_is_refused() {
             "spec.versions[0].additionalPrinterColumns[0].type: Unsupported value: \"time\"",
         ),
         (
+            "spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "string", "jsonPath": format!(".a[?({}", "(".repeat(900))}]),
+            "must have \"(\" 8 times at most",
+        ),
+        (
+            "spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "string", "jsonPath": ".a[?@[?@[?@]]]"}]),
+            "must have \"?\" 1 times at most",
+        ),
+        (
+            "spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "string", "jsonPath": format!(".{}", "a".repeat(1024))}]),
+            "must be no longer than 1024 bytes",
+        ),
+        (
+            "spec/versions/0/subresources",
+            json!({"scale": {"specReplicasPath": ".spec".repeat(33), "statusReplicasPath": ".status.n"}}),
+            "should be a json path under .spec, of no more than 32 fields and 1 KiB",
+        ),
+        (
             "spec/versions/0/selectableFields",
             json!([{"jsonPath": ".metadata.name"}]),
             "must not point to fields in metadata",

@@ -8,8 +8,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, metadata, metadata::NameRule, names};
 
-use crate::custom::Path;
 use crate::custom::schema::Structural;
+use crate::custom::{Column, Path};
 use crate::kinds::certificates::check_certificates;
 use crate::kinds::check;
 use crate::kinds::webhooks::{as_of_admission, endpoint, reviews};
@@ -192,6 +192,8 @@ fn one_version(errors: &mut FieldErrors, at: &FieldPath, version: &CustomResourc
         } else if !column.json_path.starts_with('.') {
             let detail = "must be a json path starting with \".\"";
             errors.push(FieldError::invalid(&at, &column.json_path, detail));
+        } else if let Some(detail) = Column::asks_too_much(&column.json_path) {
+            errors.push(FieldError::invalid(&at, &column.json_path, detail));
         }
     }
     let fields = version.selectable_fields.as_deref().unwrap_or_default();
@@ -239,7 +241,10 @@ fn scale_paths(errors: &mut FieldErrors, at: &FieldPath, scale: &CustomResourceS
         let is_right = Path::read(path).is_some_and(|path| below.iter().any(|field| path.is_below(field)));
         if !is_right {
             let above: Vec<_> = below.iter().map(|field| format!(".{field}")).collect();
-            let detail = format!("should be a json path under {}", above.join(" or "));
+            let mut detail = format!("should be a json path under {}", above.join(" or "));
+            if Path::is_too_long(path) {
+                detail += ", of no more than 32 fields and 1 KiB";
+            }
             errors.push(FieldError::invalid(&at, path, detail));
         }
     }

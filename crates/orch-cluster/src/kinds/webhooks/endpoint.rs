@@ -76,12 +76,12 @@ fn readable(url: &str, host: &str) -> Result<(), String> {
     }
     // What follows the last colon that is not in an IPv6 address.
     let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
-    if let Some(at) = port
-        && !host[at + 1..].bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return Err(format!("invalid port {:?} after host", &host[at..]));
+    let Some(at) = port else { return Ok(()) };
+    // None after the colon is that of the scheme.
+    match host[at + 1..].parse::<u16>() {
+        Err(_) if !host[at + 1..].is_empty() => Err(format!("invalid port {:?} after host", &host[at..])),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn service(errors: &mut FieldErrors, at: &FieldPath, service: &ServiceReference) {

@@ -152,7 +152,7 @@ impl LocalBackend {
         if let Some(manager) = &params.field_manager {
             manager.record(Some(&old_raw), &mut new)?;
         }
-        let mut admission = self.admission(Operation::Update, target, Some(old), params);
+        let mut admission = self.admission(Operation::Update, kind, target, Some(old), params);
         if admission.mutate(&mut new).await? {
             kind.rules.default(&mut new);
         }
