@@ -92,13 +92,18 @@ async fn connect(call: &Call<'_>, uri: &Uri) -> Result<TlsStream<TcpStream>, Cal
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(CallError::new)?;
     let connector = TlsConnector::from(trust(call.endpoint.ca_bundle.as_ref())?);
-    let (host, port) = match &call.endpoint.service {
-        Some(service) => service::address(call.client, service).await?,
-        None => (host.to_owned(), uri.port_u16().unwrap_or(443)),
+    let addresses = match &call.endpoint.service {
+        Some(service) => service::addresses(call.client, service).await?,
+        None => vec![(host.to_owned(), uri.port_u16().unwrap_or(443))],
     };
-    let stream = TcpStream::connect((host.as_str(), port)).await;
-    let stream = stream.map_err(|error| CallError::new(format_args!("dial tcp {host}:{port}: {error}")))?;
-    connector.connect(name, stream).await.map_err(CallError::new)
+    let mut failed = None;
+    for (host, port) in &addresses {
+        match TcpStream::connect((host.as_str(), *port)).await {
+            Ok(stream) => return connector.connect(name, stream).await.map_err(CallError::new),
+            Err(error) => failed = Some(CallError::new(format_args!("dial tcp {host}:{port}: {error}"))),
+        }
+    }
+    Err(failed.unwrap_or_else(|| CallError::new("it has no address")))
 }
 
 /// Trusts those whom a bundle of authorities vouches for.

@@ -4,15 +4,17 @@ use k8s_openapi::api::admissionregistration::v1::ServiceReference;
 use k8s_openapi::api::core::v1::{Endpoints, Service, ServicePort};
 use orch_cluster::webhooks::CallError;
 use orch_core::client::Client;
+use orch_core::random::Random;
 
 /// The port of HTTPS.
 const DEFAULT_PORT: i32 = 443;
 
-/// The host and port to connect to: an endpoint of the service if there is one, else its cluster IP.
-pub(super) async fn address(
+/// The hosts and ports to connect to, one of which will do: the endpoints of the service if there are any, beginning anywhere, else its
+/// cluster IP.
+pub(super) async fn addresses(
     client: &Client,
     reference: &ServiceReference,
-) -> Result<(String, u16), CallError> {
+) -> Result<Vec<(String, u16)>, CallError> {
     let name = &reference.name;
     let service: Service = client
         .api(&reference.namespace)
@@ -22,7 +24,10 @@ pub(super) async fn address(
     let spec = service.spec.unwrap_or_default();
     let wanted = reference.port.unwrap_or(DEFAULT_PORT);
     if spec.type_.as_deref() == Some("ExternalName") {
-        return to(spec.external_name.as_deref().unwrap_or_default(), wanted);
+        return Ok(vec![to(
+            spec.external_name.as_deref().unwrap_or_default(),
+            wanted,
+        )?]);
     }
     let mut ports = spec.ports.iter().flatten();
     let port = ports.find(|port| port.port == wanted);
@@ -33,26 +38,35 @@ pub(super) async fn address(
     })?;
     let endpoints = client.api::<Endpoints>(&reference.namespace).get_opt(name).await;
     let endpoints = endpoints.map_err(CallError::new)?;
-    if let Some((ip, port)) = endpoints.as_ref().and_then(|endpoints| endpoint(endpoints, port)) {
-        return to(ip, port);
+    let found = endpoints.iter().flat_map(|endpoints| all(endpoints, port));
+    let found = found.map(|(ip, port)| to(ip, port));
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    if !found.is_empty() {
+        let first = Random::from_os().below(found.len() as u64);
+        found.rotate_left(usize::try_from(first).unwrap_or_default());
+        return Ok(found);
     }
     match spec.cluster_ip.as_deref() {
-        Some(ip) if !ip.is_empty() && ip != "None" => to(ip, wanted),
+        Some(ip) if !ip.is_empty() && ip != "None" => Ok(vec![to(ip, wanted)?]),
         _ => Err(CallError::new(format_args!(
             "no endpoints available for service {name:?}"
         ))),
     }
 }
 
-/// The first address that serves a port.
-fn endpoint<'a>(endpoints: &'a Endpoints, wanted: &ServicePort) -> Option<(&'a str, i32)> {
-    endpoints.subsets.iter().flatten().find_map(|subset| {
-        let address = subset.addresses.as_ref()?.first()?;
+/// The addresses that serve a port.
+fn all<'a>(endpoints: &'a Endpoints, wanted: &'a ServicePort) -> impl Iterator<Item = (&'a str, i32)> {
+    let subsets = endpoints.subsets.iter().flatten();
+    subsets.flat_map(|subset| {
         let mut ports = subset.ports.iter().flatten();
         let port = ports.find(|port| {
             port.name.as_deref().unwrap_or_default() == wanted.name.as_deref().unwrap_or_default()
-        })?;
-        Some((address.ip.as_str(), port.port))
+        });
+        let addresses = port.into_iter().flat_map(|port| {
+            let addresses = subset.addresses.iter().flatten();
+            addresses.map(|address| (address.ip.as_str(), port.port))
+        });
+        addresses.collect::<Vec<_>>()
     })
 }
 
@@ -68,23 +82,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_one_that_serves_the_port() {
+    fn endpoints_are_those_that_serve_the_port() {
         let endpoints: Endpoints = from_value(json!({"metadata": {}, "subsets": [
             {"notReadyAddresses": [{"ip": "10.0.0.1"}], "ports": [{"name": "https", "port": 1}]},
             {"addresses": [{"ip": "10.0.0.2"}], "ports": [{"name": "other", "port": 2}]},
-            {"addresses": [{"ip": "10.0.0.3"}], "ports": [{"name": "https", "port": 3}, {"port": 4}]},
+            {"addresses": [{"ip": "10.0.0.3"}, {"ip": "10.0.0.4"}], "ports": [{"name": "https", "port": 3}, {"port": 4}]},
         ]}))
         .unwrap();
         for (name, expected) in [
-            (Some("https"), Some(("10.0.0.3", 3))),
-            (None, Some(("10.0.0.3", 4))),
-            (Some("http"), None),
+            (Some("https"), vec![("10.0.0.3", 3), ("10.0.0.4", 3)]),
+            (None, vec![("10.0.0.3", 4), ("10.0.0.4", 4)]),
+            (Some("http"), vec![]),
         ] {
             let port = ServicePort {
                 name: name.map(str::to_owned),
                 ..ServicePort::default()
             };
-            assert_eq!(endpoint(&endpoints, &port), expected, "{name:?}");
+            let found: Vec<_> = all(&endpoints, &port).collect();
+            assert_eq!(found, expected, "{name:?}");
         }
     }
 }

@@ -72,7 +72,7 @@ impl ClusterBuilder {
     }
 
     /// Asks the admission webhooks that are configured, which it reaches so; see [`Webhooks`]. They are asked after the rules of the
-    /// embedder. Without it who configures one is warned. Those that convert objects of users' own kinds are asked too.
+    /// embedder, and before it is looked whether the namespace is there. Without it who configures one is warned. Those that convert objects of users' own kinds are asked too.
     #[must_use]
     pub fn webhooks(mut self, caller: impl Caller) -> Self {
         self.webhooks = Some(Arc::new(caller));

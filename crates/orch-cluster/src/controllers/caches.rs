@@ -41,6 +41,7 @@ impl Caches {
                 .start(),
             pods: Cache::projected(client, Pod::resource(), PodView::new)
                 .index(CONTROLLER, controller_of)
+                .index(NAMESPACE, namespace_of)
                 .index(NODE, |pod: &PodView, _| {
                     pod.node.as_deref().map(str::to_owned).into_iter().collect()
                 })

@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use orch_core::client::Operation;
 use orch_core::object::{self, ApiResource, Selector};
 
+use crate::kinds::{self, OTHER_VERSIONS};
+
 /// A webhook, mutating or validating.
 #[derive(Debug)]
 pub(super) struct Webhook {
@@ -66,7 +68,12 @@ impl Webhook {
     /// Whether one of its rules is of such writes.
     pub(super) fn has_rule_for(&self, resource: &ApiResource, operation: Operation) -> bool {
         let mut rules = self.spec.rules.iter().flatten();
-        rules.any(|rule| is_for(rule, resource, operation))
+        let takes_equivalents = self.spec.match_policy.as_deref() != Some("Exact");
+        rules.any(|rule| {
+            is_for(rule, resource, operation)
+                && (names(rule, &resource.group, &resource.version)
+                    || takes_equivalents && names_equivalent(rule, resource))
+        })
     }
 }
 
@@ -85,11 +92,29 @@ pub(super) fn word(operation: Operation) -> &'static str {
     }
 }
 
+fn has(list: &Option<Vec<String>>, wanted: &str) -> bool {
+    let mut items = list.iter().flatten();
+    items.any(|item| item == "*" || item == wanted)
+}
+
+fn names(rule: &RuleWithOperations, group: &str, version: &str) -> bool {
+    has(&rule.api_groups, group) && has(&rule.api_versions, version)
+}
+
+/// Whether a rule is of another version than the one in which objects are stored, and webhooks are told of them. Which other versions
+/// a kind of a user's own has is not looked up: rather one question too many than one too few.
+fn names_equivalent(rule: &RuleWithOperations, resource: &ApiResource) -> bool {
+    if kinds::find_kind(&resource.api_version(), &resource.kind).is_none() {
+        return has(&rule.api_groups, &resource.group);
+    }
+    let mut others = OTHER_VERSIONS
+        .iter()
+        .filter(|other| other.stored.resource == *resource);
+    others.any(|other| names(rule, &other.resource.group, &other.resource.version))
+}
+
+/// Whether a rule is of such writes, in whichever group and version.
 fn is_for(rule: &RuleWithOperations, resource: &ApiResource, operation: Operation) -> bool {
-    let has = |list: &Option<Vec<String>>, wanted: &str| {
-        let mut items = list.iter().flatten();
-        items.any(|item| item == "*" || item == wanted)
-    };
     // An object as a whole is the empty subresource of itself, which the `*` of `pods/*` takes in.
     let is_resource = |entry: &String| {
         let (plural, subresource) = entry.split_once('/').unwrap_or((entry, ""));
@@ -100,9 +125,5 @@ fn is_for(rule: &RuleWithOperations, resource: &ApiResource, operation: Operatio
         Some("Namespaced") => resource.is_namespaced(),
         _ => true,
     };
-    is_in_scope
-        && has(&rule.operations, word(operation))
-        && has(&rule.api_groups, &resource.group)
-        && has(&rule.api_versions, &resource.version)
-        && rule.resources.iter().flatten().any(is_resource)
+    is_in_scope && has(&rule.operations, word(operation)) && rule.resources.iter().flatten().any(is_resource)
 }

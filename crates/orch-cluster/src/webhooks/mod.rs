@@ -47,9 +47,11 @@ const AT_ONCE: usize = 16;
 /// `reinvocationPolicy: IfNeeded` once more if a later one changed the object. Validating ones are asked together; of several
 /// that refuse the first is told of.
 ///
-/// Admission sees whole objects in the version that they are stored in: rules for subresources (`pods/status`), for `CONNECT`
-/// and for other versions never match. A new number of replicas is a change of the whole workload, whether it came by
-/// `deployments/scale` or not. What webhooks warn of is told of writes that all of them allow.
+/// Admission sees whole objects in the version that they are stored in: rules for subresources (`pods/status`) and for `CONNECT`
+/// never match, of which who configures them is warned, and those for another version have the webhook asked in the stored one
+/// (but for `matchPolicy: Exact`). A new number of replicas is a change of the whole workload, whether it came by
+/// `deployments/scale` or not. A configuration that cannot be read has every write fail, since what it refuses is not known; it can be
+/// deleted. What webhooks warn of is told of writes that all of them allow.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -125,15 +125,13 @@ impl Controller for DisruptionController {
 
 impl DisruptionController {
     fn selected(&self, budget: &PodDisruptionBudget) -> Vec<Arc<PodView>> {
-        let (mut found, namespace) = (Vec::new(), budget.metadata.namespace.as_deref());
-        if let Some(selector) = selector(budget) {
-            self.pods.for_each(|key, pod| {
-                if key.namespace() == namespace && selector.matches(&pod.labels) {
-                    found.push(Arc::clone(pod));
-                }
-            });
-        }
-        found
+        let namespace = budget.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(selector) = selector(budget) else {
+            return Vec::new();
+        };
+        let mut pods = self.pods.by_index(NAMESPACE, namespace);
+        pods.retain(|pod| selector.matches(&pod.labels));
+        pods
     }
 
     fn scale(&self, namespace: &str, pods: &[Arc<PodView>]) -> Result<Scale, String> {

@@ -30,6 +30,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
             categories: &["api-extensions"],
             is_acted_on: true,
             default: default_mutating,
+            warnings: rule::warnings,
             ..stored::<MutatingWebhookConfiguration>(
                 "mutatingwebhookconfiguration",
                 |new| one::<MutatingWebhookConfiguration>(new, mutating),
@@ -40,6 +41,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
             categories: &["api-extensions"],
             is_acted_on: true,
             default,
+            warnings: rule::warnings,
             ..stored::<ValidatingWebhookConfiguration>(
                 "validatingwebhookconfiguration",
                 |new| one::<ValidatingWebhookConfiguration>(new, validating),

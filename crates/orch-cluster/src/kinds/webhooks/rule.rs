@@ -4,10 +4,14 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
+use serde_json::Value;
 
 use crate::kinds::check;
+use crate::kinds::raw::Raw;
 
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+/// The most warnings of one configuration.
+const MOST_TOLD: usize = 20;
 const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
 
 pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, rule: &RuleWithOperations) {
@@ -80,4 +84,36 @@ fn resources(errors: &mut FieldErrors, at: &FieldPath, resources: &[String]) {
         let detail = "if '*' is present, must not specify other resources without subresources";
         errors.push(FieldError::invalid(at, resources, detail));
     }
+}
+
+/// Says which rules no write matches that webhooks are asked about here, though Kubernetes would ask about others.
+pub(super) fn warnings(configuration: &Raw) -> Vec<String> {
+    let of = |owner: &Value, list: &str| -> Vec<String> {
+        let items = owner[list].as_array().into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let webhooks = configuration.get("webhooks").and_then(Value::as_array);
+    let mut told = Vec::new();
+    for (index, webhook) in webhooks.into_iter().flatten().enumerate() {
+        let rules = webhook["rules"].as_array().into_iter().flatten();
+        for (rule_index, rule) in rules.enumerate() {
+            let at = format!("webhooks[{index}].rules[{rule_index}]");
+            for resource in of(rule, "resources") {
+                let subresource = resource.split_once('/').map(|(_, subresource)| subresource);
+                if subresource.is_some_and(|subresource| subresource != "*") {
+                    told.push(format!(
+                        "{at}: {resource:?} is never asked about: webhooks see whole objects here, not subresources"
+                    ));
+                }
+            }
+            if of(rule, "operations")
+                .iter()
+                .any(|operation| operation == "CONNECT")
+            {
+                told.push(format!("{at}: CONNECT is never asked about here"));
+            }
+        }
+    }
+    told.truncate(MOST_TOLD);
+    told
 }

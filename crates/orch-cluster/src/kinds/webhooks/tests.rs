@@ -1,6 +1,8 @@
+use orch_core::client::KindRules;
 use serde_json::{Value, json};
 
-use crate::kinds::testkit::{created, refuses, replaces};
+use crate::kinds::find_kind;
+use crate::kinds::testkit::{created, raw, refuses, replaces};
 
 const VERSION: &str = "admissionregistration.k8s.io/v1";
 
@@ -276,4 +278,22 @@ fn refuse_in(kind: &str, part: &str, cases: &[(&str, Value, &str)]) {
             &[(&path, value.clone(), &format!("webhooks[0].{part}{expected}"))],
         );
     }
+}
+
+#[test]
+fn who_configures_what_is_never_asked_is_told() {
+    let mut webhook = webhook();
+    webhook["rules"] = json!([
+        {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods", "pods/*", "pods/eviction"]},
+        {"operations": ["CONNECT"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]},
+    ]);
+    let configuration = raw(json!({"webhooks": [webhook]}));
+    let kind = find_kind("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration").unwrap();
+    assert_eq!(
+        KindRules::warnings(&kind, &configuration),
+        [
+            "webhooks[0].rules[0]: \"pods/eviction\" is never asked about: webhooks see whole objects here, not subresources",
+            "webhooks[0].rules[1]: CONNECT is never asked about here",
+        ]
+    );
 }

@@ -134,7 +134,15 @@ async fn what_one_client_defines_is_in_force_for_the_next_write_of_any() {
         .delete(&definition(), &DeleteParams::default())
         .await
         .unwrap();
-    other.lives("tam", 0).await.unwrap();
+    // What was stored of them by its rules is not added to without any.
+    let refused = other.lives("tam", 0).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("their definition is gone"),
+        "{refused}"
+    );
+    assert!(!other.client.resources().contains(&cats("v1")));
+    one.define("v1", 9).await;
+    other.lives("tam", 9).await.unwrap();
 }
 
 #[tokio::test]
