@@ -71,7 +71,10 @@ pub mod schema;
 mod service;
 mod status;
 mod table;
+#[cfg(feature = "listen")]
+mod tokens;
 mod unstored;
+mod user;
 #[cfg(feature = "webhooks")]
 pub mod webhooks;
 mod writer;

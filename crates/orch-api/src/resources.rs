@@ -15,7 +15,7 @@ use crate::schema::{Schema, built_in};
 use crate::table::Layout;
 use crate::unstored::{UNSTORED, Unstored};
 
-/// The part of a service account that would be a token for it.
+/// The part of a service account that is a token for it, of a kind of its own.
 pub(crate) const TOKEN: &str = "token";
 
 /// The part of a pod that is what its containers wrote.
@@ -239,10 +239,14 @@ impl Served {
             (EVICTION, "Eviction".to_owned(), &["create"]),
         ];
         let of_pods = of_pods.into_iter().filter(|_| self.is_pod());
+        let token = self
+            .is_service_account()
+            .then(|| (TOKEN, "TokenRequest".to_owned(), &["create"][..]));
         let scale = self
             .scale()
             .map(|_| (SCALE, "Scale".to_owned(), &STATUS_VERBS[..]));
-        status.into_iter().chain(scale).chain(others).chain(of_pods)
+        let own = status.into_iter().chain(scale).chain(others);
+        own.chain(of_pods).chain(token)
     }
 
     fn parts(&self) -> impl Iterator<Item = &'static str> + use<> {
@@ -319,6 +323,7 @@ pub(crate) fn version_of_part(part: &str) -> Option<GroupVersion> {
     match part {
         SCALE => Some(GroupVersion::new("autoscaling", "v1")),
         EVICTION => Some(GroupVersion::new("policy", "v1")),
+        TOKEN => Some(GroupVersion::new("authentication.k8s.io", "v1")),
         _ => None,
     }
 }

@@ -72,6 +72,11 @@ impl ApiService {
             measuring: Semaphore::new(MEASURING),
         }))
     }
+
+    #[cfg(feature = "listen")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
 }
 
 impl fmt::Debug for ApiService {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use orch_api::listen::{Access, ApiListener};
 use orch_api::{ApiOptions, ServeApi};
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -40,8 +41,16 @@ async fn connect(listener: &ApiListener) -> TlsStream<TcpStream> {
 }
 
 async fn ask(listener: &ApiListener, path: &str, authorization: &str) -> String {
+    send(listener, "GET", path, authorization, "").await
+}
+
+async fn send(listener: &ApiListener, method: &str, path: &str, authorization: &str, body: &str) -> String {
     let mut stream = connect(listener).await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: api\r\n{authorization}Connection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: api\r\n{authorization}Content-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     // A connection that is closed without a word of TLS's is one that is closed.
@@ -106,4 +115,62 @@ async fn a_listener_that_is_stopped_ends_watches_and_takes_nobody_any_more() {
     let _ = stream.read_to_end(&mut rest).await;
     assert!(TcpStream::connect(address).await.is_err());
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_an_account_is_good_as_long_as_what_it_is_bound_to_is_there() {
+    let (cluster, api) = common::cluster(ApiOptions::default()).await;
+    let listener = listener(&cluster).await;
+    let own = format!("Authorization: Bearer {}\r\n", listener.access().token());
+    let core = "/api/v1/namespaces/default";
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot"}});
+    api.post(&format!("{core}/serviceaccounts"), &account).await;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}});
+    api.post(&format!("{core}/secrets"), &secret).await;
+    let path = format!("{core}/serviceaccounts/bot/token");
+    for (spec, wanted) in [
+        (
+            json!({"expirationSeconds": 599}),
+            "may not specify a duration less than 10 minutes",
+        ),
+        (
+            json!({"boundObjectRef": {"apiVersion": "v1", "kind": "ConfigMap", "name": "s"}}),
+            "cannot bind token to object of type v1, Kind=ConfigMap",
+        ),
+        (
+            json!({"boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": "none"}}),
+            "secrets \\\"none\\\" not found",
+        ),
+        (
+            json!({"boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": "s", "uid": "other"}}),
+            "does not match the UID in record",
+        ),
+        (json!({"expirationSeconds": "long"}), "spec: "),
+    ] {
+        let answer = send(&listener, "POST", &path, &own, &json!({"spec": spec}).to_string()).await;
+        assert!(answer.contains(wanted), "{spec}: {answer}");
+    }
+    let token = async |spec: Value| {
+        let answer = send(&listener, "POST", &path, &own, &json!({"spec": spec}).to_string()).await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let issued: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
+        format!(
+            "Authorization: Bearer {}\r\n",
+            issued["status"]["token"].as_str().unwrap()
+        )
+    };
+    let bound = token(json!({"boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": "s"}})).await;
+    let of_others = token(json!({"audiences": ["vault"]})).await;
+    let is_taken = async |token: &str| {
+        ask(&listener, "/version", token)
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    };
+    assert!(is_taken(&bound).await);
+    assert!(!is_taken(&of_others).await, "it is for somebody else");
+    api.ask("DELETE", &format!("{core}/secrets/s"), None).await;
+    assert!(!is_taken(&bound).await);
+    // In the process nobody need have one.
+    let (code, said) = api.post(&path, &json!({})).await;
+    assert_eq!(code, 501, "{said}");
 }

@@ -9,6 +9,8 @@ mod read;
 mod review;
 mod scale;
 mod shown;
+#[cfg(feature = "listen")]
+mod token;
 mod watch;
 mod write;
 
@@ -32,7 +34,10 @@ use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::{Place, Route};
 use crate::status::Refused;
+#[cfg(feature = "listen")]
+use crate::tokens::Issuer;
 use crate::unstored::Unstored;
+use crate::user::User;
 
 /// How long a request's body may take to come: what holds a connection is to be at work.
 const BODY: Duration = Duration::from_secs(60);
@@ -58,6 +63,10 @@ pub(crate) struct Asked {
     media_type: String,
     /// The program that asks, as it calls itself.
     agent: String,
+    user: User,
+    /// Makes tokens of service accounts, where somebody listens who takes them.
+    #[cfg(feature = "listen")]
+    issuer: Option<Issuer>,
     body: Vec<u8>,
 }
 
@@ -98,6 +107,9 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let media_type = input::media_type(request.headers());
     let agent = request.headers().get(USER_AGENT);
     let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
+    let user = request.extensions().get().cloned().unwrap_or_else(User::admin);
+    #[cfg(feature = "listen")]
+    let issuer = request.extensions().get().cloned();
     let reading = input::read(request, server.options.body_bytes);
     let body = tokio::time::timeout(BODY, reading).await;
     let body = body.map_err(|_| Refused::too_slow(BODY))??;
@@ -108,6 +120,9 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
         accept,
         media_type,
         agent: agent.unwrap_or_default(),
+        user,
+        #[cfg(feature = "listen")]
+        issuer,
         body,
     };
     let mut answer = objects(server, &method, &asked).await?;
@@ -184,6 +199,11 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::POST => evict::evict(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
+        #[cfg(feature = "listen")]
+        (&Method::POST, Some(name), Some(resources::TOKEN)) if asked.served.is_service_account() => {
+            token::issue(server, asked, name).await
+        }
+        #[cfg(not(feature = "listen"))]
         (&Method::POST, Some(_), Some(resources::TOKEN)) if asked.served.is_service_account() => {
             Err(Refused::no_tokens())
         }

@@ -49,10 +49,7 @@ pub(super) fn review(asked: &Asked) -> Result<Answer, Refused> {
     let spec = review.get("spec").unwrap_or(&null);
     let namespace = asked.place.namespace.as_deref();
     let (status, errors) = match &*resource.kind {
-        "SelfSubjectReview" => (
-            json!({"userInfo": {"username": USER, "groups": GROUPS}}),
-            FieldErrors::default(),
-        ),
+        "SelfSubjectReview" => (json!({"userInfo": asked.user.info()}), FieldErrors::default()),
         "SelfSubjectRulesReview" => rules(spec)?,
         kind => access(kind, spec, namespace),
     };

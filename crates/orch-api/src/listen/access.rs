@@ -15,6 +15,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::tokens::Issuer;
+
 /// The least that a token has, of letters that a header may hold: what can be guessed is none.
 const TOKEN: usize = 32;
 
@@ -32,6 +34,8 @@ pub struct Access {
     token: String,
     certificate: String,
     pub(super) tls: TlsAcceptor,
+    /// Makes tokens of service accounts, which are good for as long as the key of the certificate is kept.
+    pub(super) issuer: Issuer,
 }
 
 /// What is kept of it.
@@ -90,6 +94,7 @@ impl Access {
         let certificate =
             CertificateDer::from_pem_slice(kept.certificate.as_bytes()).map_err(io::Error::other)?;
         let key = PrivateKeyDer::from_pem_slice(kept.key.as_bytes()).map_err(io::Error::other)?;
+        let issuer = Issuer::of(key.secret_der());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
@@ -100,6 +105,7 @@ impl Access {
             token: kept.token.clone(),
             certificate: kept.certificate.clone(),
             tls: TlsAcceptor::from(Arc::new(config)),
+            issuer,
         })
     }
 
@@ -114,22 +120,22 @@ impl Access {
     }
 
     /// Takes as long for every token of this length, so that nothing can be learned from it.
-    pub(super) fn is_named(&self, headers: &HeaderMap) -> bool {
-        let named = headers
-            .get(AUTHORIZATION)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
-        let Some((scheme, named)) = named.split_at_checked(7) else {
-            return false;
-        };
+    pub(super) fn is_token(&self, named: &[u8]) -> bool {
         let differ = |(one, other): (&u8, &u8)| one ^ other;
         let differences = named
             .iter()
             .zip(self.token.as_bytes())
             .map(differ)
             .fold(0, |all, one| all | one);
-        scheme.eq_ignore_ascii_case(b"Bearer ") && named.len() == self.token.len() && differences == 0
+        named.len() == self.token.len() && differences == 0
     }
+}
+
+/// The token that a request names.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let named = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)?;
+    let (scheme, named) = named.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(named)
 }
 
 impl fmt::Debug for Access {

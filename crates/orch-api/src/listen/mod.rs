@@ -13,11 +13,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use orch_core::client::ApiError;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +30,7 @@ pub use access::Access;
 use crate::answer::Body;
 use crate::service::ApiService;
 use crate::status::Refused;
+use crate::user::User;
 
 /// What the cluster, its user and both together are called in a kubeconfig.
 const NAME: &str = "orch";
@@ -213,15 +215,39 @@ async fn serve(stream: TcpStream, api: ApiService, access: Access, mut stopped: 
 async fn answer(
     mut api: ApiService,
     access: Arc<Access>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     // Who asks whether it is ready need not be known, as in Kubernetes.
     let is_open = matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz");
-    if !is_open && !access.is_named(request.headers()) {
-        let mut answer = Refused::unauthorized().answer();
-        let bearer = HeaderValue::from_static("Bearer");
-        answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
-        return Ok(answer);
+    if is_open {
+        return api.call(request).await;
     }
+    let user = match user(&api, &access, request.headers()).await {
+        Ok(Some(user)) => user,
+        Ok(None) => {
+            let mut answer = Refused::unauthorized().answer();
+            let bearer = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+            return Ok(answer);
+        }
+        Err(error) => return Ok(Refused::from(error).answer()),
+    };
+    let extensions = request.extensions_mut();
+    extensions.insert(user);
+    extensions.insert(access.issuer.clone());
     api.call(request).await
+}
+
+/// Who asks, if it is known.
+async fn user(api: &ApiService, access: &Access, headers: &HeaderMap) -> Result<Option<User>, ApiError> {
+    let Some(named) = access::bearer(headers) else {
+        return Ok(None);
+    };
+    if access.is_token(named) {
+        return Ok(Some(User::admin()));
+    }
+    match std::str::from_utf8(named) {
+        Ok(token) => access.issuer.user_of(token, api.client()).await,
+        Err(_) => Ok(None),
+    }
 }

@@ -63,7 +63,7 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
 }
 
 /// All kinds of the groups served, those of subresources that are patched, and the questions that are answered.
-static KINDS: [Row; 57] = [
+static KINDS: [Row; 58] = [
     row::<admissionregistration::MutatingWebhookConfiguration>(),
     row::<admissionregistration::ValidatingWebhookConfiguration>(),
     row::<apiextensions::CustomResourceDefinition>(),
@@ -73,6 +73,7 @@ static KINDS: [Row; 57] = [
     row::<apps::ReplicaSet>(),
     row::<apps::StatefulSet>(),
     row::<authentication::SelfSubjectReview>(),
+    row::<authentication::TokenRequest>(),
     row::<authorization::LocalSubjectAccessReview>(),
     row::<authorization::SelfSubjectAccessReview>(),
     row::<authorization::SelfSubjectRulesReview>(),

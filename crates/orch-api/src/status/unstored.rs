@@ -6,9 +6,9 @@ use orch_core::object::ApiResource;
 use super::Refused;
 
 impl Refused {
-    /// There is one token, and it is whoever's has the kubeconfig: one that says it is an account's would be a lie.
+    /// Nobody listens who would know it again.
     pub(crate) fn no_tokens() -> Self {
-        let message = "tokens of service accounts are not issued: who may call this API has the one token in the kubeconfig";
+        let message = "tokens of service accounts are issued where the API listens on a socket, which takes them; in the process nobody need have one";
         Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 

@@ -1,6 +1,6 @@
 //! Every `kubectl create` there is, and the verbs that ask for kinds and subresources of their own.
 
-use super::{Served, programs};
+use super::{Kubectl, Served, programs};
 
 /// What `kubectl create` is told, and what it says.
 const MADE: [(&str, &str); 19] = [
@@ -86,11 +86,33 @@ async fn kubectl_makes_everything_that_it_can_make() {
             .run(&format!("create secret tls pair --cert={cert} --key={key}"))
             .await;
         assert!(said.contains("secret/pair created\n"), "{said}");
-        let (is_done, said) = kubectl.try_run(&["create", "token", "bot"]).await;
+        let token = kubectl.run("create token bot --duration=20m").await;
+        let as_bot = ["--token", token.trim(), "auth", "whoami"];
+        // Another token than that of the configuration, which counts first.
+        let config = dir.path().join("of-bot");
+        let own = std::fs::read_to_string(&kubectl.config).unwrap();
+        let mut own: serde_json::Value = serde_json::from_str(&own).unwrap();
+        own["users"][0]["user"] = serde_json::json!({});
+        std::fs::write(&config, own.to_string()).unwrap();
+        let bot = Kubectl {
+            program: kubectl.program.clone(),
+            config,
+        };
+        let (is_done, said) = bot.try_run(&as_bot).await;
         assert!(
-            !is_done && said.contains("tokens of service accounts are not issued"),
+            is_done && said.contains("system:serviceaccount:default:bot"),
             "{said}"
         );
+        let (is_done, said) = kubectl
+            .try_run(&["create", "token", "bot", "--duration=9m"])
+            .await;
+        assert!(
+            !is_done && said.contains("may not specify a duration less than 10 minutes"),
+            "{said}"
+        );
+        kubectl.run("delete serviceaccount bot").await;
+        let (is_done, said) = bot.try_run(&as_bot).await;
+        assert!(!is_done && said.contains("Unauthorized"), "{said}");
         served.stop().await;
     }
 }
