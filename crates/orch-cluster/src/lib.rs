@@ -12,6 +12,7 @@ pub mod controllers;
 pub mod custom;
 pub mod disruption;
 pub mod events;
+mod expression;
 pub mod kinds;
 pub mod manifest;
 pub mod scheduling;

@@ -2,9 +2,8 @@
 
 use orch_core::object::{FieldError, FieldErrorKind, FieldPath};
 
-use super::eval::Outcome;
-use super::value::Val;
 use super::{Rule, named};
+use crate::expression::{Outcome, Val};
 
 /// The longest message that an expression may make, as in Kubernetes.
 const LONGEST_MESSAGE: usize = 5 * 1024;
@@ -25,7 +24,7 @@ impl Rule {
             |text: &String| !text.is_empty() && text.len() <= LONGEST_MESSAGE && !text.contains('\n');
         let detail = made.filter(is_fit).unwrap_or_else(|| {
             if self.message.is_empty() {
-                format!("failed rule: {}", self.rule.source)
+                format!("failed rule: {}", self.rule.source())
             } else {
                 self.message.clone()
             }
@@ -46,7 +45,7 @@ impl Rule {
     /// The message, or else the rule.
     pub(super) fn shown(&self) -> &str {
         if self.message.is_empty() {
-            &self.rule.source
+            self.rule.source()
         } else {
             &self.message
         }

@@ -7,8 +7,8 @@ use cel::common::ast::operators;
 
 use super::Made;
 use super::operator::arithmetic;
-use crate::custom::schema::rules::eval::{Evaluator, Outcome, overload, wrong};
-use crate::custom::schema::rules::value::Val;
+use crate::expression::eval::{Evaluator, Outcome, overload, wrong};
+use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {
     let items = |value: &Val<'a>| match value {
