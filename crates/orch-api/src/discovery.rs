@@ -12,18 +12,6 @@ use crate::resources::{self, Served};
 use crate::route::{GroupVersion, Route};
 use crate::status::Refused;
 
-/// What can be done with objects of a kind.
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-
 /// The versions of aggregated discovery, the newest first.
 const AGGREGATED: [&str; 2] = ["v2", "v2beta1"];
 
@@ -135,7 +123,7 @@ fn listed(of: &GroupVersion, all: &[Served]) -> Option<Value> {
             "singularName": served.singular(),
             "namespaced": resource.is_namespaced(),
             "kind": resource.kind,
-            "verbs": VERBS,
+            "verbs": served.verbs(),
         });
         if !served.short_names().is_empty() {
             one["shortNames"] = json!(served.short_names());
@@ -223,7 +211,7 @@ fn one_of_all(served: &Served) -> Value {
         "responseKind": of_kind(&own, &resource.kind),
         "scope": scope,
         "singularResource": served.singular(),
-        "verbs": VERBS,
+        "verbs": served.verbs(),
     });
     for (field, words) in [
         ("shortNames", served.short_names()),

@@ -70,6 +70,9 @@ pub mod schema;
 mod service;
 mod status;
 mod table;
+mod unstored;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 mod writer;
 
 pub use answer::Body;

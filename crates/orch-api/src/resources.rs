@@ -13,6 +13,10 @@ use crate::custom::{Custom, CustomKinds};
 use crate::route::GroupVersion;
 use crate::schema::{Schema, built_in};
 use crate::table::Layout;
+use crate::unstored::{UNSTORED, Unstored};
+
+/// The part of a service account that would be a token for it.
+pub(crate) const TOKEN: &str = "token";
 
 /// The part of a pod that is what its containers wrote.
 pub(crate) const LOG: &str = "log";
@@ -28,6 +32,18 @@ pub(crate) const BINDING: &str = "binding";
 
 /// The part of a request for a certificate that says whether it is granted: conditions of its status.
 pub(crate) const APPROVAL: &str = "approval";
+
+/// What can be done with objects of a kind.
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
@@ -50,6 +66,8 @@ enum Is {
     OtherVersion(&'static OtherVersion),
     /// Defined by an object.
     Custom(Arc<Custom>),
+    /// One that is not stored.
+    Unstored(Unstored),
     /// Of the embedding program's own.
     Embedded,
 }
@@ -89,6 +107,13 @@ impl Served {
         }
     }
 
+    fn unstored((resource, why): &(ApiResource, Unstored)) -> Self {
+        Self {
+            is: Is::Unstored(*why),
+            ..Self::embedded(resource.clone())
+        }
+    }
+
     fn row(&self) -> Option<&'static BuiltIn> {
         match &self.is {
             Is::BuiltIn(row) => Some(row),
@@ -122,7 +147,20 @@ impl Served {
 
     /// Whether it is one of Kubernetes' own.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.row().is_some()
+        self.row().is_some() || self.why_unstored().is_some()
+    }
+
+    /// Why its objects are not stored, if they are not.
+    pub(crate) fn why_unstored(&self) -> Option<Unstored> {
+        match self.is {
+            Is::Unstored(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// What can be done with its objects.
+    pub(crate) fn verbs(&self) -> &'static [&'static str] {
+        self.why_unstored().map_or(&VERBS, Unstored::verbs)
     }
 
     pub(crate) fn short_names(&self) -> Vec<&str> {
@@ -146,6 +184,7 @@ impl Served {
         match (&self.is, self.row()) {
             (_, Some(row)) => row.has_status,
             (Is::Custom(custom), _) => custom.version.has_status,
+            (Is::Unstored(_), _) => false,
             _ => true,
         }
     }
@@ -171,6 +210,12 @@ impl Served {
     pub(crate) fn is_pod(&self) -> bool {
         self.row()
             .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "Pod")
+    }
+
+    /// Whether Kubernetes issues tokens for it.
+    pub(crate) fn is_service_account(&self) -> bool {
+        self.row()
+            .is_some_and(|row| row.resource.group.is_empty() && row.resource.kind == "ServiceAccount")
     }
 
     /// The name of a part that is written by itself, its status apart.
@@ -220,6 +265,14 @@ impl Served {
             _ => built_in(&self.stored.api_version(), &self.stored.kind)
                 .unwrap_or(&ANYTHING)
                 .clone(),
+        }
+    }
+
+    /// How its objects are in the version that is asked for, where that is another of a built-in kind than the stored one.
+    pub(crate) fn own_schema(&self) -> Option<Schema> {
+        match &self.is {
+            Is::OtherVersion(of) => built_in(&of.resource.api_version(), &of.resource.kind).cloned(),
+            _ => None,
         }
     }
 
@@ -343,6 +396,7 @@ pub(crate) async fn all(client: &Client, custom: &CustomKinds) -> Result<Vec<Ser
     });
     let built_in = KINDS.iter().map(Served::built_in);
     let built_in = built_in.chain(OTHER_VERSIONS.iter().map(Served::other_version));
+    let built_in = built_in.chain(UNSTORED.iter().map(Served::unstored));
     let others = embedded.map(Served::embedded).collect::<Vec<_>>();
     Ok(built_in
         .chain(defined.into_iter().map(Served::custom))
@@ -371,6 +425,9 @@ pub(crate) async fn find(
     }
     if let Some(version) = OTHER_VERSIONS.iter().find(|version| is_it(&version.resource)) {
         return Ok(Some(Served::other_version(version)));
+    }
+    if let Some(unstored) = UNSTORED.iter().find(|(resource, _)| is_it(resource)) {
+        return Ok(Some(Served::unstored(unstored)));
     }
     if let Some(versions) = custom.find(client, &of.group, plural).await? {
         let mut served = versions.iter().filter(|one| one.version.is_served);

@@ -1,7 +1,9 @@
 //! Refusals, as Kubernetes words them: `metav1.Status`, whose reasons and messages tools parse.
 
 mod evict;
+mod unstored;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -17,16 +19,17 @@ use crate::patch::apply::ApplyError;
 #[derive(Debug)]
 pub(crate) struct Refused {
     code: StatusCode,
-    reason: &'static str,
+    /// Empty where there is none.
+    reason: Cow<'static, str>,
     message: String,
     details: Option<Box<StatusDetails>>,
 }
 
 impl Refused {
-    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+    fn new(code: StatusCode, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             code,
-            reason,
+            reason: reason.into(),
             message: message.into(),
             details: None,
         }
@@ -180,7 +183,7 @@ impl Refused {
             details: self.details.as_deref().cloned(),
             message: Some(self.message.clone()),
             metadata: ListMeta::default(),
-            reason: Some(self.reason.to_owned()),
+            reason: Some(self.reason.to_string()).filter(|reason| !reason.is_empty()),
             status: Some("Failure".to_owned()),
         };
         serde_json::to_value(status).unwrap_or_default()
@@ -255,6 +258,14 @@ impl From<ApiError> for Refused {
                 format!("{} is forbidden: {reason}", named(subject)),
             )
             .about(subject, &subject.resource.plural, None),
+            ApiError::Denied {
+                code,
+                reason,
+                message,
+            } => {
+                let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Self::new(code, reason.clone(), message.clone())
+            }
             ApiError::BadRequest(reason) => Self::bad_request(reason.clone()),
             ApiError::Expired(reason) => Self::new(StatusCode::GONE, "Expired", reason.clone()),
             ApiError::Unavailable(_) => {

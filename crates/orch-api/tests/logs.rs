@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +9,7 @@ use common::Http;
 use futures::FutureExt;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use orch_api::ServeApi;
 use orch_cluster::cluster::Cluster;
-use orch_core::store::MemoryStore;
 use orch_core::testing::fake_runtime::{Behavior, FakeRuntime, On};
 use orch_core::testing::runtime::Program;
 use serde_json::{Value, json};
@@ -29,13 +26,7 @@ async fn cluster() -> (Cluster, Http) {
         .out("three\n")
         .exit(3);
     runtime.on(On::container("web"), Behavior::new().run(program));
-    let cluster = Cluster::builder(Arc::new(MemoryStore::new()))
-        .node("node-1", Arc::new(runtime))
-        .start()
-        .await
-        .unwrap();
-    let api = Http(cluster.api());
-    (cluster, api)
+    common::reached(runtime).await
 }
 
 fn pod(name: &str, containers: &[&str]) -> Value {

@@ -137,3 +137,89 @@ async fn both_versions_show_the_same_table() {
     assert_eq!(tables[0]["rows"][0]["object"]["note"], "to 3");
     assert_eq!(tables[1]["rows"][0]["object"]["message"], "to 3");
 }
+
+const AUTOSCALERS: &str = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers";
+const AUTOSCALERS_2: &str = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+
+/// What `kubectl autoscale deployment web --max=5 --cpu-percent=50` of 1.27 sends.
+fn autoscaler() -> Value {
+    json!({
+        "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"},
+        "spec": {
+            "maxReplicas": 5, "targetCPUUtilizationPercentage": 50,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        },
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_is_one_object_in_both_versions() {
+    let (_cluster, api) = common::cluster(ApiOptions::default()).await;
+    let (code, made) = api.post(AUTOSCALERS, &autoscaler()).await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!(made["spec"]["targetCPUUtilizationPercentage"], 50);
+    let (one, two) = (format!("{AUTOSCALERS}/web"), format!("{AUTOSCALERS_2}/web"));
+    let (_, stored) = api.get(&two).await;
+    let target = |share: i32| json!({"type": "Utilization", "averageUtilization": share});
+    assert_eq!(stored["spec"]["metrics"][0]["resource"]["target"], target(50));
+
+    // What v1 does not know survives a write in v1.
+    let memory = json!({"type": "AverageValue", "averageValue": "1Gi"});
+    let add = json!([
+        {"op": "add", "path": "/spec/metrics/0", "value": {"type": "Resource", "resource": {"name": "memory", "target": memory}}},
+        {"op": "add", "path": "/spec/behavior", "value": {"scaleDown": {"selectPolicy": "Disabled"}}},
+    ]);
+    let form = "application/json-patch+json";
+    let (code, patched) = api.ask("PATCH", &two, Some((form, &add.to_string()))).await;
+    assert_eq!(code, 200, "{patched}");
+    let form = "application/strategic-merge-patch+json";
+    let change = json!({"spec": {"targetCPUUtilizationPercentage": 60}}).to_string();
+    let (code, patched) = api.ask("PATCH", &one, Some((form, &change))).await;
+    assert_eq!(code, 200, "{patched}");
+    let (_, mut wanted) = api.get(&one).await;
+    wanted["spec"]["maxReplicas"] = json!(6);
+    let (code, written) = api
+        .ask("PUT", &one, Some(("application/json", &wanted.to_string())))
+        .await;
+    assert_eq!(code, 200, "{written}");
+    let (_, stored) = api.get(&two).await;
+    let spec = &stored["spec"];
+    assert_eq!(
+        (
+            &spec["metrics"][0]["resource"]["target"],
+            &spec["metrics"][1]["resource"]["target"]
+        ),
+        (&memory, &target(60)),
+        "{spec}"
+    );
+    assert_eq!(spec["behavior"]["scaleDown"]["selectPolicy"], "Disabled");
+    assert_eq!(
+        (&spec["maxReplicas"], &stored["metadata"]["annotations"]),
+        (&json!(6), &Value::Null)
+    );
+
+    let (_, group) = api.get("/apis/autoscaling").await;
+    assert_eq!(group["preferredVersion"]["version"], "v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_version_alone_has_is_told_of_and_not_taken() {
+    let (_cluster, api) = common::cluster(ApiOptions::default()).await;
+    let mut wrong = autoscaler();
+    wrong["spec"]["metrics"] = json!([]);
+    let strict = format!("{AUTOSCALERS}?fieldValidation=Strict");
+    let (code, refused) = api.post(&strict, &wrong).await;
+    let words = "HorizontalPodAutoscaler in version \"v1\" cannot be handled as a HorizontalPodAutoscaler: \
+                 strict decoding error: unknown field \"spec.metrics\"";
+    assert_eq!((code.as_u16(), &refused["message"]), (400, &json!(words)));
+    assert_eq!(api.post(AUTOSCALERS, &autoscaler()).await.0, 201);
+    let form = "application/merge-patch+json";
+    let change = json!({"spec": {"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}}).to_string();
+    let path = format!("{AUTOSCALERS}/web?fieldValidation=Strict");
+    let (code, refused) = api.ask("PATCH", &path, Some((form, &change))).await;
+    assert_eq!(code, 422, "{refused}");
+    let path = format!("{AUTOSCALERS}/web?fieldValidation=Ignore");
+    assert_eq!(api.ask("PATCH", &path, Some((form, &change))).await.0, 200);
+    let (_, stored) = api.get(&format!("{AUTOSCALERS_2}/web")).await;
+    assert_eq!(stored["spec"].get("behavior"), None);
+}

@@ -103,7 +103,7 @@ async fn what_to_mind_in_deleting_is_read() {
     assert_eq!(code, 400);
     assert_eq!(said["message"], "kind: \"ConfigMap\": must be DeleteOptions");
     let (code, said) = send(&api, "DELETE", &path, bytes(WRONG_OPTIONS)).await;
-    assert_eq!(code, 400, "{said}");
+    assert_eq!(code, 422, "{said}");
     assert!(said["message"].as_str().unwrap().contains("Sideways"), "{said}");
     let (code, said) = send(&api, "DELETE", &path, bytes(DELETE_OPTIONS)).await;
     assert_eq!(

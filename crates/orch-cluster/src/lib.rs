@@ -19,3 +19,4 @@ pub mod scheduling;
 mod strict;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod webhooks;

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use orch_api::ServeApi;
 use orch_api::listen::{Access, ApiListener};
+use orch_api::webhooks::HttpsCaller;
 use orch_cluster::agent::AgentConfig;
 use orch_cluster::cluster::Cluster;
 use orch_core::store::Store;
@@ -78,6 +79,7 @@ async fn run(options: &Options, began: Instant) -> Result<(), Error> {
     let config = AgentConfig::new(&node).volumes_dir(home.join("volumes"));
     let cluster = Cluster::builder(store)
         .node_with(config, chosen.runtime.clone())
+        .webhooks(HttpsCaller)
         .start()
         .await?;
     let api = ApiListener::start(socket, cluster.api(), access)?;

@@ -4,7 +4,9 @@ mod apply;
 mod delete;
 mod evict;
 mod log;
+mod metrics;
 mod read;
+mod review;
 mod scale;
 mod shown;
 mod watch;
@@ -29,6 +31,7 @@ use crate::query::Query;
 use crate::resources::{self, Served};
 use crate::route::{Place, Route};
 use crate::status::Refused;
+use crate::unstored::Unstored;
 
 /// How long a request's body may take to come: what holds a connection is to be at work.
 const BODY: Duration = Duration::from_secs(60);
@@ -132,6 +135,15 @@ async fn about(
 
 async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answer, Refused> {
     let place = &asked.place;
+    match (asked.served.why_unstored(), method, &place.name) {
+        (None, ..) => {}
+        (Some(Unstored::Review), &Method::POST, None) => return review::review(asked),
+        (Some(Unstored::Metrics), &Method::GET, None) => return metrics::list(server, asked).await,
+        (Some(Unstored::Metrics), &Method::GET, Some(name)) if place.subresource.is_none() => {
+            return metrics::get(server, asked, name).await;
+        }
+        _ => return Err(Refused::method(method)),
+    }
     let is_everywhere = asked.served.resource.is_namespaced() && place.namespace.is_none();
     if is_everywhere && place.name.is_none() && method != Method::GET {
         // Of all namespaces at once there is nothing but to look at.
@@ -166,6 +178,9 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             Method::POST => evict::evict(server, asked, name).await,
             _ => Err(Refused::method(method)),
         },
+        (&Method::POST, Some(_), Some(resources::TOKEN)) if asked.served.is_service_account() => {
+            Err(Refused::no_tokens())
+        }
         (method, Some(name), Some(part)) => match (asked.served.part(part), method) {
             (None, _) => Err(Refused::no_such_path()),
             (Some(resources::BINDING), &Method::POST) => write::bind(server, asked, name).await,

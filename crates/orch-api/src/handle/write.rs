@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Asked, Server, apply};
 use crate::answer::{self, Answer};
-use crate::fields::Mind;
+use crate::fields::{Mind, Validation};
 use crate::input;
 use crate::resources::Served;
 use crate::status::{self, Refused};
@@ -18,20 +18,23 @@ use crate::writer::{self, Writer};
 pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Refused> {
     asked.takes_new()?;
     let (object, twice) = input::object(&asked.media_type, &asked.body)?;
-    let (params, writer) = recorded(asked, Some(mind(asked, twice)?))?;
+    let (own, mind) = minds(asked, twice)?;
+    let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
-    let object = to_stored(asked, object)?;
+    let object = to_stored(asked, object, own.as_ref())?;
     let written = backend.create(&asked.collection(), object, &params).await?;
-    Ok(warned(asked, StatusCode::CREATED, &written, &writer))
+    let own = own.as_ref();
+    Ok(warned(asked, StatusCode::CREATED, &written, &writer, own))
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let (object, twice) = input::object(&asked.media_type, &asked.body)?;
-    let (params, writer) = recorded(asked, Some(mind(asked, twice)?))?;
+    let (own, mind) = minds(asked, twice)?;
+    let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
-    let (target, object) = (asked.target(name), to_stored(asked, object)?);
+    let (target, object) = (asked.target(name), to_stored(asked, object, own.as_ref())?);
     let written = backend.update(&target, part(asked), object, &params).await?;
-    Ok(warned(asked, StatusCode::OK, &written, &writer))
+    Ok(warned(asked, StatusCode::OK, &written, &writer, own.as_ref()))
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -39,24 +42,27 @@ pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<
         return apply::apply(server, asked, name).await;
     }
     let (mut patch, twice) = input::patch(&asked.served.resource, &asked.media_type, &asked.body)?;
+    asked.query.no_force()?;
+    let (own, mind) = minds(asked, twice)?;
+    let own = own.map(|own| Arc::new(own.patching(subject(asked, name))));
     if asked.served.is_converted() {
         patch = Patch::Custom(Arc::new(InVersion {
             served: asked.served.clone(),
             subject: subject(asked, name),
+            own: own.clone(),
             patch,
         }));
     }
-    asked.query.no_force()?;
-    let mind = mind(asked, twice)?.patching(subject(asked, name));
+    let mind = mind.patching(subject(asked, name));
     let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend.patch(&target, part(asked), &patch, &params).await?;
-    Ok(warned(asked, StatusCode::OK, &written, &writer))
+    Ok(warned(asked, StatusCode::OK, &written, &writer, own.as_deref()))
 }
 
 /// What was sent in the version that was asked for, in the one that is stored.
-fn to_stored(asked: &Asked, mut object: RawObject) -> Result<RawObject, Refused> {
+fn to_stored(asked: &Asked, mut object: RawObject, own: Option<&Mind>) -> Result<RawObject, Refused> {
     if asked.served.is_converted() {
         let expected = asked.served.resource.api_version();
         match object.get("apiVersion") {
@@ -68,6 +74,9 @@ fn to_stored(asked: &Asked, mut object: RawObject) -> Result<RawObject, Refused>
                 )));
             }
         }
+        if let Some(own) = own {
+            own.drop_unknown(&mut object)?;
+        }
         asked.served.to_stored(&mut object);
     }
     Ok(object)
@@ -78,6 +87,8 @@ fn to_stored(asked: &Asked, mut object: RawObject) -> Result<RawObject, Refused>
 struct InVersion {
     served: Served,
     subject: ErrorSubject,
+    /// What minds the fields of that version.
+    own: Option<Arc<Mind>>,
     patch: Patch,
 }
 
@@ -85,6 +96,9 @@ impl CustomPatch for InVersion {
     fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
         self.served.to_version(&mut object);
         let mut object = self.patch.apply(object, || self.subject.clone())?;
+        if let Some(own) = &self.own {
+            own.drop_unknown(&mut object)?;
+        }
         self.served.to_stored(&mut object);
         Ok(object)
     }
@@ -128,12 +142,23 @@ pub(super) fn params(asked: &Asked) -> Result<WriteParams, Refused> {
     Ok(WriteParams::default().dry_run(asked.query.dry_run()?))
 }
 
-/// What minds that fields are none of the kind's, or given twice.
-fn mind(asked: &Asked, twice: Vec<String>) -> Result<Mind, Refused> {
-    let stored = &asked.served.stored;
-    let kind = (&*stored.api_version(), &*stored.kind);
+/// What minds that fields are none of the kind's, or given twice: as they are sent, where that is in another version of a built-in
+/// kind than is stored, and as they are stored.
+fn minds(asked: &Asked, twice: Vec<String>) -> Result<(Option<Mind>, Mind), Refused> {
     let validation = asked.query.field_validation()?;
-    Ok(Mind::new(asked.served.schema(), kind, validation, twice))
+    let of = |resource: &ApiResource, schema, validation, twice| {
+        let kind = (&*resource.api_version(), &*resource.kind);
+        Mind::new(schema, kind, validation, twice)
+    };
+    let (served, stored) = (&asked.served, asked.served.schema());
+    Ok(match served.own_schema() {
+        // What is too much was told of as it was sent.
+        Some(own) => (
+            Some(of(&served.resource, own, validation, twice)),
+            of(&served.stored, stored, Validation::Ignore, Vec::new()),
+        ),
+        None => (None, of(&served.stored, stored, validation, twice)),
+    })
 }
 
 /// The object that is written.
@@ -157,8 +182,10 @@ pub(super) fn writer(asked: &Asked, named: Option<&str>) -> Writer {
     Writer::new(&asked.served, manager, asked.place.subresource.as_deref())
 }
 
-fn warned(asked: &Asked, code: StatusCode, written: &Written, writer: &Writer) -> Answer {
-    answer(asked, code, written, writer.warnings())
+fn warned(asked: &Asked, code: StatusCode, written: &Written, writer: &Writer, own: Option<&Mind>) -> Answer {
+    let mut warnings = own.map(Mind::warnings).unwrap_or_default();
+    warnings.extend(writer.warnings());
+    answer(asked, code, written, warnings)
 }
 
 /// The object as written, and what its writer should know.

@@ -7,6 +7,7 @@ use super::v3::TYPES;
 use crate::input;
 use crate::resources::{self, Served};
 use crate::route::GroupVersion;
+use crate::unstored::Unstored;
 
 /// A parameter behind the question mark: its name, its type, and what it says.
 type Parameter = (&'static str, &'static str, &'static str);
@@ -90,7 +91,10 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
     };
     let root = format!("/{}", maker.of.path());
     let everywhere = format!("{root}/{}", resource.plural);
-    let collection = if resource.is_namespaced() {
+    let why_unstored = served.why_unstored();
+    let collection = if why_unstored == Some(Unstored::Review) && resource.is_namespaced() {
+        format!("{root}/namespaces/{{namespace}}/{}", resource.plural)
+    } else if resource.is_namespaced() {
         let get = maker.one("list", "ForAllNamespaces", &LISTING, None, list);
         paths.insert(everywhere, maker.item(json!({"get": get}), false, false));
         format!("{root}/namespaces/{{namespace}}/{}", resource.plural)
@@ -102,6 +106,22 @@ pub(super) fn add(paths: &mut Map<String, Value>, served: &Served, name: &str, l
         "post": maker.one("post", "", &WRITING, Some("*/*"), name),
         "delete": maker.one("deletecollection", "", &[&DELETING[..], &LISTING].concat(), None, ""),
     });
+    if why_unstored == Some(Unstored::Review) {
+        let methods = json!({"post": maker.one("post", "", &WRITING, Some("*/*"), name)});
+        paths.insert(collection, maker.item(methods, resource.is_namespaced(), false));
+        return;
+    }
+    if why_unstored == Some(Unstored::Metrics) {
+        let get = maker.one("list", "", &LISTING, None, list);
+        paths.insert(
+            collection.clone(),
+            maker.item(json!({"get": get}), resource.is_namespaced(), false),
+        );
+        let get = maker.one("get", "", &[], None, name);
+        let item = maker.item(json!({"get": get}), resource.is_namespaced(), true);
+        paths.insert(format!("{collection}/{{name}}"), item);
+        return;
+    }
     let of_one = format!("{collection}/{{name}}");
     paths.insert(collection, maker.item(methods, resource.is_namespaced(), false));
     let mut methods = maker.changing("", name);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use k8s_openapi::api::{
-    admissionregistration::v1 as admissionregistration, apps::v1 as apps, autoscaling::v1 as autoscaling_v1,
-    autoscaling::v2 as autoscaling, batch::v1 as batch, certificates::v1 as certificates,
-    coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery, events::v1 as events,
-    networking::v1 as networking, node::v1 as node, policy::v1 as policy, rbac::v1 as rbac,
-    scheduling::v1 as scheduling, storage::v1 as storage,
+    admissionregistration::v1 as admissionregistration, apps::v1 as apps,
+    authentication::v1 as authentication, authorization::v1 as authorization,
+    autoscaling::v1 as autoscaling_v1, autoscaling::v2 as autoscaling, batch::v1 as batch,
+    certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
+    discovery::v1 as discovery, events::v1 as events, networking::v1 as networking, node::v1 as node,
+    policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling, storage::v1 as storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
@@ -61,8 +62,8 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
     T::schema_name().into_owned()
 }
 
-/// All kinds of the groups served, and those of subresources that are patched.
-static KINDS: [Row; 51] = [
+/// All kinds of the groups served, those of subresources that are patched, and the questions that are answered.
+static KINDS: [Row; 57] = [
     row::<admissionregistration::MutatingWebhookConfiguration>(),
     row::<admissionregistration::ValidatingWebhookConfiguration>(),
     row::<apiextensions::CustomResourceDefinition>(),
@@ -71,7 +72,13 @@ static KINDS: [Row; 51] = [
     row::<apps::Deployment>(),
     row::<apps::ReplicaSet>(),
     row::<apps::StatefulSet>(),
+    row::<authentication::SelfSubjectReview>(),
+    row::<authorization::LocalSubjectAccessReview>(),
+    row::<authorization::SelfSubjectAccessReview>(),
+    row::<authorization::SelfSubjectRulesReview>(),
+    row::<authorization::SubjectAccessReview>(),
     row::<autoscaling::HorizontalPodAutoscaler>(),
+    row::<autoscaling_v1::HorizontalPodAutoscaler>(),
     row::<autoscaling_v1::Scale>(),
     row::<batch::CronJob>(),
     row::<batch::Job>(),

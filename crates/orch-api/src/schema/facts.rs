@@ -85,6 +85,7 @@ pub(super) const MAPS: &[(&str, &str, &str)] = &[
 
 /// Types whose values are replaced whole by those who apply them: `x-kubernetes-map-type: atomic`. Sorted.
 pub(super) const ATOMIC: &[&str] = &[
+    "autoscaling.v1.CrossVersionObjectReference",
     "core.v1.ConfigMapKeySelector",
     "core.v1.EndpointAddress",
     "core.v1.EndpointPort",

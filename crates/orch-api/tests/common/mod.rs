@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use orch_api::{ApiOptions, ApiService, Body};
+use orch_api::{ApiOptions, ApiService, Body, ServeApi};
 use orch_cluster::cluster::Cluster;
 use orch_core::store::MemoryStore;
 use orch_core::testing::FakeRuntime;
@@ -26,6 +26,17 @@ pub(crate) async fn cluster(options: ApiOptions) -> (Cluster, Http) {
         .expect("starting a cluster");
     let api = ApiService::new(cluster.client().clone(), options);
     (cluster, Http(api))
+}
+
+/// A cluster of one node whose containers can be reached, and its API.
+pub(crate) async fn reached(runtime: FakeRuntime) -> (Cluster, Http) {
+    let cluster = Cluster::builder(Arc::new(MemoryStore::new()))
+        .node("node-1", Arc::new(runtime))
+        .start()
+        .await
+        .expect("starting a cluster");
+    let api = Http(cluster.api());
+    (cluster, api)
 }
 
 /// The API as somebody meets it who writes requests by hand.

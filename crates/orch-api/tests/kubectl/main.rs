@@ -4,6 +4,7 @@
 mod common;
 mod definitions;
 mod drain;
+mod verbs;
 
 use std::path::{Path, PathBuf};
 

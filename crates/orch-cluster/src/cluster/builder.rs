@@ -13,6 +13,7 @@ use super::{Cluster, Task};
 use crate::agent::{Agent, AgentConfig};
 use crate::controllers::{Controllers, NamespaceLifecycle, ensure_namespaces};
 use crate::scheduling::{Scheduling, SchedulingOptions};
+use crate::webhooks::{Caller, Unasked, Webhooks};
 
 /// How long events are kept (kube-apiserver's `--event-ttl`), and how often old ones are looked for.
 const EVENTS_KEPT: Duration = Duration::from_secs(3600);
@@ -26,6 +27,7 @@ pub struct ClusterBuilder {
     scheduler: Option<Arc<dyn Scheduler>>,
     scheduling: Option<SchedulingOptions>,
     controllers: bool,
+    webhooks: Option<Arc<dyn Caller>>,
 }
 
 impl ClusterBuilder {
@@ -37,6 +39,7 @@ impl ClusterBuilder {
             scheduler: None,
             scheduling: Some(SchedulingOptions::default()),
             controllers: true,
+            webhooks: None,
         }
     }
 
@@ -64,6 +67,14 @@ impl ClusterBuilder {
     #[must_use]
     pub fn admission(mut self, rule: impl Admission) -> Self {
         self.client = self.client.admission(rule);
+        self
+    }
+
+    /// Asks the admission webhooks that are configured, which it reaches so; see [`Webhooks`]. They are asked after the rules of the
+    /// embedder. Without it who configures one is warned.
+    #[must_use]
+    pub fn webhooks(mut self, caller: impl Caller) -> Self {
+        self.webhooks = Some(Arc::new(caller));
         self
     }
 
@@ -109,9 +120,14 @@ impl ClusterBuilder {
     /// Starts everything on the present tokio runtime. Returns once the namespaces that every cluster has exist
     /// and the agents know their pods and containers.
     pub async fn start(self) -> Result<Cluster, ApiError> {
+        let client = match self.webhooks {
+            Some(caller) => self
+                .client
+                .admission(Webhooks::shared(caller).random(self.random.fork())),
+            None => self.client.admission(Unasked),
+        };
         // The last rule: what it refuses, no other did. `Cluster::apply` relies on it.
-        let client = self
-            .client
+        let client = client
             .admission(NamespaceLifecycle)
             .random(self.random.fork())
             .build();

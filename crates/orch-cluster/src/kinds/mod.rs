@@ -52,4 +52,6 @@ mod workload_tests;
 
 pub use definition::CLEANUP;
 pub use other_version::{OTHER_VERSIONS, OtherVersion};
+pub(crate) use raw::keep;
 pub use table::{BuiltIn, KINDS, Write, find, find_kind, kinds, teach};
+pub(crate) use webhooks::with_reinvocation;

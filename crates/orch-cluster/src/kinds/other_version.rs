@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use orch_core::object::{ApiResource, RawObject, Scope};
 
+use super::autoscaling::v1;
 use super::{BuiltIn, find_kind};
 
 /// A version, or group, that a built-in kind is served in beside the one that its objects are stored in.
@@ -35,7 +36,16 @@ pub static OTHER_VERSIONS: LazyLock<Vec<OtherVersion>> = LazyLock::new(|| {
         to_stored: |event| rename(event, "v1", |(new, old)| (new, old)),
         from_stored: |event| rename(event, "events.k8s.io/v1", |(new, old)| (old, new)),
     });
-    event.into_iter().collect()
+    let autoscaler = find_kind("autoscaling/v2", "HorizontalPodAutoscaler").map(|stored| OtherVersion {
+        resource: ApiResource {
+            version: "v1".into(),
+            ..stored.resource.clone()
+        },
+        stored,
+        to_stored: v1::to_stored,
+        from_stored: v1::from_stored,
+    });
+    event.into_iter().chain(autoscaler).collect()
 });
 
 /// What fields of events are called in events.k8s.io/v1, and in v1 (Kubernetes' `pkg/apis/events/v1/conversion.go`).

@@ -1,6 +1,7 @@
 //! Admission: what runs between a writer and the store, whoever the writer is.
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use super::{ApiError, Client};
 use crate::object::{ApiResource, Document, FieldErrors, ObjectKey, RawObject};
@@ -31,9 +32,24 @@ pub struct AdmissionRequest<'a> {
     /// Whether nothing will be written in the end.
     pub dry_run: bool,
     /// What to tell the writer though the write is allowed.
-    pub warnings: &'a mut Vec<String>,
+    pub warnings: &'a Warnings,
     /// For reading other objects. Writing from here is written whether or not this write is.
     pub client: &'a Client,
+}
+
+/// What a writer is told though the write is allowed.
+#[derive(Debug, Default)]
+pub struct Warnings(Mutex<Vec<String>>);
+
+impl Warnings {
+    /// Tells the writer this too.
+    pub fn add(&self, warning: impl Into<String>) {
+        self.0.lock().push(warning.into());
+    }
+
+    pub(super) fn into_vec(self) -> Vec<String> {
+        self.0.into_inner()
+    }
 }
 
 /// Why a write is not admitted.

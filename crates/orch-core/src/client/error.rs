@@ -68,6 +68,17 @@ pub enum ApiError {
         /// Why.
         reason: String,
     },
+    /// Somebody outside of this process who was asked does not permit it, or could not be asked: in the words of Kubernetes' `Status`,
+    /// which are another's.
+    #[error("{message}")]
+    Denied {
+        /// The status code of HTTP, of 400 or more.
+        code: u16,
+        /// One word for programs, such as `Forbidden`; may be empty.
+        reason: String,
+        /// What a person is told.
+        message: String,
+    },
     /// The request itself makes no sense: an unreadable selector, patch or object.
     #[error("bad request: {0}")]
     BadRequest(String),

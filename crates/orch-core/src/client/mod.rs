@@ -21,7 +21,7 @@ mod watch;
 use std::fmt;
 use std::sync::Arc;
 
-pub use admission::{Admission, AdmissionRequest, Operation, Refusal};
+pub use admission::{Admission, AdmissionRequest, Operation, Refusal, Warnings};
 pub use api::{Api, List};
 pub use backend::{Backend, Collection, Deleted, DocumentList, Fences, Part, Target, Written};
 pub use error::{ApiError, ErrorSubject};

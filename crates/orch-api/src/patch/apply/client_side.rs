@@ -42,10 +42,15 @@ pub(super) fn allowed(request: &Request<'_>, of: &Type, live: &Value) -> Option<
     )
 }
 
+/// Whether what it applies is kept in the annotation, too.
+pub(super) fn is_followed(request: &Request<'_>) -> bool {
+    request.manager == KUBECTL
+}
+
 /// Has the annotation say what kubectl has applied now, if there is one, so that applying on the client's side
 /// again works.
 pub(super) fn follow(request: &Request<'_>, object: &mut Map<String, Value>, config: &Value) {
-    if request.manager != KUBECTL {
+    if !is_followed(request) {
         return;
     }
     let annotations = object

@@ -102,6 +102,21 @@ impl Managed {
         Ok(managed)
     }
 
+    /// What one who applies owns, read alone.
+    pub(super) fn applied(entries: &Value, manager: &Manager) -> Option<Owned> {
+        let is = |entry: &Value, name: &str, wanted: &str| match entry.get(name) {
+            None => wanted.is_empty(),
+            Some(found) => found == wanted,
+        };
+        let mut of_manager = entries.as_array()?.iter().filter(|entry| {
+            is(entry, "operation", "Apply")
+                && is(entry, "manager", &manager.name)
+                && is(entry, "subresource", &manager.subresource)
+        });
+        // Of several the last counts, as in `from_json`.
+        read(of_manager.next_back()?).ok().map(|(_, owned)| owned)
+    }
+
     /// The wire form: who applied first, then by time and name.
     pub fn to_json(&self) -> Value {
         let mut entries: Vec<(&Manager, &Owned)> = self.0.iter().collect();

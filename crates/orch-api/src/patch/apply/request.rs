@@ -111,6 +111,38 @@ impl Request<'_> {
                 faults,
             });
         }
+        if self.is_in_force(&of, live, &config) {
+            return Ok(live.clone());
+        }
+        self.apply_whole(&of, live, &config, force)
+    }
+
+    /// Whether it is applied already: this manager owns what the configuration says and nothing else, and all of it is so. What is
+    /// applied again and again, as controllers do, mostly is. kubectl also keeps an annotation.
+    pub(super) fn is_in_force(&self, of: &Type, live: &Json, config: &Value) -> bool {
+        if client_side::is_followed(self) {
+            return false;
+        }
+        let own = Managed::applied(managed_fields(live), &self.identity(Operation::Apply));
+        let Some(own) = own.filter(|own| own.api_version == self.api_version) else {
+            return false;
+        };
+        let fields = typed::fields_of(of, config).recursive_difference(self.ignored);
+        if fields.difference(never_owned()) != own.fields {
+            return false;
+        }
+        let live = Value::Object(without_managed_fields(live.clone()));
+        typed::without_nulls(of, typed::merge(of, &live, config)) == live
+    }
+
+    /// Applies it, whatever there is.
+    pub(super) fn apply_whole(
+        &self,
+        of: &Type,
+        live: &Json,
+        config: &Value,
+        force: bool,
+    ) -> Result<Json, ApplyError> {
         let mut managed = Managed::from_json(managed_fields(live))?;
         let live = Value::Object(without_managed_fields(live.clone()));
         if managed.0.is_empty() {
@@ -121,16 +153,16 @@ impl Request<'_> {
             };
             before.track(&Value::Object(Json::new()), &live, &mut managed);
         }
-        let (object, managed) = match self.merge(&of, &live, &config, managed.clone(), force) {
+        let (object, managed) = match self.merge(of, &live, config, managed.clone(), force) {
             Err(conflicts) => {
-                let rest = match client_side::allowed(self, &of, &live) {
+                let rest = match client_side::allowed(self, of, &live) {
                     Some(allowed) => conflicts.without(&allowed),
                     None => Some(conflicts),
                 };
                 if let Some(rest) = rest {
                     return Err(ApplyError::Conflicts(rest));
                 }
-                self.merge(&of, &live, &config, managed, true)
+                self.merge(of, &live, config, managed, true)
                     .map_err(ApplyError::Conflicts)?
             }
             Ok(merged) => merged,
@@ -138,7 +170,7 @@ impl Request<'_> {
         let Value::Object(mut object) = object else {
             return Ok(Json::new());
         };
-        client_side::follow(self, &mut object, &config);
+        client_side::follow(self, &mut object, config);
         let object = with_managed(object, &managed);
         // Who owns a field is written a few levels deeper than the field.
         let what = "object with who owns what of it";

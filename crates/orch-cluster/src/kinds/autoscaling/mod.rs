@@ -1,10 +1,14 @@
-//! The kind of autoscaling/v2, which nothing acts on yet: autoscalers of the number of pods.
+//! The kind of autoscaling/v2, which nothing acts on yet: autoscalers of the number of pods; also read and written in v1.
 
 mod behavior;
 mod metrics;
+pub(super) mod v1;
+mod v1_metrics;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod v1_tests;
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,

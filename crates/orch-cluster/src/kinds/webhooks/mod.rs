@@ -22,6 +22,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
     vec![
         BuiltIn {
             categories: &["api-extensions"],
+            is_acted_on: true,
             default: default_mutating,
             ..stored::<MutatingWebhookConfiguration>(
                 "mutatingwebhookconfiguration",
@@ -31,6 +32,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
         },
         BuiltIn {
             categories: &["api-extensions"],
+            is_acted_on: true,
             default,
             ..stored::<ValidatingWebhookConfiguration>(
                 "validatingwebhookconfiguration",

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::raw::bad;
 use super::{LocalBackend, subject};
-use crate::client::{Admission, AdmissionRequest, ApiError, Client, Operation, Refusal, Target, WriteParams};
+use crate::client::{
+    Admission, AdmissionRequest, ApiError, Client, Operation, Refusal, Target, Warnings, WriteParams,
+};
 use crate::object::{Document, FieldErrors, RawObject};
 
 /// The rules that want to see one write, and what they tell the writer.
@@ -15,7 +17,7 @@ pub(super) struct Admitting<'a> {
     dry_run: bool,
     rules: Vec<Arc<dyn Admission>>,
     client: Client,
-    pub(super) warnings: Vec<String>,
+    warnings: Warnings,
 }
 
 impl LocalBackend {
@@ -37,7 +39,7 @@ impl LocalBackend {
                 .cloned()
                 .collect(),
             client: self.client(),
-            warnings: Vec::new(),
+            warnings: Warnings::default(),
         }
     }
 
@@ -80,6 +82,11 @@ impl Admitting<'_> {
         Ok(())
     }
 
+    /// What they tell the writer.
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        self.warnings.into_vec()
+    }
+
     fn request<'r>(&'r mut self, object: &'r mut RawObject) -> AdmissionRequest<'r> {
         AdmissionRequest {
             operation: self.operation,
@@ -88,7 +95,7 @@ impl Admitting<'_> {
             object,
             old: self.old,
             dry_run: self.dry_run,
-            warnings: &mut self.warnings,
+            warnings: &self.warnings,
             client: &self.client,
         }
     }

@@ -98,7 +98,7 @@ impl LocalBackend {
         if admission.mutate(object).await? {
             kind.rules.default(object);
         }
-        warnings.extend(admission.warnings);
+        warnings.extend(admission.into_warnings());
         Ok(warnings)
     }
 
@@ -118,7 +118,7 @@ impl LocalBackend {
         invalid_if_any(target, errors)?;
         let mut admission = self.admission(Operation::Create, target, None, params);
         admission.validate(object).await?;
-        let mut warnings = admission.warnings;
+        let mut warnings = admission.into_warnings();
         warnings.extend(kind.rules.warnings(object));
         let written = |document, changed| Written {
             document,

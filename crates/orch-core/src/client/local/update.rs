@@ -169,7 +169,7 @@ impl LocalBackend {
         errors.extend(check_finalizers(&document, old));
         invalid_if_any(target, errors)?;
         admission.validate(&mut new).await?;
-        let mut warnings = admission.warnings;
+        let mut warnings = admission.into_warnings();
         warnings.extend(kind.rules.warnings(&new));
         if is_as_it_was {
             return Ok(Written {

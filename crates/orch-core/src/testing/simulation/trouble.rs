@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::world::World;
 
-/// What a component suffers from, and until when.
+/// What a component suffers from, and until when. Of two at once the later end counts: some of what it does waits for the first already.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Trouble {
     partitioned: Option<Instant>,
@@ -47,17 +47,13 @@ impl World {
 
     /// Kills a component, and starts it anew only after `time`.
     pub fn take_down(&self, component: &str, time: Duration) {
-        self.trouble("take_down", component, |trouble| {
-            trouble.down = Some(Instant::now() + time);
-        });
+        self.trouble("take_down", component, time, |trouble| &mut trouble.down);
         self.kill(component);
     }
 
     /// Cuts a component off from the store for `time`: its calls fail, its watches end.
     pub fn partition(&self, component: &str, time: Duration) {
-        self.trouble("partition", component, |trouble| {
-            trouble.partitioned = Some(Instant::now() + time);
-        });
+        self.trouble("partition", component, time, |trouble| &mut trouble.partitioned);
     }
 
     /// Moves the date, as the correction of a wrong clock does; time itself goes on as it did.
@@ -68,16 +64,23 @@ impl World {
 
     /// Holds up whatever a component does for `time`, as a machine does that swaps or was suspended.
     pub fn freeze(&self, component: &str, time: Duration) {
-        self.trouble("freeze", component, |trouble| {
-            trouble.frozen = Some(Instant::now() + time);
-        });
+        self.trouble("freeze", component, time, |trouble| &mut trouble.frozen);
     }
 
-    fn trouble(&self, what: &str, component: &str, change: impl FnOnce(&mut Trouble)) {
+    fn trouble(
+        &self,
+        what: &str,
+        component: &str,
+        time: Duration,
+        of: impl FnOnce(&mut Trouble) -> &mut Option<Instant>,
+    ) {
         if !self.knows(what, component) {
             return;
         }
-        change(self.0.troubles.lock().entry(component.into()).or_default());
+        let mut troubles = self.0.troubles.lock();
+        let end = of(troubles.entry(component.into()).or_default());
+        *end = (*end).max(Some(Instant::now() + time));
+        drop(troubles);
         self.0.troubled.notify_waiters();
     }
 

@@ -9,8 +9,13 @@ mod updates;
 
 use serde_json::{Map, Value, json};
 
+use super::typed::Type;
 use super::{ApplyError, FieldSet, Managed, Request};
 use crate::schema::{Schema, built_in};
+
+fn is_in_force(request: &Request<'_>, live: &Map<String, Value>, config: &Map<String, Value>) -> bool {
+    request.is_in_force(&Type::of(request.schema), live, &Value::Object(config.clone()))
+}
 
 /// An object, and the writes to it.
 struct World {
@@ -60,8 +65,21 @@ impl World {
 
     fn try_apply(&mut self, manager: &str, config: Value, force: bool) -> Result<(), ApplyError> {
         let config = config.as_object().expect("an object").clone();
-        self.object = self.request(manager, |request, live| request.apply(live, &config, force))?;
+        self.object = self.request(manager, |request, live| {
+            if is_in_force(request, live, &config) {
+                // The short way ends where the whole one does.
+                let (of, config) = (Type::of(request.schema), Value::Object(config.clone()));
+                assert_eq!(request.apply_whole(&of, live, &config, force).as_ref(), Ok(live));
+            }
+            request.apply(live, &config, force)
+        })?;
         Ok(())
+    }
+
+    /// Whether nothing would be done.
+    fn is_in_force(&mut self, manager: &str, config: &Value) -> bool {
+        let config = config.as_object().expect("an object").clone();
+        self.request(manager, |request, live| is_in_force(request, live, &config))
     }
 
     #[track_caller]

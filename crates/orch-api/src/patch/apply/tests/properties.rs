@@ -131,8 +131,19 @@ proptest! {
         let mut world = World::new("v1", "Pod");
         world.apply("alice", first).force("bob", second.clone());
         let once = world.object.clone();
+        prop_assert!(world.is_in_force("bob", &second));
         world.apply("bob", second);
         prop_assert_eq!(&world.object, &once);
+    }
+
+    #[test]
+    fn what_is_in_force_is_so_of_all_its_values(first in config(), second in config(), third in config()) {
+        let mut world = World::new("v1", "Pod");
+        world.apply("alice", first.clone()).force("bob", second.clone());
+        // `World` compares the short way with the whole one.
+        for (manager, config) in [("alice", first), ("bob", second.clone()), ("alice", second), ("bob", third)] {
+            world.force(manager, config);
+        }
     }
 
     #[test]

@@ -472,4 +472,9 @@ fn components_can_be_crashed_frozen_cut_off_and_taken_down() {
     // What it was about to write when it froze is written late.
     let frozen = ticks(|world| world.freeze("clock", Duration::from_secs(5)));
     assert_eq!(frozen, seconds(1, &[0, 1, 2, 3, 8, 9]));
+    let frozen_twice = ticks(|world| {
+        world.freeze("clock", Duration::from_secs(5));
+        world.freeze("clock", Duration::from_secs(1));
+    });
+    assert_eq!(frozen_twice, frozen, "all of it, for as long as the longer lasts");
 }

@@ -1,0 +1,213 @@
+//! `AdmissionReview`, the question to a webhook and its answer, pure (`k8s.io/api/admission`).
+
+use k8s_openapi::ByteString;
+use orch_core::client::{ApiError, Operation, Patch};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::matching;
+use super::question::Question;
+
+const KIND: &str = "AdmissionReview";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked<'a> {
+    api_version: String,
+    kind: &'a str,
+    request: Request<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    uid: &'a str,
+    kind: Value,
+    resource: Value,
+    request_kind: Value,
+    request_resource: Value,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    operation: &'a str,
+    user_info: Value,
+    object: Option<&'a RawValue>,
+    old_object: Option<&'a RawValue>,
+    dry_run: bool,
+    options: Value,
+}
+
+/// The question, in a version of `AdmissionReview`.
+pub(super) fn write(version: &str, question: &Question<'_>, uid: &str) -> serde_json::Result<Vec<u8>> {
+    let resource = question.resource;
+    let (group, api_version) = (&resource.group, &resource.version);
+    let kind = json!({"group": group, "version": api_version, "kind": resource.kind});
+    let plural = json!({"group": group, "version": api_version, "resource": resource.plural});
+    let is_namespace = group.is_empty() && resource.kind == "Namespace";
+    let options = match question.operation {
+        Operation::Create => "CreateOptions",
+        Operation::Update => "UpdateOptions",
+        Operation::Delete => "DeleteOptions",
+    };
+    serde_json::to_vec(&Asked {
+        api_version: api(version),
+        kind: KIND,
+        request: Request {
+            uid,
+            request_kind: kind.clone(),
+            request_resource: plural.clone(),
+            kind,
+            resource: plural,
+            name: question.key.name(),
+            namespace: question
+                .key
+                .namespace()
+                .or(is_namespace.then(|| question.key.name())),
+            operation: matching::word(question.operation),
+            // All who may write may do everything; who it is that writes is not known here.
+            user_info: json!({"username": "system:admin", "groups": ["system:masters", "system:authenticated"]}),
+            object: question.object.as_deref(),
+            old_object: question.old.as_deref(),
+            dry_run: question.dry_run,
+            options: json!({"apiVersion": "meta.k8s.io/v1", "kind": options}),
+        },
+    })
+}
+
+fn api(version: &str) -> String {
+    format!("admission.k8s.io/{version}")
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    response: Option<Response>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    #[serde(default)]
+    uid: String,
+    allowed: bool,
+    status: Option<Status>,
+    patch: Option<ByteString>,
+    patch_type: Option<String>,
+    warnings: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    code: Option<u16>,
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+/// What a webhook has said.
+pub(super) enum Verdict {
+    /// It may be written, with these changes.
+    Allowed(Answer),
+    /// It may not.
+    Denied(ApiError),
+}
+
+/// What a webhook that allows a write says beside.
+pub(super) struct Answer {
+    pub(super) patch: Option<Patch>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads an answer (Kubernetes' `VerifyAdmissionResponse` and `ToStatusErr`); `webhook` is its name.
+///
+/// # Errors
+///
+/// Why it is none to this question, as Kubernetes says it.
+pub(super) fn read(
+    json: &[u8],
+    version: &str,
+    uid: &str,
+    is_mutating: bool,
+    webhook: &str,
+) -> Result<Verdict, String> {
+    let invalid = |why: String| format!("received invalid webhook response: {why}");
+    let answered: Answered =
+        serde_json::from_slice(json).map_err(|error| format!("failed to call webhook: {error}"))?;
+    let response = answered
+        .response
+        .ok_or_else(|| invalid("webhook response was absent".to_owned()))?;
+    // The older version asked neither for these nor for the type of a patch.
+    if version == "v1" {
+        let got = (&*answered.api_version, &*answered.kind);
+        if response.uid != uid {
+            return Err(invalid(format!(
+                "expected response.uid={uid:?}, got {:?}",
+                response.uid
+            )));
+        }
+        if got != (&*api(version), KIND) {
+            return Err(invalid(format!(
+                "expected webhook response of {}, Kind={KIND}, got {}, Kind={}",
+                api(version),
+                got.0,
+                got.1
+            )));
+        }
+        check_patch(&response, is_mutating).map_err(invalid)?;
+    }
+    if !response.allowed {
+        return Ok(Verdict::Denied(denied(
+            webhook,
+            response.status.unwrap_or_default(),
+        )));
+    }
+    let patch = response.patch.filter(|patch| is_mutating && !patch.0.is_empty());
+    let patch = patch.map(|patch| serde_json::from_slice(&patch.0).map(Patch::Json));
+    let patch = patch
+        .transpose()
+        .map_err(|error| format!("received undecodable patch in webhook response: {error}"))?;
+    Ok(Verdict::Allowed(Answer {
+        patch,
+        warnings: response.warnings.unwrap_or_default(),
+    }))
+}
+
+fn check_patch(response: &Response, is_mutating: bool) -> Result<(), String> {
+    let has_patch = response.patch.as_ref().is_some_and(|patch| !patch.0.is_empty());
+    let wrong = match (is_mutating, has_patch, response.patch_type.as_deref()) {
+        (true, true, None) => "webhook returned response.patch but not response.patchType",
+        (true, false, Some(_)) => "webhook returned response.patchType but not response.patch",
+        (true, true, Some(type_)) if type_ != "JSONPatch" => {
+            return Err(format!(
+                "webhook returned invalid response.patchType of {type_:?}"
+            ));
+        }
+        (false, true, _) => "validating webhook may not return response.patch",
+        (false, false, Some(_)) => "validating webhook may not return response.patchType",
+        _ => return Ok(()),
+    };
+    Err(wrong.to_owned())
+}
+
+fn denied(webhook: &str, status: Status) -> ApiError {
+    let by = format!("admission webhook {webhook:?} denied the request");
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let message = match said(&status.message).or_else(|| said(&status.reason)) {
+        Some(why) => format!("{by}: {why}"),
+        None => format!("{by} without explanation"),
+    };
+    ApiError::Denied {
+        // No refusal goes out as a success.
+        code: status
+            .code
+            .filter(|code| (400..600).contains(code))
+            .unwrap_or(400),
+        reason: status.reason.unwrap_or_default(),
+        message,
+    }
+}

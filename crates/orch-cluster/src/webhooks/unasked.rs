@@ -1,0 +1,32 @@
+//! Tells who configures webhooks that nobody asks them.
+
+use async_trait::async_trait;
+use orch_core::client::{Admission, AdmissionRequest, Operation, Refusal};
+use orch_core::object::ApiResource;
+
+/// For programs that reach no webhooks: whoever configures one is warned that it is not asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unasked;
+
+#[async_trait]
+impl Admission for Unasked {
+    fn name(&self) -> &str {
+        "Unasked"
+    }
+
+    fn handles(&self, resource: &ApiResource, operation: Operation) -> bool {
+        let is_configuration = matches!(
+            &*resource.kind,
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration"
+        );
+        operation == Operation::Create && resource.group == super::GROUP && is_configuration
+    }
+
+    async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
+        let kind = &request.resource.kind;
+        request.warnings.add(format!(
+            "{kind} is stored, but its webhooks are not asked in this cluster"
+        ));
+        Ok(())
+    }
+}
