@@ -62,8 +62,10 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
 }
 
 /// All kinds of the groups served, and those of subresources that are patched.
-static KINDS: [Row; 51] = [
+static KINDS: [Row; 53] = [
     row::<admissionregistration::MutatingWebhookConfiguration>(),
+    row::<admissionregistration::ValidatingAdmissionPolicy>(),
+    row::<admissionregistration::ValidatingAdmissionPolicyBinding>(),
     row::<admissionregistration::ValidatingWebhookConfiguration>(),
     row::<apiextensions::CustomResourceDefinition>(),
     row::<apps::ControllerRevision>(),
