@@ -3,7 +3,7 @@
 //! Sources: Kubernetes' `pkg/apis/admissionregistration/v1/defaults.go` and `validation/validation.go`.
 
 mod endpoint;
-mod rule;
+pub(super) mod rule;
 #[cfg(test)]
 mod tests;
 mod webhook;
