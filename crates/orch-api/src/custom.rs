@@ -18,6 +18,8 @@ pub(crate) struct Custom {
     pub(crate) version: Version,
     /// How objects merge as they are stored.
     pub(crate) stored_schema: Schema,
+    /// The same of this version.
+    pub(crate) own_schema: Option<Schema>,
     pub(crate) columns: Arc<Columns>,
     /// That of the definition.
     pub(crate) revision: Revision,
@@ -93,6 +95,7 @@ fn made(definition: Definition, revision: Revision) -> Versions {
     let versions = definition.versions.iter().map(|version| {
         Arc::new(Custom {
             stored_schema: stored.clone(),
+            own_schema: Schema::custom_resource(&version.open_api).ok(),
             columns: Arc::new(Columns::of(&version.columns)),
             version: version.clone(),
             definition: definition.clone(),

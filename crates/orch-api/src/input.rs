@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
 use http_body::Body;
@@ -164,8 +165,9 @@ struct Strategic {
     patch: RawObject,
 }
 
+#[async_trait]
 impl CustomPatch for Strategic {
-    fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
+    async fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
         strategic::apply(self.schema, object, &self.patch)
             .map_err(|error| ApiError::BadRequest(format!("strategic merge patch: {error}")))
     }

@@ -52,6 +52,7 @@
 
 mod accept;
 mod answer;
+mod convert;
 mod custom;
 mod discovery;
 mod fields;

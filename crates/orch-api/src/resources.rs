@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use orch_cluster::custom::Path;
 use orch_cluster::kinds::{BuiltIn, KINDS, OTHER_VERSIONS, OtherVersion};
 use orch_core::client::{ApiError, Client};
-use orch_core::object::{ApiResource, Document, RawObject};
+use orch_core::object::ApiResource;
 use serde_json::json;
 
 use crate::custom::{Custom, CustomKinds};
@@ -54,12 +54,12 @@ pub(crate) struct Served {
     pub(crate) resource: Arc<ApiResource>,
     /// The kind in the version that its objects are stored in.
     pub(crate) stored: Arc<ApiResource>,
-    is: Is,
+    pub(crate) is: Is,
 }
 
 /// What is known of a kind beside.
 #[derive(Clone, Debug)]
-enum Is {
+pub(crate) enum Is {
     /// One of Kubernetes' own.
     BuiltIn(&'static BuiltIn),
     /// One of them, in another version than it is stored in.
@@ -268,10 +268,11 @@ impl Served {
         }
     }
 
-    /// How its objects are in the version that is asked for, where that is another of a built-in kind than the stored one.
+    /// How its objects are in the version that is asked for, where it may have other fields than the stored one.
     pub(crate) fn own_schema(&self) -> Option<Schema> {
         match &self.is {
             Is::OtherVersion(of) => built_in(&of.resource.api_version(), &of.resource.kind).cloned(),
+            Is::Custom(custom) if self.has_webhook() => custom.own_schema.clone(),
             _ => None,
         }
     }
@@ -287,65 +288,6 @@ impl Served {
     /// What who uses this version is to be told of it.
     pub(crate) fn deprecation(&self) -> Option<&str> {
         self.as_custom()?.version.deprecation.as_deref()
-    }
-
-    /// Whether objects of the version that is asked for are stored in another.
-    pub(crate) fn is_converted(&self) -> bool {
-        self.stored.version != self.resource.version || self.stored.group != self.resource.group
-    }
-
-    /// Makes of an object of the version that is asked for one of the version that is stored.
-    pub(crate) fn to_stored(&self, object: &mut RawObject) {
-        match &self.is {
-            Is::OtherVersion(of) => (of.to_stored)(object),
-            Is::Custom(custom) if self.is_converted() => {
-                custom.version.convert(object);
-                custom.definition.stored().convert(object);
-            }
-            _ => {}
-        }
-    }
-
-    /// The same of a part of an object that is to be applied: nothing is filled in, and what there is too much is found out later.
-    pub(crate) fn part_to_stored(&self, part: &mut RawObject) {
-        match &self.is {
-            Is::OtherVersion(of) => (of.to_stored)(part),
-            _ => {
-                let stored = self.stored.api_version();
-                part.insert("apiVersion".to_owned(), stored.into());
-            }
-        }
-    }
-
-    /// Makes of a stored object one of the version that is asked for.
-    pub(crate) fn to_version(&self, object: &mut RawObject) {
-        match &self.is {
-            Is::OtherVersion(of) => (of.from_stored)(object),
-            Is::Custom(custom) => custom.version.convert(object),
-            _ => {}
-        }
-    }
-
-    /// A stored object in the version that is asked for.
-    pub(crate) fn shown<'d>(&self, document: &'d Document) -> Cow<'d, Document> {
-        let is_as_stored = match &self.is {
-            Is::OtherVersion(_) => false,
-            // Earlier generations left out what this one fills in.
-            Is::Custom(custom) => {
-                custom.definition.is_first_generation && document.api_version() == self.resource.api_version()
-            }
-            _ => true,
-        };
-        if is_as_stored {
-            return Cow::Borrowed(document);
-        }
-        let shown = document.to_raw().ok().and_then(|mut object| {
-            self.to_version(&mut object);
-            let json = serde_json::to_vec(&object).ok()?;
-            Document::from_stored(json.into(), document.revision()).ok()
-        });
-        // It was read a moment ago.
-        shown.map_or(Cow::Borrowed(document), Cow::Owned)
     }
 }
 

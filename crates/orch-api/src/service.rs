@@ -10,6 +10,7 @@ use http::{Request, Response};
 use orch_cluster::agent::NodeAccess;
 use orch_cluster::cluster::Cluster;
 use orch_core::client::Client;
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::answer::Body;
@@ -17,6 +18,9 @@ use crate::custom::CustomKinds;
 use crate::handle::{self, Server};
 use crate::options::ApiOptions;
 use crate::publish::Published;
+
+/// Requests that measure at the same time what containers use.
+const MEASURING: usize = 4;
 
 /// Kubernetes' REST API over a client; cheap to clone.
 ///
@@ -65,6 +69,7 @@ impl ApiService {
             nodes,
             published: Published::default(),
             custom: CustomKinds::default(),
+            measuring: Semaphore::new(MEASURING),
         }))
     }
 }

@@ -59,6 +59,14 @@ impl Refused {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
+    /// Who asks wants to be taken for another.
+    pub(crate) fn impersonation(user: &str) -> Self {
+        let message = format!(
+            "users {user:?} is forbidden: cannot impersonate: all who may call this API are one user"
+        );
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
+    }
+
     /// Who asks did not say that it may.
     #[cfg(feature = "listen")]
     pub(crate) fn unauthorized() -> Self {

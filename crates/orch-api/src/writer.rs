@@ -6,7 +6,7 @@
 use orch_core::client::{ApiError, FieldManager};
 use orch_core::object::{DEEPEST, RawObject, depth};
 use orch_core::time;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fields::Mind;
 use crate::patch::apply::{ApplyError, FieldSet, Request, is_same_but};
@@ -145,23 +145,28 @@ fn keep_times(old: &RawObject, new: &mut RawObject) {
     else {
         return;
     };
-    let is_same = |one: &Value, other: &Value| match (one, other) {
-        (Value::Object(one), Value::Object(other)) => is_same_but("time", one, other),
-        _ => one == other,
-    };
-    // The times say where they stand.
-    let differs_in_times = before.len() == after.len()
-        && after
-            .iter()
-            .all(|one| before.iter().any(|other| is_same(one, other)));
-    if before != after
-        && differs_in_times
-        && is_same_but("managedFields", is, was)
-        && is_same_but("metadata", new, old)
-    {
+    if before == after || !is_same_but("managedFields", is, was) || !is_same_but("metadata", new, old) {
+        return;
+    }
+    if timeless(before) == timeless(after) {
         let before = Value::Array(before.clone());
         new["metadata"]["managedFields"] = before;
     }
+}
+
+/// The entries of a record without their times, in an order that is not that of the times.
+fn timeless(entries: &[Value]) -> Vec<(String, Value)> {
+    let without = |entry: &Value| {
+        let mut entry = entry.clone();
+        if let Value::Object(entry) = &mut entry {
+            entry.remove("time");
+        }
+        let of = ["manager", "operation", "apiVersion", "subresource"].map(|part| &entry[part]);
+        (json!(of).to_string(), entry)
+    };
+    let mut entries: Vec<_> = entries.iter().map(without).collect();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    entries
 }
 
 #[cfg(test)]

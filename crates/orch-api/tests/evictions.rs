@@ -61,6 +61,23 @@ async fn evict(api: &Http, name: &str, options: &Value) -> (StatusCode, Value) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_pods_of_one_budget_are_evicted_at_once() {
+    let (_cluster, api) = cluster(ApiOptions::default()).await;
+    const PODS: i64 = 60;
+    for number in 0..PODS {
+        running(&api, &format!("web-{number}")).await;
+    }
+    budget(&api, "web", 0).await;
+    reckoned(&api, "web", PODS).await;
+    let names: Vec<_> = (0..PODS).map(|number| format!("web-{number}")).collect();
+    let options = json!({});
+    let evictions = names.iter().map(|name| evict(&api, name, &options));
+    for (code, said) in futures::future::join_all(evictions).await {
+        assert_eq!(code, StatusCode::CREATED, "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_is_found_where_kubectl_looks_for_it() {
     let (cluster, api) = cluster(ApiOptions::default()).await;
     let (_, core) = api.get("/api/v1").await;

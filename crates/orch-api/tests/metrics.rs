@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::Http;
 use orch_cluster::cluster::Cluster;
-use orch_core::testing::fake_runtime::{Behavior, FakeRuntime, On, Usage};
+use orch_core::testing::fake_runtime::{Behavior, Call, FakeRuntime, Fault, On, Usage};
 use serde_json::{Value, json};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -106,6 +106,12 @@ async fn what_is_not_measured_is_not_found_and_nothing_can_be_written() {
         assert_eq!((code.as_u16(), &refused["message"]), (404, &json!(words)));
     }
     assert_eq!(names(&api.get(&own).await.1), [""; 0]);
+    // A runtime that measures nothing says nothing of its node either.
+    let runtime = FakeRuntime::new();
+    runtime.inject(Call::Stats, Fault::Fails("no groups".to_owned()), 2);
+    let (_cluster, unmeasured) = common::reached(runtime).await;
+    run(&unmeasured, "a", &["web"]).await;
+    assert_eq!(unmeasured.get(&format!("{METRICS}/nodes/node-1")).await.0, 404);
     let (code, _) = api.get(&format!("{METRICS}/nodes/none")).await;
     assert_eq!(code, 404);
     assert_eq!(api.post(&own, &gated).await.0, 405);

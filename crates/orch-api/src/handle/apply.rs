@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use http::StatusCode;
 use orch_core::client::{ApiError, CustomPatch, Patch};
 use orch_core::object::RawObject;
@@ -47,7 +48,7 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
     let patch = Patch::Custom(application.clone());
     for _ in 0..ATTEMPTS {
         let missing = match backend.patch(&target, part(asked), &patch, &params).await {
-            Ok(written) => return Ok(answer(asked, StatusCode::OK, &written, warnings)),
+            Ok(written) => return answer(server, asked, StatusCode::OK, written, warnings).await,
             // Through a subresource nothing is made.
             Err(error) if error.is_not_found() && asked.place.subresource.is_none() => error,
             Err(error) => return Err(application.refusal(error)),
@@ -62,7 +63,7 @@ pub(super) async fn apply(server: &Server, asked: &Asked, name: &str) -> Result<
             metadata.remove("resourceVersion");
         }
         match backend.create(&asked.collection(), object, &params).await {
-            Ok(written) => return Ok(answer(asked, StatusCode::CREATED, &written, warnings)),
+            Ok(written) => return answer(server, asked, StatusCode::CREATED, written, warnings).await,
             Err(error) if error.is_already_exists() => {}
             Err(error) => return Err(error.into()),
         }
@@ -84,7 +85,7 @@ fn config(asked: &Asked, name: &str) -> Result<(RawObject, Vec<String>), Refused
         )));
     }
     // Who owns what is known of the fields that are stored.
-    asked.served.part_to_stored(&mut config);
+    asked.served.part_to_stored(&mut config)?;
     let metadata = config.entry("metadata").or_insert(Value::Null);
     if metadata.is_null() {
         *metadata = json!({});
@@ -146,8 +147,9 @@ impl Application {
     }
 }
 
+#[async_trait]
 impl CustomPatch for Application {
-    fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
+    async fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
         let applied = self
             .writer
             .apply(&object, &self.config, &self.ignored, self.force);

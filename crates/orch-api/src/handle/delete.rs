@@ -42,7 +42,13 @@ pub(super) async fn one(server: &Server, asked: &Asked, name: &str) -> Result<An
             answer::value(StatusCode::OK, &status)
         }
         // It is there for a while.
-        Deleted::Pending(document) => answer::json(StatusCode::OK, asked.served.shown(&document).to_json()),
+        Deleted::Pending(mut document) => {
+            asked
+                .served
+                .bring(&server.client, std::iter::once(&mut document))
+                .await?;
+            answer::json(StatusCode::OK, asked.served.shown(&document).to_json())
+        }
     })
 }
 
@@ -68,6 +74,7 @@ pub(super) async fn collection(server: &Server, asked: &Asked) -> Result<Answer,
             Err(error) => return Err(error.into()),
         }
     }
+    asked.served.bring(&server.client, gone.iter_mut()).await?;
     all.items = gone;
     let written = shown::whole(&asked.served, &all);
     Ok(answer::json(StatusCode::OK, written))

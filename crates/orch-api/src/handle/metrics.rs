@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use orch_cluster::agent::{ContainerAt, NodeAccess};
-use orch_core::client::{Api, ListParams};
+use orch_core::client::{Api, ApiError, ListParams};
 use orch_core::object::FieldSelector;
 use orch_core::runtime::ContainerStats;
 use orch_core::time;
@@ -56,46 +56,58 @@ pub(super) async fn list(server: &Server, asked: &Asked) -> Result<Answer, Refus
 
 /// The metrics of what was asked for, without those of which nothing is known.
 async fn measured(server: &Server, asked: &Asked, which: &ListParams) -> Result<Vec<Value>, Refused> {
+    // It is not closed as long as the server is there.
+    let _place = server.measuring.acquire().await;
     let of = Metrics {
         kind: &asked.served.resource.kind,
         api_version: &asked.served.resource.api_version(),
     };
     if asked.served.resource.is_namespaced() {
-        let namespace = asked.place.namespace.as_deref();
-        let pods: Api<Pod> = match namespace {
+        let api: Api<Pod> = match asked.place.namespace.as_deref() {
             Some(namespace) => server.client.api(namespace),
             None => server.client.all(),
         };
-        let pods = pods.list(which).await?.items;
-        let uses = uses(&server.nodes, &pods).await;
-        return Ok(pods.iter().filter_map(|pod| of.pod(pod, &uses)).collect());
+        let all: Vec<_> = server.nodes.iter().collect();
+        let reached = on(&api, &all, which).await?;
+        let uses = uses(&reached).await;
+        let mut pods: Vec<&Pod> = reached.iter().flat_map(|(_, pods)| pods).collect();
+        pods.sort_by_key(|pod| (&pod.metadata.namespace, &pod.metadata.name));
+        return Ok(pods.into_iter().filter_map(|pod| of.pod(pod, &uses)).collect());
     }
-    let mut nodes = server.client.all::<Node>().list(which).await?.items;
-    nodes.retain(|node| access(&server.nodes, name(&node.metadata)).is_some());
-    let mut pods = server
-        .client
-        .all::<Pod>()
-        .list(&ListParams::default())
-        .await?
-        .items;
-    pods.retain(|pod| nodes.iter().any(|node| name(&node.metadata) == node_of(pod)));
-    let uses = uses(&server.nodes, &pods).await;
-    Ok(nodes.iter().map(|node| of.node(node, &pods, &uses)).collect())
+    let nodes = server.client.all::<Node>().list(which).await?.items;
+    let wanted: HashMap<_, _> = nodes.iter().map(|node| (name(&node.metadata), node)).collect();
+    let own = server.nodes.iter();
+    let own: Vec<_> = own.filter(|own| wanted.contains_key(own.node())).collect();
+    let reached = on(&server.client.all(), &own, &ListParams::default()).await?;
+    let uses = uses(&reached).await;
+    let mut measured: Vec<_> = reached
+        .iter()
+        .filter_map(|(own, pods)| Some((own.node(), of.node(wanted.get(own.node())?, pods, &uses)?)))
+        .collect();
+    measured.sort_by_key(|(name, _)| *name);
+    Ok(measured.into_iter().map(|(_, of)| of).collect())
+}
+
+/// A node, and those of its pods that are looked at.
+type Reached<'a> = (&'a NodeAccess, Vec<Pod>);
+
+/// The pods that run on these nodes: not those of others, however many there are.
+async fn on<'a>(
+    api: &Api<Pod>,
+    nodes: &[&'a NodeAccess],
+    which: &ListParams,
+) -> Result<Vec<Reached<'a>>, ApiError> {
+    let mut reached = Vec::new();
+    for &node in nodes {
+        let fields = which.fields.clone().and_equal("spec.nodeName", node.node());
+        let params = which.clone().fields(fields);
+        reached.push((node, api.list(&params).await?.items));
+    }
+    Ok(reached)
 }
 
 fn name(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or_default()
-}
-
-/// Where a pod runs; nothing: nowhere yet.
-fn node_of(pod: &Pod) -> &str {
-    let spec = pod.spec.as_ref();
-    spec.and_then(|spec| spec.node_name.as_deref())
-        .unwrap_or_default()
-}
-
-fn access<'a>(nodes: &'a [NodeAccess], name: &str) -> Option<&'a NodeAccess> {
-    nodes.iter().find(|access| access.node() == name)
 }
 
 /// The containers of a pod that may run for long: with sidecars, which are among those that come first.
@@ -123,13 +135,13 @@ struct Use {
 type Uses = HashMap<(String, String), Use>;
 
 /// Looks at the containers of these pods twice.
-async fn uses(nodes: &[NodeAccess], pods: &[Pod]) -> Uses {
-    let first = looked(nodes, pods).await;
+async fn uses(reached: &[Reached<'_>]) -> Uses {
+    let first = looked(reached).await;
     if first.is_empty() {
         return Uses::new();
     }
     tokio::time::sleep(WINDOW).await;
-    let second = looked(nodes, pods).await;
+    let second = looked(reached).await;
     let both = second.into_iter().filter_map(|(container, after)| {
         let before = first.get(&container)?;
         Some((container, between(before, &after)?))
@@ -149,11 +161,11 @@ fn between(before: &ContainerStats, after: &ContainerStats) -> Option<Use> {
     })
 }
 
-async fn looked(nodes: &[NodeAccess], pods: &[Pod]) -> HashMap<(String, String), ContainerStats> {
-    let reached = pods
+async fn looked(reached: &[Reached<'_>]) -> HashMap<(String, String), ContainerStats> {
+    let all = reached
         .iter()
-        .filter_map(|pod| access(nodes, node_of(pod)).map(|access| (access, pod)));
-    let looks = reached.flat_map(|(access, pod)| {
+        .flat_map(|(access, pods)| pods.iter().map(move |pod| (*access, pod)));
+    let looks = all.flat_map(|(access, pod)| {
         containers(pod).map(move |container| async move {
             let namespace = pod.metadata.namespace.clone().unwrap_or_default();
             let at = ContainerAt::new(namespace, name(&pod.metadata)).container(container);
@@ -189,17 +201,17 @@ impl Metrics<'_> {
         Some(metrics)
     }
 
-    /// A node's: of all its pods together.
-    fn node(&self, node: &Node, pods: &[Pod], uses: &Uses) -> Value {
-        let own_pods = pods.iter().filter(|pod| node_of(pod) == name(&node.metadata));
-        let all: Vec<Use> = own_pods
-            .flat_map(|pod| own(pod, uses))
-            .map(|(_, of)| of)
-            .collect();
+    /// A node's: of all its pods together; none where it has some and none of them has been measured.
+    fn node(&self, node: &Node, pods: &[Pod], uses: &Uses) -> Option<Value> {
+        let own_pods = pods.iter().flat_map(|pod| own(pod, uses));
+        let all: Vec<Use> = own_pods.map(|(_, of)| of).collect();
+        if all.is_empty() && !pods.is_empty() {
+            return None;
+        }
         let (at, window) = newest(&all).map_or_else(|| (time::now(), WINDOW), |of| (of.at, of.window));
         let mut metrics = self.head(&node.metadata, at, window);
         metrics["usage"] = usage(&all);
-        metrics
+        Some(metrics)
     }
 
     fn head(&self, of: &ObjectMeta, at: Timestamp, window: Duration) -> Value {

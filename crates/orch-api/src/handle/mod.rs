@@ -19,6 +19,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use orch_cluster::agent::NodeAccess;
 use orch_core::client::{Client, Collection, Target};
 use orch_core::object::ObjectKey;
+use tokio::sync::Semaphore;
 
 use crate::accept::Accept;
 use crate::answer::{self, Answer};
@@ -44,6 +45,8 @@ pub(crate) struct Server {
     pub(crate) nodes: Vec<NodeAccess>,
     pub(crate) published: Published,
     pub(crate) custom: CustomKinds,
+    /// Places for those that measure what containers use: each holds the pods of all nodes that it looks at.
+    pub(crate) measuring: Semaphore,
 }
 
 /// A request for objects, with all that was sent.
@@ -85,6 +88,9 @@ async fn route<B: Sent>(server: &Server, request: Request<B>) -> Result<Answer, 
     let needs_one = served.resource.is_namespaced() && place.name.is_some();
     if (is_in_one && !served.resource.is_namespaced()) || (needs_one && !is_in_one) {
         return Err(Refused::no_such_path());
+    }
+    if let Some(other) = request.headers().get("impersonate-user") {
+        return Err(Refused::impersonation(&String::from_utf8_lossy(other.as_bytes())));
     }
     let method = request.method().clone();
     let query = Query::of(&method, request.uri().query());

@@ -14,7 +14,11 @@ pub(super) async fn get(server: &Server, asked: &Asked, name: &str) -> Result<An
     let shown = Shown::of(asked, Answered::One)?;
     // Whatever version will do, the newest does.
     asked.query.version()?;
-    let document = server.client.backend().get(&asked.target(name)).await?;
+    let mut document = server.client.backend().get(&asked.target(name)).await?;
+    asked
+        .served
+        .bring(&server.client, std::iter::once(&mut document))
+        .await?;
     Ok(answer::json(StatusCode::OK, shown.one(&document)))
 }
 
@@ -31,11 +35,12 @@ pub(super) async fn list(server: &Server, asked: &Asked) -> Result<Answer, Refus
     if let Version::Exact(revision) = version {
         params.at = Some(revision);
     }
-    let found = server.client.backend().list(&asked.collection(), &params).await?;
+    let mut found = server.client.backend().list(&asked.collection(), &params).await?;
     if let Version::NotOlder(least) = version
         && found.revision < least
     {
         return Err(Refused::too_new(least.get(), found.revision.get()));
     }
+    asked.served.bring(&server.client, found.items.iter_mut()).await?;
     Ok(answer::json(StatusCode::OK, shown.list(&found)))
 }

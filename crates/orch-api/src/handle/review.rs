@@ -3,6 +3,7 @@
 //! Who may call this API at all may do everything in it, and is one user; there are no others.
 
 use http::StatusCode;
+use orch_cluster::webhooks::{GROUPS, USER};
 use orch_core::client::ErrorSubject;
 use orch_core::object::{FieldError, FieldErrors, FieldPath, ObjectKey, RawObject};
 use serde_json::{Map, Value, json};
@@ -13,12 +14,6 @@ use crate::fields::Mind;
 use crate::input;
 use crate::schema::{Schema, built_in};
 use crate::status::Refused;
-
-/// Who asks.
-const USER: &str = "orch:admin";
-/// Kubernetes' name for those who may do everything.
-const MASTERS: &str = "system:masters";
-const GROUPS: [&str; 2] = [MASTERS, "system:authenticated"];
 
 const ALLOWED: &str = "who may call this API may do everything in it";
 
@@ -118,7 +113,7 @@ fn access(kind: &str, spec: &Value, namespace: Option<&str>) -> (Value, FieldErr
         let detail = "at least one of user or group must be specified";
         errors.push(FieldError::invalid(&at.child("user"), user, detail));
     }
-    let status = if user == USER || groups.iter().any(|group| group == MASTERS) {
+    let status = if user == USER || groups.iter().any(|group| group == GROUPS[0]) {
         json!({"allowed": true, "reason": ALLOWED})
     } else {
         let reason = format!("there is no user but {USER:?}: {ALLOWED}");

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use async_trait::async_trait;
 use http::StatusCode;
 use orch_cluster::custom::Path;
 use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, Written};
@@ -9,7 +10,7 @@ use orch_core::object::{ApiResource, Document, LabelSelector, RawObject, Scope};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::write::{recorded, subject};
+use super::write::{in_version, recorded, subject};
 use super::{Asked, Server};
 use crate::answer::{self, Answer};
 use crate::fields::Mind;
@@ -27,7 +28,7 @@ static SCALE: LazyLock<ApiResource> =
 
 pub(super) async fn get(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
     let document = server.client.backend().get(&asked.target(name)).await?;
-    answered(asked, &document)
+    answered(server, asked, document).await
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -83,11 +84,16 @@ async fn write(
         change,
         mind,
     });
-    let patch = Patch::Custom(rescale.clone());
+    let mut patch = Patch::Custom(rescale.clone());
+    if asked.served.has_webhook() {
+        patch = in_version(server, asked, name, None, patch);
+    }
     let backend = server.client.backend();
-    let Written { document, .. } = backend.patch(&target, Part::Whole, &patch, &params).await?;
-    let mut answer = answered(asked, &document)?;
-    answer::warn(&mut answer, &rescale.mind.warnings());
+    let Written {
+        document, warnings, ..
+    } = backend.patch(&target, Part::Whole, &patch, &params).await?;
+    let mut answer = answered(server, asked, document).await?;
+    answer::warn(&mut answer, &[rescale.mind.warnings(), warnings].concat());
     Ok(answer)
 }
 
@@ -102,7 +108,9 @@ fn mind(asked: &Asked, twice: Vec<String>) -> Result<Mind, Refused> {
     ))
 }
 
-fn answered(asked: &Asked, document: &Document) -> Result<Answer, Refused> {
+async fn answered(server: &Server, asked: &Asked, mut document: Document) -> Result<Answer, Refused> {
+    let brought = asked.served.bring(&server.client, std::iter::once(&mut document));
+    brought.await?;
     let object: Value = serde_json::from_slice(&document.to_json())
         .map_err(|error| Refused::internal(format!("it cannot be read: {error}")))?;
     let scale = object
@@ -168,13 +176,14 @@ enum Change {
     By(Patch),
 }
 
+#[async_trait]
 impl CustomPatch for Rescale {
-    fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
+    async fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
         let scale = match &self.change {
             Change::To(scale) => scale.clone(),
             Change::By(patch) => match scale_of(&self.served, &object) {
                 Some(Value::Object(scale)) => {
-                    let mut scale = patch.apply(scale, || self.subject.clone())?;
+                    let mut scale = patch.apply(scale, || self.subject.clone()).await?;
                     self.mind.drop_unknown(&mut scale)?;
                     scale
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{self, Stream};
 use orch_core::client::{
-    ApiError, Collection, DocumentWatch, ListParams, WatchBatch, WatchEvent, WatchParams,
+    ApiError, Client, Collection, DocumentWatch, ListParams, WatchBatch, WatchEvent, WatchParams,
 };
 use orch_core::object::{ApiResource, Document};
 use orch_core::store::Revision;
@@ -19,6 +19,7 @@ use super::{Asked, Server};
 use crate::accept::Answered;
 use crate::answer::{self, Answer};
 use crate::query::Version;
+use crate::resources::Served;
 use crate::status::Refused;
 
 /// The annotation of the bookmark that ends what there was at the beginning (KEP-3157).
@@ -41,6 +42,7 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
     }
     let names_none = matches!(version, Version::Newest | Version::Any);
     let is_told_first = asks || (names_none && query.get("sendInitialEvents").is_none());
+    let served = asked.served.clone();
     let (backend, collection) = (server.client.backend(), asked.collection());
     let mut waiting = VecDeque::new();
     let after = match version {
@@ -57,13 +59,14 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
             if !is_told_first {
                 params = params.limit(1);
             }
-            let list = backend.list(&collection, &params).await?;
+            let mut list = backend.list(&collection, &params).await?;
             if let Version::NotOlder(least) = version
                 && list.revision < least
             {
                 return Err(Refused::too_new(least.get(), list.revision.get()));
             }
             if is_told_first {
+                served.bring(&server.client, list.items.iter_mut()).await?;
                 let items = list.items.into_iter();
                 waiting.extend(items.map(|document| Told::Event(WatchEvent::Added(document))));
             }
@@ -103,6 +106,8 @@ pub(super) async fn watch(server: &Server, asked: &Asked) -> Result<Answer, Refu
         told: after,
         resource: collection.resource,
         shown,
+        served,
+        client: server.client.clone(),
         bookmarks,
         end: Instant::now() + timeout.max(Duration::from_secs(1)),
     })))
@@ -131,6 +136,8 @@ struct Watching {
     told: Revision,
     resource: Arc<ApiResource>,
     shown: Shown,
+    served: Served,
+    client: Client,
     bookmarks: Option<Interval>,
     end: Instant,
 }
@@ -209,15 +216,25 @@ impl Watching {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let batch = tokio::select! {
             biased;
-            () = tokio::time::sleep_until(self.end) => Next::End,
-            batch = changes.next() => match batch {
-                Some(Ok(batch)) => Next::Changes(batch),
-                Some(Err(error)) => Next::Failed(error.into()),
-                None => Next::End,
-            },
-            _ = bookmark => Next::Bookmark,
+            () = tokio::time::sleep_until(self.end) => return Next::End,
+            batch = changes.next() => batch,
+            _ = bookmark => return Next::Bookmark,
+        };
+        let mut batch = match batch {
+            Some(Ok(batch)) => batch,
+            Some(Err(error)) => return Next::Failed(error.into()),
+            None => return Next::End,
+        };
+        let documents = batch.events.iter_mut().map(|event| match event {
+            WatchEvent::Added(document) | WatchEvent::Modified(document) | WatchEvent::Deleted(document) => {
+                document
+            }
+        });
+        match self.served.bring(&self.client, documents).await {
+            Ok(()) => Next::Changes(batch),
+            Err(error) => Next::Failed(error.into()),
         }
     }
 }

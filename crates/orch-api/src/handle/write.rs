@@ -1,9 +1,11 @@
 //! Objects that are made and changed.
 
+use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use http::StatusCode;
-use orch_core::client::{ApiError, CustomPatch, ErrorSubject, Part, Patch, WriteParams, Written};
+use orch_core::client::{ApiError, Client, CustomPatch, ErrorSubject, Part, Patch, WriteParams, Written};
 use orch_core::object::{ApiResource, RawObject};
 use serde_json::{Value, json};
 
@@ -21,10 +23,10 @@ pub(super) async fn create(server: &Server, asked: &Asked) -> Result<Answer, Ref
     let (own, mind) = minds(asked, twice)?;
     let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
-    let object = to_stored(asked, object, own.as_ref())?;
+    let object = to_stored(server, asked, object, own.as_ref()).await?;
     let written = backend.create(&asked.collection(), object, &params).await?;
     let own = own.as_ref();
-    Ok(warned(asked, StatusCode::CREATED, &written, &writer, own))
+    warned(server, asked, StatusCode::CREATED, written, &writer, own).await
 }
 
 pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -32,9 +34,10 @@ pub(super) async fn update(server: &Server, asked: &Asked, name: &str) -> Result
     let (own, mind) = minds(asked, twice)?;
     let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
-    let (target, object) = (asked.target(name), to_stored(asked, object, own.as_ref())?);
+    let object = to_stored(server, asked, object, own.as_ref()).await?;
+    let target = asked.target(name);
     let written = backend.update(&target, part(asked), object, &params).await?;
-    Ok(warned(asked, StatusCode::OK, &written, &writer, own.as_ref()))
+    warned(server, asked, StatusCode::OK, written, &writer, own.as_ref()).await
 }
 
 pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<Answer, Refused> {
@@ -46,23 +49,23 @@ pub(super) async fn patch(server: &Server, asked: &Asked, name: &str) -> Result<
     let (own, mind) = minds(asked, twice)?;
     let own = own.map(|own| Arc::new(own.patching(subject(asked, name))));
     if asked.served.is_converted() {
-        patch = Patch::Custom(Arc::new(InVersion {
-            served: asked.served.clone(),
-            subject: subject(asked, name),
-            own: own.clone(),
-            patch,
-        }));
+        patch = in_version(server, asked, name, own.clone(), patch);
     }
     let mind = mind.patching(subject(asked, name));
     let (params, writer) = recorded(asked, Some(mind))?;
     let backend = server.client.backend();
     let target = asked.target(name);
     let written = backend.patch(&target, part(asked), &patch, &params).await?;
-    Ok(warned(asked, StatusCode::OK, &written, &writer, own.as_deref()))
+    warned(server, asked, StatusCode::OK, written, &writer, own.as_deref()).await
 }
 
 /// What was sent in the version that was asked for, in the one that is stored.
-fn to_stored(asked: &Asked, mut object: RawObject, own: Option<&Mind>) -> Result<RawObject, Refused> {
+async fn to_stored(
+    server: &Server,
+    asked: &Asked,
+    mut object: RawObject,
+    own: Option<&Mind>,
+) -> Result<RawObject, Refused> {
     if asked.served.is_converted() {
         let expected = asked.served.resource.api_version();
         match object.get("apiVersion") {
@@ -77,14 +80,31 @@ fn to_stored(asked: &Asked, mut object: RawObject, own: Option<&Mind>) -> Result
         if let Some(own) = own {
             own.drop_unknown(&mut object)?;
         }
-        asked.served.to_stored(&mut object);
+        object = asked.served.to_stored(&server.client, object).await?;
     }
     Ok(object)
 }
 
+/// The patch, of objects in the version that is asked for.
+pub(super) fn in_version(
+    server: &Server,
+    asked: &Asked,
+    name: &str,
+    own: Option<Arc<Mind>>,
+    patch: Patch,
+) -> Patch {
+    Patch::Custom(Arc::new(InVersion {
+        client: server.client.clone(),
+        served: asked.served.clone(),
+        subject: subject(asked, name),
+        own,
+        patch,
+    }))
+}
+
 /// A patch of an object in another version than it is stored in.
-#[derive(Debug)]
 struct InVersion {
+    client: Client,
     served: Served,
     subject: ErrorSubject,
     /// What minds the fields of that version.
@@ -92,15 +112,21 @@ struct InVersion {
     patch: Patch,
 }
 
+impl fmt::Debug for InVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InVersion").field(&self.patch).finish()
+    }
+}
+
+#[async_trait]
 impl CustomPatch for InVersion {
-    fn apply(&self, mut object: RawObject) -> Result<RawObject, ApiError> {
-        self.served.to_version(&mut object);
-        let mut object = self.patch.apply(object, || self.subject.clone())?;
+    async fn apply(&self, object: RawObject) -> Result<RawObject, ApiError> {
+        let object = self.served.to_version(&self.client, object).await?;
+        let mut object = self.patch.apply(object, || self.subject.clone()).await?;
         if let Some(own) = &self.own {
             own.drop_unknown(&mut object)?;
         }
-        self.served.to_stored(&mut object);
-        Ok(object)
+        self.served.to_stored(&self.client, object).await
     }
 }
 
@@ -182,21 +208,31 @@ pub(super) fn writer(asked: &Asked, named: Option<&str>) -> Writer {
     Writer::new(&asked.served, manager, asked.place.subresource.as_deref())
 }
 
-fn warned(asked: &Asked, code: StatusCode, written: &Written, writer: &Writer, own: Option<&Mind>) -> Answer {
+async fn warned(
+    server: &Server,
+    asked: &Asked,
+    code: StatusCode,
+    written: Written,
+    writer: &Writer,
+    own: Option<&Mind>,
+) -> Result<Answer, Refused> {
     let mut warnings = own.map(Mind::warnings).unwrap_or_default();
     warnings.extend(writer.warnings());
-    answer(asked, code, written, warnings)
+    answer(server, asked, code, written, warnings).await
 }
 
 /// The object as written, and what its writer should know.
-pub(super) fn answer(
+pub(super) async fn answer(
+    server: &Server,
     asked: &Asked,
     code: StatusCode,
-    written: &Written,
+    mut written: Written,
     mut warnings: Vec<String>,
-) -> Answer {
+) -> Result<Answer, Refused> {
+    let document = std::iter::once(&mut written.document);
+    asked.served.bring(&server.client, document).await?;
     let mut answer = answer::json(code, asked.served.shown(&written.document).to_json());
-    warnings.extend(written.warnings.iter().cloned());
+    warnings.append(&mut written.warnings);
     answer::warn(&mut answer, &warnings);
-    answer
+    Ok(answer)
 }

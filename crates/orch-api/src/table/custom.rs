@@ -56,7 +56,8 @@ impl Columns {
                 description: column.description.clone(),
                 priority: column.priority,
             });
-            paths.push(JsonPath::parse(&standard(&column.path)).ok());
+            let path = column.path.as_deref();
+            paths.push(path.and_then(|path| JsonPath::parse(&standard(path)).ok()));
         }
         if named.is_empty() {
             columns.push(age());

@@ -21,6 +21,9 @@ pub(super) async fn address(
         .map_err(CallError::new)?;
     let spec = service.spec.unwrap_or_default();
     let wanted = reference.port.unwrap_or(DEFAULT_PORT);
+    if spec.type_.as_deref() == Some("ExternalName") {
+        return to(spec.external_name.as_deref().unwrap_or_default(), wanted);
+    }
     let mut ports = spec.ports.iter().flatten();
     let port = ports.find(|port| port.port == wanted);
     let port = port.ok_or_else(|| {
@@ -28,9 +31,6 @@ pub(super) async fn address(
             "no service port {wanted} found for service {name:?}"
         ))
     })?;
-    if spec.type_.as_deref() == Some("ExternalName") {
-        return to(spec.external_name.as_deref().unwrap_or_default(), wanted);
-    }
     let endpoints = client.api::<Endpoints>(&reference.namespace).get_opt(name).await;
     let endpoints = endpoints.map_err(CallError::new)?;
     if let Some((ip, port)) = endpoints.as_ref().and_then(|endpoints| endpoint(endpoints, port)) {

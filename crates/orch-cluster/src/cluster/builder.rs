@@ -12,6 +12,7 @@ use orch_core::store::Store;
 use super::{Cluster, Task};
 use crate::agent::{Agent, AgentConfig};
 use crate::controllers::{Controllers, NamespaceLifecycle, ensure_namespaces};
+use crate::custom::Definitions;
 use crate::scheduling::{Scheduling, SchedulingOptions};
 use crate::webhooks::{Caller, Unasked, Webhooks};
 
@@ -71,7 +72,7 @@ impl ClusterBuilder {
     }
 
     /// Asks the admission webhooks that are configured, which it reaches so; see [`Webhooks`]. They are asked after the rules of the
-    /// embedder. Without it who configures one is warned.
+    /// embedder. Without it who configures one is warned. Those that convert objects of users' own kinds are asked too.
     #[must_use]
     pub fn webhooks(mut self, caller: impl Caller) -> Self {
         self.webhooks = Some(Arc::new(caller));
@@ -121,9 +122,12 @@ impl ClusterBuilder {
     /// and the agents know their pods and containers.
     pub async fn start(self) -> Result<Cluster, ApiError> {
         let client = match self.webhooks {
-            Some(caller) => self
-                .client
-                .admission(Webhooks::shared(caller).random(self.random.fork())),
+            Some(caller) => {
+                let converting = Definitions::new().webhooks(caller.clone());
+                self.client
+                    .admission(Webhooks::shared(caller).random(self.random.fork()))
+                    .definitions(converting.random(self.random.fork()))
+            }
             None => self.client.admission(Unasked),
         };
         // The last rule: what it refuses, no other did. `Cluster::apply` relies on it.

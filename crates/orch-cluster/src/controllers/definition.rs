@@ -78,7 +78,8 @@ impl Controller for DefinitionController {
                 return Ok(Action::requeue_after(LOOK_AGAIN));
             }
         }
-        let kept: Vec<_> = meta.finalizers.iter().filter(|own| *own != CLEANUP).collect();
+        let newest = document.meta().finalizers.iter();
+        let kept: Vec<_> = newest.filter(|own| *own != CLEANUP).collect();
         let patch = Patch::Merge(json!({
             "metadata": {"uid": meta.uid, "resourceVersion": document.revision().to_string(), "finalizers": kept},
         }));

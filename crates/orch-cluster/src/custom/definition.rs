@@ -9,6 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use orch_core::object::{ApiResource, Document, FieldPath, RawObject, Scope};
 use serde_json::Value;
 
+use super::conversion::Webhook;
 use super::path::Path;
 use super::schema::Structural;
 
@@ -51,6 +52,8 @@ pub struct Definition {
     pub is_terminating: bool,
     /// Whether the schemas are as they were when the first object was stored.
     pub is_first_generation: bool,
+    /// What makes objects of one version ones of another; none: they differ in what they are called.
+    pub(super) webhook: Option<Webhook>,
     stored: usize,
 }
 
@@ -102,8 +105,8 @@ pub struct Column {
     pub description: String,
     /// 0 is always shown, more in wide output only.
     pub priority: i32,
-    /// Where it is found: a JSON path.
-    pub path: String,
+    /// Where it is found: a JSON path; none if that asks for too much.
+    pub path: Option<String>,
 }
 
 impl Definition {
@@ -148,6 +151,7 @@ impl Definition {
             versions: versions.into_iter().map(|(_, version)| version).collect(),
             is_terminating: document.meta().is_deleting(),
             is_first_generation: document.meta().generation <= 1,
+            webhook: spec.conversion.as_ref().and_then(Webhook::read),
             stored,
         })
     }
@@ -155,6 +159,11 @@ impl Definition {
     /// The version that objects are stored in.
     pub fn stored(&self) -> &Version {
         &self.versions[self.stored]
+    }
+
+    /// Whether a webhook makes objects of one version ones of another (`spec.conversion.strategy`).
+    pub fn has_conversion_webhook(&self) -> bool {
+        self.webhook.is_some()
     }
 
     /// A version that is served, by its name.
@@ -208,7 +217,24 @@ impl Version {
     }
 }
 
+/// The longest JSON path of a column, in bytes, and how much it may ask for: each row is searched for it.
+const PATH_BYTES: usize = 1024;
+const MOST: [(&str, usize); 5] = [("..", 1), ("?", 1), ("(", 8), ("[", 32), (",", 4)];
+
 impl Column {
+    /// Says what a JSON path of a column has more of than is looked for in each row, if it has.
+    pub(crate) fn asks_too_much(path: &str) -> Option<String> {
+        if path.len() > PATH_BYTES {
+            return Some(format!("must be no longer than {PATH_BYTES} bytes"));
+        }
+        let mut too_many = MOST
+            .into_iter()
+            .filter(|(what, most)| path.matches(what).count() > *most);
+        too_many
+            .next()
+            .map(|(what, most)| format!("must have {what:?} {most} times at most"))
+    }
+
     /// A column that is always shown.
     pub fn new(name: &str, type_: &str, path: &str) -> Self {
         Self {
@@ -217,7 +243,7 @@ impl Column {
             format: String::new(),
             description: String::new(),
             priority: 0,
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
         }
     }
 
@@ -228,7 +254,9 @@ impl Column {
             format: column.format.clone().unwrap_or_default(),
             description: column.description.clone().unwrap_or_default(),
             priority: column.priority.unwrap_or_default(),
-            path: column.json_path.clone(),
+            path: Self::asks_too_much(&column.json_path)
+                .is_none()
+                .then(|| column.json_path.clone()),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Sources: apiextensions-apiserver's `pkg/registry/customresource` and `pkg/apiserver`.
 
+mod conversion;
 mod definition;
 mod path;
 mod rules;

@@ -3,6 +3,11 @@
 use orch_core::object::RawObject;
 use serde_json::Value;
 
+/// The most names of a path: what it leads to is no deeper than objects are.
+const NAMES: usize = 32;
+/// The longest path, in bytes.
+const BYTES: usize = 1024;
+
 /// A path to one field, such as `.spec.replicas`: what a definition names its numbers of replicas and its selectable fields by.
 ///
 /// ```
@@ -16,8 +21,11 @@ use serde_json::Value;
 pub struct Path(Vec<String>);
 
 impl Path {
-    /// Reads it; none if it is not of that kind.
+    /// Reads it; none if it is not of that kind, or of more than 32 names or 1 KiB.
     pub fn read(text: &str) -> Option<Self> {
+        if Self::is_too_long(text) {
+            return None;
+        }
         let names = text.strip_prefix('.')?.split('.');
         let names: Vec<_> = names.map(str::to_owned).collect();
         let is_plain = |name: &String| {
@@ -27,6 +35,10 @@ impl Path {
                     .all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
         };
         names.iter().all(is_plain).then_some(Self(names))
+    }
+
+    pub(crate) fn is_too_long(text: &str) -> bool {
+        text.len() > BYTES || text.matches('.').count() > NAMES
     }
 
     /// A field of a field of the object.

@@ -1,11 +1,16 @@
 //! The rules of objects of a user's own kinds, as the client runs them.
 
+use std::sync::Arc;
+
 use orch_core::client::{DefinesKinds, Kind, KindRules};
 use orch_core::object::{ApiResource, Document, FieldErrors, RawObject, Scope};
+use orch_core::random::Random;
 use serde_json::Value;
 
+use super::conversion::ByWebhook;
 use super::definition::{Definition, Version};
 use crate::kinds::meta::STANDARD_FINALIZERS;
+use crate::webhooks::Caller;
 
 /// The kind of the definitions.
 pub const DEFINITION: ApiResource = ApiResource::new(
@@ -17,8 +22,41 @@ pub const DEFINITION: ApiResource = ApiResource::new(
 );
 
 /// Teaches a client the kinds that CustomResourceDefinitions define.
-#[derive(Clone, Copy, Debug)]
-pub struct Definitions;
+pub struct Definitions {
+    caller: Option<Arc<dyn Caller>>,
+    random: Random,
+}
+
+impl Definitions {
+    /// Asks no webhooks: objects whose versions differ by what a webhook makes of them are used in the version that they are stored in.
+    pub fn new() -> Self {
+        Self {
+            caller: None,
+            random: Random::from_os(),
+        }
+    }
+
+    /// Asks the webhooks that convert.
+    #[must_use]
+    pub fn webhooks(self, caller: Arc<dyn Caller>) -> Self {
+        Self {
+            caller: Some(caller),
+            ..self
+        }
+    }
+
+    /// Where the uids of reviews come from; by default the operating system's randomness.
+    #[must_use]
+    pub fn random(self, random: Random) -> Self {
+        Self { random, ..self }
+    }
+}
+
+impl Default for Definitions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl DefinesKinds for Definitions {
     fn resource(&self) -> &ApiResource {
@@ -27,8 +65,20 @@ impl DefinesKinds for Definitions {
     }
 
     fn kind(&self, definition: &Document) -> Option<Kind> {
-        let stored = Definition::read(definition)?.stored().clone();
-        Some(Kind::new(ApiResource::clone(&stored.resource), Custom(stored)))
+        let definition = Definition::read(definition)?;
+        let stored = definition.stored().clone();
+        let resource = ApiResource::clone(&stored.resource);
+        let conversion = definition.webhook.map(|webhook| ByWebhook {
+            webhook,
+            kind: resource.kind.clone().into_owned(),
+            caller: self.caller.clone(),
+            random: self.random.fork(),
+        });
+        let kind = Kind::new(resource, Custom(stored));
+        Some(match conversion {
+            Some(conversion) => kind.converted_by(conversion),
+            None => kind,
+        })
     }
 }
 
@@ -53,6 +103,10 @@ impl KindRules for Custom {
 
     fn default(&self, object: &mut RawObject) {
         self.0.schema.default(object);
+    }
+
+    fn prune(&self, object: &mut RawObject) {
+        self.0.schema.prune(object);
     }
 
     fn validate(&self, object: &Document) -> FieldErrors {

@@ -68,10 +68,13 @@ fn versions_are_in_the_order_of_their_stability() {
 
 #[test]
 fn a_definition_that_cannot_be_used_defines_nothing() {
-    assert!(Definitions.kind(&definition(&["v1"])).is_some());
-    assert!(Definitions.kind(&definition(&[])).is_none(), "nothing is stored");
+    assert!(Definitions::new().kind(&definition(&["v1"])).is_some());
+    assert!(
+        Definitions::new().kind(&definition(&[])).is_none(),
+        "nothing is stored"
+    );
     let other = Document::parse(r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}"#.into());
-    assert!(Definitions.kind(&other.unwrap()).is_none());
+    assert!(Definitions::new().kind(&other.unwrap()).is_none());
 }
 
 #[test]

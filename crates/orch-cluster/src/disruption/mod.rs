@@ -8,7 +8,9 @@ mod decide;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -22,6 +24,9 @@ use decide::{Verdict, decide};
 
 /// How often an eviction is tried against others who write its pod or its budget, as Kubernetes tries it.
 const ATTEMPTS: usize = 20;
+/// The longest that is waited for the second attempt, and for any.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a pod is not evicted.
 #[derive(Debug, thiserror::Error)]
@@ -110,13 +115,23 @@ pub async fn evict(client: &Client, pod: &ObjectKey, params: &DeleteParams) -> R
         },
     };
     let mut budget = String::new();
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         match eviction.attempt().await? {
             Attempt::Done(deleted) => return Ok(deleted),
             Attempt::Overtaken(by) => budget = by.unwrap_or_default(),
         }
+        tokio::time::sleep(pause(pod, attempt)).await;
     }
     Err(EvictError::Busy { budget })
+}
+
+/// How long to wait for the next attempt, up to a second: pods that are evicted together wait for different times, the same each time.
+fn pause(pod: &ObjectKey, attempt: usize) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (pod.as_str(), attempt).hash(&mut hasher);
+    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(8)).min(LONGEST_PAUSE);
+    let share = u32::try_from(hasher.finish() % 100).unwrap_or_default() + 1;
+    longest * share / 100
 }
 
 struct Eviction<'a> {

@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 use orch_core::object::{metadata, names};
 
+use super::same;
+
 /// What Kubernetes says of a changed field that may not change.
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 
@@ -100,7 +102,7 @@ pub(crate) fn immutable<T: PartialEq + serde::Serialize>(
     new: &T,
     old: &T,
 ) {
-    if new != old {
+    if !same::are_same(new, old) {
         errors.push(FieldError::invalid(at, new, IMMUTABLE));
     }
 }

@@ -191,7 +191,7 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
 pub fn teach(builder: ClientBuilder) -> ClientBuilder {
     kinds()
         .fold(builder, ClientBuilder::kind)
-        .definitions(Definitions)
+        .definitions(Definitions::new())
 }
 
 impl KindRules for &'static BuiltIn {

@@ -55,8 +55,12 @@ pub(super) fn refuses(base: &Value, cases: &[(&str, Value, &str)]) {
 /// Replaces `base` by itself with each value at its path; the errors must be these, empty for none.
 pub(super) fn replaces(base: &Value, cases: &[(&str, Value, &str)]) {
     let api_version = base["apiVersion"].as_str().unwrap();
-    let old = created(api_version, base.clone()).unwrap();
-    let kind = find_kind(api_version, base["kind"].as_str().unwrap()).unwrap();
+    replaces_stored(&created(api_version, base.clone()).unwrap(), cases);
+}
+
+/// The same of an object as it is stored.
+pub(super) fn replaces_stored(old: &Value, cases: &[(&str, Value, &str)]) {
+    let kind = find_kind(old["apiVersion"].as_str().unwrap(), old["kind"].as_str().unwrap()).unwrap();
     for (path, value, expected) in cases {
         let mut new = raw(with(old.clone(), path, value.clone()));
         kind.prepare_update(&mut new, &raw(old.clone()));

@@ -30,6 +30,10 @@ use configurations::Configurations;
 use matching::Webhook;
 use question::Question;
 
+/// Whom webhooks and `kubectl auth whoami` are told of as the one who writes: all who may use a cluster at all are one user here.
+pub const USER: &str = "orch:admin";
+/// The groups of [`USER`]: those of Kubernetes who may do everything.
+pub const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 /// The group of the configurations, and of policies: no webhook is asked about them, or one that refuses everything could
 /// never be taken away.
 const GROUP: &str = "admissionregistration.k8s.io";
@@ -44,7 +48,8 @@ const AT_ONCE: usize = 16;
 /// that refuse the first is told of.
 ///
 /// Admission sees whole objects in the version that they are stored in: rules for subresources (`pods/status`), for `CONNECT`
-/// and for other versions never match.
+/// and for other versions never match. A new number of replicas is a change of the whole workload, whether it came by
+/// `deployments/scale` or not. What webhooks warn of is told of writes that all of them allow.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -142,7 +147,8 @@ impl Webhooks {
             return Ok(false);
         };
         let changed = question
-            .patched(webhook.name(), &patch, request.object)
+            .patched(webhook.name(), &patch, request)
+            .await
             .map_err(Refusal::Failed)?;
         if changed {
             question.is_about(request)?;
@@ -169,7 +175,7 @@ fn allowed<T>(webhook: &Webhook, asked: Result<T, Failure>) -> Result<Option<T>,
 }
 
 /// Kubernetes' error for what is not the writer's fault.
-fn internal(why: &str) -> ApiError {
+pub(crate) fn internal(why: &str) -> ApiError {
     ApiError::Denied {
         code: 500,
         reason: "InternalError".to_owned(),
@@ -188,7 +194,8 @@ impl Admission for Webhooks {
     }
 
     async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
-        let webhooks = self.mutating.newest(request.client).await?;
+        let mut webhooks = self.mutating.newest(request.client).await?;
+        webhooks.retain(|webhook| webhook.has_rule_for(request.resource, request.operation));
         if webhooks.is_empty() {
             return Ok(());
         }
@@ -212,7 +219,8 @@ impl Admission for Webhooks {
     }
 
     async fn validate(&self, request: &AdmissionRequest<'_>) -> Result<(), Refusal> {
-        let webhooks = self.validating.newest(request.client).await?;
+        let mut webhooks = self.validating.newest(request.client).await?;
+        webhooks.retain(|webhook| webhook.has_rule_for(request.resource, request.operation));
         if webhooks.is_empty() {
             return Ok(());
         }

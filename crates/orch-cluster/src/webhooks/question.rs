@@ -68,9 +68,6 @@ impl<'a> Question<'a> {
         webhook: &Webhook,
         request: &AdmissionRequest<'_>,
     ) -> Result<bool, Refusal> {
-        if !webhook.has_rule_for(self.resource, self.operation) {
-            return Ok(false);
-        }
         let is_new = self.object.is_some() && selects(&webhook.objects, request.object);
         let is_old = request
             .old
@@ -109,12 +106,13 @@ impl<'a> Question<'a> {
     }
 
     /// Changes the object as a webhook has it; says whether anything is another than before.
-    pub(super) fn patched(
+    pub(super) async fn patched(
         &self,
         webhook: &str,
         patch: &Patch,
-        object: &mut RawObject,
+        request: &mut AdmissionRequest<'_>,
     ) -> Result<bool, ApiError> {
+        let (object, rules) = (&mut *request.object, request.rules);
         if self.object.is_none() {
             return Err(super::internal(&format!(
                 "admission webhook {webhook:?} attempted to modify the object, which is not supported for this operation"
@@ -124,7 +122,7 @@ impl<'a> Question<'a> {
             resource: Box::new(self.resource.clone()),
             key: self.key.clone(),
         };
-        let mut new = patch.apply(object.clone(), subject).map_err(|error| {
+        let mut new = patch.apply(object.clone(), subject).await.map_err(|error| {
             super::internal(&format!("the patch of admission webhook {webhook:?}: {error}"))
         })?;
         for at in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"] {
@@ -135,15 +133,13 @@ impl<'a> Question<'a> {
                 )));
             }
         }
-        keep(&mut new, object, &KEPT, self.has_status());
+        keep(&mut new, object, &KEPT, rules.has_status());
+        rules.prune(&mut new);
+        // The next webhook finds it filled in.
+        rules.default(&mut new);
         let is_changed = new != *object;
         *object = new;
         Ok(is_changed)
-    }
-
-    /// Whether its status is written apart from it.
-    fn has_status(&self) -> bool {
-        kinds::find_kind(&self.resource.api_version(), &self.resource.kind).is_some_and(|row| row.has_status)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::matching;
 use super::question::Question;
+use super::{GROUPS, USER};
 
 const KIND: &str = "AdmissionReview";
 
@@ -66,7 +67,7 @@ pub(super) fn write(version: &str, question: &Question<'_>, uid: &str) -> serde_
                 .or(is_namespace.then(|| question.key.name())),
             operation: matching::word(question.operation),
             // All who may write may do everything; who it is that writes is not known here.
-            user_info: json!({"username": "system:admin", "groups": ["system:masters", "system:authenticated"]}),
+            user_info: json!({"username": USER, "groups": GROUPS}),
             object: question.object.as_deref(),
             old_object: question.old.as_deref(),
             dry_run: question.dry_run,
@@ -82,19 +83,17 @@ fn api(version: &str) -> String {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answered {
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    kind: String,
+    api_version: Option<String>,
+    kind: Option<String>,
     response: Option<Response>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
-    #[serde(default)]
-    uid: String,
-    allowed: bool,
+    uid: Option<String>,
+    // Whoever does not say so has not allowed it.
+    allowed: Option<bool>,
     status: Option<Status>,
     patch: Option<ByteString>,
     patch_type: Option<String>,
@@ -104,7 +103,7 @@ struct Response {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Status {
-    code: Option<u16>,
+    code: Option<i64>,
     reason: Option<String>,
     message: Option<String>,
 }
@@ -143,12 +142,10 @@ pub(super) fn read(
         .ok_or_else(|| invalid("webhook response was absent".to_owned()))?;
     // The older version asked neither for these nor for the type of a patch.
     if version == "v1" {
-        let got = (&*answered.api_version, &*answered.kind);
-        if response.uid != uid {
-            return Err(invalid(format!(
-                "expected response.uid={uid:?}, got {:?}",
-                response.uid
-            )));
+        let got = (given(&answered.api_version), given(&answered.kind));
+        let of = given(&response.uid);
+        if of != uid {
+            return Err(invalid(format!("expected response.uid={uid:?}, got {of:?}")));
         }
         if got != (&*api(version), KIND) {
             return Err(invalid(format!(
@@ -160,7 +157,7 @@ pub(super) fn read(
         }
         check_patch(&response, is_mutating).map_err(invalid)?;
     }
-    if !response.allowed {
+    if response.allowed != Some(true) {
         return Ok(Verdict::Denied(denied(
             webhook,
             response.status.unwrap_or_default(),
@@ -172,9 +169,13 @@ pub(super) fn read(
         .transpose()
         .map_err(|error| format!("received undecodable patch in webhook response: {error}"))?;
     Ok(Verdict::Allowed(Answer {
-        patch,
+        patch: patch.filter(|patch| !matches!(patch, Patch::Json(operations) if operations.0.is_empty())),
         warnings: response.warnings.unwrap_or_default(),
     }))
+}
+
+fn given(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or_default()
 }
 
 fn check_patch(response: &Response, is_mutating: bool) -> Result<(), String> {
@@ -205,6 +206,7 @@ fn denied(webhook: &str, status: Status) -> ApiError {
         // No refusal goes out as a success.
         code: status
             .code
+            .and_then(|code| u16::try_from(code).ok())
             .filter(|code| (400..600).contains(code))
             .unwrap_or(400),
         reason: status.reason.unwrap_or_default(),

@@ -156,6 +156,35 @@ async fn mutating_webhooks_are_asked_by_name_and_once_more_if_a_later_one_change
 }
 
 #[tokio::test]
+async fn what_a_webhook_adds_is_filled_in_before_the_next_sees_it() {
+    let world = World::new(|webhook, request| {
+        let name = request["object"]["metadata"]["name"].as_str();
+        Some(match (webhook, name) {
+            // Nothing to change is no change, also of what is deleted.
+            (_, None) => patch(&json!([])),
+            ("a", _) => patch(
+                &json!([{"op": "add", "path": "/spec/containers/-", "value": {"name": "side", "image": "i"}}]),
+            ),
+            _ => patch(&json!([
+                {"op": "test", "path": "/spec/containers/1/terminationMessagePath", "value": "/dev/termination-log"},
+            ])),
+        })
+    });
+    let of = |name: &str| {
+        let mut webhook = webhook(name);
+        webhook["rules"][0]["resources"] = json!(["pods"]);
+        webhook
+    };
+    world
+        .create(configuration(MUTATING, "a", &json!([of("a"), of("b")])))
+        .await
+        .unwrap();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    world.create(pod).await.unwrap();
+    world.delete("pod", "one").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_in_the_words_of_the_webhook() {
     for (status, code, reason, expected) in [
         (json!({"message": "no"}), 400, "", " denied the request: no"),
@@ -171,12 +200,21 @@ async fn a_refusal_is_told_in_the_words_of_the_webhook() {
             "",
             " denied the request without explanation",
         ),
+        (
+            json!({"code": 70_000}),
+            400,
+            "",
+            " denied the request without explanation",
+        ),
         (Value::Null, 400, "", " denied the request without explanation"),
     ] {
-        let answer = json!({"allowed": false, "status": status});
+        // Who does not say that it is allowed has denied it.
+        let answer = json!({"status": status});
         let world = World::new(move |_, _| Some(answer.clone()));
+        let mut lenient = webhook("a");
+        lenient["failurePolicy"] = json!("Ignore");
         world
-            .create(configuration(VALIDATING, "a", &json!([webhook("a")])))
+            .create(configuration(VALIDATING, "a", &json!([lenient])))
             .await
             .unwrap();
         let refused = world.create(map("one")).await.unwrap_err();

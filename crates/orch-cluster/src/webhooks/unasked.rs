@@ -16,14 +16,23 @@ impl Admission for Unasked {
 
     fn handles(&self, resource: &ApiResource, operation: Operation) -> bool {
         let is_configuration = matches!(
-            &*resource.kind,
-            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration"
+            (&*resource.group, &*resource.kind),
+            (
+                super::GROUP,
+                "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration"
+            ) | ("apiextensions.k8s.io", "CustomResourceDefinition")
         );
-        operation == Operation::Create && resource.group == super::GROUP && is_configuration
+        operation == Operation::Create && is_configuration
     }
 
     async fn mutate(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Refusal> {
         let kind = &request.resource.kind;
+        let spec = request.object.get("spec");
+        if kind == "CustomResourceDefinition"
+            && spec.is_none_or(|spec| spec["conversion"]["strategy"] != "Webhook")
+        {
+            return Ok(());
+        }
         request.warnings.add(format!(
             "{kind} is stored, but its webhooks are not asked in this cluster"
         ));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::{ApiError, Client};
+use super::{ApiError, Client, KindRules};
 use crate::object::{ApiResource, Document, FieldErrors, ObjectKey, RawObject};
 
 /// What a writer is about to do.
@@ -23,6 +23,8 @@ pub struct AdmissionRequest<'a> {
     pub operation: Operation,
     /// The kind.
     pub resource: &'a ApiResource,
+    /// Its rules, by which a rule that takes changes from outside fills them in, or takes out of them what the kind does not have.
+    pub rules: &'a dyn KindRules,
     /// Namespace and name.
     pub key: &'a ObjectKey,
     /// The object as it would be stored; on a delete, as it is.

@@ -123,6 +123,17 @@ pub trait Backend: Send + Sync + 'static {
         params: &WriteParams,
     ) -> Result<Written, ApiError>;
 
+    /// Makes objects of whichever versions of a kind ones of the version of `resource`. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// Those of the kind's [`Conversion`](super::Conversion).
+    async fn convert(
+        &self,
+        resource: &ApiResource,
+        objects: Vec<RawObject>,
+    ) -> Result<Vec<RawObject>, ApiError>;
+
     /// Deletes an object, now or in time.
     async fn delete(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError>;
 

@@ -1,6 +1,6 @@
 //! All kinds that a client knows: registered, used without having been, or defined by an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -15,6 +15,8 @@ pub(crate) struct KindTable {
     registered: RwLock<BTreeMap<String, Arc<Kind>>>,
     /// Those that were used, or found in the store, without.
     others: RwLock<BTreeMap<String, Other>>,
+    /// The names of those whose definitions are gone: whoever still uses one by name does not make it a kind again.
+    gone: RwLock<BTreeSet<String>>,
 }
 
 /// A kind that was not registered.
@@ -76,15 +78,22 @@ impl KindTable {
             definition: Some((meta.uid.clone(), meta.generation)),
         };
         self.others.write().insert(meta.name.clone(), other);
+        self.gone.write().remove(&meta.name);
         Some(kind)
     }
 
-    /// Forgets the kind of a name: what defined it is gone.
+    /// Forgets the kind of a name, if it was defined: what defined it is not there any more.
     pub(crate) fn forget(&self, name: &str) {
         let mut others = self.others.write();
         if others.get(name).is_some_and(|other| other.definition.is_some()) {
             others.remove(name);
+            self.gone.write().insert(name.to_owned());
         }
+    }
+
+    /// Whether a kind of this name was defined, and is not any more.
+    pub(crate) fn is_gone(&self, name: &str) -> bool {
+        self.gone.read().contains(name)
     }
 
     /// Whether one of this name is among the [resources](Self::resources).
@@ -95,9 +104,10 @@ impl KindTable {
 
     /// Those that are in use, or are watched whether they are or not, by name.
     pub(crate) fn resources(&self) -> Vec<ApiResource> {
-        let (registered, others) = (self.registered.read(), self.others.read());
+        let (registered, others, gone) = (self.registered.read(), self.others.read(), self.gone.read());
         let used = registered.iter().filter(|(_, kind)| kind.is_in_use());
-        let others = others.iter().map(|(name, other)| (name, &other.kind));
+        let others = others.iter().filter(|(name, _)| !gone.contains(*name));
+        let others = others.map(|(name, other)| (name, &other.kind));
         let all: BTreeMap<_, _> = used.chain(others).collect();
         all.into_values().map(|kind| kind.resource.clone()).collect()
     }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use serde_json::Value;
 
+use super::{ApiError, Client};
 use crate::object::metadata::{self, NameRule};
 use crate::object::{ApiResource, Document, FieldErrors, ObjectMeta, RawObject};
 
@@ -33,6 +35,12 @@ pub trait KindRules: Send + Sync + 'static {
 
     /// Fills in what the writer left open. Doing it twice changes nothing.
     fn default(&self, object: &mut RawObject) {
+        let _ = object;
+    }
+
+    /// Takes out what objects of this kind do not have. Who writes through a client may have been told of it before; this is for
+    /// [admission](super::Admission) that takes changes from outside.
+    fn prune(&self, object: &mut RawObject) {
         let _ = object;
     }
 
@@ -165,6 +173,22 @@ impl KindRules for NoRules {
     }
 }
 
+/// Makes objects of one version of a kind ones of another, where that takes more than to change what their version is called.
+#[async_trait]
+pub trait Conversion: Send + Sync + 'static {
+    /// The objects in a version, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be had: nothing is written then, or shown.
+    async fn convert(
+        &self,
+        objects: Vec<RawObject>,
+        api_version: &str,
+        client: &Client,
+    ) -> Result<Vec<RawObject>, ApiError>;
+}
+
 /// A kind as the client knows it.
 #[derive(Clone)]
 pub struct Kind {
@@ -172,6 +196,7 @@ pub struct Kind {
     pub resource: ApiResource,
     /// Its rules.
     pub rules: Arc<dyn KindRules>,
+    conversion: Option<Arc<dyn Conversion>>,
     /// Whether the client counts it among its [resources](super::Client::resources).
     is_in_use: Arc<AtomicBool>,
 }
@@ -182,6 +207,7 @@ impl Kind {
         Self {
             resource,
             rules: Arc::new(rules),
+            conversion: None,
             is_in_use: Arc::new(AtomicBool::new(true)),
         }
     }
@@ -210,6 +236,20 @@ impl Kind {
 }
 
 impl Kind {
+    /// The same, whose versions differ: an object that was stored in another version than [`resource`](Self::resource) is converted
+    /// before it is changed, and is stored in that one then. Who reads it through this client gets it as it is stored.
+    #[must_use]
+    pub fn converted_by(self, conversion: impl Conversion) -> Self {
+        Self {
+            conversion: Some(Arc::new(conversion)),
+            ..self
+        }
+    }
+
+    pub(super) fn conversion(&self) -> Option<&dyn Conversion> {
+        self.conversion.as_deref()
+    }
+
     pub(super) fn is_in_use(&self) -> bool {
         self.is_in_use.load(Ordering::Relaxed)
     }

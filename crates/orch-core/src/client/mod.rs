@@ -26,7 +26,7 @@ pub use api::{Api, List};
 pub use backend::{Backend, Collection, Deleted, DocumentList, Fences, Part, Target, Written};
 pub use error::{ApiError, ErrorSubject};
 pub use field_manager::FieldManager;
-pub use kinds::{DefinesKinds, Kind, KindRules, NoRules, SubresourceWrite, Wanted};
+pub use kinds::{Conversion, DefinesKinds, Kind, KindRules, NoRules, SubresourceWrite, Wanted};
 pub use local::{ClientBuilder, Fence};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use local::{Documents, prefix_of};

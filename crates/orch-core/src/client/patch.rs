@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use json_patch::PatchErrorKind;
 use serde_json::Value;
 
@@ -25,13 +26,14 @@ pub enum Patch {
 }
 
 /// A change to an object by rules that this crate does not have.
+#[async_trait]
 pub trait CustomPatch: fmt::Debug + Send + Sync {
     /// The object as changed. Called again, with the newest version, if another writer comes between.
     ///
     /// # Errors
     ///
     /// [`BadRequest`](ApiError::BadRequest) for what cannot be applied, with where and why; whatever it is, nothing is written.
-    fn apply(&self, object: RawObject) -> Result<RawObject, ApiError>;
+    async fn apply(&self, object: RawObject) -> Result<RawObject, ApiError>;
 }
 
 /// Bounds of a JSON patch, as in Kubernetes (`jsonpatch.go`): few bytes can ask for much.
@@ -94,59 +96,70 @@ impl Patch {
     ///
     /// [`BadRequest`](ApiError::BadRequest) for what cannot be applied, and [`Invalid`](ApiError::Invalid) for a test that
     /// does not hold.
-    pub fn apply(
+    pub async fn apply(
         &self,
         object: RawObject,
-        subject: impl Fn() -> ErrorSubject,
+        subject: impl Fn() -> ErrorSubject + Send,
     ) -> Result<RawObject, ApiError> {
-        if let Self::Custom(patch) = self {
-            return patch.apply(object);
-        }
-        let mut object = Value::Object(object);
         match self {
-            Self::Custom(_) => {}
-            Self::Merge(patch) => {
-                if !patch.is_object() {
-                    return Err(ApiError::BadRequest(format!(
-                        "merge patch: expected a map, got {patch}"
-                    )));
-                }
-                json_patch::merge(&mut object, patch);
-            }
-            Self::Json(operations) => {
-                if operations.0.len() > OPERATIONS {
-                    let count = operations.0.len();
-                    return Err(ApiError::BadRequest(format!(
-                        "JSON patch: {count} operations, at most {OPERATIONS} allowed"
-                    )));
-                }
-                let mut copied = 0;
-                for operation in &operations.0 {
-                    check_growth(&object, operation, &mut copied)?;
-                    if let json_patch::PatchOperation::Test(test) = operation
-                        && test.value.is_null()
-                        && object.pointer(test.path.as_str()).is_none()
-                    {
-                        continue;
-                    }
-                    json_patch::patch(&mut object, std::slice::from_ref(operation)).map_err(|error| {
-                        match error.kind {
-                            PatchErrorKind::TestFailed => ApiError::Invalid {
-                                subject: subject(),
-                                errors: untrue(operation, &object).into(),
-                            },
-                            _ => ApiError::BadRequest(format!("JSON patch: {error}")),
-                        }
-                    })?;
-                }
-            }
+            Self::Custom(patch) => patch.apply(object).await,
+            Self::Merge(change) => merge(object, change),
+            Self::Json(operations) => operate(object, operations, subject),
         }
-        match object {
-            Value::Object(object) => Ok(object),
-            other => Err(ApiError::BadRequest(format!(
-                "the patch leaves no object but {other}"
-            ))),
+    }
+}
+
+fn merge(object: RawObject, change: &Value) -> Result<RawObject, ApiError> {
+    if !change.is_object() {
+        return Err(ApiError::BadRequest(format!(
+            "merge patch: expected a map, got {change}"
+        )));
+    }
+    let mut object = Value::Object(object);
+    json_patch::merge(&mut object, change);
+    still_object(object)
+}
+
+fn operate(
+    object: RawObject,
+    operations: &json_patch::Patch,
+    subject: impl Fn() -> ErrorSubject,
+) -> Result<RawObject, ApiError> {
+    if operations.0.len() > OPERATIONS {
+        let count = operations.0.len();
+        return Err(ApiError::BadRequest(format!(
+            "JSON patch: {count} operations, at most {OPERATIONS} allowed"
+        )));
+    }
+    let mut object = Value::Object(object);
+    let mut copied = 0;
+    for operation in &operations.0 {
+        check_growth(&object, operation, &mut copied)?;
+        if let json_patch::PatchOperation::Test(test) = operation
+            && test.value.is_null()
+            && object.pointer(test.path.as_str()).is_none()
+        {
+            continue;
         }
+        json_patch::patch(&mut object, std::slice::from_ref(operation)).map_err(|error| {
+            match error.kind {
+                PatchErrorKind::TestFailed => ApiError::Invalid {
+                    subject: subject(),
+                    errors: untrue(operation, &object).into(),
+                },
+                _ => ApiError::BadRequest(format!("JSON patch: {error}")),
+            }
+        })?;
+    }
+    still_object(object)
+}
+
+fn still_object(patched: Value) -> Result<RawObject, ApiError> {
+    match patched {
+        Value::Object(object) => Ok(object),
+        other => Err(ApiError::BadRequest(format!(
+            "the patch leaves no object but {other}"
+        ))),
     }
 }
 
@@ -162,15 +175,14 @@ mod tests {
         else {
             unreachable!("it is a map")
         };
-        let patch = Patch::Json(serde_json::from_value(operations).unwrap());
+        let operations = serde_json::from_value(operations).unwrap();
         let subject = || {
             ErrorSubject::new(
                 &ApiResource::new("", "v1", "Cat", "cats", Scope::Cluster),
                 &ObjectKey::new(None, "tom"),
             )
         };
-        patch
-            .apply(object, subject)
+        operate(object, &operations, subject)
             .expect_err("it is refused")
             .to_string()
     }

@@ -44,8 +44,9 @@ pub(super) fn reckon(
     let mut going = std::collections::BTreeMap::new();
     for pod in pods.iter().filter(|pod| pod.deleting.is_none()) {
         if let Some(since) = disrupted.remove(&*pod.name) {
-            let end = since.0 + DELETION_TIMEOUT;
-            if end > now {
+            // One that was evicted in the future was not evicted.
+            let end = since.0.checked_add(DELETION_TIMEOUT).ok();
+            if let Some(end) = end.filter(|end| *end > now) {
                 next = next.into_iter().chain([end]).min();
                 going.insert(pod.name.to_string(), since);
                 continue;

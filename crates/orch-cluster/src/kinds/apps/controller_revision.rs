@@ -19,6 +19,10 @@ pub(super) fn validate(revision: &ControllerRevision) -> FieldErrors {
 
 pub(super) fn validate_update(new: &ControllerRevision, old: &ControllerRevision) -> FieldErrors {
     let mut errors = validate(new);
-    check::immutable(&mut errors, &FieldPath::new("data"), &new.data, &old.data);
+    // Whatever it means, it is kept to the letter.
+    if new.data != old.data {
+        let detail = check::IMMUTABLE;
+        errors.push(FieldError::invalid(&FieldPath::new("data"), &new.data, detail));
+    }
     errors
 }

@@ -9,7 +9,7 @@ use orch_core::object::{FieldError, FieldErrors, FieldPath};
 use crate::kinds::core::{default_claim, validate_claim_spec};
 use crate::kinds::meta::{self, NameRule};
 use crate::kinds::raw::{Raw, child_mut, child_or_new, default_text, default_value, items_mut, text};
-use crate::kinds::{check, pod, workload};
+use crate::kinds::{check, pod, same, workload};
 
 /// Fills a StatefulSet: one replica, its pods one after the other, claims that outlive it, ten old revisions kept, and
 /// the defaults of its templates.
@@ -72,7 +72,7 @@ pub(super) fn validate_update(new: &StatefulSet, old: &StatefulSet) -> FieldErro
             min_ready_seconds: new.min_ready_seconds,
             ..old.clone()
         };
-        if allowed != *new {
+        if !same::are_same(&allowed, new) {
             let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
                           'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
                           'minReadySeconds' are forbidden";

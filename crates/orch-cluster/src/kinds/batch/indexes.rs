@@ -23,20 +23,26 @@ pub(super) fn count(text: &str, completions: i32) -> Result<i64, String> {
 
 /// The first index that both texts name, whatever else is wrong with them.
 pub(super) fn overlap(one: &str, other: &str, completions: i32) -> Option<i64> {
-    let parsed = |text: &str| -> Vec<_> {
+    let parsed = |text: &str| {
         let intervals = text.split(',');
-        intervals
+        let mut intervals: Vec<_> = intervals
             .filter_map(|interval| parse(interval, completions).ok())
-            .collect()
+            .collect();
+        intervals.sort_unstable();
+        intervals.into_iter().peekable()
     };
-    let others = parsed(other);
-    let shared = parsed(one).into_iter().flat_map(|(first, end)| {
-        let both = others
-            .iter()
-            .filter(move |other| first <= other.1 && other.0 <= end);
-        both.map(move |other| first.max(other.0))
-    });
-    shared.min()
+    let (mut one, mut other) = (parsed(one), parsed(other));
+    loop {
+        let ((first, end), (other_first, other_end)) = (*one.peek()?, *other.peek()?);
+        if first <= other_end && other_first <= end {
+            return Some(first.max(other_first));
+        }
+        // The one that is over first meets nothing that comes later in the other.
+        match end < other_end {
+            true => one.next(),
+            false => other.next(),
+        };
+    }
 }
 
 fn parse(interval: &str, completions: i32) -> Result<(i64, i64), String> {

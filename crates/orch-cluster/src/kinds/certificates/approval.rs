@@ -1,5 +1,7 @@
 //! What becomes of a request for a certificate: who approves it writes conditions, who signs it the certificate.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequestCondition as Condition, CertificateSigningRequestStatus as Status,
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::pem;
 use crate::kinds::check;
-use crate::kinds::raw::{Raw, default_value, is_unset, text};
+use crate::kinds::raw::{default_value, is_unset, text};
 
 /// The decisions, each of which stands.
 const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
@@ -87,10 +89,12 @@ fn stamp(conditions: &mut Value, before: &[Condition]) {
     let now = orch_core::time::now().as_second();
     let now = Timestamp::from_second(now).map_or(Value::Null, |now| json!(now));
     let conditions = conditions.as_array_mut().into_iter().flatten();
+    let before = before.iter().map(|old| ((&*old.type_, &*old.status), old));
+    let before: HashMap<_, _> = before.rev().collect(); // of two alike the first counts
     for condition in conditions.filter_map(Value::as_object_mut) {
         default_value(condition, "lastUpdateTime", now.clone());
         if is_unset(condition, "lastTransitionTime") {
-            let since = before.iter().find(|old| is_of(old, condition));
+            let since = before.get(&(text(condition, "type"), text(condition, "status")));
             let since = since.and_then(|old| old.last_transition_time.as_ref());
             let since = since.map_or_else(|| now.clone(), |since| json!(since));
             condition.insert("lastTransitionTime".to_owned(), since);
@@ -98,16 +102,12 @@ fn stamp(conditions: &mut Value, before: &[Condition]) {
     }
 }
 
-/// Whether two conditions say the same.
-fn is_of(old: &Condition, new: &Raw) -> bool {
-    old.type_ == text(new, "type") && old.status == text(new, "status")
-}
-
 fn of<'a>(conditions: &'a [Condition], type_: &str) -> Vec<&'a Condition> {
     conditions.iter().filter(|one| one.type_ == type_).collect()
 }
 
 fn validate_conditions(errors: &mut FieldErrors, conditions: &[Condition], before: &[Condition]) {
+    let mut seen = HashSet::new();
     for (index, condition) in conditions.iter().enumerate() {
         let at = conditions_at().index(index);
         let type_at = at.child("type");
@@ -120,14 +120,12 @@ fn validate_conditions(errors: &mut FieldErrors, conditions: &[Condition], befor
             false => &["False", "True", "Unknown"],
         };
         check::one_of(errors, &at.child("status"), Some(&condition.status), allowed);
-        let others = &conditions[..index];
-        let is_other_decision =
-            |other: &Condition| OF_APPROVAL.contains(&&*other.type_) && other.type_ != type_;
-        if OF_APPROVAL.contains(&type_) && others.iter().any(is_other_decision) {
+        let is_other_decision = |other: &&str| *other != type_ && seen.contains(*other);
+        if OF_APPROVAL.contains(&type_) && OF_APPROVAL.iter().any(is_other_decision) {
             let detail = "Approved and Denied conditions are mutually exclusive";
             errors.push(FieldError::invalid(&type_at, type_, detail));
         }
-        if others.iter().any(|other| other.type_ == type_) {
+        if !seen.insert(type_) {
             errors.push(FieldError::duplicate(&type_at, type_));
         }
     }

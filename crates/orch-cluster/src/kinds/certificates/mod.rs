@@ -14,6 +14,8 @@ use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateS
 use super::fields;
 use super::table::{BuiltIn, one, status, stored};
 
+pub(super) use pem::check_certificates;
+
 pub(super) fn rows() -> Vec<BuiltIn> {
     vec![BuiltIn {
         short_names: &["csr"],

@@ -29,7 +29,7 @@ pub(super) fn check_request(pem: &[u8]) -> Result<(), String> {
 }
 
 /// Says what keeps PEM text from being certificates, one at least.
-pub(super) fn check_certificates(pem: &[u8]) -> Result<(), String> {
+pub(in crate::kinds) fn check_certificates(pem: &[u8]) -> Result<(), String> {
     let blocks = blocks(pem);
     for Block {
         label,

@@ -1,5 +1,7 @@
 //! PersistentVolumeClaims: their defaults, and what Kubernetes refuses of them. StatefulSets hold templates of them.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus,
 };
@@ -11,6 +13,7 @@ use serde_json::json;
 use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 use crate::kinds::raw::{Raw, child_mut, child_or_new, default_value, quantities_as_text};
+use crate::kinds::same;
 
 pub(super) const MODES: [&str; 4] = [
     "ReadOnlyMany",
@@ -51,53 +54,70 @@ pub(super) fn validate(claim: &PersistentVolumeClaim) -> FieldErrors {
     errors
 }
 
-/// Validates a claim that replaces `old`: what it asks for stays, except that a bound one may ask for more room.
+/// Validates a claim that replaces `old`: what it asks for stays, except that one without a class may get one, and a
+/// bound one may ask for more room.
 pub(super) fn validate_update(new: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> FieldErrors {
     let mut errors = validate(new);
-    let (Some(new), Some(before)) = (
+    let (Some(wanted), Some(before)) = (
         check::given::<PersistentVolumeClaimSpec>(&new.spec),
         check::given::<PersistentVolumeClaimSpec>(&old.spec),
     ) else {
         return errors;
     };
     let status = old.status.as_ref();
-    let is_bound = status.and_then(|status| status.phase.as_deref()) == Some("Bound");
     let mut allowed = before.clone();
     if before.volume_name.as_deref().unwrap_or_default().is_empty() {
-        allowed.volume_name.clone_from(&new.volume_name);
+        allowed.volume_name.clone_from(&wanted.volume_name);
     }
-    if is_bound {
-        allowed
-            .volume_attributes_class_name
-            .clone_from(&new.volume_attributes_class_name);
-        if let (Some(allowed), Some(new)) = (&mut allowed.resources, &new.resources) {
-            allowed.requests.clone_from(&new.requests);
+    if before.storage_class_name.is_none() && !has_annotated_class(old) {
+        let class = &wanted.storage_class_name;
+        allowed.storage_class_name.clone_from(class);
+    }
+    if status.and_then(|status| status.phase.as_deref()) == Some("Bound") {
+        let class = &wanted.volume_attributes_class_name;
+        allowed.volume_attributes_class_name.clone_from(class);
+        if let (Some(allowed), Some(wanted)) = (&mut allowed.resources, &wanted.resources) {
+            allowed.requests.clone_from(&wanted.requests);
         }
     }
     let at = FieldPath::new("spec");
-    if allowed != *new {
+    if !same::are_same(&allowed, wanted) {
         let detail = "spec is immutable after creation except resources.requests and \
                       volumeAttributesClassName for bound claims";
         errors.push(FieldError::forbidden(&at, detail));
     }
-    let has = status.and_then(|status| {
-        status
-            .capacity
-            .as_ref()?
-            .get("storage")?
-            .0
-            .parse::<Quantity>()
-            .ok()
-    });
-    if let (Some(has), Some(wants)) = (has, storage(new).and_then(|wants| wants.parse::<Quantity>().ok()))
-        && is_bound
-        && wants < has
-    {
+    let capacity = status.and_then(|status| status.capacity.as_ref());
+    let has = capacity.map_or(Quantity::ZERO, amount_of_storage);
+    let (wants, wanted_before) = (requested(wanted), requested(before));
+    // Less than before only where growing failed, and never less than there is: volumes do not shrink.
+    if wants < wanted_before && wants <= has {
         let at = at.child("resources").child("requests").child("storage");
         let detail = "field can not be less than status.capacity";
         errors.push(FieldError::forbidden(&at, detail));
     }
     errors
+}
+
+/// Whether the claim names its class as claims did before they had a field for it.
+fn has_annotated_class(claim: &PersistentVolumeClaim) -> bool {
+    let annotations = claim.metadata.annotations.as_ref();
+    annotations.is_some_and(|given| given.contains_key("volume.beta.kubernetes.io/storage-class"))
+}
+
+fn requested(spec: &PersistentVolumeClaimSpec) -> Quantity {
+    let resources = spec.resources.as_ref();
+    let requests = resources.and_then(|resources| resources.requests.as_ref());
+    requests.map_or(Quantity::ZERO, amount_of_storage)
+}
+
+/// The list's amount of storage; zero if it names none, or one that cannot be read, which is told elsewhere.
+fn amount_of_storage(
+    list: &BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>,
+) -> Quantity {
+    let amount = list.get("storage");
+    amount
+        .and_then(|amount| amount.0.parse().ok())
+        .unwrap_or_default()
 }
 
 pub(super) fn validate_status(status: &PersistentVolumeClaimStatus) -> FieldErrors {

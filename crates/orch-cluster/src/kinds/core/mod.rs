@@ -15,6 +15,8 @@ mod volume_source;
 #[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
 mod service_tests;
 #[cfg(test)]
 mod template_tests;

@@ -1,20 +1,13 @@
-//! Services, their endpoints, accounts and claims: what is filled in, what is refused.
+//! Services, their endpoints and accounts: what is filled in, what is refused.
 
 use serde_json::{Value, json};
 
-use crate::kinds::testkit::{created, refuses, replaces, with};
+use crate::kinds::testkit::{created, refuses, with};
 
 fn service() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
-    })
-}
-
-fn claim() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "default"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": 1024}}},
     })
 }
 
@@ -169,48 +162,6 @@ fn endpoints_name_machines_that_can_be_reached() {
                 address("web"),
                 "subsets[0].addresses[0].ip: Invalid value: \"web\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
             ),
-        ],
-    );
-}
-
-#[test]
-fn claims_wait_for_volumes_that_fit() {
-    let made = created("v1", claim()).unwrap();
-    assert_eq!(made["status"], json!({"phase": "Pending"}));
-    assert_eq!(made["spec"]["volumeMode"], "Filesystem");
-    assert_eq!(made["spec"]["resources"]["requests"]["storage"], "1024");
-    refuses(
-        &claim(),
-        &[
-            (
-                "/spec/accessModes",
-                json!([]),
-                "spec.accessModes: Required value: at least 1 access mode is required",
-            ),
-            (
-                "/spec/accessModes",
-                json!(["RWO"]),
-                "spec.accessModes: Unsupported value: \"RWO\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
-            ),
-            (
-                "/spec/resources",
-                json!({}),
-                "spec.resources[storage]: Required value",
-            ),
-            (
-                "/spec/resources",
-                json!({"requests": {"storage": "0"}}),
-                "spec.resources[storage]: Invalid value: \"0\": must be greater than zero",
-            ),
-        ],
-    );
-    let immutable = "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-    replaces(
-        &claim(),
-        &[
-            ("/spec/volumeName", json!("disk"), ""),
-            ("/spec/storageClassName", json!("fast"), immutable),
-            ("/spec/resources/requests/storage", json!("2Ki"), immutable),
         ],
     );
 }

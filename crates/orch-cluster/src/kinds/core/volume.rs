@@ -11,7 +11,7 @@ use super::volume_source::{of_source, validate_sources};
 use crate::kinds::meta::{self, NameRule};
 use crate::kinds::pod::affinity::validate_node_selector;
 use crate::kinds::raw::{Raw, child_or_new, default_text, default_value, quantities_as_text};
-use crate::kinds::{check, pod};
+use crate::kinds::{check, pod, same};
 
 /// Fills a PersistentVolume: it outlives its claim, and holds a file system.
 pub(super) fn default(volume: &mut Raw) {
@@ -89,7 +89,7 @@ pub(super) fn validate_update(new: &PersistentVolume, old: &PersistentVolume) ->
         allowed.controller_expand_secret_ref.clone_from(secret);
     }
     let at = FieldPath::new("spec");
-    if of_source(new) != allowed {
+    if !same::are_same(&of_source(new), &allowed) {
         let detail = "spec.persistentvolumesource is immutable after creation";
         errors.push(FieldError::forbidden(&at.child("persistentvolumesource"), detail));
     }

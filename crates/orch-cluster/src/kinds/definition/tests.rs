@@ -127,6 +127,26 @@ fn what_cannot_be_served_is_refused() {
             "spec.versions[0].additionalPrinterColumns[0].type: Unsupported value: \"time\"",
         ),
         (
+            "spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "string", "jsonPath": format!(".a[?({}", "(".repeat(900))}]),
+            "must have \"(\" 8 times at most",
+        ),
+        (
+            "spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "string", "jsonPath": ".a[?@[?@[?@]]]"}]),
+            "must have \"?\" 1 times at most",
+        ),
+        (
+            "spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "string", "jsonPath": format!(".{}", "a".repeat(1024))}]),
+            "must be no longer than 1024 bytes",
+        ),
+        (
+            "spec/versions/0/subresources",
+            json!({"scale": {"specReplicasPath": ".spec".repeat(33), "statusReplicasPath": ".status.n"}}),
+            "should be a json path under .spec, of no more than 32 fields and 1 KiB",
+        ),
+        (
             "spec/versions/0/selectableFields",
             json!([{"jsonPath": ".metadata.name"}]),
             "must not point to fields in metadata",
@@ -134,7 +154,37 @@ fn what_cannot_be_served_is_refused() {
         (
             "spec/conversion",
             json!({"strategy": "Webhook"}),
-            "spec.conversion.strategy: Unsupported value: \"Webhook\"",
+            "spec.conversion.webhook: Required value: required when strategy is set to Webhook",
+        ),
+        (
+            "spec/conversion",
+            json!({"strategy": "Guess"}),
+            "spec.conversion.strategy: Unsupported value: \"Guess\": supported values: \"None\", \"Webhook\"",
+        ),
+        (
+            "spec/conversion",
+            json!({"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}}),
+            "spec.conversion.webhook: Forbidden: should not be set when strategy is not set to Webhook",
+        ),
+        (
+            "spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}),
+            "spec.conversion.webhook.clientConfig: Required value: required when strategy is set to Webhook",
+        ),
+        (
+            "spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {
+                "clientConfig": {"url": "https://example.com", "caBundle": "bm9uZQ=="}, "conversionReviewVersions": ["v2"],
+            }}),
+            "spec.conversion.webhook.clientConfig.caBundle: Invalid value: \"<bundle>\": unable to load root certificates: must contain at \
+             least one CERTIFICATE PEM block",
+        ),
+        (
+            "spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {
+                "clientConfig": {"url": "https://example.com"}, "conversionReviewVersions": ["v2"],
+            }}),
+            "spec.conversion.webhook.conversionReviewVersions: Invalid value: [\"v2\"]: must include at least one of v1, v1beta1",
         ),
     ] {
         refused(with(definition(), &format!("/{path}"), value), expected);

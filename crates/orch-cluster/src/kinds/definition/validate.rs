@@ -8,9 +8,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use orch_core::object::{Document, FieldError, FieldErrors, FieldPath, metadata, metadata::NameRule, names};
 
-use crate::custom::Path;
 use crate::custom::schema::Structural;
+use crate::custom::{Column, Path};
+use crate::kinds::certificates::check_certificates;
 use crate::kinds::check;
+use crate::kinds::webhooks::{as_of_admission, endpoint, reviews};
 
 /// The annotation without which nobody may define kinds of Kubernetes' own groups (KEP-1111).
 const APPROVED: &str = "api-approved.kubernetes.io";
@@ -190,6 +192,8 @@ fn one_version(errors: &mut FieldErrors, at: &FieldPath, version: &CustomResourc
         } else if !column.json_path.starts_with('.') {
             let detail = "must be a json path starting with \".\"";
             errors.push(FieldError::invalid(&at, &column.json_path, detail));
+        } else if let Some(detail) = Column::asks_too_much(&column.json_path) {
+            errors.push(FieldError::invalid(&at, &column.json_path, detail));
         }
     }
     let fields = version.selectable_fields.as_deref().unwrap_or_default();
@@ -237,7 +241,10 @@ fn scale_paths(errors: &mut FieldErrors, at: &FieldPath, scale: &CustomResourceS
         let is_right = Path::read(path).is_some_and(|path| below.iter().any(|field| path.is_below(field)));
         if !is_right {
             let above: Vec<_> = below.iter().map(|field| format!(".{field}")).collect();
-            let detail = format!("should be a json path under {}", above.join(" or "));
+            let mut detail = format!("should be a json path under {}", above.join(" or "));
+            if Path::is_too_long(path) {
+                detail += ", of no more than 32 fields and 1 KiB";
+            }
             errors.push(FieldError::invalid(&at, path, detail));
         }
     }
@@ -285,10 +292,42 @@ fn convert(errors: &mut FieldErrors, at: &FieldPath, conversion: &CustomResource
         errors,
         &at.child("strategy"),
         Some(&conversion.strategy),
-        &["None"],
+        &["None", "Webhook"],
     );
-    if conversion.webhook.is_some() && conversion.strategy != "Webhook" {
+    let at = at.child("webhook");
+    let Some(webhook) = &conversion.webhook else {
+        if conversion.strategy == "Webhook" {
+            let detail = "required when strategy is set to Webhook";
+            errors.push(FieldError::required(&at, detail));
+        }
+        return;
+    };
+    if conversion.strategy != "Webhook" {
         let detail = "should not be set when strategy is not set to Webhook";
-        errors.push(FieldError::forbidden(&at.child("webhook"), detail));
+        errors.push(FieldError::forbidden(&at, detail));
+        return;
     }
+    let client_at = at.child("clientConfig");
+    match &webhook.client_config {
+        None => {
+            let detail = "required when strategy is set to Webhook";
+            errors.push(FieldError::required(&client_at, detail));
+        }
+        Some(client) => {
+            let client = as_of_admission(client);
+            endpoint::validate(errors, &client_at, &client);
+            if let Some(bundle) = client.ca_bundle.filter(|bundle| !bundle.0.is_empty())
+                && let Err(wrong) = check_certificates(&bundle.0)
+            {
+                let detail = format!("unable to load root certificates: {wrong}");
+                errors.push(FieldError::invalid(
+                    &client_at.child("caBundle"),
+                    "<bundle>",
+                    detail,
+                ));
+            }
+        }
+    }
+    let versions = &webhook.conversion_review_versions;
+    reviews::validate(errors, &at.child("conversionReviewVersions"), versions, "");
 }

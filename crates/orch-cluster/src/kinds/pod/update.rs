@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::app_armor;
 use super::validate::{deadline, validate_common};
+use crate::kinds::same;
 
 /// Changed fields that a refusal names; the first few are enough to find the mistake.
 const SHOWN_CHANGES: usize = 8;
@@ -130,6 +131,7 @@ fn forbidden_changes(new: &PodSpec, old: &PodSpec) -> Option<String> {
     let as_json = |spec: &PodSpec| serde_json::to_value(spec).unwrap_or_default();
     differences(
         &FieldPath::new("spec"),
+        "spec",
         &as_json(old),
         &as_json(&munged),
         &mut changes,
@@ -138,8 +140,9 @@ fn forbidden_changes(new: &PodSpec, old: &PodSpec) -> Option<String> {
     (!changes.is_empty()).then(|| changes.join("; "))
 }
 
-fn differences(at: &FieldPath, old: &Value, new: &Value, changes: &mut Vec<String>) {
-    if old == new || changes.len() >= SHOWN_CHANGES {
+/// Names what differs in the member `key`, which is at `at`.
+fn differences(at: &FieldPath, key: &str, old: &Value, new: &Value, changes: &mut Vec<String>) {
+    if changes.len() >= SHOWN_CHANGES || same::is_same_member(key, old, new) {
         return;
     }
     match (old, new) {
@@ -147,25 +150,14 @@ fn differences(at: &FieldPath, old: &Value, new: &Value, changes: &mut Vec<Strin
             let added = new.keys().filter(|key| !old.contains_key(*key));
             for key in old.keys().chain(added) {
                 let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
-                differences(&at.child(key.clone()), &of(old), &of(new), changes);
+                differences(&at.child(key.clone()), key, &of(old), &of(new), changes);
             }
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
-                differences(&at.index(index), old, new, changes);
+                differences(&at.index(index), "", old, new, changes);
             }
         }
-        (old, new) if is_empty(old) && is_empty(new) => {}
         (old, new) => changes.push(format!("{at}: {old} -> {new}")),
-    }
-}
-
-/// Go writes no difference between an empty list or map and none.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
     }
 }

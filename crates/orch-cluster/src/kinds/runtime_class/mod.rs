@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use orch_core::object::names;
@@ -51,11 +53,9 @@ fn validate(class: &RuntimeClass) -> FieldErrors {
         let tolerations = scheduling.tolerations.as_deref().unwrap_or_default();
         let at = at.child("tolerations");
         validate_tolerations(&mut errors, &at, tolerations);
+        let mut seen = HashSet::new();
         for (index, toleration) in tolerations.iter().enumerate() {
-            if tolerations[..index]
-                .iter()
-                .any(|other| is_same(other, toleration))
-            {
+            if !seen.insert(taints(toleration)) {
                 errors.push(FieldError::duplicate(&at.index(index), toleration));
             }
         }
@@ -63,13 +63,14 @@ fn validate(class: &RuntimeClass) -> FieldErrors {
     errors
 }
 
-/// Whether two tolerations are of the same taints.
-fn is_same(one: &Toleration, other: &Toleration) -> bool {
-    let of = |toleration: &Toleration| Toleration {
-        toleration_seconds: None,
-        ..toleration.clone()
-    };
-    of(one) == of(other)
+/// Which taints are tolerated: all but for how long.
+fn taints(toleration: &Toleration) -> [&Option<String>; 4] {
+    [
+        &toleration.key,
+        &toleration.operator,
+        &toleration.value,
+        &toleration.effect,
+    ]
 }
 
 /// Validates a RuntimeClass that replaces `old`: what runs its pods stays.

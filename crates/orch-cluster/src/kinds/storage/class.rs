@@ -1,6 +1,6 @@
 //! StorageClasses: their defaults, and what Kubernetes refuses of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use k8s_openapi::api::core::v1::TopologySelectorTerm;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -98,16 +98,15 @@ pub(super) fn validate_parameters(errors: &mut FieldErrors, parameters: Option<&
 }
 
 fn validate_topologies(errors: &mut FieldErrors, terms: &[TopologySelectorTerm]) {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, term) in terms.iter().enumerate() {
         let at = FieldPath::new("allowedTopologies")
             .index(index)
             .child("matchLabelExpressions");
         let selected = validate_term(errors, &at, term);
-        if seen.contains(&selected) {
+        if !seen.insert(selected) {
             errors.push(FieldError::duplicate(&at, ""));
         }
-        seen.push(selected);
     }
 }
 

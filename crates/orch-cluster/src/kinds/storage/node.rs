@@ -1,6 +1,6 @@
 //! CSINodes: what Kubernetes refuses of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use k8s_openapi::api::storage::v1::{CSINode, CSINodeDriver};
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
@@ -29,11 +29,13 @@ pub(super) fn validate(node: &CSINode) -> FieldErrors {
 /// Validates a CSINode that replaces `old`: drivers come and go, and of those that stay the room alone may change.
 pub(super) fn validate_update(new: &CSINode, old: &CSINode) -> FieldErrors {
     let mut errors = validate(new);
-    for old in &old.spec.drivers {
-        for new in new.spec.drivers.iter().filter(|new| new.name == old.name) {
+    let before: HashMap<&str, &CSINodeDriver> =
+        old.spec.drivers.iter().map(|old| (&*old.name, old)).collect();
+    for new in &new.spec.drivers {
+        if let Some(old) = before.get(&*new.name) {
             let allowed = CSINodeDriver {
                 allocatable: new.allocatable.clone(),
-                ..old.clone()
+                ..(*old).clone()
             };
             check::immutable(&mut errors, &drivers_at(), new, &allowed);
         }

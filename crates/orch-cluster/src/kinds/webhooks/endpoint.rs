@@ -1,6 +1,7 @@
 //! What Kubernetes refuses of where a webhook is: a URL, or a service.
 
 use k8s_openapi::api::admissionregistration::v1::{ServiceReference, WebhookClientConfig};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use orch_core::object::{FieldError, FieldErrors, FieldPath, names};
 
 use crate::kinds::check;
@@ -8,7 +9,7 @@ use crate::kinds::check;
 /// What a URL looks like.
 const FORM: &str = "; desired format: https://host[/path]";
 
-pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, client: &WebhookClientConfig) {
+pub(in crate::kinds) fn validate(errors: &mut FieldErrors, at: &FieldPath, client: &WebhookClientConfig) {
     match (&client.url, &client.service) {
         (Some(address), None) => url(errors, &at.child("url"), address),
         (None, Some(reference)) => service(errors, &at.child("service"), reference),
@@ -16,6 +17,20 @@ pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, client: &Webhoo
             at,
             "exactly one of url or service is required",
         )),
+    }
+}
+
+/// Where a webhook that converts is, in the words of those that admit, which are the same.
+pub(crate) fn as_of_admission(client: &apiextensions::WebhookClientConfig) -> WebhookClientConfig {
+    WebhookClientConfig {
+        ca_bundle: client.ca_bundle.clone(),
+        service: client.service.as_ref().map(|service| ServiceReference {
+            name: service.name.clone(),
+            namespace: service.namespace.clone(),
+            path: service.path.clone(),
+            port: service.port,
+        }),
+        url: client.url.clone(),
     }
 }
 
@@ -61,12 +76,12 @@ fn readable(url: &str, host: &str) -> Result<(), String> {
     }
     // What follows the last colon that is not in an IPv6 address.
     let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
-    if let Some(at) = port
-        && !host[at + 1..].bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return Err(format!("invalid port {:?} after host", &host[at..]));
+    let Some(at) = port else { return Ok(()) };
+    // None after the colon is that of the scheme.
+    match host[at + 1..].parse::<u16>() {
+        Err(_) if !host[at + 1..].is_empty() => Err(format!("invalid port {:?} after host", &host[at..])),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn service(errors: &mut FieldErrors, at: &FieldPath, service: &ServiceReference) {

@@ -2,11 +2,14 @@
 //!
 //! Sources: Kubernetes' `pkg/apis/admissionregistration/v1/defaults.go` and `validation/validation.go`.
 
-mod endpoint;
+pub(super) mod endpoint;
+pub(super) mod reviews;
 pub(super) mod rule;
 #[cfg(test)]
 mod tests;
 mod webhook;
+
+use std::collections::HashSet;
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhook, ValidatingWebhookConfiguration,
@@ -17,6 +20,9 @@ use serde_json::json;
 use super::meta::{self, NameRule};
 use super::raw::{Raw, child_mut, default_value, items_mut};
 use super::table::{BuiltIn, one, stored};
+
+pub(crate) use endpoint::as_of_admission;
+pub(crate) use reviews::REVIEWS;
 
 pub(super) fn rows() -> Vec<BuiltIn> {
     vec![
@@ -99,11 +105,11 @@ pub(crate) fn with_reinvocation(webhook: ValidatingWebhook) -> MutatingWebhook {
 }
 
 fn webhooks(errors: &mut FieldErrors, webhooks: &[MutatingWebhook]) {
+    let mut names = HashSet::new();
     for (index, webhook) in webhooks.iter().enumerate() {
         let at = FieldPath::new("webhooks").index(index);
         webhook::validate(errors, &at, webhook);
-        let is_named = !webhook.name.is_empty();
-        if is_named && webhooks[..index].iter().any(|other| other.name == webhook.name) {
+        if !webhook.name.is_empty() && !names.insert(&webhook.name) {
             errors.push(FieldError::duplicate(&at.child("name"), &webhook.name));
         }
     }

@@ -1,5 +1,7 @@
 //! What Kubernetes refuses of a rule, which says the writes that a webhook or a policy is asked about.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
@@ -54,17 +56,17 @@ fn resources(errors: &mut FieldErrors, at: &FieldPath, resources: &[String]) {
     }
     given(errors, at, resources);
     let has = |wanted: &str| resources.iter().any(|resource| resource == wanted);
+    let mut before = HashSet::new();
     for (index, entry) in resources.iter().enumerate() {
-        let Some((resource, subresource)) = entry.split_once('/') else {
-            continue;
-        };
-        let before = &resources[..index];
-        for other in [format!("{resource}/*"), format!("*/{subresource}")] {
-            if before.contains(&other) {
-                let detail = format!("if '{other}' is present, must not specify {entry}");
-                errors.push(FieldError::invalid(&at.index(index), entry, detail));
+        if let Some((resource, subresource)) = entry.split_once('/') {
+            for other in [format!("{resource}/*"), format!("*/{subresource}")] {
+                if before.contains(&*other) {
+                    let detail = format!("if '{other}' is present, must not specify {entry}");
+                    errors.push(FieldError::invalid(&at.index(index), entry, detail));
+                }
             }
         }
+        before.insert(entry.as_str());
     }
     if resources.len() > 1 && has("*/*") {
         let detail = "if '*/*' is present, must not specify other resources";

@@ -3,11 +3,10 @@
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhook;
 use orch_core::object::{FieldError, FieldErrors, FieldPath, names};
 
+use super::reviews::{self, REVIEWS};
 use super::{endpoint, rule};
 use crate::kinds::check;
 
-/// The versions of `AdmissionReview` that Kubernetes knows.
-const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
 const SIDE_EFFECTS: [&str; 2] = ["None", "NoneOnDryRun"];
 /// How long a webhook may take, in seconds.
 const TIMEOUTS: std::ops::RangeInclusive<i32> = 1..=30;
@@ -60,10 +59,11 @@ pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, webhook: &Mutat
         let detail = "conditions are not evaluated here; leave them out, and have the webhook allow what it does not judge";
         errors.push(FieldError::forbidden(&at.child("matchConditions"), detail));
     }
-    reviews(
+    reviews::validate(
         errors,
         &at.child("admissionReviewVersions"),
         &webhook.admission_review_versions,
+        &format!("must specify one of {}", REVIEWS.join(", ")),
     );
 }
 
@@ -75,24 +75,4 @@ fn name(errors: &mut FieldErrors, at: &FieldPath, name: &str) {
         }
         wrong
     });
-}
-
-fn reviews(errors: &mut FieldErrors, at: &FieldPath, versions: &[String]) {
-    let known = REVIEWS.join(", ");
-    if versions.is_empty() {
-        errors.push(FieldError::required(at, format!("must specify one of {known}")));
-        return;
-    }
-    for (index, version) in versions.iter().enumerate() {
-        let at = at.index(index);
-        if versions[..index].contains(version) {
-            errors.push(FieldError::invalid(&at, version, "duplicate version"));
-        } else {
-            check::format(errors, &at, version, names::dns1035_label(version));
-        }
-    }
-    if !versions.iter().any(|version| REVIEWS.contains(&version.as_str())) {
-        let detail = format!("must include at least one of {known}");
-        errors.push(FieldError::invalid(at, versions, detail));
-    }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::raw::bad;
 use super::{LocalBackend, subject};
 use crate::client::{
-    Admission, AdmissionRequest, ApiError, Client, Operation, Refusal, Target, Warnings, WriteParams,
+    Admission, AdmissionRequest, ApiError, Client, Kind, Operation, Refusal, Target, Warnings, WriteParams,
 };
 use crate::object::{Document, FieldErrors, RawObject};
 
 /// The rules that want to see one write, and what they tell the writer.
 pub(super) struct Admitting<'a> {
     operation: Operation,
+    kind: &'a Kind,
     target: &'a Target,
     old: Option<&'a Document>,
     dry_run: bool,
@@ -24,6 +25,7 @@ impl LocalBackend {
     pub(super) fn admission<'a>(
         &self,
         operation: Operation,
+        kind: &'a Kind,
         target: &'a Target,
         old: Option<&'a Document>,
         params: &WriteParams,
@@ -31,6 +33,7 @@ impl LocalBackend {
         let rules = self.shared.admission.iter();
         Admitting {
             operation,
+            kind,
             target,
             old,
             dry_run: params.dry_run,
@@ -46,12 +49,13 @@ impl LocalBackend {
     /// Admission for a delete, where nothing is stored that could be changed.
     pub(super) async fn admit_delete(
         &self,
+        kind: &Kind,
         target: &Target,
         old: &Document,
         dry_run: bool,
     ) -> Result<(), ApiError> {
         let params = WriteParams::default().dry_run(dry_run);
-        let mut admission = self.admission(Operation::Delete, target, Some(old), &params);
+        let mut admission = self.admission(Operation::Delete, kind, target, Some(old), &params);
         if admission.rules.is_empty() {
             return Ok(());
         }
@@ -91,6 +95,7 @@ impl Admitting<'_> {
         AdmissionRequest {
             operation: self.operation,
             resource: &self.target.resource,
+            rules: &*self.kind.rules,
             key: &self.target.key,
             object,
             old: self.old,

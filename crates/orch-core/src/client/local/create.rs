@@ -23,7 +23,7 @@ impl LocalBackend {
         mut object: RawObject,
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
-        let kind = self.kind_to_write(&collection.resource).await?;
+        let kind = self.kind_to_make(&collection.resource).await?;
         let mut target = Target {
             resource: collection.resource.clone(),
             key: ObjectKey::new(None, ""),
@@ -94,7 +94,7 @@ impl LocalBackend {
         if let Some(manager) = &params.field_manager {
             manager.record(None, object)?;
         }
-        let mut admission = self.admission(Operation::Create, target, None, params);
+        let mut admission = self.admission(Operation::Create, kind, target, None, params);
         if admission.mutate(object).await? {
             kind.rules.default(object);
         }
@@ -116,7 +116,7 @@ impl LocalBackend {
         let mut errors = kind.rules.validate_metadata(document.meta());
         errors.extend(kind.rules.validate(&document));
         invalid_if_any(target, errors)?;
-        let mut admission = self.admission(Operation::Create, target, None, params);
+        let mut admission = self.admission(Operation::Create, kind, target, None, params);
         admission.validate(object).await?;
         let mut warnings = admission.into_warnings();
         warnings.extend(kind.rules.warnings(object));

@@ -21,7 +21,7 @@ impl LocalBackend {
         let kind = &*self.kind(&target.resource).await?;
         self.rewrite(target, ATTEMPTS, |old| async move {
             check_preconditions(target, params, &old)?;
-            self.admit_delete(target, &old, params.dry_run).await?;
+            self.admit_delete(kind, target, &old, params.dry_run).await?;
             self.remove_once(kind, target, &old, params).await
         })
         .await

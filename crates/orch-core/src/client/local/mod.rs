@@ -1,6 +1,7 @@
 //! The backend in this process: objects as documents in a [`Store`].
 
 mod admit;
+mod convert;
 mod create;
 mod delete;
 mod discover;
@@ -164,38 +165,75 @@ fn store_key(resource: &ApiResource, key: &ObjectKey) -> Key {
 impl LocalBackend {
     /// The kind with its rules, which may have to be looked for among the definitions.
     async fn kind(&self, resource: &ApiResource) -> Result<Arc<Kind>, ApiError> {
+        Ok(self.find(resource).await?.kind)
+    }
+
+    async fn find(&self, resource: &ApiResource) -> Result<Found, ApiError> {
         let name = resource.group_resource();
         let kinds = &self.shared.kinds;
+        let lasting = |kind| Found {
+            kind,
+            is_going: false,
+        };
         if let Some(kind) = kinds.registered(&name) {
-            return Ok(kind);
+            return Ok(lasting(kind));
         }
         let Some(definitions) = &self.shared.definitions else {
-            return Ok(kinds.undefined(resource));
+            return Ok(lasting(kinds.undefined(resource)));
         };
         let definition = Target {
             resource: Arc::new(definitions.resource().clone()),
             key: ObjectKey::new(None, &name),
         };
-        let defined = match self.read(&definition).await {
-            Ok(definition) => kinds.defined(&definition, |definition| definitions.kind(definition)),
-            Err(error) if error.is_not_found() => None,
+        let definition = match self.read(&definition).await {
+            Ok(definition) => definition,
+            Err(error) if error.is_not_found() => {
+                kinds.forget(&name);
+                return Ok(lasting(kinds.undefined(resource)));
+            }
             Err(error) => return Err(error),
         };
-        Ok(defined.unwrap_or_else(|| kinds.undefined(resource)))
+        let kind = kinds.defined(&definition, |definition| definitions.kind(definition));
+        Ok(Found {
+            kind: kind.unwrap_or_else(|| kinds.undefined(resource)),
+            is_going: definition.meta().is_deleting(),
+        })
     }
 
     /// The same, for objects that are to be written in this version: it is to be the one that they are stored in.
     async fn kind_to_write(&self, resource: &ApiResource) -> Result<Arc<Kind>, ApiError> {
-        let kind = self.kind(resource).await?;
-        if kind.resource.version != resource.version {
+        Ok(self.find_to_write(resource).await?.kind)
+    }
+
+    /// The same, for objects that are made.
+    async fn kind_to_make(&self, resource: &ApiResource) -> Result<Arc<Kind>, ApiError> {
+        let found = self.find_to_write(resource).await?;
+        if found.is_going {
+            return Err(ApiError::BadRequest(format!(
+                "{}: their definition is being deleted, so no more are made",
+                resource.group_resource()
+            )));
+        }
+        Ok(found.kind)
+    }
+
+    async fn find_to_write(&self, resource: &ApiResource) -> Result<Found, ApiError> {
+        let found = self.find(resource).await?;
+        if found.kind.resource.version != resource.version {
             return Err(ApiError::BadRequest(format!(
                 "apiVersion: {:?}: {} are stored as {}, and are to be written as that here",
                 resource.api_version(),
                 resource.group_resource(),
-                kind.resource.api_version(),
+                found.kind.resource.api_version(),
             )));
         }
-        Ok(kind)
+        if self.shared.kinds.is_gone(&resource.group_resource()) {
+            return Err(ApiError::BadRequest(format!(
+                "{}: their definition is gone; define them anew first",
+                resource.group_resource()
+            )));
+        }
+        Ok(found)
     }
 
     /// Takes notice that an object is gone, which may have defined a kind.
@@ -275,6 +313,13 @@ impl LocalBackend {
     }
 }
 
+/// A kind as it was found.
+struct Found {
+    kind: Arc<Kind>,
+    /// Whether the object that defines it is being deleted.
+    is_going: bool,
+}
+
 /// Why a commit did not happen.
 enum Failure {
     /// Somebody else wrote first.
@@ -327,7 +372,12 @@ fn watch_error(error: WatchError) -> ApiError {
 #[async_trait]
 impl Backend for LocalBackend {
     async fn get(&self, target: &Target) -> Result<Document, ApiError> {
-        self.read(target).await
+        let read = self.read(target).await;
+        if read.as_ref().is_err_and(ApiError::is_not_found) {
+            // It may have been deleted by another process.
+            self.gone(target);
+        }
+        read
     }
 
     async fn list(&self, collection: &Collection, params: &ListParams) -> Result<DocumentList, ApiError> {
@@ -370,6 +420,14 @@ impl Backend for LocalBackend {
         params: &WriteParams,
     ) -> Result<Written, ApiError> {
         self.write_patch(target, part, patch, params).await
+    }
+
+    async fn convert(
+        &self,
+        resource: &ApiResource,
+        objects: Vec<RawObject>,
+    ) -> Result<Vec<RawObject>, ApiError> {
+        self.all_in_version(resource, objects).await
     }
 
     async fn delete(&self, target: &Target, params: &DeleteParams) -> Result<Deleted, ApiError> {

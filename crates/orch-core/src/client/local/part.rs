@@ -25,6 +25,7 @@ impl LocalBackend {
         let make = &make;
         self.rewrite(target, read.attempts(), |old| async move {
             read.check(target, &old)?;
+            let old = self.current(target, old).await?.document;
             self.replace_status(target, &old, &make(&old)?, None, params)
                 .await
         })
@@ -92,6 +93,7 @@ impl LocalBackend {
     ) -> Result<Written, ApiError> {
         self.rewrite(target, read.attempts(), |old| async move {
             read.check(target, &old)?;
+            let old = self.current(target, old).await?.document;
             self.replace_subresource(target, name, &old, wanted, None, params)
                 .await
         })

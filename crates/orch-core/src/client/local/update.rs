@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::admit::invalid_if_any;
+use super::convert::Current;
 use super::part::MANAGED_FIELDS;
 use super::raw::{KEPT, bad, check_names, field_to_json, identify, metadata, object_to_json, text};
 use super::{ATTEMPTS, Failure, LocalBackend, store_key, subject};
@@ -48,7 +49,8 @@ impl LocalBackend {
             };
             async move {
                 read.check(target, &old)?;
-                let old_raw = old.to_raw().map_err(bad)?;
+                let old = self.current(target, old).await?;
+                let old_raw = old.document.to_raw().map_err(bad)?;
                 self.replace(kind, target, &old, old_raw, new, params).await
             }
         })
@@ -86,24 +88,26 @@ impl LocalBackend {
         }
         let kind = &*self.kind_to_write(&target.resource).await?;
         self.rewrite(target, ATTEMPTS, |old| async move {
+            let current = self.current(target, old).await?;
+            let old = &current.document;
             let old_raw = old.to_raw().map_err(bad)?;
             let mut new = old_raw.clone();
             // It may have been stored when that was done in another version.
             new.insert("apiVersion".to_owned(), target.resource.api_version().into());
-            let mut new = patch.apply(new, || subject(target))?;
+            let mut new = patch.apply(new, || subject(target)).await?;
             // The patched object carries the version that was read unless the patch names one.
-            Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, &old)?;
+            Expectation::of(new.get("metadata").and_then(Value::as_object))?.check(target, old)?;
             identify(target, &mut new)?;
             params.receive(&mut new)?;
             match part {
-                Part::Whole => self.replace(kind, target, &old, old_raw, new, params).await,
+                Part::Whole => self.replace(kind, target, &current, old_raw, new, params).await,
                 Part::Status => {
                     let status = field_to_json("status", new.get("status").unwrap_or(&Value::Null))?;
-                    self.replace_status(target, &old, &status, record_in(&new), params)
+                    self.replace_status(target, old, &status, record_in(&new), params)
                         .await
                 }
                 Part::Subresource(name) => {
-                    self.replace_subresource(target, name, &old, Wanted::Whole(&new), record_in(&new), params)
+                    self.replace_subresource(target, name, old, Wanted::Whole(&new), record_in(&new), params)
                         .await
                 }
             }
@@ -116,11 +120,12 @@ impl LocalBackend {
         &self,
         kind: &Kind,
         target: &Target,
-        old: &Document,
+        current: &Current,
         mut old_raw: RawObject,
         mut new: RawObject,
         params: &WriteParams,
     ) -> Result<Written, Failure> {
+        let old = &current.document;
         let old_meta = metadata(&mut old_raw)?;
         old_meta.remove("resourceVersion");
         let meta = metadata(&mut new)?;
@@ -147,7 +152,7 @@ impl LocalBackend {
         if let Some(manager) = &params.field_manager {
             manager.record(Some(&old_raw), &mut new)?;
         }
-        let mut admission = self.admission(Operation::Update, target, Some(old), params);
+        let mut admission = self.admission(Operation::Update, kind, target, Some(old), params);
         if admission.mutate(&mut new).await? {
             kind.rules.default(&mut new);
         }
@@ -158,7 +163,7 @@ impl LocalBackend {
         if let Some(manager) = &params.field_manager {
             manager.settle(&old_raw, &mut new);
         }
-        let is_as_it_was = new == old_raw;
+        let is_as_it_was = new == old_raw && !current.is_of_old;
         let document = if is_as_it_was {
             old.clone()
         } else {

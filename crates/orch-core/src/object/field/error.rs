@@ -219,9 +219,14 @@ impl std::error::Error for FieldError {}
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
+    /// The most that are told of one object. What is found beyond is left out: some lists have as many faults as entries.
+    pub const MOST: usize = 1000;
+
     /// Adds one.
     pub fn push(&mut self, error: FieldError) {
-        self.0.push(error);
+        if self.0.len() < Self::MOST {
+            self.0.push(error);
+        }
     }
 
     /// Whether nothing is wrong.
@@ -275,13 +280,14 @@ impl From<FieldError> for FieldErrors {
 
 impl FromIterator<FieldError> for FieldErrors {
     fn from_iter<I: IntoIterator<Item = FieldError>>(errors: I) -> Self {
-        Self(errors.into_iter().collect())
+        Self(errors.into_iter().take(Self::MOST).collect())
     }
 }
 
 impl Extend<FieldError> for FieldErrors {
     fn extend<I: IntoIterator<Item = FieldError>>(&mut self, errors: I) {
-        self.0.extend(errors);
+        let room = Self::MOST - self.0.len();
+        self.0.extend(errors.into_iter().take(room));
     }
 }
 

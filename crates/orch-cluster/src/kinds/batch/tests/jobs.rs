@@ -258,6 +258,15 @@ fn what_a_job_runs_stays() {
         changed(&job(), "/spec/template/spec/nodeSelector", selector.clone()),
         ["spec.template"]
     );
+    // What clients in Go send back of it is the same to them.
+    for (path, same) in [
+        ("tolerations", json!([])),
+        ("nodeSelector", json!({})),
+        ("hostNetwork", json!(false)),
+    ] {
+        let path = format!("/spec/template/spec/{path}");
+        assert_eq!(changed(&job(), &path, same), [""; 0], "{path}");
+    }
     // Where the pods of a Job may run is open for as long as it has not begun.
     let suspended = with(job(), "/spec/suspend", json!(true));
     for (path, value, refused) in [
