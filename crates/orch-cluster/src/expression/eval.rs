@@ -5,20 +5,10 @@ use std::rc::Rc;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 use super::check::VARIABLES;
+use super::fault::{Fault, Outcome, wrong};
 use super::functions;
 use super::given::Given;
 use super::value::Val;
-
-/// Why there is no value.
-#[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// The expression makes none of the object.
-    Wrong(String),
-    /// It takes too long.
-    TooDear,
-}
-
-pub(crate) type Outcome<'a> = Result<Val<'a>, Fault>;
 
 /// The names that an expression may use, and what they stand for.
 #[derive(Clone, Copy)]
@@ -55,10 +45,6 @@ impl<'a> Scope<'_, 'a> {
             Self::Given(given) => Some(given),
         }
     }
-}
-
-pub(crate) fn wrong(text: impl Into<String>) -> Fault {
-    Fault::Wrong(text.into())
 }
 
 /// Evaluates with the steps that are left.

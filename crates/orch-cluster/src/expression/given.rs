@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 
-use super::eval::{Evaluator, Fault, Outcome, Scope};
-use super::{Expression, Val};
+use super::eval::{Evaluator, Scope};
+use super::{Expression, Fault, Outcome, Val};
 
 /// Inputs by name, and the fields of `variables`, each of which is evaluated when it is first named and then kept.
 pub(crate) struct Given<'a> {

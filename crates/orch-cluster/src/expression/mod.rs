@@ -6,6 +6,7 @@
 mod check;
 mod duration;
 mod eval;
+mod fault;
 mod functions;
 mod given;
 mod value;
@@ -15,9 +16,16 @@ use cel::parser::Parser;
 
 pub(crate) use self::check::{Known, Seen};
 use self::eval::Evaluator;
-pub(crate) use self::eval::{Fault, Outcome, Scope};
+pub(crate) use self::eval::Scope;
+pub(crate) use self::fault::{Fault, Outcome, wrong};
 pub(crate) use self::given::Given;
 pub(crate) use self::value::{Val, whole};
+
+/// How many steps the expressions about one object may take.
+pub(crate) const MOST_STEPS: usize = 5_000_000;
+
+/// The longest message that an expression may make, in bytes, as in Kubernetes.
+const LONGEST_MESSAGE: usize = 5 * 1024;
 
 /// How long an expression may be, in bytes.
 const LONGEST: usize = 5 * 1024;
@@ -78,6 +86,16 @@ impl Expression {
     pub(crate) fn eval<'a>(&self, scope: &Scope<'_, 'a>, left: &mut usize) -> Outcome<'a> {
         Evaluator { left }.eval(&self.expr, scope)
     }
+}
+
+/// What an expression has made to be told to a person; none if it is no text, nothing, too long or has several lines.
+pub(crate) fn message(made: Outcome<'_>) -> Option<String> {
+    let Ok(Val::Text(text)) = made else {
+        return None;
+    };
+    let text = text.trim();
+    let is_fit = !text.is_empty() && text.len() <= LONGEST_MESSAGE && !text.contains('\n');
+    is_fit.then(|| text.to_owned())
 }
 
 /// Whether an expression nests so little that its parser can follow: brackets, and what is between two of `&&`, `||`,

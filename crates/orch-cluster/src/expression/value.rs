@@ -56,6 +56,11 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// An object without a schema; null if there is none.
+    pub(crate) fn object(object: Option<&'a Map<String, Value>>) -> Self {
+        object.map_or(Self::Null, |object| Self::Map(object, None))
+    }
+
     /// A string of the object, or what it means by its format.
     pub(crate) fn text(text: &'a str, node: Option<&Node>) -> Self {
         let read = match node.and_then(|node| node.values.format) {

@@ -6,7 +6,7 @@ use orch_core::object::Quantity;
 use super::{Made, overflow};
 use crate::custom::schema::format::Format;
 use crate::expression::duration::duration;
-use crate::expression::eval::wrong;
+use crate::expression::fault::wrong;
 use crate::expression::value::{Val, whole};
 
 pub(super) fn call<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {

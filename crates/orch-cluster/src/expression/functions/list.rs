@@ -7,7 +7,8 @@ use cel::common::ast::operators;
 
 use super::Made;
 use super::operator::arithmetic;
-use crate::expression::eval::{Evaluator, Outcome, overload, wrong};
+use crate::expression::eval::{Evaluator, overload};
+use crate::expression::fault::{Outcome, wrong};
 use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {

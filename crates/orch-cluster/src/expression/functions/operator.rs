@@ -6,7 +6,8 @@ use std::rc::Rc;
 use cel::common::ast::operators;
 
 use super::{Made, overflow};
-use crate::expression::eval::{Evaluator, Outcome, overload, wrong};
+use crate::expression::eval::{Evaluator, overload};
+use crate::expression::fault::{Outcome, wrong};
 use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {

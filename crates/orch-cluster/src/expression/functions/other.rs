@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use orch_core::object::Quantity;
 
 use super::{Made, overflow};
-use crate::expression::eval::wrong;
+use crate::expression::fault::wrong;
 use crate::expression::value::Val;
 
 pub(super) fn call<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::Made;
 use crate::custom::schema::pattern::Patterns;
-use crate::expression::eval::{Evaluator, wrong};
+use crate::expression::eval::Evaluator;
+use crate::expression::fault::wrong;
 use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {

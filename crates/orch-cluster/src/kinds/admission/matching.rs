@@ -1,11 +1,10 @@
 //! Which writes a policy or a binding is about: what is filled in, and what Kubernetes refuses.
 
-use k8s_openapi::api::admissionregistration::v1::{
-    MatchResources, NamedRuleWithOperations, RuleWithOperations,
-};
+use k8s_openapi::api::admissionregistration::v1::{MatchResources, NamedRuleWithOperations};
 use orch_core::object::{FieldError, FieldErrors, FieldPath, names};
 use serde_json::json;
 
+use crate::admission::unnamed;
 use crate::kinds::check;
 use crate::kinds::raw::{Raw, default_value, items_mut};
 use crate::kinds::webhooks::rule;
@@ -49,12 +48,5 @@ fn named_rule(errors: &mut FieldErrors, at: &FieldPath, named: &NamedRuleWithOpe
             errors.push(FieldError::duplicate(&at, name));
         }
     }
-    let unnamed = RuleWithOperations {
-        api_groups: named.api_groups.clone(),
-        api_versions: named.api_versions.clone(),
-        operations: named.operations.clone(),
-        resources: named.resources.clone(),
-        scope: named.scope.clone(),
-    };
-    rule::validate(errors, at, &unnamed);
+    rule::validate(errors, at, &unnamed(named));
 }

@@ -2,6 +2,7 @@
 //!
 //! Sources: Kubernetes' `pkg/apis/admissionregistration/v1/defaults.go` and `validation/validation.go`.
 
+pub(super) mod conditions;
 mod matching;
 mod policy;
 mod policy_binding;
@@ -19,6 +20,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
         BuiltIn {
             categories: &["api-extensions"],
             has_status: true,
+            is_acted_on: true,
             prepare_create: without_status,
             default: policy::default,
             ..stored::<ValidatingAdmissionPolicy>(
@@ -29,6 +31,7 @@ pub(super) fn rows() -> Vec<BuiltIn> {
         },
         BuiltIn {
             categories: &["api-extensions"],
+            is_acted_on: true,
             default: policy_binding::default,
             ..stored::<ValidatingAdmissionPolicyBinding>(
                 "validatingadmissionpolicybinding",

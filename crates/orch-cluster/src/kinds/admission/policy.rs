@@ -1,18 +1,17 @@
-//! What is filled in of a policy, and what Kubernetes refuses of it, but for what its expressions say.
+//! What is filled in of a policy, and what Kubernetes refuses of it.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    AuditAnnotation, MatchCondition, ParamKind, ValidatingAdmissionPolicy, ValidatingAdmissionPolicySpec,
-    Validation, Variable,
+    AuditAnnotation, ParamKind, ValidatingAdmissionPolicy, ValidatingAdmissionPolicySpec, Validation,
+    Variable,
 };
 use orch_core::object::{FieldError, FieldErrors, FieldPath, names};
 
-use super::matching;
+use super::{conditions, matching};
 use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 use crate::kinds::raw::{Raw, child_mut, default_value};
+use crate::policies::Rules;
 
-/// How many conditions of a match there may be.
-const MOST_CONDITIONS: usize = 64;
 /// How many annotations of the audit log there may be.
 const MOST_ANNOTATIONS: usize = 20;
 /// How long the expression of such an annotation may be, in bytes.
@@ -80,7 +79,7 @@ pub(super) fn validate(policy: &ValidatingAdmissionPolicy) -> FieldErrors {
         }
     }
     let conditions = spec.match_conditions.as_deref().unwrap_or_default();
-    match_conditions(&mut errors, &at.child("matchConditions"), conditions);
+    conditions::validate(&mut errors, &at.child("matchConditions"), conditions);
     for (index, variable) in spec.variables.iter().flatten().enumerate() {
         validate_variable(&mut errors, &at.child("variables").index(index), variable);
     }
@@ -97,6 +96,7 @@ pub(super) fn validate(policy: &ValidatingAdmissionPolicy) -> FieldErrors {
     }
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     audit_annotations(&mut errors, &at.child("auditAnnotations"), name, annotations);
+    errors.extend(Rules::read(spec).err().into_iter().flatten());
     errors
 }
 
@@ -132,23 +132,6 @@ fn param_kind(errors: &mut FieldErrors, at: &FieldPath, param: &ParamKind) {
             wrong.join(",")
         );
         errors.push(FieldError::invalid(&at.child("kind"), kind, detail));
-    }
-}
-
-fn match_conditions(errors: &mut FieldErrors, at: &FieldPath, conditions: &[MatchCondition]) {
-    if conditions.len() > MOST_CONDITIONS {
-        errors.push(FieldError::too_many(at, conditions.len(), MOST_CONDITIONS));
-    }
-    for (index, condition) in conditions.iter().enumerate() {
-        let at = at.index(index);
-        if condition.expression.trim().is_empty() {
-            errors.push(FieldError::required(&at.child("expression"), ""));
-        }
-        let name = &condition.name;
-        check::required_name(errors, &at.child("name"), name, names::qualified_name);
-        if !name.is_empty() && conditions[..index].iter().any(|other| other.name == *name) {
-            errors.push(FieldError::duplicate(&at.child("name"), name));
-        }
     }
 }
 

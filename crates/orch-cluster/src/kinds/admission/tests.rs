@@ -117,6 +117,52 @@ fn policies_that_are_wrong_are_refused() {
             "matchConditions[1].name: Duplicate value: \"a\"",
         ),
         (
+            "matchConditions",
+            json!([{"name": "a", "expression": "variables.a == 1"}]),
+            "matchConditions[0].expression: Invalid value: \"variables.a == 1\": compilation failed: ERROR: <input>:1:1: undeclared \
+             reference to 'variables' (in container '')",
+        ),
+        (
+            "variables/0/expression",
+            json!("variables.a"),
+            "variables[0].expression: Invalid value: \"variables.a\": compilation failed: ERROR: <input>:1:1: undeclared \
+             reference to 'variables' (in container '')",
+        ),
+        (
+            "variables",
+            json!([{"name": "a", "expression": "1"}, {"name": "b", "expression": "variables.c"}]),
+            "variables[1].expression: Invalid value: \"variables.c\": compilation failed: ERROR: <input>:1:1: undefined field 'c'",
+        ),
+        (
+            "validations/0/expression",
+            json!("objekt.spec"),
+            "validations[0].expression: Invalid value: \"objekt.spec\": compilation failed: ERROR: <input>:1:1: undeclared \
+             reference to 'objekt' (in container '')",
+        ),
+        (
+            "validations/0/expression",
+            json!("authorizer.path('/').check('get').allowed()"),
+            "validations[0].expression: Invalid value: \"authorizer.path('/').check('get').allowed()\": compilation failed: \
+             ERROR: <input>:1:1: 'authorizer' cannot be used: all who may write here are one user, who may do everything",
+        ),
+        (
+            "validations/0/expression",
+            json!("1 + 1"),
+            "validations[0].expression: Invalid value: \"1 + 1\": must evaluate to bool",
+        ),
+        (
+            "validations/0/messageExpression",
+            json!("object.frobnicate()"),
+            "validations[0].messageExpression: Invalid value: \"object.frobnicate()\": compilation failed: ERROR: <input>:1:1: \
+             undeclared reference to 'frobnicate' (in container '')",
+        ),
+        (
+            "auditAnnotations/0/valueExpression",
+            json!("nothing"),
+            "auditAnnotations[0].valueExpression: Invalid value: \"nothing\": compilation failed: ERROR: <input>:1:1: undeclared \
+             reference to 'nothing' (in container '')",
+        ),
+        (
             "variables/0/name",
             json!("a-b"),
             "variables[0].name: Invalid value: \"a-b\": name is not a valid CEL identifier",
@@ -164,6 +210,20 @@ fn policies_that_are_wrong_are_refused() {
         ),
     ];
     refuse_in(&policy(), &cases);
+}
+
+#[test]
+fn only_a_policy_with_a_kind_of_params_may_name_them() {
+    let mut named = policy();
+    named["spec"]["validations"][0]["expression"] = json!("params.data.most == '1'");
+    created(VERSION, named.clone()).unwrap();
+    named["spec"]["paramKind"] = Value::Null;
+    let refused = created(VERSION, named).unwrap_err();
+    assert_eq!(
+        refused.iter().next().unwrap().to_string(),
+        "spec.validations[0].expression: Invalid value: \"params.data.most == '1'\": compilation failed: ERROR: <input>:1:1: \
+         undeclared reference to 'params' (in container '')"
+    );
 }
 
 #[test]

@@ -3,10 +3,7 @@
 use orch_core::object::{FieldError, FieldErrorKind, FieldPath};
 
 use super::{Rule, named};
-use crate::expression::{Outcome, Val};
-
-/// The longest message that an expression may make, as in Kubernetes.
-const LONGEST_MESSAGE: usize = 5 * 1024;
+use crate::expression::{self, Outcome};
 
 impl Rule {
     /// The error of a value that does not satisfy it.
@@ -16,13 +13,7 @@ impl Rule {
         value: Option<serde_json::Value>,
         message: Option<Outcome<'_>>,
     ) -> FieldError {
-        let made = match message {
-            Some(Ok(Val::Text(text))) => Some(text.trim().to_owned()),
-            _ => None,
-        };
-        let is_fit =
-            |text: &String| !text.is_empty() && text.len() <= LONGEST_MESSAGE && !text.contains('\n');
-        let detail = made.filter(is_fit).unwrap_or_else(|| {
+        let detail = message.and_then(expression::message).unwrap_or_else(|| {
             if self.message.is_empty() {
                 format!("failed rule: {}", self.rule.source())
             } else {

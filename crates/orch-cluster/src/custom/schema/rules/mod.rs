@@ -1,18 +1,15 @@
 //! Rules of a schema (`x-kubernetes-validations`, KEP-2876): expressions in CEL that its values must satisfy.
-//!
+
 mod message;
 
 use orch_core::object::{FieldError, FieldErrorKind, FieldErrors, FieldPath};
 
 use super::node::{ListType, Node, Type};
 use super::validate::{Data, Old};
-use crate::expression::{Expression, Fault, Known, Outcome, Scope, Seen, Val, whole};
+use crate::expression::{Expression, Fault, Known, MOST_STEPS, Outcome, Scope, Seen, Val, whole};
 
 /// What rules call the value that theirs replaces.
 pub(super) const OLD_SELF: &str = "oldSelf";
-
-/// How many steps the rules of one object may take.
-const MOST_STEPS: usize = 5_000_000;
 
 /// One rule, ready to be evaluated.
 #[derive(Debug)]
@@ -198,8 +195,8 @@ impl Walk {
                     kind,
                     format!("{why} evaluating rule: {}", rule.shown()),
                 ),
-                Err(Fault::TooDear) => {
-                    let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
+                Err(fault @ Fault::TooDear) => {
+                    let detail = fault.to_string();
                     found.push((true, FieldError::invalid(&named(at), kind, detail)));
                     self.left = 0;
                     return found;
