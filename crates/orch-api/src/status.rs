@@ -185,6 +185,17 @@ impl Refused {
         self
     }
 
+    /// Adds a cause that is of no field.
+    fn because(mut self, message: &str) -> Self {
+        let cause = StatusCause {
+            message: Some(message.to_owned()),
+            ..StatusCause::default()
+        };
+        let details = self.details.get_or_insert_default();
+        details.causes.get_or_insert_default().push(cause);
+        self
+    }
+
     pub(crate) fn status(&self) -> Value {
         let status = Status {
             code: Some(self.code.as_u16().into()),
@@ -218,6 +229,10 @@ fn cause(error: &FieldError) -> StatusCause {
         message: Some(error.body()),
         reason: Some(error.kind.reason().to_owned()),
     }
+}
+
+fn code_of(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// `pods "web"`, `deployments.apps "web"`.
@@ -270,10 +285,19 @@ impl From<ApiError> for Refused {
                 code,
                 reason,
                 message,
-            } => {
-                let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Self::new(code, reason.clone(), message.clone())
-            }
+            } => Self::new(code_of(*code), reason.clone(), message.clone()),
+            ApiError::RefusedByPolicy {
+                subject,
+                code,
+                reason,
+                message,
+            } => Self::new(
+                code_of(*code),
+                reason.clone(),
+                format!("{} is forbidden: {message}", named(subject)),
+            )
+            .about(subject, &subject.resource.plural, None)
+            .because(message),
             ApiError::BadRequest(reason) => Self::bad_request(reason.clone()),
             ApiError::Expired(reason) => Self::new(StatusCode::GONE, "Expired", reason.clone()),
             ApiError::Unavailable(_) => {

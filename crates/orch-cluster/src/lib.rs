@@ -6,14 +6,17 @@
 //! [`agent`](cluster::Cluster::agent)s ([`agent::Agent`]: logs, exec). Each part can also be run by itself:
 //! [`controllers`], [`scheduling`], [`agent`]. [`disruption::evict`] makes a pod go when its budget allows it.
 
+mod admission;
 pub mod agent;
 pub mod cluster;
 pub mod controllers;
 pub mod custom;
 pub mod disruption;
 pub mod events;
+mod expression;
 pub mod kinds;
 pub mod manifest;
+pub mod policies;
 pub mod scheduling;
 mod strict;
 #[cfg(any(test, feature = "testing"))]

@@ -63,8 +63,10 @@ fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
 }
 
 /// All kinds of the groups served, those of subresources that are patched, and the questions that are answered.
-static KINDS: [Row; 58] = [
+static KINDS: [Row; 60] = [
     row::<admissionregistration::MutatingWebhookConfiguration>(),
+    row::<admissionregistration::ValidatingAdmissionPolicy>(),
+    row::<admissionregistration::ValidatingAdmissionPolicyBinding>(),
     row::<admissionregistration::ValidatingWebhookConfiguration>(),
     row::<apiextensions::CustomResourceDefinition>(),
     row::<apps::ControllerRevision>(),

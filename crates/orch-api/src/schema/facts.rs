@@ -9,6 +9,10 @@
 pub(super) const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("admissionregistration.v1.MutatingWebhook", "matchConditions", "map name", "merge", "name"),
     ("admissionregistration.v1.MutatingWebhookConfiguration", "webhooks", "map name", "merge", "name"),
+    ("admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", "validationActions", "set", "", ""),
+    ("admissionregistration.v1.ValidatingAdmissionPolicySpec", "matchConditions", "map name", "merge", "name"),
+    ("admissionregistration.v1.ValidatingAdmissionPolicySpec", "variables", "map name", "merge", "name"),
+    ("admissionregistration.v1.ValidatingAdmissionPolicyStatus", "conditions", "map type", "", ""),
     ("admissionregistration.v1.ValidatingWebhook", "matchConditions", "map name", "merge", "name"),
     ("admissionregistration.v1.ValidatingWebhookConfiguration", "webhooks", "map name", "merge", "name"),
     ("apps.v1.DaemonSetStatus", "conditions", "map type", "merge", "type"),
@@ -85,6 +89,9 @@ pub(super) const MAPS: &[(&str, &str, &str)] = &[
 
 /// Types whose values are replaced whole by those who apply them: `x-kubernetes-map-type: atomic`. Sorted.
 pub(super) const ATOMIC: &[&str] = &[
+    "admissionregistration.v1.MatchResources",
+    "admissionregistration.v1.NamedRuleWithOperations",
+    "admissionregistration.v1.ParamRef",
     "autoscaling.v1.CrossVersionObjectReference",
     "core.v1.ConfigMapKeySelector",
     "core.v1.EndpointAddress",

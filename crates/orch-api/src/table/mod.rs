@@ -3,6 +3,7 @@
 //! A kind's [`Printer`] makes a row of a document and the time that it is; `wire.rs` writes rows as `meta.k8s.io/v1`'s `Table`.
 //! Sources: Kubernetes' `pkg/printers/internalversion/printers.go`, and `rest.NewDefaultTableConvertor` for custom resources.
 
+mod admission;
 mod age;
 mod autoscaler;
 mod batch;
@@ -136,6 +137,8 @@ impl Printer {
                 "admissionregistration.k8s.io",
                 "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
             ) => &plain::WEBHOOKS,
+            (_, "admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &admission::POLICY,
+            (_, "admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => &admission::BINDING,
             (_, "certificates.k8s.io", "CertificateSigningRequest") => &certificate::REQUEST,
             (_, "node.k8s.io", "RuntimeClass") => &plain::RUNTIME_CLASS,
             (_, "storage.k8s.io", "CSIDriver") => &storage::DRIVER,

@@ -123,7 +123,7 @@ fn change(random: &Random, place: &mut Value) {
         }
         Value::String(text) if random.below(3) == 0 => {
             let cut = text.floor_char_boundary(at(random, text.len() + 1));
-            text.insert_str(cut, *one_of::<&str>(random, &TEXTS));
+            text.insert_str(cut, one_of::<&str>(random, &TEXTS));
         }
         place => *place = odd(random),
     }

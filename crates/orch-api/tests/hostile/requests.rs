@@ -198,8 +198,7 @@ fn body(random: &Random, object: &Value, method: &str, form: &str) -> Vec<u8> {
         ("POST", _) => value["metadata"]["name"] = json!(format!("n{}", random.below(1000))),
         ("PATCH", "application/json-patch+json") => value = operations(random, object),
         ("DELETE", _) => {
-            value =
-                json!({"gracePeriodSeconds": 1, "preconditions": {"uid": "u"}, "propagationPolicy": "Orphan"})
+            value = json!({"gracePeriodSeconds": 1, "preconditions": {"uid": "u"}, "propagationPolicy": "Orphan"});
         }
         _ => {}
     }

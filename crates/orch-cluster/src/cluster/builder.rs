@@ -13,6 +13,7 @@ use super::{Cluster, Task};
 use crate::agent::{Agent, AgentConfig};
 use crate::controllers::{Controllers, NamespaceLifecycle, ensure_namespaces};
 use crate::custom::Definitions;
+use crate::policies::Policies;
 use crate::scheduling::{Scheduling, SchedulingOptions};
 use crate::webhooks::{Caller, Unasked, Webhooks};
 
@@ -64,7 +65,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Adds a rule for all writers. It is asked before the rule that an object's namespace must exist.
+    /// Adds a rule for all writers. It is asked before the [policies](Policies) that are stored, and before the rule that an
+    /// object's namespace must exist.
     #[must_use]
     pub fn admission(mut self, rule: impl Admission) -> Self {
         self.client = self.client.admission(rule);
@@ -121,14 +123,15 @@ impl ClusterBuilder {
     /// Starts everything on the present tokio runtime. Returns once the namespaces that every cluster has exist
     /// and the agents know their pods and containers.
     pub async fn start(self) -> Result<Cluster, ApiError> {
+        let client = self.client.admission(Policies::new());
         let client = match self.webhooks {
             Some(caller) => {
                 let converting = Definitions::new().webhooks(caller.clone());
-                self.client
+                client
                     .admission(Webhooks::shared(caller).random(self.random.fork()))
                     .definitions(converting.random(self.random.fork()))
             }
-            None => self.client.admission(Unasked),
+            None => client.admission(Unasked),
         };
         // The last rule: what it refuses, no other did. `Cluster::apply` relies on it.
         let client = client

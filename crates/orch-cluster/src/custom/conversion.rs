@@ -13,8 +13,9 @@ use orch_core::random::Random;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::admission::internal;
 use crate::kinds::{REVIEWS, as_of_admission};
-use crate::webhooks::{Call, Caller, internal};
+use crate::webhooks::{Call, Caller};
 
 /// How long a webhook may take.
 const TIMEOUT: Duration = Duration::from_secs(30);

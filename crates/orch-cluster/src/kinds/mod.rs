@@ -7,6 +7,7 @@
 //!
 //! Sources: Kubernetes' `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation` and `pkg/registry/*/*/strategy.go`.
 
+mod admission;
 mod apps;
 mod autoscaling;
 mod batch;

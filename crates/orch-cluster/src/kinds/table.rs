@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::fields::Field;
 use super::{
-    apps, autoscaling, batch, certificates, core, decode, definition, discovery, networking, pod, policy,
-    raw, rbac, rows, runtime_class, scheduling, storage, webhooks,
+    admission, apps, autoscaling, batch, certificates, core, decode, definition, discovery, networking, pod,
+    policy, raw, rbac, rows, runtime_class, scheduling, storage, webhooks,
 };
 use crate::custom::Definitions;
 
@@ -74,6 +74,7 @@ pub static KINDS: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
         runtime_class::rows(),
         certificates::rows(),
         webhooks::rows(),
+        admission::rows(),
     ];
     groups.into_iter().flatten().collect()
 });

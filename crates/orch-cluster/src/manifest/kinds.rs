@@ -65,6 +65,8 @@ impl ManifestKinds {
             .with::<coordination::v1::Lease>()
             .with::<CustomResourceDefinition>()
             .with::<admissionregistration::v1::MutatingWebhookConfiguration>()
+            .with::<admissionregistration::v1::ValidatingAdmissionPolicy>()
+            .with::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>()
             .with::<admissionregistration::v1::ValidatingWebhookConfiguration>()
             .with::<policy::v1::PodDisruptionBudget>()
             // Nothing acts on these yet, which whoever creates one is told.

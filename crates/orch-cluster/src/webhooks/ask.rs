@@ -3,9 +3,9 @@
 use orch_core::client::{ApiError, Client};
 
 use super::caller::{ANSWER_MAX, Call, Caller};
-use super::matching::Webhook;
 use super::question::Question;
 use super::review::{self, Answer, Verdict};
+use super::webhook::Webhook;
 
 /// Why a write may not go on, or why that is not known.
 pub(super) enum Failure {

@@ -6,19 +6,19 @@
 mod ask;
 mod caller;
 mod configurations;
-mod matching;
 mod question;
 mod review;
 #[cfg(test)]
 mod tests;
 mod unasked;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
-use orch_core::client::{Admission, AdmissionRequest, ApiError, Operation, Refusal};
+use orch_core::client::{Admission, AdmissionRequest, Operation, Refusal};
 use orch_core::object::ApiResource;
 use orch_core::random::Random;
 
@@ -27,16 +27,15 @@ pub use unasked::Unasked;
 
 use ask::Failure;
 use configurations::Configurations;
-use matching::Webhook;
 use question::Question;
+use webhook::Webhook;
+
+use crate::admission::{GROUP, internal};
 
 /// Whom webhooks and `kubectl auth whoami` are told of as the one who writes: all who may use a cluster at all are one user here.
 pub const USER: &str = "orch:admin";
 /// The groups of [`USER`]: those of Kubernetes who may do everything.
 pub const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
-/// The group of the configurations, and of policies: no webhook is asked about them, or one that refuses everything could
-/// never be taken away.
-const GROUP: &str = "admissionregistration.k8s.io";
 /// How many validating webhooks are asked about one write at the same time.
 const AT_ONCE: usize = 16;
 
@@ -173,15 +172,6 @@ fn allowed<T>(webhook: &Webhook, asked: Result<T, Failure>) -> Result<Option<T>,
             Err(Refusal::Failed(internal(&why)))
         }
         Err(Failure::Refused(error)) => Err(Refusal::Failed(error)),
-    }
-}
-
-/// Kubernetes' error for what is not the writer's fault.
-pub(crate) fn internal(why: &str) -> ApiError {
-    ApiError::Denied {
-        code: 500,
-        reason: "InternalError".to_owned(),
-        message: format!("Internal error occurred: {why}"),
     }
 }
 

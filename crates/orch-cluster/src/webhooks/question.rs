@@ -1,15 +1,13 @@
 //! What webhooks are asked about: a write, as far as it has come.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use k8s_openapi::api::core::v1::Namespace;
-use orch_core::client::{AdmissionRequest, ApiError, ErrorSubject, Operation, Patch, Refusal, Target};
-use orch_core::object::{ApiResource, Object, ObjectKey, RawObject, Selector};
+use orch_core::client::{AdmissionRequest, ApiError, ErrorSubject, Operation, Patch, Refusal};
+use orch_core::object::{ApiResource, ObjectKey, RawObject};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::matching::Webhook;
+use super::webhook::Webhook;
+use crate::admission::{self, Home, Told};
+use crate::expression::{Given, Val};
 use crate::kinds;
 
 /// The metadata that no webhook changes: in Kubernetes they are filled in after all were asked.
@@ -22,8 +20,6 @@ const KEPT: [&str; 6] = [
     "deletionGracePeriodSeconds",
 ];
 
-type Labels = BTreeMap<String, String>;
-
 /// A write, in the form in which webhooks are told of it.
 pub(super) struct Question<'a> {
     pub(super) resource: &'a ApiResource,
@@ -34,8 +30,10 @@ pub(super) struct Question<'a> {
     pub(super) object: Option<Box<RawValue>>,
     /// The object as it is; none of a new one.
     pub(super) old: Option<Box<RawValue>>,
-    /// Those of its namespace, once they were needed.
-    namespace: Option<Labels>,
+    /// Its namespace.
+    home: Home,
+    /// What conditions are told of it, once there were any.
+    told: Option<Told>,
 }
 
 impl<'a> Question<'a> {
@@ -48,7 +46,8 @@ impl<'a> Question<'a> {
             dry_run: request.dry_run,
             object: None,
             old: old.transpose().map_err(unwritable)?,
-            namespace: None,
+            home: Home::default(),
+            told: None,
         };
         question.is_about(request)?;
         Ok(question)
@@ -68,41 +67,34 @@ impl<'a> Question<'a> {
         webhook: &Webhook,
         request: &AdmissionRequest<'_>,
     ) -> Result<bool, Refusal> {
-        let is_new = self.object.is_some() && selects(&webhook.objects, request.object);
-        let is_old = request
-            .old
-            .is_some_and(|old| webhook.objects.matches(&old.meta().labels));
-        if !is_new && !is_old {
+        if !webhook.labels.select(request, &mut self.home).await? {
             return Ok(false);
         }
-        if webhook.namespaces.is_everything() {
+        self.meets_conditions(webhook, request)
+    }
+
+    fn meets_conditions(
+        &mut self,
+        webhook: &Webhook,
+        request: &AdmissionRequest<'_>,
+    ) -> Result<bool, Refusal> {
+        if webhook.conditions.is_empty() {
             return Ok(true);
         }
-        let is_namespace = *self.resource == Namespace::resource();
-        if is_namespace && self.object.is_some() {
-            return Ok(selects(&webhook.namespaces, request.object));
+        if self.told.is_none() {
+            self.told = Some(Told::new(request)?);
         }
-        let namespace = self.key.namespace().or(is_namespace.then(|| self.key.name()));
-        let Some(namespace) = namespace else {
-            return Ok(true);
-        };
-        if self.namespace.is_none() {
-            let target = Target {
-                resource: Arc::new(Namespace::resource()),
-                key: ObjectKey::new(None, namespace),
-            };
-            let found = request
-                .client
-                .backend()
-                .get(&target)
-                .await
-                .map_err(Refusal::Failed)?;
-            self.namespace = Some(found.meta().labels.clone());
+        let inputs = self.told.iter().flat_map(|told| told.inputs(request));
+        let inputs = inputs.chain([("namespaceObject", Val::Null)]);
+        match webhook.conditions.are_met(&Given::new(inputs, &[])) {
+            Err(_) if webhook.ignores_failures() => Ok(false),
+            met => met.map_err(|reason| {
+                Refusal::Failed(ApiError::Forbidden {
+                    subject: admission::subject(request),
+                    reason,
+                })
+            }),
         }
-        Ok(self
-            .namespace
-            .as_ref()
-            .is_some_and(|labels| webhook.namespaces.matches(labels)))
     }
 
     /// Changes the object as a webhook has it; says whether anything is another than before.
@@ -114,7 +106,7 @@ impl<'a> Question<'a> {
     ) -> Result<bool, ApiError> {
         let (object, rules) = (&mut *request.object, request.rules);
         if self.object.is_none() {
-            return Err(super::internal(&format!(
+            return Err(admission::internal(&format!(
                 "admission webhook {webhook:?} attempted to modify the object, which is not supported for this operation"
             )));
         }
@@ -123,12 +115,12 @@ impl<'a> Question<'a> {
             key: self.key.clone(),
         };
         let mut new = patch.apply(object.clone(), subject).await.map_err(|error| {
-            super::internal(&format!("the patch of admission webhook {webhook:?}: {error}"))
+            admission::internal(&format!("the patch of admission webhook {webhook:?}: {error}"))
         })?;
         for at in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"] {
             let of = |object: &RawObject| pointed(object, at).cloned();
             if of(&new) != of(object) {
-                return Err(super::internal(&format!(
+                return Err(admission::internal(&format!(
                     "admission webhook {webhook:?} attempted to change {at}, which says which object it is"
                 )));
             }
@@ -163,14 +155,8 @@ fn pointed<'a>(object: &'a RawObject, pointer: &str) -> Option<&'a Value> {
     steps.try_fold(top, |value, step| value.get(step))
 }
 
-/// Whether a selector selects an object by its labels.
-fn selects(selector: &Selector, object: &RawObject) -> bool {
-    let labels = pointed(object, "/metadata/labels");
-    selector.matches_by(|key| labels?.get(key)?.as_str())
-}
-
 fn unwritable(error: serde_json::Error) -> Refusal {
-    Refusal::Failed(super::internal(&format!(
+    Refusal::Failed(admission::internal(&format!(
         "could not create admission objects: {error}"
     )))
 }

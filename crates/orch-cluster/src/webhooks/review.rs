@@ -1,14 +1,13 @@
 //! `AdmissionReview`, the question to a webhook and its answer, pure (`k8s.io/api/admission`).
 
 use k8s_openapi::ByteString;
-use orch_core::client::{ApiError, Operation, Patch};
+use orch_core::client::{ApiError, Patch};
+use orch_core::object::RawObject;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use super::matching;
 use super::question::Question;
-use super::{GROUPS, USER};
+use crate::admission;
 
 const KIND: &str = "AdmissionReview";
 
@@ -24,54 +23,27 @@ struct Asked<'a> {
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
     uid: &'a str,
-    kind: Value,
-    resource: Value,
-    request_kind: Value,
-    request_resource: Value,
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<&'a str>,
-    operation: &'a str,
-    user_info: Value,
+    #[serde(flatten)]
+    facts: RawObject,
     object: Option<&'a RawValue>,
     old_object: Option<&'a RawValue>,
-    dry_run: bool,
-    options: Value,
 }
 
 /// The question, in a version of `AdmissionReview`.
 pub(super) fn write(version: &str, question: &Question<'_>, uid: &str) -> serde_json::Result<Vec<u8>> {
-    let resource = question.resource;
-    let (group, api_version) = (&resource.group, &resource.version);
-    let kind = json!({"group": group, "version": api_version, "kind": resource.kind});
-    let plural = json!({"group": group, "version": api_version, "resource": resource.plural});
-    let is_namespace = group.is_empty() && resource.kind == "Namespace";
-    let options = match question.operation {
-        Operation::Create => "CreateOptions",
-        Operation::Update => "UpdateOptions",
-        Operation::Delete => "DeleteOptions",
-    };
     serde_json::to_vec(&Asked {
         api_version: api(version),
         kind: KIND,
         request: Request {
             uid,
-            request_kind: kind.clone(),
-            request_resource: plural.clone(),
-            kind,
-            resource: plural,
-            name: question.key.name(),
-            namespace: question
-                .key
-                .namespace()
-                .or(is_namespace.then(|| question.key.name())),
-            operation: matching::word(question.operation),
-            // All who may write may do everything; who it is that writes is not known here.
-            user_info: json!({"username": USER, "groups": GROUPS}),
+            facts: admission::facts(
+                question.resource,
+                question.key,
+                question.operation,
+                question.dry_run,
+            ),
             object: question.object.as_deref(),
             old_object: question.old.as_deref(),
-            dry_run: question.dry_run,
-            options: json!({"apiVersion": "meta.k8s.io/v1", "kind": options}),
         },
     })
 }

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use orch_core::client::{Admission, AdmissionRequest, Operation, Refusal};
 use orch_core::object::ApiResource;
 
+use crate::admission::GROUP;
+
 /// For programs that reach no webhooks: whoever configures one is warned that it is not asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unasked;
@@ -18,7 +20,7 @@ impl Admission for Unasked {
         let is_configuration = matches!(
             (&*resource.group, &*resource.kind),
             (
-                super::GROUP,
+                GROUP,
                 "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration"
             ) | ("apiextensions.k8s.io", "CustomResourceDefinition")
         );

@@ -68,6 +68,18 @@ pub enum ApiError {
         /// Why.
         reason: String,
     },
+    /// A policy that is stored in the cluster, as Kubernetes' ValidatingAdmissionPolicy, does not permit it.
+    #[error("{subject} is forbidden: {message}")]
+    RefusedByPolicy {
+        /// The object.
+        subject: ErrorSubject,
+        /// The status code of HTTP, of 400 or more.
+        code: u16,
+        /// One word for programs, such as `Invalid`.
+        reason: String,
+        /// Which policy, and what it says.
+        message: String,
+    },
     /// Somebody outside of this process who was asked does not permit it, or could not be asked: in the words of Kubernetes' `Status`,
     /// which are another's.
     #[error("{message}")]

@@ -271,3 +271,40 @@ fn configurations_say_how_many_webhooks_they_have() {
         );
     }
 }
+
+#[test]
+fn policies_say_how_much_they_judge_and_by_which_parameters() {
+    let version = "admissionregistration.k8s.io/v1";
+    check(
+        version,
+        "ValidatingAdmissionPolicy",
+        &["Name", "Validations", "ParamKind", "Age"],
+        &[
+            (
+                json!({"spec": {"validations": [{}, {}], "paramKind": {"apiVersion": "b.c/v1", "kind": "D"}}}),
+                &["a", "2", "b.c/v1/D", "5m"],
+            ),
+            (json!({}), &["a", "0", "<unset>", "5m"]),
+        ],
+    );
+    check(
+        version,
+        "ValidatingAdmissionPolicyBinding",
+        &["Name", "PolicyName", "ParamRef", "Age"],
+        &[
+            (
+                json!({"spec": {"policyName": "b", "paramRef": {"name": "c", "namespace": "d"}}}),
+                &["a", "b", "d/c", "5m"],
+            ),
+            (
+                json!({"spec": {"policyName": "b", "paramRef": {"name": "c"}}}),
+                &["a", "b", "c", "5m"],
+            ),
+            (
+                json!({"spec": {"policyName": "b", "paramRef": {"selector": {"matchLabels": {"c": "d"}}}}}),
+                &["a", "b", "c=d", "5m"],
+            ),
+            (json!({"spec": {"policyName": "b"}}), &["a", "b", "<unset>", "5m"]),
+        ],
+    );
+}

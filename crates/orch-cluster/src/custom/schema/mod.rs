@@ -4,9 +4,9 @@
 //! Start at [`Structural`].
 
 mod default;
-mod format;
-mod node;
-mod pattern;
+pub(crate) mod format;
+pub(crate) mod node;
+pub(crate) mod pattern;
 mod prune;
 mod read;
 mod rules;

@@ -10,32 +10,32 @@ use super::rules::Rule;
 
 /// One schema: of an object, of one of its fields, of a list's items, or of one case of a junctor.
 #[derive(Debug, Default)]
-pub(super) struct Node {
-    pub(super) kind: Option<Type>,
-    pub(super) nullable: bool,
-    pub(super) titled: bool,
-    pub(super) described: bool,
-    pub(super) default: Option<Value>,
-    pub(super) items: Option<Box<Node>>,
-    pub(super) properties: BTreeMap<String, Node>,
-    pub(super) additional: Option<Additional>,
-    pub(super) preserves_unknown: bool,
-    pub(super) is_embedded: bool,
-    pub(super) is_int_or_string: bool,
-    pub(super) list_type: Option<ListType>,
-    pub(super) list_map_keys: Vec<String>,
-    pub(super) map_type: Option<MapType>,
-    pub(super) values: Values,
+pub(crate) struct Node {
+    pub(crate) kind: Option<Type>,
+    pub(crate) nullable: bool,
+    pub(crate) titled: bool,
+    pub(crate) described: bool,
+    pub(crate) default: Option<Value>,
+    pub(crate) items: Option<Box<Node>>,
+    pub(crate) properties: BTreeMap<String, Node>,
+    pub(crate) additional: Option<Additional>,
+    pub(crate) preserves_unknown: bool,
+    pub(crate) is_embedded: bool,
+    pub(crate) is_int_or_string: bool,
+    pub(crate) list_type: Option<ListType>,
+    pub(crate) list_map_keys: Vec<String>,
+    pub(crate) map_type: Option<MapType>,
+    pub(crate) values: Values,
     /// Rules as they are written, until they are read.
-    pub(super) written_rules: Vec<Value>,
-    pub(super) rules: Vec<Rule>,
+    pub(crate) written_rules: Vec<Value>,
+    pub(crate) rules: Vec<Rule>,
     /// Whether there are rules here or below.
-    pub(super) has_rules: bool,
+    pub(crate) has_rules: bool,
 }
 
 /// `additionalProperties`.
 #[derive(Debug)]
-pub(super) enum Additional {
+pub(crate) enum Additional {
     /// Whether fields of any name and value may be there.
     Any(bool),
     /// What fields of any name must look like.
@@ -44,38 +44,38 @@ pub(super) enum Additional {
 
 /// What values must satisfy beside having their type.
 #[derive(Debug, Default)]
-pub(super) struct Values {
-    pub(super) format: Option<Format>,
-    pub(super) minimum: Option<Bound>,
-    pub(super) maximum: Option<Bound>,
-    pub(super) multiple_of: Option<f64>,
-    pub(super) min_length: Option<i64>,
-    pub(super) max_length: Option<i64>,
-    pub(super) pattern: Option<Pattern>,
-    pub(super) min_items: Option<i64>,
-    pub(super) max_items: Option<i64>,
-    pub(super) min_properties: Option<i64>,
-    pub(super) max_properties: Option<i64>,
-    pub(super) required: Vec<String>,
-    pub(super) allowed: Vec<Value>,
-    pub(super) all_of: Vec<Node>,
-    pub(super) any_of: Vec<Node>,
+pub(crate) struct Values {
+    pub(crate) format: Option<Format>,
+    pub(crate) minimum: Option<Bound>,
+    pub(crate) maximum: Option<Bound>,
+    pub(crate) multiple_of: Option<f64>,
+    pub(crate) min_length: Option<i64>,
+    pub(crate) max_length: Option<i64>,
+    pub(crate) pattern: Option<Pattern>,
+    pub(crate) min_items: Option<i64>,
+    pub(crate) max_items: Option<i64>,
+    pub(crate) min_properties: Option<i64>,
+    pub(crate) max_properties: Option<i64>,
+    pub(crate) required: Vec<String>,
+    pub(crate) allowed: Vec<Value>,
+    pub(crate) all_of: Vec<Node>,
+    pub(crate) any_of: Vec<Node>,
     /// Whether `any_of` is what `x-kubernetes-int-or-string` means, written out: an integer, or a string.
-    pub(super) any_of_int_or_string: bool,
-    pub(super) one_of: Vec<Node>,
-    pub(super) not: Option<Box<Node>>,
+    pub(crate) any_of_int_or_string: bool,
+    pub(crate) one_of: Vec<Node>,
+    pub(crate) not: Option<Box<Node>>,
 }
 
 /// A minimum or maximum.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
-    pub(super) value: f64,
-    pub(super) is_exclusive: bool,
+pub(crate) struct Bound {
+    pub(crate) value: f64,
+    pub(crate) is_exclusive: bool,
 }
 
 impl Node {
     /// The schema of a field.
-    pub(super) fn field(&self, name: &str) -> Option<&Node> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Node> {
         match (self.properties.get(name), &self.additional) {
             (Some(node), _) => Some(node),
             (None, Some(Additional::Schema(node))) => Some(node),
@@ -84,12 +84,12 @@ impl Node {
     }
 
     /// Whether a null is none of its values.
-    pub(super) fn refuses(&self, value: &Value) -> bool {
+    pub(crate) fn refuses(&self, value: &Value) -> bool {
         value.is_null() && !self.nullable
     }
 
     /// The types that a value may have; of any if there are none.
-    pub(super) fn types(&self) -> &[Type] {
+    pub(crate) fn types(&self) -> &[Type] {
         match &self.kind {
             _ if self.is_int_or_string => &[Type::Integer, Type::String],
             Some(kind) => std::slice::from_ref(kind),
@@ -103,20 +103,20 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum $name { $($variant),+ }
+        pub(crate) enum $name { $($variant),+ }
 
         impl $name {
             /// All of them, as schemas have them.
-            pub(super) const WORDS: &[&str] = &[$($word),+];
+            pub(crate) const WORDS: &[&str] = &[$($word),+];
 
-            pub(super) fn of(word: &str) -> Option<Self> {
+            pub(crate) fn of(word: &str) -> Option<Self> {
                 match word {
                     $($word => Some(Self::$variant),)+
                     _ => None,
                 }
             }
 
-            pub(super) fn word(self) -> &'static str {
+            pub(crate) fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word),+
                 }

@@ -10,7 +10,7 @@ const SIZES: [usize; 4] = [8, 32, 128, 256];
 
 /// A pattern of a schema.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern(Arc<Compiled>);
+pub(crate) struct Pattern(Arc<Compiled>);
 
 #[derive(Debug)]
 struct Compiled {
@@ -20,27 +20,27 @@ struct Compiled {
 }
 
 impl Pattern {
-    pub(super) fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.0.source
     }
 
-    pub(super) fn is_match(&self, text: &str) -> bool {
+    pub(crate) fn is_match(&self, text: &str) -> bool {
         self.0.regex.is_match(text)
     }
 
     /// The first part of a text that it matches; empty if there is none.
-    pub(super) fn find<'t>(&self, text: &'t str) -> &'t str {
+    pub(crate) fn find<'t>(&self, text: &'t str) -> &'t str {
         self.0.regex.find(text).map_or("", |found| found.as_str())
     }
 
     /// How many steps it may take, compared with others, to look at a text.
-    pub(super) fn cost(&self, text: &str) -> usize {
+    pub(crate) fn cost(&self, text: &str) -> usize {
         text.len().saturating_mul(self.0.size) / 8
     }
 }
 
 /// The patterns of one schema, of which those alike are compiled once.
-pub(super) struct Patterns {
+pub(crate) struct Patterns {
     known: HashMap<String, Pattern>,
     left: usize,
 }
@@ -61,7 +61,7 @@ impl Patterns {
     /// # Errors
     ///
     /// Says why it is none, or that it, or all of a schema's together, are too large.
-    pub(super) fn compile(&mut self, source: &str) -> Result<Pattern, String> {
+    pub(crate) fn compile(&mut self, source: &str) -> Result<Pattern, String> {
         if let Some(pattern) = self.known.get(source) {
             return Ok(pattern.clone());
         }

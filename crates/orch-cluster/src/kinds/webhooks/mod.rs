@@ -4,7 +4,7 @@
 
 pub(super) mod endpoint;
 pub(super) mod reviews;
-mod rule;
+pub(super) mod rule;
 #[cfg(test)]
 mod tests;
 mod webhook;

@@ -1,4 +1,4 @@
-//! What Kubernetes refuses of a rule, which says the writes that a webhook is asked about.
+//! What Kubernetes refuses of a rule, which says the writes that a webhook or a policy is asked about.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const MOST_TOLD: usize = 20;
 const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
 
-pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, rule: &RuleWithOperations) {
+pub(in crate::kinds) fn validate(errors: &mut FieldErrors, at: &FieldPath, rule: &RuleWithOperations) {
     let operations = rule.operations.as_deref().unwrap_or_default();
     let operations_at = at.child("operations");
     list(errors, &operations_at, operations, "operations");

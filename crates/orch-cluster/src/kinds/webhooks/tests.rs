@@ -39,7 +39,6 @@ fn what_a_webhook_does_not_say_is_filled_in() {
 
 #[test]
 fn webhooks_that_are_wrong_are_refused() {
-    let conditions = json!([{"name": "a", "expression": "true"}]);
     let cases = [
         ("name", json!(""), "name: Required value"),
         (
@@ -89,9 +88,14 @@ fn webhooks_that_are_wrong_are_refused() {
         ),
         (
             "matchConditions",
-            conditions,
-            "matchConditions: Forbidden: conditions are not evaluated here; leave them out, and have the webhook allow what \
-             it does not judge",
+            json!([{"name": "a", "expression": ""}]),
+            "matchConditions[0].expression: Required value",
+        ),
+        (
+            "matchConditions",
+            json!([{"name": "a", "expression": "params.a"}]),
+            "matchConditions[0].expression: Invalid value: \"params.a\": compilation failed: ERROR: <input>:1:1: undeclared \
+             reference to 'params' (in container '')",
         ),
         (
             "admissionReviewVersions",

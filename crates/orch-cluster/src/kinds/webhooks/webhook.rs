@@ -5,6 +5,8 @@ use orch_core::object::{FieldError, FieldErrors, FieldPath, names};
 
 use super::reviews::{self, REVIEWS};
 use super::{endpoint, rule};
+use crate::admission::Conditions;
+use crate::kinds::admission::conditions;
 use crate::kinds::check;
 
 const SIDE_EFFECTS: [&str; 2] = ["None", "NoneOnDryRun"];
@@ -50,15 +52,11 @@ pub(super) fn validate(errors: &mut FieldErrors, at: &FieldPath, webhook: &Mutat
         check::label_selector(errors, &at.child(field), selector.as_ref());
     }
     endpoint::validate(errors, &at.child("clientConfig"), &webhook.client_config);
-    // A condition that was left out of account could let pass what it is there to have refused.
-    if webhook
-        .match_conditions
-        .as_ref()
-        .is_some_and(|conditions| !conditions.is_empty())
-    {
-        let detail = "conditions are not evaluated here; leave them out, and have the webhook allow what it does not judge";
-        errors.push(FieldError::forbidden(&at.child("matchConditions"), detail));
-    }
+    let conditions_at = at.child("matchConditions");
+    let written = webhook.match_conditions.as_deref().unwrap_or_default();
+    conditions::validate(errors, &conditions_at, written);
+    let read = Conditions::read(written, false, &conditions_at);
+    errors.extend(read.err().into_iter().flatten());
     reviews::validate(
         errors,
         &at.child("admissionReviewVersions"),

@@ -110,7 +110,7 @@ fn what_is_no_object_is_refused_with_what_is_needed() {
         ),
         (
             "apiVersion: a/v1\nkind: Cat\nmetadata: {name: a}\n",
-            "web.yaml:2 (document 1, Cat a): kind: unknown kind \"Cat\" in \"a/v1\"; known are MutatingWebhookConfiguration (admissionregistration.k8s.io/v1), ValidatingWebhookConfiguration (admissionregistration.k8s.io/v1), CustomResourceDefinition (apiextensions.k8s.io/v1), ControllerRevision (apps/v1), DaemonSet (apps/v1), Deployment (apps/v1), ReplicaSet (apps/v1), StatefulSet (apps/v1), ",
+            "web.yaml:2 (document 1, Cat a): kind: unknown kind \"Cat\" in \"a/v1\"; known are MutatingWebhookConfiguration (admissionregistration.k8s.io/v1), ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1), ValidatingAdmissionPolicyBinding (admissionregistration.k8s.io/v1), ValidatingWebhookConfiguration (admissionregistration.k8s.io/v1), CustomResourceDefinition (apiextensions.k8s.io/v1), ControllerRevision (apps/v1), DaemonSet (apps/v1), Deployment (apps/v1), ReplicaSet (apps/v1), StatefulSet (apps/v1), ",
         ),
         (
             "a: &x [*x]\n",

@@ -4,7 +4,7 @@ use orch_core::client::Operation;
 use orch_core::object::{ApiResource, Scope};
 use serde_json::json;
 
-use super::super::matching::Webhook;
+use super::super::webhook::Webhook;
 use super::{VALIDATING, World, configuration, map, webhook};
 
 #[tokio::test]
@@ -96,7 +96,7 @@ fn rules_say_which_writes_a_webhook_is_asked_about() {
         if !matches!(kind, "deployment" | "replicaset") {
             spec["rules"][0]["resources"] = json!([format!("{kind}s")]);
         }
-        let webhook = Webhook::new(serde_json::from_value(spec).unwrap());
+        let webhook = Webhook::new(serde_json::from_value(spec).unwrap()).unwrap();
         let resource = &crate::kinds::find(kind).unwrap().resource;
         assert_eq!(
             webhook.has_rule_for(resource, Operation::Create),
@@ -110,7 +110,7 @@ fn rules_say_which_writes_a_webhook_is_asked_about() {
         let mut spec = webhook("a");
         spec["matchPolicy"] = json!(policy);
         spec["rules"] = json!([{"operations": ["*"], "apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["tabs"]}]);
-        let webhook = Webhook::new(serde_json::from_value(spec).unwrap());
+        let webhook = Webhook::new(serde_json::from_value(spec).unwrap()).unwrap();
         assert_eq!(
             webhook.has_rule_for(&tab, Operation::Create),
             is_asked,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod changes;
+mod conditions;
 mod matching;
 
 use std::sync::Arc;

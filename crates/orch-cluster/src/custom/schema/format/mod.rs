@@ -13,7 +13,7 @@ macro_rules! formats {
     ($($variant:ident = $word:literal => $check:expr),+ $(,)?) => {
         /// A format that values are looked at by.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Format {
+        pub(crate) enum Format {
             Int32,
             Int64,
             Float,
@@ -31,7 +31,7 @@ macro_rules! formats {
                 }
             }
 
-            pub(super) fn word(self) -> &'static str {
+            pub(crate) fn word(self) -> &'static str {
                 match self {
                     Self::Int32 => "int32",
                     Self::Int64 => "int64",
@@ -42,7 +42,7 @@ macro_rules! formats {
             }
 
             /// Whether a string has the format.
-            pub(super) fn is_match(self, text: &str) -> bool {
+            pub(crate) fn is_match(self, text: &str) -> bool {
                 match self {
                     Self::Int32 | Self::Int64 | Self::Float | Self::Double => true,
                     $(Self::$variant => ($check)(text)),+
@@ -83,7 +83,7 @@ formats! {
 
 impl Format {
     /// The format that a schema of values of these types names.
-    pub(super) fn of(word: &str, types: &[Type]) -> Option<Self> {
+    pub(crate) fn of(word: &str, types: &[Type]) -> Option<Self> {
         match (types, word) {
             ([Type::Integer], "int32") => Some(Self::Int32),
             ([Type::Integer], "int64") => Some(Self::Int64),
@@ -94,7 +94,7 @@ impl Format {
         }
     }
 
-    pub(super) fn is_of_strings(self) -> bool {
+    pub(crate) fn is_of_strings(self) -> bool {
         !matches!(self, Self::Int32 | Self::Int64 | Self::Float | Self::Double)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use crate::custom::schema::node::{Additional, ListType, Node};
-use crate::custom::schema::rules::{Expression, Rule};
+use crate::custom::schema::rules::{self, OLD_SELF, Rule};
 
 /// How many rules a schema may have.
 const MOST_RULES: usize = 2000;
@@ -101,7 +101,7 @@ impl Reader {
             return None;
         }
         let mut expression = |keyword: &'static str, source: &str, prefix: &str| {
-            let read = Expression::read(source, node, optional_old_self);
+            let read = rules::read(source, node, optional_old_self);
             let refused = |why| {
                 FieldError::invalid(
                     &at.child(keyword),
@@ -120,7 +120,8 @@ impl Reader {
             let detail = "cel expression must evaluate to a bool";
             errors.push(FieldError::invalid(&at.child("rule"), written, detail));
         }
-        if rule.uses_old_self {
+        let uses_old_self = rule.uses(OLD_SELF);
+        if uses_old_self {
             if let Some(lost) = lost {
                 let detail = format!(
                     "oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
@@ -142,6 +143,7 @@ impl Reader {
             reason,
             field,
             optional_old_self,
+            uses_old_self,
         })
     }
 }

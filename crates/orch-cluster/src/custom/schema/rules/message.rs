@@ -2,12 +2,8 @@
 
 use orch_core::object::{FieldError, FieldErrorKind, FieldPath};
 
-use super::eval::Outcome;
-use super::value::Val;
 use super::{Rule, named};
-
-/// The longest message that an expression may make, as in Kubernetes.
-const LONGEST_MESSAGE: usize = 5 * 1024;
+use crate::expression::{self, Outcome};
 
 impl Rule {
     /// The error of a value that does not satisfy it.
@@ -17,15 +13,9 @@ impl Rule {
         value: Option<serde_json::Value>,
         message: Option<Outcome<'_>>,
     ) -> FieldError {
-        let made = match message {
-            Some(Ok(Val::Text(text))) => Some(text.trim().to_owned()),
-            _ => None,
-        };
-        let is_fit =
-            |text: &String| !text.is_empty() && text.len() <= LONGEST_MESSAGE && !text.contains('\n');
-        let detail = made.filter(is_fit).unwrap_or_else(|| {
+        let detail = message.and_then(expression::message).unwrap_or_else(|| {
             if self.message.is_empty() {
-                format!("failed rule: {}", self.rule.source)
+                format!("failed rule: {}", self.rule.source())
             } else {
                 self.message.clone()
             }
@@ -46,7 +36,7 @@ impl Rule {
     /// The message, or else the rule.
     pub(super) fn shown(&self) -> &str {
         if self.message.is_empty() {
-            &self.rule.source
+            self.rule.source()
         } else {
             &self.message
         }

@@ -1,109 +1,44 @@
 //! Rules of a schema (`x-kubernetes-validations`, KEP-2876): expressions in CEL that its values must satisfy.
-//!
-//! The crate `cel` reads expressions. They are evaluated here, for it has no bound on what an expression may cost, and
-//! would have each object copied first.
 
-mod check;
-mod duration;
-mod eval;
-mod functions;
 mod message;
-mod value;
 
-use cel::common::ast::IdedExpr;
-use cel::parser::Parser;
 use orch_core::object::{FieldError, FieldErrorKind, FieldErrors, FieldPath};
 
-use self::eval::{Evaluator, Fault, Outcome, Scope};
-use self::value::Val;
 use super::node::{ListType, Node, Type};
 use super::validate::{Data, Old};
+use crate::expression::{Expression, Fault, Known, MOST_STEPS, Outcome, Scope, Seen, Val, whole};
 
-/// How long an expression may be, in bytes.
-const LONGEST: usize = 4096;
-
-/// How many steps the rules of one object may take.
-const MOST_STEPS: usize = 5_000_000;
+/// What rules call the value that theirs replaces.
+pub(super) const OLD_SELF: &str = "oldSelf";
 
 /// One rule, ready to be evaluated.
 #[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) rule: Expression,
-    pub(super) message: String,
-    pub(super) message_expression: Option<Expression>,
-    pub(super) reason: FieldErrorKind,
-    pub(super) field: Vec<String>,
-    pub(super) optional_old_self: bool,
+pub(crate) struct Rule {
+    pub(crate) rule: Expression,
+    pub(crate) message: String,
+    pub(crate) message_expression: Option<Expression>,
+    pub(crate) reason: FieldErrorKind,
+    pub(crate) field: Vec<String>,
+    pub(crate) optional_old_self: bool,
+    pub(crate) uses_old_self: bool,
 }
 
-/// An expression that was read.
-#[derive(Debug)]
-pub(super) struct Expression {
-    source: String,
-    expr: IdedExpr,
-    pub(super) uses_old_self: bool,
-}
-
-impl Expression {
-    /// Reads an expression about values of a schema.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong with it.
-    pub(super) fn read(source: &str, node: &Node, optional_old_self: bool) -> Result<Self, String> {
-        if source.len() > LONGEST {
-            return Err(format!("must be no more than {LONGEST} bytes"));
-        }
-        if !is_shallow(source) {
-            return Err("ERROR: <input>:1:1: expression nests too deep".to_owned());
-        }
-        let parser = Parser::new()
-            .enable_optional_syntax(true)
-            .enable_ident_escape_syntax(true);
-        let expr = parser.parse(source).map_err(|errors| errors.to_string())?;
-        let checked = check::check(&expr, node, optional_old_self)
-            .map_err(|why| format!("ERROR: <input>:1:1: {why}"))?;
-        Ok(Self {
-            source: source.trim().to_owned(),
-            expr,
-            uses_old_self: checked.uses_old_self,
-        })
-    }
-
-    /// Whether its value is no boolean, as far as its form tells.
-    pub(super) fn is_not_bool(&self) -> bool {
-        check::is_not_bool(&self.expr)
-    }
-}
-
-/// Whether an expression nests so little that its parser can follow: brackets, and what is between two of `&&`, `||`,
-/// `,`, `?` and `:`, each sign of which may be one more level.
-fn is_shallow(source: &str) -> bool {
-    let mut levels = vec![0_usize];
-    let mut quote = None;
-    let mut chars = source.chars();
-    while let Some(c) = chars.next() {
-        let is_inner = levels.len() > 1;
-        match (quote, c, levels.last_mut()) {
-            (Some(_), '\\', _) => {
-                chars.next();
-            }
-            (Some(open), _, _) if open == c => quote = None,
-            (Some(_), ..) => {}
-            (None, '"' | '\'', _) => quote = Some(c),
-            (None, '(' | '[' | '{', _) => levels.push(1),
-            (None, ')' | ']' | '}', _) if is_inner => {
-                levels.pop();
-            }
-            (None, '&' | '|' | ',' | '?' | ':', Some(level)) => *level = (*level).min(1),
-            (None, '=' | '<' | '>' | '+' | '-' | '*' | '/' | '%' | '!' | '.', Some(level)) => *level += 1,
-            _ => {}
-        }
-        if levels.len() > 24 || levels.iter().sum::<usize>() > 100 {
-            return false;
-        }
-    }
-    true
+/// Reads an expression about values of a schema.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub(super) fn read(source: &str, node: &Node, optional_old_self: bool) -> Result<Expression, String> {
+    let old_self = if optional_old_self {
+        Seen::Untyped
+    } else {
+        Seen::Typed(node)
+    };
+    let known = Known {
+        inputs: &[("self", Seen::Typed(node)), (OLD_SELF, old_self)],
+        variables: &[],
+    };
+    Expression::read(source, known)
 }
 
 /// What of an object does not satisfy the rules of its schema; `old` is what it replaces.
@@ -217,28 +152,27 @@ impl Walk {
                 (true, old) => Val::Optional(old.map(|old| std::rc::Rc::new(val(old, node)))),
                 (false, Some(old)) => val(old, node),
                 // Rules about changes are for what was there before.
-                (false, None) if rule.rule.uses_old_self => continue,
+                (false, None) if rule.uses_old_self => continue,
                 (false, None) => Val::Null,
             };
             let old_value = Ok(old_value);
-            let outer = Scope {
-                name: "oldSelf",
+            let outer = Scope::Variable {
+                name: OLD_SELF,
                 value: &old_value,
                 outer: None,
             };
-            let scope = Scope {
+            let scope = Scope::Variable {
                 name: "self",
                 value: &itself,
                 outer: Some(&outer),
             };
-            let mut evaluator = Evaluator { left: &mut self.left };
-            let error = match evaluator.eval(&rule.rule.expr, &scope) {
+            let error = match rule.rule.eval(&scope, &mut self.left) {
                 Ok(Val::Bool(true)) => continue,
                 Ok(Val::Bool(false)) => {
                     let message = rule
                         .message_expression
                         .as_ref()
-                        .map(|message| evaluator.eval(&message.expr, &scope));
+                        .map(|message| message.eval(&scope, &mut self.left));
                     let path = rule
                         .field
                         .iter()
@@ -261,14 +195,14 @@ impl Walk {
                     kind,
                     format!("{why} evaluating rule: {}", rule.shown()),
                 ),
-                Err(Fault::TooDear) => {
-                    let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
+                Err(fault @ Fault::TooDear) => {
+                    let detail = fault.to_string();
                     found.push((true, FieldError::invalid(&named(at), kind, detail)));
                     self.left = 0;
                     return found;
                 }
             };
-            found.push((rule.rule.uses_old_self, error));
+            found.push((rule.uses_old_self, error));
         }
         found
     }
@@ -289,7 +223,7 @@ fn val<'a>(data: Data<'a>, node: &'a Node) -> Val<'a> {
         Data::Bool(value) => Val::Bool(value),
         Data::Integer(integer) if node.kind == Some(Type::Number) => Val::Double(integer as f64),
         Data::Integer(integer) => Val::Int(integer),
-        Data::Float(float) if node.kind == Some(Type::Integer) => Val::Int(value::whole(float)),
+        Data::Float(float) if node.kind == Some(Type::Integer) => Val::Int(whole(float)),
         Data::Float(float) => Val::Double(float),
         Data::String(text) => Val::text(text, Some(node)),
         Data::List(items) => Val::List(items, Some(node)),

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use cel::common::ast::operators;
 
 use super::{Made, overflow};
-use crate::custom::schema::rules::eval::{Evaluator, Outcome, overload, wrong};
-use crate::custom::schema::rules::value::Val;
+use crate::expression::eval::{Evaluator, overload};
+use crate::expression::fault::{Outcome, wrong};
+use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {
     use operators as op;

@@ -2,8 +2,8 @@
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, operators};
 
-use super::functions;
 use super::value::field_node;
+use super::{Expression, functions};
 use crate::custom::schema::node::Node;
 
 /// How deep an expression may nest.
@@ -12,28 +12,56 @@ const DEEPEST: usize = 128;
 /// The words whose values are of a type alone.
 const NOT_BOOL: [&str; 9] = ["_+_", "_-_", "_*_", "_/_", "_%_", "-_", "size", "string", "int"];
 
-/// A checked expression.
-pub(super) struct Checked {
-    pub(super) uses_old_self: bool,
+/// The name below which variables stand that are made of other expressions.
+pub(super) const VARIABLES: &str = "variables";
+
+/// The names that an expression may use.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'k> {
+    /// What it is given, by name.
+    pub(crate) inputs: &'k [(&'static str, Seen<'k>)],
+    /// The fields of `variables`; where there are none, that is no name.
+    pub(crate) variables: &'k [(String, Expression)],
 }
 
-/// Looks at an expression about values of a schema.
+/// What is known of a name.
+#[derive(Clone, Copy)]
+pub(crate) enum Seen<'k> {
+    /// Its values are of a schema.
+    Typed(&'k Node),
+    /// Its values are of any type.
+    Untyped,
+    /// It may not be used, for this reason.
+    Refused(&'static str),
+}
+
+/// What an expression was found to be.
+pub(super) struct Checked {
+    /// The inputs that it names.
+    pub(super) uses: Vec<String>,
+    /// How deep it nests, with the variables that it names.
+    pub(super) depth: usize,
+}
+
+/// Looks at an expression.
 ///
 /// # Errors
 ///
 /// A variable, function or field that there is none of, and an expression that is too deep.
-pub(super) fn check(expr: &IdedExpr, node: &Node, optional_old_self: bool) -> Result<Checked, String> {
-    let old_self = if optional_old_self { None } else { Some(node) };
-    let mut checker = Checker { uses_old_self: false };
-    let variables = vec![("self", Some(node)), ("oldSelf", old_self)];
-    checker.expr(expr, &mut Variables(variables), 0)?;
-    Ok(Checked {
-        uses_old_self: checker.uses_old_self,
-    })
+pub(super) fn check(expr: &IdedExpr, known: Known<'_>) -> Result<Checked, String> {
+    let mut checker = Checker {
+        known,
+        checked: Checked {
+            uses: Vec::new(),
+            depth: 0,
+        },
+    };
+    checker.expr(expr, &mut Vec::new(), 0)?;
+    Ok(checker.checked)
 }
 
 /// Whether an expression's value is no boolean, as far as its form tells.
-pub(super) fn is_not_bool(expr: &IdedExpr) -> bool {
+pub(crate) fn is_not_bool(expr: &IdedExpr) -> bool {
     match &expr.expr {
         Expr::List(_) | Expr::Map(_) => true,
         Expr::Literal(literal) => !matches!(literal, cel::common::ast::LiteralValue::Boolean(_)),
@@ -42,34 +70,38 @@ pub(super) fn is_not_bool(expr: &IdedExpr) -> bool {
     }
 }
 
-/// The variables there are, each with the schema of its values if that is known.
-struct Variables<'e>(Vec<(&'e str, Option<&'e Node>)>);
+/// The variables of the macros around an expression, each with the schema of its values if that is known.
+type Variables<'e> = Vec<(&'e str, Option<&'e Node>)>;
 
-struct Checker {
-    uses_old_self: bool,
+struct Checker<'k> {
+    known: Known<'k>,
+    checked: Checked,
 }
 
-impl Checker {
+impl<'k> Checker<'k> {
     /// The schema of the expression's value, if it is of the object.
     fn expr<'e>(
         &mut self,
         expr: &'e IdedExpr,
         variables: &mut Variables<'e>,
         depth: usize,
-    ) -> Result<Option<&'e Node>, String> {
-        if depth > DEEPEST {
-            return Err(format!("expression is more than {DEEPEST} levels deep"));
-        }
+    ) -> Result<Option<&'e Node>, String>
+    where
+        'k: 'e,
+    {
+        self.reach(depth)?;
         let depth = depth + 1;
         match &expr.expr {
-            Expr::Ident(name) => {
-                self.uses_old_self |= name == "oldSelf";
-                match variables.0.iter().rev().find(|(known, _)| known == name) {
-                    Some((_, node)) => Ok(*node),
-                    None => Err(format!("undeclared reference to '{name}' (in container '')")),
-                }
-            }
+            Expr::Ident(name) => match variables.iter().rev().find(|(known, _)| known == name) {
+                Some((_, node)) => Ok(*node),
+                None => self.input(name),
+            },
             Expr::Select(select) => {
+                if let Expr::Ident(word) = &select.operand.expr
+                    && self.is_composed(word, variables)
+                {
+                    return self.composed(&select.field, depth);
+                }
                 let node = self.expr(&select.operand, variables, depth)?;
                 let Some(node) = node else {
                     return Ok(None);
@@ -91,9 +123,6 @@ impl Checker {
                     Some(library) => format!("{library}.{}", call.func_name),
                     None => call.func_name.clone(),
                 };
-                if !functions::is_known(&name) {
-                    return Err(format!("undeclared reference to '{name}' (in container '')"));
-                }
                 let mut first = None;
                 let target = call.target.as_deref().filter(|_| library.is_none());
                 for (index, argument) in target.into_iter().chain(&call.args).enumerate() {
@@ -101,6 +130,9 @@ impl Checker {
                     if index == 0 {
                         first = node;
                     }
+                }
+                if !functions::is_known(&name) {
+                    return Err(undeclared(&name));
                 }
                 let is_index = call.func_name == operators::INDEX;
                 Ok(first.filter(|_| is_index).and_then(items))
@@ -126,23 +158,61 @@ impl Checker {
                 if loops.iter_var2.is_some() {
                     return Err("macros of two variables are not supported".to_owned());
                 }
-                let count = variables.0.len();
+                let count = variables.len();
                 let item = range.and_then(|range| range.items.as_deref());
-                variables.0.push((&loops.accu_var, None));
-                variables.0.push((&loops.iter_var, item));
+                variables.push((&loops.accu_var, None));
+                variables.push((&loops.iter_var, item));
                 self.expr(&loops.loop_cond, variables, depth)?;
                 self.expr(&loops.loop_step, variables, depth)?;
                 self.expr(&loops.result, variables, depth)?;
-                variables.0.truncate(count);
+                variables.truncate(count);
                 Ok(None)
             }
-            Expr::Struct(made) => Err(format!(
-                "undeclared reference to '{}' (in container '')",
-                made.type_name
-            )),
+            Expr::Struct(made) => Err(undeclared(&made.type_name)),
             Expr::Literal(_) | Expr::Unspecified => Ok(None),
         }
     }
+
+    /// Takes notice of how deep it goes.
+    fn reach(&mut self, depth: usize) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err(format!("expression is more than {DEEPEST} levels deep"));
+        }
+        self.checked.depth = self.checked.depth.max(depth);
+        Ok(())
+    }
+
+    fn input(&mut self, name: &str) -> Result<Option<&'k Node>, String> {
+        let known = self.known.inputs.iter().find(|(input, _)| *input == name);
+        let (_, seen) = known.ok_or_else(|| undeclared(name))?;
+        if !self.checked.uses.iter().any(|used| used == name) {
+            self.checked.uses.push(name.to_owned());
+        }
+        match seen {
+            Seen::Typed(node) => Ok(Some(node)),
+            Seen::Untyped => Ok(None),
+            Seen::Refused(why) => Err((*why).to_owned()),
+        }
+    }
+
+    /// Whether a word means the variables that are made of other expressions.
+    fn is_composed(&self, word: &str, variables: &Variables<'_>) -> bool {
+        word == VARIABLES
+            && !self.known.variables.is_empty()
+            && variables.iter().all(|(name, _)| *name != word)
+    }
+
+    fn composed<'e>(&mut self, name: &str, depth: usize) -> Result<Option<&'e Node>, String> {
+        let known = self.known.variables.iter().find(|(variable, _)| variable == name);
+        let (_, expression) = known.ok_or_else(|| format!("undefined field '{name}'"))?;
+        // It is evaluated within this one.
+        self.reach(depth + expression.depth)?;
+        Ok(None)
+    }
+}
+
+fn undeclared(name: &str) -> String {
+    format!("undeclared reference to '{name}' (in container '')")
 }
 
 /// The schema of a list's items or a map's values.

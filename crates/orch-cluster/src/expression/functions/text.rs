@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::Made;
 use crate::custom::schema::pattern::Patterns;
-use crate::custom::schema::rules::eval::{Evaluator, wrong};
-use crate::custom::schema::rules::value::Val;
+use crate::expression::eval::Evaluator;
+use crate::expression::fault::wrong;
+use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {
     let [Val::Text(text), arguments @ ..] = values else {

@@ -4,50 +4,57 @@ use std::rc::Rc;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
+use super::check::VARIABLES;
+use super::fault::{Fault, Outcome, wrong};
 use super::functions;
+use super::given::Given;
 use super::value::Val;
 
-/// Why there is no value.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    /// The expression makes none of the object.
-    Wrong(String),
-    /// It takes too long.
-    TooDear,
-}
-
-pub(super) type Outcome<'a> = Result<Val<'a>, Fault>;
-
-/// A variable and those around it.
+/// The names that an expression may use, and what they stand for.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'s, 'a> {
-    pub(super) name: &'s str,
-    pub(super) value: &'s Outcome<'a>,
-    pub(super) outer: Option<&'s Scope<'s, 'a>>,
+pub(crate) enum Scope<'s, 'a> {
+    /// A variable and those around it.
+    Variable {
+        /// Its name.
+        name: &'s str,
+        /// What it stands for.
+        value: &'s Outcome<'a>,
+        /// Those around it.
+        outer: Option<&'s Scope<'s, 'a>>,
+    },
+    /// All that an expression is given.
+    Given(&'s Given<'a>),
 }
 
 impl<'a> Scope<'_, 'a> {
-    fn get(&self, name: &str) -> Outcome<'a> {
-        match self.outer {
-            _ if self.name == name => self.value.clone(),
-            Some(outer) => outer.get(name),
-            None => Err(wrong(format!("undeclared reference to '{name}'"))),
+    fn get(&self, wanted: &str) -> Outcome<'a> {
+        let found = match self {
+            Self::Variable { name, value, .. } if *name == wanted => return (*value).clone(),
+            Self::Variable { outer, .. } => outer.map(|outer| outer.get(wanted)),
+            Self::Given(given) => given.input(wanted),
+        };
+        found.unwrap_or_else(|| Err(wrong(format!("undeclared reference to '{wanted}'"))))
+    }
+
+    /// What was given, if the variables that were given are what `word` means here.
+    fn composed(&self, word: &str) -> Option<&Given<'a>> {
+        match self {
+            _ if word != VARIABLES => None,
+            Self::Variable { name, .. } if *name == word => None,
+            Self::Variable { outer, .. } => outer.and_then(|outer| outer.composed(word)),
+            Self::Given(given) => Some(given),
         }
     }
 }
 
-pub(super) fn wrong(text: impl Into<String>) -> Fault {
-    Fault::Wrong(text.into())
-}
-
 /// Evaluates with the steps that are left.
-pub(super) struct Evaluator<'l> {
-    pub(super) left: &'l mut usize,
+pub(crate) struct Evaluator<'l> {
+    pub(crate) left: &'l mut usize,
 }
 
 impl<'l> Evaluator<'l> {
     /// Takes steps off what is left.
-    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
+    pub(crate) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
         *self.left = self.left.saturating_sub(steps);
         if *self.left == 0 {
             Err(Fault::TooDear)
@@ -57,17 +64,22 @@ impl<'l> Evaluator<'l> {
     }
 
     /// Takes off what looking at all of a value takes.
-    pub(super) fn charge(&mut self, value: &Val<'_>) -> Result<(), Fault> {
+    pub(crate) fn charge(&mut self, value: &Val<'_>) -> Result<(), Fault> {
         value.charge(self.left);
         self.spend(0)
     }
 
-    pub(super) fn eval<'a>(&mut self, expr: &IdedExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+    pub(crate) fn eval<'a>(&mut self, expr: &IdedExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
         self.spend(1)?;
         match &expr.expr {
             Expr::Literal(literal) => Ok(self::literal(literal)),
             Expr::Ident(name) => scope.get(name),
             Expr::Select(select) => {
+                if let Expr::Ident(word) = &select.operand.expr
+                    && let Some(given) = scope.composed(word)
+                {
+                    return self.composed(given, &select.field, select.test);
+                }
                 let operand = self.eval(&select.operand, scope)?;
                 let found = match &operand {
                     Val::Optional(inner) => {
@@ -115,6 +127,15 @@ impl<'l> Evaluator<'l> {
             Expr::Comprehension(comprehension) => self.comprehension(comprehension, scope),
             Expr::Struct(_) | Expr::Unspecified => Err(wrong("no such type")),
         }
+    }
+
+    /// A variable of those that were given.
+    fn composed<'a>(&mut self, given: &Given<'a>, name: &str, test: bool) -> Outcome<'a> {
+        if test {
+            return Ok(Val::Bool(given.has_variable(name)));
+        }
+        let variable = given.variable(name, self);
+        variable.unwrap_or_else(|| Err(wrong(format!("no such key: {name}"))))
     }
 
     fn call<'a>(&mut self, call: &CallExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
@@ -181,13 +202,13 @@ impl<'l> Evaluator<'l> {
         }
         let mut result = self.eval(&loops.accu_init, scope);
         for item in items {
-            let around = Scope {
+            let around = Scope::Variable {
                 name: &loops.accu_var,
                 value: &result,
                 outer: Some(scope),
             };
             let item = Ok(item);
-            let inside = Scope {
+            let inside = Scope::Variable {
                 name: &loops.iter_var,
                 value: &item,
                 outer: Some(&around),
@@ -201,7 +222,7 @@ impl<'l> Evaluator<'l> {
             }
             result = next;
         }
-        let around = Scope {
+        let around = Scope::Variable {
             name: &loops.accu_var,
             value: &result,
             outer: Some(scope),
@@ -221,7 +242,7 @@ impl<'l> Evaluator<'l> {
         let mut result = Vec::new();
         for item in items {
             let item = Ok(item);
-            let inside = Scope {
+            let inside = Scope::Variable {
                 name: &loops.iter_var,
                 value: &item,
                 outer: Some(scope),
@@ -268,7 +289,7 @@ fn appended(loops: &ComprehensionExpr) -> Option<(Option<&IdedExpr>, &IdedExpr)>
 }
 
 /// That there is no such function of values of such types.
-pub(super) fn overload(name: &str, values: &[Val<'_>]) -> Fault {
+pub(crate) fn overload(name: &str, values: &[Val<'_>]) -> Fault {
     let kinds: Vec<&str> = values.iter().map(Val::kind).collect();
     wrong(format!("no such overload: {name}({})", kinds.join(", ")))
 }

@@ -5,9 +5,9 @@ use orch_core::object::Quantity;
 
 use super::{Made, overflow};
 use crate::custom::schema::format::Format;
-use crate::custom::schema::rules::duration::duration;
-use crate::custom::schema::rules::eval::wrong;
-use crate::custom::schema::rules::value::{Val, whole};
+use crate::expression::duration::duration;
+use crate::expression::fault::wrong;
+use crate::expression::value::{Val, whole};
 
 pub(super) fn call<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {
     let bad = |kind: &str, text: &str| wrong(format!("cannot convert {text:?} to {kind}"));

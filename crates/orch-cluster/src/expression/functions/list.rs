@@ -7,8 +7,9 @@ use cel::common::ast::operators;
 
 use super::Made;
 use super::operator::arithmetic;
-use crate::custom::schema::rules::eval::{Evaluator, Outcome, overload, wrong};
-use crate::custom::schema::rules::value::Val;
+use crate::expression::eval::{Evaluator, overload};
+use crate::expression::fault::{Outcome, wrong};
+use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {
     let items = |value: &Val<'a>| match value {

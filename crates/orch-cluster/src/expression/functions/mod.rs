@@ -6,7 +6,8 @@ mod operator;
 mod other;
 mod text;
 
-use super::eval::{Evaluator, Fault, Outcome, overload, wrong};
+use super::eval::{Evaluator, overload};
+use super::fault::{Fault, Outcome, wrong};
 use super::value::Val;
 
 /// The functions that there are, those of strings, lists and so on being called on one.

@@ -14,7 +14,7 @@ use crate::custom::schema::node::{ListType, Node, Type};
 
 /// A value, of the object or made by an expression.
 #[derive(Clone, Debug)]
-pub(super) enum Val<'a> {
+pub(crate) enum Val<'a> {
     Null,
     Bool(bool),
     Int(i64),
@@ -37,7 +37,7 @@ pub(super) enum Val<'a> {
 
 impl<'a> Val<'a> {
     /// A value of the object, of the type that its schema says.
-    pub(super) fn of(value: &'a Value, node: Option<&'a Node>) -> Self {
+    pub(crate) fn of(value: &'a Value, node: Option<&'a Node>) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
@@ -56,8 +56,13 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// An object without a schema; null if there is none.
+    pub(crate) fn object(object: Option<&'a Map<String, Value>>) -> Self {
+        object.map_or(Self::Null, |object| Self::Map(object, None))
+    }
+
     /// A string of the object, or what it means by its format.
-    pub(super) fn text(text: &'a str, node: Option<&Node>) -> Self {
+    pub(crate) fn text(text: &'a str, node: Option<&Node>) -> Self {
         let read = match node.and_then(|node| node.values.format) {
             Some(Format::DateTime) => text.parse().map(Self::Timestamp).ok(),
             Some(Format::Duration) => duration(text).map(Self::Duration),
@@ -67,7 +72,7 @@ impl<'a> Val<'a> {
     }
 
     /// The word for its type.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null_type",
             Self::Bool(_) => "bool",
@@ -85,7 +90,7 @@ impl<'a> Val<'a> {
     }
 
     /// The items of a list, or the keys of a map.
-    pub(super) fn items(&self) -> Option<Vec<Val<'a>>> {
+    pub(crate) fn items(&self) -> Option<Vec<Val<'a>>> {
         Some(match self {
             Self::List(items, node) => {
                 let node = node.and_then(|node| node.items.as_deref());
@@ -99,7 +104,7 @@ impl<'a> Val<'a> {
     }
 
     /// How many items, entries or characters it has.
-    pub(super) fn len(&self) -> Option<usize> {
+    pub(crate) fn len(&self) -> Option<usize> {
         Some(match self {
             Self::List(items, _) => items.len(),
             Self::Made(items) => items.len(),
@@ -111,10 +116,15 @@ impl<'a> Val<'a> {
     }
 
     /// A field of an object or an entry of a map.
-    pub(super) fn field(&self, name: &str) -> Option<Val<'a>> {
+    pub(crate) fn field(&self, name: &str) -> Option<Val<'a>> {
         match self {
             Self::Map(map, node) => {
-                let name = field_name(*node, name);
+                let is_plain = node.is_none() && map.contains_key(name);
+                let name = if is_plain {
+                    name.into()
+                } else {
+                    field_name(*node, name)
+                };
                 let value = map.get(name.as_ref())?;
                 Some(Val::of(value, node.and_then(|node| node.field(&name))))
             }
@@ -130,7 +140,7 @@ impl<'a> Val<'a> {
     }
 
     /// Takes about as many steps off `left` as looking at all of it takes.
-    pub(super) fn charge(&self, left: &mut usize) {
+    pub(crate) fn charge(&self, left: &mut usize) {
         *left = left.saturating_sub(1);
         if *left == 0 {
             return;
@@ -146,7 +156,7 @@ impl<'a> Val<'a> {
     }
 
     /// Whether two values are the same; of types that cannot be compared they are not.
-    pub(super) fn is_same(&self, other: &Val<'a>) -> bool {
+    pub(crate) fn is_same(&self, other: &Val<'a>) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
             (Self::Bool(one), Self::Bool(other)) => one == other,
@@ -201,7 +211,7 @@ impl<'a> Val<'a> {
     }
 
     /// Which of two values is the greater; none if they cannot be compared.
-    pub(super) fn order(&self, other: &Val<'a>) -> Option<Ordering> {
+    pub(crate) fn order(&self, other: &Val<'a>) -> Option<Ordering> {
         match (self, other) {
             (Self::Bool(one), Self::Bool(other)) => Some(one.cmp(other)),
             (Self::Text(one), Self::Text(other)) => Some(one.cmp(other)),
@@ -224,7 +234,7 @@ impl<'a> Val<'a> {
         }
     }
 
-    pub(super) fn double(&self) -> Option<f64> {
+    pub(crate) fn double(&self) -> Option<f64> {
         match self {
             Self::Double(float) => Some(*float),
             Self::Int(integer) => Some(*integer as f64),
@@ -236,7 +246,7 @@ impl<'a> Val<'a> {
 
 /// The name by which expressions know a field, back as the field's own: what is no identifier is escaped.
 fn field_name<'n>(node: Option<&Node>, name: &'n str) -> Cow<'n, str> {
-    let is_escaped = name.contains("__") && node.is_some_and(|node| !node.properties.contains_key(name));
+    let is_escaped = name.contains("__") && node.is_none_or(|node| !node.properties.contains_key(name));
     if !is_escaped {
         return name.into();
     }
@@ -251,7 +261,7 @@ fn field_name<'n>(node: Option<&Node>, name: &'n str) -> Cow<'n, str> {
 }
 
 /// The node of a field that an expression names.
-pub(super) fn field_node<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+pub(crate) fn field_node<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     node.field(&field_name(Some(node), name))
 }
 
@@ -260,6 +270,6 @@ fn charge(value: &Value, left: &mut usize) {
 }
 
 #[allow(clippy::cast_possible_truncation)] // What is beyond an integer becomes the last one.
-pub(super) fn whole(float: f64) -> i64 {
+pub(crate) fn whole(float: f64) -> i64 {
     float as i64
 }

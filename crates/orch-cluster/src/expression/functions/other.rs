@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use orch_core::object::Quantity;
 
 use super::{Made, overflow};
-use crate::custom::schema::rules::eval::wrong;
-use crate::custom::schema::rules::value::Val;
+use crate::expression::fault::wrong;
+use crate::expression::value::Val;
 
 pub(super) fn call<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {
     let unwrapped = |inner: &Rc<Val<'a>>| Val::clone(inner);

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::custom::schema::format::Format;
 
 /// A duration as Go writes one.
-pub(super) fn duration(text: &str) -> Option<SignedDuration> {
+pub(crate) fn duration(text: &str) -> Option<SignedDuration> {
     let (is_negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
