@@ -46,13 +46,8 @@ spec: {cronSpec: "0 0 * * *"}
     for program in programs() {
         let served = Served::to(program).await;
         let kubectl = &served.kubectl;
-        let file = |name: &str, text: &str| {
-            let path = served.dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        let definition = file("definition.yaml", DEFINITION);
-        let tab = file("tab.yaml", TAB);
+        let definition = served.file("definition.yaml", DEFINITION);
+        let tab = served.file("tab.yaml", TAB);
         kubectl.run(&format!("apply -f {definition}")).await;
         kubectl
             .run("wait --for=condition=Established crd/crontabs.stable.example.com --timeout=5s")
@@ -81,7 +76,7 @@ spec: {cronSpec: "0 0 * * *"}
             !is_done && said.contains("should be less than or equal to 5"),
             "{said}"
         );
-        let wrong = file("wrong.yaml", &TAB.replace("cronSpec", "cronspec"));
+        let wrong = served.file("wrong.yaml", &TAB.replace("cronSpec", "cronspec"));
         let (is_done, said) = kubectl.try_run(&["apply", "-f", &wrong]).await;
         assert!(
             !is_done && said.contains("unknown field \"spec.cronspec\""),

@@ -1,28 +1,9 @@
 //! Nodes are emptied as budgets allow.
 
 use std::process::Stdio;
-use std::time::Duration;
-
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{ChildStderr, Command};
 
-use super::{Served, programs};
-
-/// What a program says on standard error, line by line.
-type Said = tokio::io::Lines<BufReader<ChildStderr>>;
-
-async fn says(lines: &mut Said, expected: &str) {
-    let heard = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if line.contains(expected) {
-                return;
-            }
-        }
-        panic!("it ended, and did not say {expected:?}");
-    };
-    let limit = Duration::from_secs(60);
-    tokio::time::timeout(limit, heard).await.expect(expected);
-}
+use super::{Served, programs, says};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_drains_as_budgets_allow() {
@@ -36,12 +17,10 @@ async fn kubectl_drains_as_budgets_allow() {
         kubectl
             .run("wait pdb/web --for=jsonpath={.status.currentHealthy}=1 --timeout=60s")
             .await;
-        let mut drain = Command::new(&kubectl.program)
-            .env("KUBECONFIG", &kubectl.config)
-            .args(["drain", "node-1", "--grace-period=1", "--timeout=60s"])
+        let mut drain = kubectl
+            .command(&["drain", "node-1", "--grace-period=1", "--timeout=60s"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut said = BufReader::new(drain.stderr.take().unwrap()).lines();
@@ -60,6 +39,38 @@ async fn kubectl_drains_as_budgets_allow() {
             .run("get pods --field-selector=spec.nodeName=node-1 -o name")
             .await;
         assert_eq!(running, "");
+        served.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_drains_pods_that_nobody_makes_anew_only_where_it_is_told_to() {
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served { kubectl, .. } = &served;
+        kubectl.run("run p --image=i").await;
+        kubectl
+            .run("wait --for=condition=Ready pod/p --timeout=60s")
+            .await;
+        let (is_done, said) = kubectl.try_run(&["drain", "node-1", "--timeout=60s"]).await;
+        assert!(
+            !is_done && said.contains("(use --force to override): default/p"),
+            "{said}"
+        );
+        // From version 1.32 on the options of a deletion come in protobuf.
+        for way in [
+            "--force --grace-period=1",
+            "--force --grace-period=1 --disable-eviction",
+        ] {
+            let said = kubectl.run(&format!("drain node-1 {way} --timeout=60s")).await;
+            assert!(said.contains("node/node-1 drained\n"), "{way}: {said}");
+            assert_eq!(kubectl.run("get pods -o name").await, "");
+            kubectl.run("uncordon node-1").await;
+            kubectl.run("run p --image=i").await;
+            kubectl
+                .run("wait --for=condition=Ready pod/p --timeout=60s")
+                .await;
+        }
         served.stop().await;
     }
 }

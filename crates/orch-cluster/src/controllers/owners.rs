@@ -97,6 +97,8 @@ impl Owned<'_> {
             return Ok(None);
         };
         let version = document.revision().to_string();
+        // Whoever has no owner has no list of them either, as in Kubernetes.
+        let owners = (!owners.is_empty()).then_some(owners);
         let patch = Patch::Merge(json!({"metadata": {
             "uid": self.uid, "resourceVersion": version, "ownerReferences": owners,
         }}));
