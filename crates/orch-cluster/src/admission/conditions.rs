@@ -4,7 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use orch_core::object::{FieldErrors, FieldPath};
 
 use super::{Names, value};
-use crate::expression::{Expression, Fault, Given, MOST_STEPS, Val, wrong};
+use crate::expression::{Expression, Fault, Given, MOST_STEPS, Patterns, Val, wrong};
 
 /// How many steps those of one webhook or policy may take: as much less than its rules as in Kubernetes.
 const MOST: usize = MOST_STEPS / 4;
@@ -28,13 +28,15 @@ impl Conditions {
             has_params,
             variables: &[],
         };
+        let mut patterns = Patterns::default();
         let (mut read, mut errors) = (Vec::new(), FieldErrors::default());
         for (index, condition) in written.iter().enumerate() {
             let source = condition.expression.trim();
             if source.is_empty() {
                 continue;
             }
-            match names.read_condition(source, &at.index(index).child("expression")) {
+            let at = at.index(index).child("expression");
+            match names.read_condition(source, &at, &mut patterns) {
                 Ok(expression) => read.push(expression),
                 Err(error) => errors.push(error),
             }
@@ -51,7 +53,7 @@ impl Conditions {
     /// # Errors
     ///
     /// What is wrong with those that have no value.
-    pub(crate) fn are_met(&self, given: &Given<'_>) -> Result<bool, String> {
+    pub(crate) fn are_met<'a>(&'a self, given: &Given<'a>) -> Result<bool, String> {
         let mut left = MOST;
         let mut faults = Vec::new();
         for condition in &self.0 {

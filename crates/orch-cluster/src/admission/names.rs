@@ -2,7 +2,7 @@
 
 use orch_core::object::{FieldError, FieldPath};
 
-use crate::expression::{Expression, Fault, Given, Known, Outcome, Scope, Seen};
+use crate::expression::{Expression, Fault, Given, Known, Outcome, Patterns, Scope, Seen};
 
 /// What is said of `authorizer`.
 const ONE_USER: &str =
@@ -18,12 +18,17 @@ pub(crate) struct Names<'v> {
 }
 
 impl Names<'_> {
-    /// Reads an expression, which stands at `at`.
+    /// Reads an expression, which stands at `at`; the patterns in it count among those given.
     ///
     /// # Errors
     ///
     /// What is wrong with it, as Kubernetes says it.
-    pub(crate) fn read(self, source: &str, at: &FieldPath) -> Result<Expression, FieldError> {
+    pub(crate) fn read(
+        self,
+        source: &str,
+        at: &FieldPath,
+        patterns: &mut Patterns,
+    ) -> Result<Expression, FieldError> {
         let params = match self.has_params {
             true => Some(("params", Seen::Untyped)),
             false => None,
@@ -38,7 +43,7 @@ impl Names<'_> {
             inputs: &inputs,
             variables: self.variables,
         };
-        Expression::read(source, known)
+        Expression::read(source, known, patterns)
             .map_err(|why| FieldError::invalid(at, source, format!("compilation failed: {why}")))
     }
 
@@ -47,8 +52,13 @@ impl Names<'_> {
     /// # Errors
     ///
     /// Also that it is something else, as far as its form tells.
-    pub(crate) fn read_condition(self, source: &str, at: &FieldPath) -> Result<Expression, FieldError> {
-        let expression = self.read(source, at)?;
+    pub(crate) fn read_condition(
+        self,
+        source: &str,
+        at: &FieldPath,
+        patterns: &mut Patterns,
+    ) -> Result<Expression, FieldError> {
+        let expression = self.read(source, at, patterns)?;
         if expression.is_not_bool() {
             return Err(FieldError::invalid(at, source, "must evaluate to bool"));
         }
@@ -57,7 +67,7 @@ impl Names<'_> {
 }
 
 /// What an expression is of a write, in no more steps than are left; what is wrong is said as Kubernetes does.
-pub(crate) fn value<'a>(expression: &Expression, given: &Given<'a>, left: &mut usize) -> Outcome<'a> {
+pub(crate) fn value<'a>(expression: &'a Expression, given: &Given<'a>, left: &mut usize) -> Outcome<'a> {
     let value = expression.eval(&Scope::Given(given), left);
     value.map_err(|fault| match fault {
         Fault::Wrong(why) => Fault::Wrong(format!(

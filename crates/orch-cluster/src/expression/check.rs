@@ -1,10 +1,11 @@
 //! What can be told wrong with an expression before there is an object.
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr, operators};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 use super::value::field_node;
-use super::{Expression, functions};
+use super::{Expression, functions, types};
 use crate::custom::schema::node::Node;
+use crate::custom::schema::pattern::{Pattern, Patterns};
 
 /// How deep an expression may nest.
 const DEEPEST: usize = 128;
@@ -41,19 +42,23 @@ pub(super) struct Checked {
     pub(super) uses: Vec<String>,
     /// How deep it nests, with the variables that it names.
     pub(super) depth: usize,
+    /// The patterns that stand in it.
+    pub(super) patterns: Vec<Pattern>,
 }
 
-/// Looks at an expression.
+/// Looks at an expression, and compiles the patterns that stand in it.
 ///
 /// # Errors
 ///
-/// A variable, function or field that there is none of, and an expression that is too deep.
-pub(super) fn check(expr: &IdedExpr, known: Known<'_>) -> Result<Checked, String> {
+/// A variable, function or field that there is none of, what is no pattern, and an expression that is too deep.
+pub(super) fn check(expr: &IdedExpr, known: Known<'_>, patterns: &mut Patterns) -> Result<Checked, String> {
     let mut checker = Checker {
         known,
+        patterns,
         checked: Checked {
             uses: Vec::new(),
             depth: 0,
+            patterns: Vec::new(),
         },
     };
     checker.expr(expr, &mut Vec::new(), 0)?;
@@ -64,7 +69,7 @@ pub(super) fn check(expr: &IdedExpr, known: Known<'_>) -> Result<Checked, String
 pub(crate) fn is_not_bool(expr: &IdedExpr) -> bool {
     match &expr.expr {
         Expr::List(_) | Expr::Map(_) => true,
-        Expr::Literal(literal) => !matches!(literal, cel::common::ast::LiteralValue::Boolean(_)),
+        Expr::Literal(literal) => !matches!(literal, LiteralValue::Boolean(_)),
         Expr::Call(call) => NOT_BOOL.contains(&call.func_name.as_str()),
         _ => false,
     }
@@ -73,12 +78,13 @@ pub(crate) fn is_not_bool(expr: &IdedExpr) -> bool {
 /// The variables of the macros around an expression, each with the schema of its values if that is known.
 type Variables<'e> = Vec<(&'e str, Option<&'e Node>)>;
 
-struct Checker<'k> {
+struct Checker<'k, 'p> {
     known: Known<'k>,
+    patterns: &'p mut Patterns,
     checked: Checked,
 }
 
-impl<'k> Checker<'k> {
+impl<'k> Checker<'k, '_> {
     /// The schema of the expression's value, if it is of the object.
     fn expr<'e>(
         &mut self,
@@ -94,9 +100,13 @@ impl<'k> Checker<'k> {
         match &expr.expr {
             Expr::Ident(name) => match variables.iter().rev().find(|(known, _)| known == name) {
                 Some((_, node)) => Ok(*node),
+                None if types::named(expr).is_some() => Ok(None),
                 None => self.input(name),
             },
             Expr::Select(select) => {
+                if types::named(expr).is_some() {
+                    return Ok(None);
+                }
                 if let Expr::Ident(word) = &select.operand.expr
                     && self.is_composed(word, variables)
                 {
@@ -134,6 +144,9 @@ impl<'k> Checker<'k> {
                 if !functions::is_known(&name) {
                     return Err(undeclared(&name));
                 }
+                if functions::takes_pattern(&name) {
+                    self.pattern(call.args.first())?;
+                }
                 let is_index = call.func_name == operators::INDEX;
                 Ok(first.filter(|_| is_index).and_then(items))
             }
@@ -155,13 +168,15 @@ impl<'k> Checker<'k> {
             Expr::Comprehension(loops) => {
                 let range = self.expr(&loops.iter_range, variables, depth)?;
                 self.expr(&loops.accu_init, variables, depth)?;
-                if loops.iter_var2.is_some() {
-                    return Err("macros of two variables are not supported".to_owned());
-                }
                 let count = variables.len();
-                let item = range.and_then(|range| range.items.as_deref());
                 variables.push((&loops.accu_var, None));
-                variables.push((&loops.iter_var, item));
+                match &loops.iter_var2 {
+                    None => variables.push((&loops.iter_var, range.and_then(items))),
+                    Some(value) => {
+                        variables.push((&loops.iter_var, None));
+                        variables.push((value, range.and_then(items)));
+                    }
+                }
                 self.expr(&loops.loop_cond, variables, depth)?;
                 self.expr(&loops.loop_step, variables, depth)?;
                 self.expr(&loops.result, variables, depth)?;
@@ -171,6 +186,16 @@ impl<'k> Checker<'k> {
             Expr::Struct(made) => Err(undeclared(&made.type_name)),
             Expr::Literal(_) | Expr::Unspecified => Ok(None),
         }
+    }
+
+    /// Compiles a pattern, if it stands in the expression.
+    fn pattern(&mut self, argument: Option<&IdedExpr>) -> Result<(), String> {
+        if let Some(Expr::Literal(LiteralValue::String(source))) = argument.map(|argument| &argument.expr) {
+            let compiled = self.patterns.compile(source.inner());
+            let compiled = compiled.map_err(|why| format!("error parsing regexp: {why}"))?;
+            self.checked.patterns.push(compiled);
+        }
+        Ok(())
     }
 
     /// Takes notice of how deep it goes.

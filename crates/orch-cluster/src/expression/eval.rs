@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
+use super::Expression;
 use super::check::VARIABLES;
 use super::fault::{Fault, Outcome, wrong};
 use super::functions;
 use super::given::Given;
+use super::types;
 use super::value::Val;
+use crate::custom::schema::pattern::{Pattern, Patterns};
 
 /// The names that an expression may use, and what they stand for.
 #[derive(Clone, Copy)]
@@ -27,13 +30,12 @@ pub(crate) enum Scope<'s, 'a> {
 }
 
 impl<'a> Scope<'_, 'a> {
-    fn get(&self, wanted: &str) -> Outcome<'a> {
-        let found = match self {
-            Self::Variable { name, value, .. } if *name == wanted => return (*value).clone(),
-            Self::Variable { outer, .. } => outer.map(|outer| outer.get(wanted)),
+    fn get(&self, wanted: &str) -> Option<Outcome<'a>> {
+        match self {
+            Self::Variable { name, value, .. } if *name == wanted => Some((*value).clone()),
+            Self::Variable { outer, .. } => outer.and_then(|outer| outer.get(wanted)),
             Self::Given(given) => given.input(wanted),
-        };
-        found.unwrap_or_else(|| Err(wrong(format!("undeclared reference to '{wanted}'"))))
+        }
     }
 
     /// What was given, if the variables that were given are what `word` means here.
@@ -47,12 +49,44 @@ impl<'a> Scope<'_, 'a> {
     }
 }
 
+/// How many steps it takes to compile a pattern, for each KiB that it has then, and the most that it may take.
+const STEPS_TO_COMPILE: (usize, usize) = (1_500, 400_000);
+
 /// Evaluates with the steps that are left.
 pub(crate) struct Evaluator<'l> {
-    pub(crate) left: &'l mut usize,
+    left: &'l mut usize,
+    /// The patterns that the expression has as they stand.
+    patterns: &'l [Pattern],
+    /// Those that were made meanwhile.
+    made: Patterns,
 }
 
 impl<'l> Evaluator<'l> {
+    pub(super) fn new(patterns: &'l [Pattern], left: &'l mut usize) -> Self {
+        Self {
+            left,
+            patterns,
+            made: Patterns::default(),
+        }
+    }
+
+    /// Evaluates another expression with the steps that are left.
+    pub(super) fn eval_other<'a>(&mut self, other: &'a Expression, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+        other.eval(scope, self.left)
+    }
+
+    /// A pattern, compiled.
+    pub(super) fn pattern(&mut self, source: &str) -> Result<Pattern, Fault> {
+        let known = self.patterns.iter().find(|pattern| pattern.source() == source);
+        if let Some(known) = known.or_else(|| self.made.find(source)) {
+            return Ok(known.clone());
+        }
+        let (each, most) = STEPS_TO_COMPILE;
+        let compiled = self.made.compile(source);
+        self.spend(compiled.as_ref().map_or(most, |pattern| pattern.size() * each))?;
+        compiled.map_err(wrong)
+    }
+
     /// Takes steps off what is left.
     pub(crate) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
         *self.left = self.left.saturating_sub(steps);
@@ -69,12 +103,19 @@ impl<'l> Evaluator<'l> {
         self.spend(0)
     }
 
-    pub(crate) fn eval<'a>(&mut self, expr: &IdedExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+    pub(crate) fn eval<'a>(&mut self, expr: &'a IdedExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
         self.spend(1)?;
         match &expr.expr {
             Expr::Literal(literal) => Ok(self::literal(literal)),
-            Expr::Ident(name) => scope.get(name),
+            Expr::Ident(name) => match (scope.get(name), types::named(expr)) {
+                (Some(value), _) => value,
+                (None, Some(named)) => Ok(Val::Type(named)),
+                (None, None) => Err(wrong(format!("undeclared reference to '{name}'"))),
+            },
             Expr::Select(select) => {
+                if let Some(named) = types::named(expr) {
+                    return Ok(Val::Type(named));
+                }
                 if let Expr::Ident(word) = &select.operand.expr
                     && let Some(given) = scope.composed(word)
                 {
@@ -138,7 +179,7 @@ impl<'l> Evaluator<'l> {
         variable.unwrap_or_else(|| Err(wrong(format!("no such key: {name}"))))
     }
 
-    fn call<'a>(&mut self, call: &CallExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
+    fn call<'a>(&mut self, call: &'a CallExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::CONDITIONAL, [condition, yes, no]) => match self.eval(condition, scope)? {
                 Val::Bool(true) => self.eval(yes, scope),
@@ -174,8 +215,8 @@ impl<'l> Evaluator<'l> {
     /// `&&` and `||`: an error does not matter if the other side decides.
     fn junction<'a>(
         &mut self,
-        one: &IdedExpr,
-        other: &IdedExpr,
+        one: &'a IdedExpr,
+        other: &'a IdedExpr,
         decides: bool,
         scope: &Scope<'_, 'a>,
     ) -> Outcome<'a> {
@@ -192,100 +233,6 @@ impl<'l> Evaluator<'l> {
             (Ok(one), Ok(other)) => Err(overload(if decides { "_||_" } else { "_&&_" }, &[one, other])),
         }
     }
-
-    fn comprehension<'a>(&mut self, loops: &ComprehensionExpr, scope: &Scope<'_, 'a>) -> Outcome<'a> {
-        let range = self.eval(&loops.iter_range, scope)?;
-        let items = range.items().ok_or_else(|| overload("comprehension", &[range]))?;
-        self.spend(items.len())?;
-        if let Some((condition, made)) = appended(loops) {
-            return self.made(loops, condition, made, items, scope);
-        }
-        let mut result = self.eval(&loops.accu_init, scope);
-        for item in items {
-            let around = Scope::Variable {
-                name: &loops.accu_var,
-                value: &result,
-                outer: Some(scope),
-            };
-            let item = Ok(item);
-            let inside = Scope::Variable {
-                name: &loops.iter_var,
-                value: &item,
-                outer: Some(&around),
-            };
-            if let Val::Bool(false) = self.eval(&loops.loop_cond, &around)? {
-                break;
-            }
-            let next = self.eval(&loops.loop_step, &inside);
-            if let Err(Fault::TooDear) = next {
-                return next;
-            }
-            result = next;
-        }
-        let around = Scope::Variable {
-            name: &loops.accu_var,
-            value: &result,
-            outer: Some(scope),
-        };
-        self.eval(&loops.result, &around)
-    }
-
-    /// `map` and `filter`, without a copy of the list for each item.
-    fn made<'a>(
-        &mut self,
-        loops: &ComprehensionExpr,
-        condition: Option<&IdedExpr>,
-        made: &IdedExpr,
-        items: Vec<Val<'a>>,
-        scope: &Scope<'_, 'a>,
-    ) -> Outcome<'a> {
-        let mut result = Vec::new();
-        for item in items {
-            let item = Ok(item);
-            let inside = Scope::Variable {
-                name: &loops.iter_var,
-                value: &item,
-                outer: Some(scope),
-            };
-            let is_wanted = match condition
-                .map(|condition| self.eval(condition, &inside))
-                .transpose()?
-            {
-                None => true,
-                Some(Val::Bool(is_wanted)) => is_wanted,
-                Some(other) => return Err(overload("_?_:_", &[other])),
-            };
-            if is_wanted {
-                result.push(self.eval(made, &inside)?);
-            }
-        }
-        Ok(Val::Made(Rc::new(result)))
-    }
-}
-
-/// The condition and the item of `result + [item]` or `condition ? result + [item] : result`, if the loop is one.
-fn appended(loops: &ComprehensionExpr) -> Option<(Option<&IdedExpr>, &IdedExpr)> {
-    let is_result = |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == loops.accu_var);
-    let call =
-        |expr: &'_ IdedExpr, name: &str| matches!(&expr.expr, Expr::Call(call) if call.func_name == name);
-    let (condition, step) = match &loops.loop_step.expr {
-        Expr::Call(step) if step.func_name == operators::CONDITIONAL && step.args.len() == 3 => {
-            (Some(&step.args[0]), &step.args[1])
-        }
-        _ => (None, &loops.loop_step),
-    };
-    let Expr::Call(add) = &step.expr else {
-        return None;
-    };
-    let [list, item] = add.args.as_slice() else {
-        return None;
-    };
-    match &item.expr {
-        Expr::List(item) if call(step, operators::ADD) && is_result(list) && item.elements.len() == 1 => {
-            Some((condition, &item.elements[0]))
-        }
-        _ => None,
-    }
 }
 
 /// That there is no such function of values of such types.
@@ -294,13 +241,13 @@ pub(crate) fn overload(name: &str, values: &[Val<'_>]) -> Fault {
     wrong(format!("no such overload: {name}({})", kinds.join(", ")))
 }
 
-fn literal<'a>(literal: &LiteralValue) -> Val<'a> {
+fn literal(literal: &LiteralValue) -> Val<'_> {
     match literal {
         LiteralValue::Boolean(value) => Val::Bool(*value.inner()),
         LiteralValue::Double(value) => Val::Double(*value.inner()),
         LiteralValue::Int(value) => Val::Int(*value.inner()),
         LiteralValue::UInt(value) => Val::Uint(*value.inner()),
-        LiteralValue::String(value) => Val::Text(value.inner().to_owned().into()),
+        LiteralValue::String(value) => Val::Text(value.inner().into()),
         LiteralValue::Bytes(value) => Val::Text(String::from_utf8_lossy(value.inner()).into_owned().into()),
         LiteralValue::Null => Val::Null,
     }

@@ -49,7 +49,7 @@ impl<'a> Given<'a> {
         if let Some(made) = variable.made.get() {
             return Some(made.clone());
         }
-        let made = evaluator.eval(&variable.expression.expr, &Scope::Given(self));
+        let made = evaluator.eval_other(variable.expression, &Scope::Given(self));
         let made = made.map_err(|fault| match fault {
             Fault::Wrong(why) => {
                 Fault::Wrong(format!("composited variable {name:?} fails to evaluate: {why}"))

@@ -9,10 +9,16 @@ mod eval;
 mod fault;
 mod functions;
 mod given;
+mod loops;
+mod macros;
+mod same;
+#[cfg(test)]
+mod tests;
+mod text;
+mod types;
 mod value;
 
 use cel::common::ast::IdedExpr;
-use cel::parser::Parser;
 
 pub(crate) use self::check::{Known, Seen};
 use self::eval::Evaluator;
@@ -20,6 +26,8 @@ pub(crate) use self::eval::Scope;
 pub(crate) use self::fault::{Fault, Outcome, wrong};
 pub(crate) use self::given::Given;
 pub(crate) use self::value::{Val, whole};
+use crate::custom::schema::pattern::Pattern;
+pub(crate) use crate::custom::schema::pattern::Patterns;
 
 /// How many steps the expressions about one object may take.
 pub(crate) const MOST_STEPS: usize = 5_000_000;
@@ -39,31 +47,33 @@ pub(crate) struct Expression {
     uses: Vec<String>,
     /// How deep it nests, with the variables that it names.
     depth: usize,
+    /// The patterns that stand in it.
+    patterns: Vec<Pattern>,
 }
 
 impl Expression {
-    /// Reads an expression that may name what is known.
+    /// Reads an expression that may name what is known; the patterns in it count among those given.
     ///
     /// # Errors
     ///
     /// Says what is wrong with it.
-    pub(crate) fn read(source: &str, known: Known<'_>) -> Result<Self, String> {
+    pub(crate) fn read(source: &str, known: Known<'_>, patterns: &mut Patterns) -> Result<Self, String> {
         if source.len() > LONGEST {
             return Err(format!("must be no more than {LONGEST} bytes"));
         }
         if !is_shallow(source) {
             return Err("ERROR: <input>:1:1: expression nests too deep".to_owned());
         }
-        let parser = Parser::new()
-            .enable_optional_syntax(true)
-            .enable_ident_escape_syntax(true);
+        let parser = macros::ENVIRONMENT.parser().enable_ident_escape_syntax(true);
         let expr = parser.parse(source).map_err(|errors| errors.to_string())?;
-        let checked = check::check(&expr, known).map_err(|why| format!("ERROR: <input>:1:1: {why}"))?;
+        let checked = check::check(&expr, known, patterns);
+        let checked = checked.map_err(|why| format!("ERROR: <input>:1:1: {why}"))?;
         Ok(Self {
             source: source.trim().to_owned(),
             expr,
             uses: checked.uses,
             depth: checked.depth,
+            patterns: checked.patterns,
         })
     }
 
@@ -83,8 +93,8 @@ impl Expression {
     }
 
     /// Its value, in no more steps than are left, which are taken off.
-    pub(crate) fn eval<'a>(&self, scope: &Scope<'_, 'a>, left: &mut usize) -> Outcome<'a> {
-        Evaluator { left }.eval(&self.expr, scope)
+    pub(crate) fn eval<'a>(&'a self, scope: &Scope<'_, 'a>, left: &mut usize) -> Outcome<'a> {
+        Evaluator::new(&self.patterns, left).eval(&self.expr, scope)
     }
 }
 

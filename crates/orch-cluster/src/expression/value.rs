@@ -9,8 +9,10 @@ use orch_core::object::Quantity;
 use serde_json::{Map, Value};
 
 use super::duration::duration;
+use super::text::Text;
+use super::types;
 use crate::custom::schema::format::Format;
-use crate::custom::schema::node::{ListType, Node, Type};
+use crate::custom::schema::node::{Node, Type};
 
 /// A value, of the object or made by an expression.
 #[derive(Clone, Debug)]
@@ -20,10 +22,12 @@ pub(crate) enum Val<'a> {
     Int(i64),
     Uint(u64),
     Double(f64),
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     Duration(SignedDuration),
     Timestamp(Timestamp),
     Quantity(Quantity),
+    /// The type of a value.
+    Type(&'static str),
     /// A list of the object.
     List(&'a [Value], Option<&'a Node>),
     /// An object, or a map, of the object.
@@ -80,9 +84,10 @@ impl<'a> Val<'a> {
             Self::Uint(_) => "uint",
             Self::Double(_) => "double",
             Self::Text(_) => "string",
-            Self::Duration(_) => "google.protobuf.Duration",
-            Self::Timestamp(_) => "google.protobuf.Timestamp",
+            Self::Duration(_) => types::DURATION,
+            Self::Timestamp(_) => types::TIMESTAMP,
             Self::Quantity(_) => "kubernetes.Quantity",
+            Self::Type(_) => "type",
             Self::List(..) | Self::Made(_) => "list",
             Self::Map(..) | Self::MadeMap(_) => "map",
             Self::Optional(_) => "optional_type",
@@ -101,6 +106,19 @@ impl<'a> Val<'a> {
             Self::MadeMap(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
             _ => return None,
         })
+    }
+
+    /// An item of a list.
+    pub(crate) fn item(&self, at: i64) -> Option<Val<'a>> {
+        let at = usize::try_from(at).ok()?;
+        match self {
+            Self::List(items, node) => {
+                let node = node.and_then(|node| node.items.as_deref());
+                Some(Val::of(items.get(at)?, node))
+            }
+            Self::Made(items) => items.get(at).cloned(),
+            _ => None,
+        }
     }
 
     /// How many items, entries or characters it has.
@@ -129,7 +147,7 @@ impl<'a> Val<'a> {
                 Some(Val::of(value, node.and_then(|node| node.field(&name))))
             }
             Self::MadeMap(entries) => {
-                let is_key = |key: &Val<'_>| matches!(key, Val::Text(key) if key == name);
+                let is_key = |key: &Val<'_>| matches!(key, Val::Text(key) if **key == *name);
                 entries
                     .iter()
                     .find(|(key, _)| is_key(key))
@@ -155,61 +173,6 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// Whether two values are the same; of types that cannot be compared they are not.
-    pub(crate) fn is_same(&self, other: &Val<'a>) -> bool {
-        match (self, other) {
-            (Self::Null, Self::Null) => true,
-            (Self::Bool(one), Self::Bool(other)) => one == other,
-            (Self::Optional(one), Self::Optional(other)) => match (one, other) {
-                (Some(one), Some(other)) => one.is_same(other),
-                (one, other) => one.is_none() && other.is_none(),
-            },
-            (Self::List(..) | Self::Made(_), Self::List(..) | Self::Made(_)) => {
-                let (one, others) = (
-                    self.items().unwrap_or_default(),
-                    other.items().unwrap_or_default(),
-                );
-                let is_set = self.is_set() || other.is_set();
-                one.len() == others.len()
-                    && if is_set {
-                        one.iter()
-                            .all(|item| others.iter().any(|other| item.is_same(other)))
-                    } else {
-                        one.iter().zip(&others).all(|(one, other)| one.is_same(other))
-                    }
-            }
-            (Self::Map(..) | Self::MadeMap(_), Self::Map(..) | Self::MadeMap(_)) => {
-                let keys = self.items().unwrap_or_default();
-                self.len() == other.len()
-                    && keys.iter().all(|key| {
-                        let value = |map: &Val<'a>| match key {
-                            Val::Text(name) => map.entry(name),
-                            _ => None,
-                        };
-                        matches!((value(self), value(other)), (Some(one), Some(other)) if one.is_same(&other))
-                    })
-            }
-            _ => self.order(other) == Some(Ordering::Equal),
-        }
-    }
-
-    /// Whether two sets or maps are the same in whatever order.
-    fn is_set(&self) -> bool {
-        let list_type = match self {
-            Self::List(_, node) => node.and_then(|node| node.list_type),
-            _ => None,
-        };
-        matches!(list_type, Some(ListType::Set | ListType::Map))
-    }
-
-    /// An entry by its key as it is, no field's name.
-    fn entry(&self, key: &str) -> Option<Val<'a>> {
-        match self {
-            Self::Map(map, node) => Some(Val::of(map.get(key)?, node.and_then(|node| node.field(key)))),
-            other => other.field(key),
-        }
-    }
-
     /// Which of two values is the greater; none if they cannot be compared.
     pub(crate) fn order(&self, other: &Val<'a>) -> Option<Ordering> {
         match (self, other) {
@@ -223,6 +186,17 @@ impl<'a> Val<'a> {
                 (Some(one), Some(other)) => Some(one.cmp(&other)),
                 _ => one.double()?.partial_cmp(&other.double()?),
             },
+        }
+    }
+
+    /// A key as it is told of.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => (**text).to_owned(),
+            Self::Int(integer) => integer.to_string(),
+            Self::Uint(integer) => integer.to_string(),
+            Self::Bool(value) => value.to_string(),
+            other => other.kind().to_owned(),
         }
     }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::{self as api, ValidatingAdmissi
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use crate::admission::{Conditions, Names, value};
-use crate::expression::{self, Expression, Fault, Given, MOST_STEPS, Val};
+use crate::expression::{self, Expression, Fault, Given, MOST_STEPS, Patterns, Val};
 
 /// The reason of a refusal that gives none.
 const INVALID: &str = "Invalid";
@@ -66,6 +66,7 @@ impl Rules {
             errors.extend(found);
             Conditions::default()
         });
+        let mut patterns = Patterns::default();
         let mut variables = Vec::new();
         for (index, variable) in spec.variables.iter().flatten().enumerate() {
             let names = Names {
@@ -74,7 +75,7 @@ impl Rules {
             };
             let at = at.child("variables").index(index);
             let read = expression(&mut errors, &at.child("expression"), &variable.expression, |at| {
-                names.read(&variable.expression, at)
+                names.read(&variable.expression, at, &mut patterns)
             });
             variables.extend(read.map(|read| (variable.name.clone(), read)));
         }
@@ -85,7 +86,7 @@ impl Rules {
         let written = spec.validations.iter().flatten().enumerate();
         let validations = written.filter_map(|(index, validation)| {
             let at = at.child("validations").index(index);
-            Validation::read(&mut errors, &at, validation, names)
+            Validation::read(&mut errors, &at, validation, names, &mut patterns)
         });
         let validations = validations.collect();
         let written = spec.audit_annotations.iter().flatten().enumerate();
@@ -93,7 +94,7 @@ impl Rules {
             let at = at.child("auditAnnotations").index(index);
             let source = &annotation.value_expression;
             expression(&mut errors, &at.child("valueExpression"), source, |at| {
-                names.read(source, at)
+                names.read(source, at, &mut patterns)
             })
         });
         let annotations = annotations.collect();
@@ -184,14 +185,15 @@ impl Validation {
         at: &FieldPath,
         written: &api::Validation,
         names: Names<'_>,
+        patterns: &mut Patterns,
     ) -> Option<Self> {
         let source = &written.expression;
         let condition = expression(errors, &at.child("expression"), source, |at| {
-            names.read_condition(source, at)
+            names.read_condition(source, at, patterns)
         });
         let source = written.message_expression.as_deref().unwrap_or_default();
         let message_expression = expression(errors, &at.child("messageExpression"), source, |at| {
-            names.read(source, at)
+            names.read(source, at, patterns)
         });
         Some(Self {
             expression: condition?,
@@ -202,7 +204,7 @@ impl Validation {
     }
 
     /// What is said of a write that it is false of.
-    fn message(&self, given: &Given<'_>, left: &mut usize) -> Result<String, Fault> {
+    fn message<'a>(&'a self, given: &Given<'a>, left: &mut usize) -> Result<String, Fault> {
         let made = self
             .message_expression
             .as_ref()

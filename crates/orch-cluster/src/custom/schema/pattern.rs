@@ -28,9 +28,14 @@ impl Pattern {
         self.0.regex.is_match(text)
     }
 
-    /// The first part of a text that it matches; empty if there is none.
-    pub(crate) fn find<'t>(&self, text: &'t str) -> &'t str {
-        self.0.regex.find(text).map_or("", |found| found.as_str())
+    /// The parts of a text that it matches, first to last.
+    pub(crate) fn find_all<'p, 't>(&'p self, text: &'t str) -> impl Iterator<Item = &'t str> + use<'p, 't> {
+        self.0.regex.find_iter(text).map(|found| found.as_str())
+    }
+
+    /// How large it is, in KiB: at most so.
+    pub(crate) fn size(&self) -> usize {
+        self.0.size
     }
 
     /// How many steps it may take, compared with others, to look at a text.
@@ -56,13 +61,18 @@ impl Default for Patterns {
 }
 
 impl Patterns {
+    /// One that was compiled.
+    pub(crate) fn find(&self, source: &str) -> Option<&Pattern> {
+        self.known.get(source)
+    }
+
     /// Compiles one.
     ///
     /// # Errors
     ///
     /// Says why it is none, or that it, or all of a schema's together, are too large.
     pub(crate) fn compile(&mut self, source: &str) -> Result<Pattern, String> {
-        if let Some(pattern) = self.known.get(source) {
+        if let Some(pattern) = self.find(source) {
             return Ok(pattern.clone());
         }
         let translated = translate(source);

@@ -13,7 +13,7 @@ pub(super) fn call<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {
     let bad = |kind: &str, text: &str| wrong(format!("cannot convert {text:?} to {kind}"));
     Ok(Some(match (name, values) {
         ("dyn", [value]) => value.clone(),
-        ("type", [value]) => Val::Text(value.kind().into()),
+        ("type", [value]) => Val::Type(value.kind()),
         ("string", [value]) => Val::Text(match value {
             Val::Text(text) => text.clone(),
             Val::Bool(value) => value.to_string().into(),
@@ -39,7 +39,7 @@ pub(super) fn call<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {
             None => return Ok(None),
         },
         ("bool", [Val::Bool(value)]) => Val::Bool(*value),
-        ("bool", [Val::Text(text)]) => match text.as_ref() {
+        ("bool", [Val::Text(text)]) => match &**text {
             "true" | "True" | "TRUE" | "t" | "1" => Val::Bool(true),
             "false" | "False" | "FALSE" | "f" | "0" => Val::Bool(false),
             text => return Err(bad("bool", text)),

@@ -8,7 +8,7 @@ use cel::common::ast::operators;
 use super::Made;
 use super::operator::arithmetic;
 use crate::expression::eval::{Evaluator, overload};
-use crate::expression::fault::{Outcome, wrong};
+use crate::expression::fault::{Fault, Outcome, wrong};
 use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {
@@ -29,7 +29,6 @@ pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<
         return Ok(None);
     };
     let arguments = &values[1..];
-    let has = |list: &[Val<'a>], item: &Val<'a>| list.iter().any(|other| other.is_same(item));
     let place = |found: Option<usize>| Val::Int(found.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX)));
     Ok(Some(match (name, arguments) {
         ("join", separator) => {
@@ -70,22 +69,49 @@ pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<
             best(&list, matches!(name, "max" | "math.greatest"))?
         }
         ("reverse", []) => Val::Made(Rc::new(list.into_iter().rev().collect())),
-        ("indexOf", [item]) => place(list.iter().position(|other| other.is_same(item))),
-        ("lastIndexOf", [item]) => place(list.iter().rposition(|other| other.is_same(item))),
+        ("indexOf", [item]) => place(evaluator.place(item, &list)?),
+        ("lastIndexOf", [item]) => {
+            let from_behind = evaluator.place(item, list.iter().rev())?;
+            place(from_behind.map(|behind| list.len() - 1 - behind))
+        }
         ("sets.contains" | "sets.equivalent" | "sets.intersects", [other]) => {
             let Some(other) = items(other) else {
                 return Ok(None);
             };
-            evaluator.spend(list.len().saturating_mul(other.len()))?;
-            let contains = |one: &[Val<'a>], other: &[Val<'a>]| other.iter().all(|item| has(one, item));
             Val::Bool(match name {
-                "sets.contains" => contains(&list, &other),
-                "sets.equivalent" => contains(&list, &other) && contains(&other, &list),
-                _ => other.iter().any(|item| has(&list, item)),
+                "sets.contains" => contains(evaluator, &list, &other)?,
+                "sets.equivalent" => {
+                    contains(evaluator, &list, &other)? && contains(evaluator, &other, &list)?
+                }
+                _ => intersects(evaluator, &list, &other)?,
             })
         }
         _ => return Ok(None),
     }))
+}
+
+/// Whether all of others are in a list.
+fn contains<'a>(evaluator: &mut Evaluator<'_>, list: &[Val<'a>], others: &[Val<'a>]) -> Result<bool, Fault> {
+    for other in others {
+        if !evaluator.is_in(other, list)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether one of others is in a list.
+fn intersects<'a>(
+    evaluator: &mut Evaluator<'_>,
+    list: &[Val<'a>],
+    others: &[Val<'a>],
+) -> Result<bool, Fault> {
+    for other in others {
+        if evaluator.is_in(other, list)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn best<'a>(values: &[Val<'a>], greatest: bool) -> Outcome<'a> {

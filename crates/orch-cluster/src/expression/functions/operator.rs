@@ -7,7 +7,7 @@ use cel::common::ast::operators;
 
 use super::{Made, overflow};
 use crate::expression::eval::{Evaluator, overload};
-use crate::expression::fault::{Outcome, wrong};
+use crate::expression::fault::{Fault, Outcome, wrong};
 use crate::expression::value::Val;
 
 pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<'a>]) -> Made<'a> {
@@ -17,8 +17,8 @@ pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<
         _ => None,
     };
     Ok(match (name, values) {
-        (op::EQUALS, [one, other]) => Some(Val::Bool(one.is_same(other))),
-        (op::NOT_EQUALS, [one, other]) => Some(Val::Bool(!one.is_same(other))),
+        (op::EQUALS, [one, other]) => Some(Val::Bool(evaluator.is_same(one, other)?)),
+        (op::NOT_EQUALS, [one, other]) => Some(Val::Bool(!evaluator.is_same(one, other)?)),
         (op::LESS, _) => compared(Ordering::is_lt),
         (op::LESS_EQUALS, _) => compared(Ordering::is_le),
         (op::GREATER, _) => compared(Ordering::is_gt),
@@ -26,25 +26,25 @@ pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<
         (op::LOGICAL_NOT, [Val::Bool(value)]) => Some(Val::Bool(!value)),
         (op::NEGATE, [Val::Int(integer)]) => Some(Val::Int(integer.checked_neg().ok_or_else(overflow)?)),
         (op::NEGATE, [Val::Double(float)]) => Some(Val::Double(-float)),
-        (op::IN, [Val::Text(key), map @ (Val::Map(..) | Val::MadeMap(_))]) => {
-            let keys = map.items().unwrap_or_default();
-            Some(Val::Bool(
-                keys.iter()
-                    .any(|other| matches!(other, Val::Text(other) if other == key)),
-            ))
+        (op::IN, [key, map @ (Val::Map(..) | Val::MadeMap(_))]) => {
+            Some(Val::Bool(evaluator.entry(map, key)?.is_some()))
         }
         (op::IN, [item, list @ (Val::List(..) | Val::Made(_))]) => {
+            evaluator.spend(list.len().unwrap_or_default())?;
             let items = list.items().unwrap_or_default();
-            Some(Val::Bool(items.iter().any(|other| item.is_same(other))))
+            Some(Val::Bool(evaluator.is_in(item, &items)?))
         }
-        (op::INDEX, [list, key]) => Some(index(list, key)?),
+        (op::INDEX, [list, key]) => Some(index(evaluator, list, key)?),
         (op::OPT_INDEX | op::OPT_SELECT, [list, key]) => {
             let list = match list {
                 Val::Optional(None) => return Ok(Some(Val::Optional(None))),
                 Val::Optional(Some(inner)) => inner,
                 other => other,
             };
-            Some(Val::Optional(index(list, key).ok().map(Rc::new)))
+            match index(evaluator, list, key) {
+                Err(Fault::TooDear) => return Err(Fault::TooDear),
+                found => Some(Val::Optional(found.ok().map(Rc::new))),
+            }
         }
         (
             op::ADD,
@@ -57,7 +57,12 @@ pub(super) fn call<'a>(evaluator: &mut Evaluator<'_>, name: &str, values: &[Val<
             items.extend(other.items().unwrap_or_default());
             Some(Val::Made(Rc::new(items)))
         }
-        (op::ADD, [Val::Text(one), Val::Text(other)]) => Some(Val::Text(format!("{one}{other}").into())),
+        (op::ADD, [Val::Text(one), Val::Text(other)]) => {
+            let mut text = String::with_capacity(one.len() + other.len());
+            text.push_str(one);
+            text.push_str(other);
+            Some(Val::Text(text.into()))
+        }
         _ => {
             evaluator.spend(1)?;
             arithmetic(name, values)?
@@ -116,15 +121,18 @@ pub(super) fn arithmetic<'a>(name: &str, values: &[Val<'a>]) -> Made<'a> {
     })
 }
 
-fn index<'a>(list: &Val<'a>, key: &Val<'a>) -> Outcome<'a> {
+fn index<'a>(evaluator: &mut Evaluator<'_>, list: &Val<'a>, key: &Val<'a>) -> Outcome<'a> {
     match (list, key) {
-        (Val::Map(..) | Val::MadeMap(_), Val::Text(name)) => list
-            .field(name)
-            .ok_or_else(|| wrong(format!("no such key: {name}"))),
         (Val::List(..) | Val::Made(_), Val::Int(at)) => {
-            let items = list.items().unwrap_or_default();
-            let item = usize::try_from(*at).ok().and_then(|at| items.get(at).cloned());
+            let item = list.item(*at);
             item.ok_or_else(|| wrong(format!("index out of bounds: {at}")))
+        }
+        (Val::Map(..), Val::Text(name)) => list
+            .field(name)
+            .ok_or_else(|| wrong(format!("no such key: {}", &**name))),
+        (Val::MadeMap(_), key) => {
+            let found = evaluator.entry(list, key)?;
+            found.ok_or_else(|| wrong(format!("no such key: {}", key.shown())))
         }
         _ => Err(overload("_[_]", &[list.clone(), key.clone()])),
     }

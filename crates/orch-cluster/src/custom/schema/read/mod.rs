@@ -55,7 +55,7 @@ pub(super) fn read(schema: &Value, at: &FieldPath) -> Result<Node, FieldErrors> 
     }
     errors.extend(reader.refused);
     if errors.is_empty() {
-        errors.extend(rules::read(&mut root, at));
+        errors.extend(rules::read(&mut root, at, &mut reader.patterns));
     }
     errors.into_result()?;
     Ok(root)

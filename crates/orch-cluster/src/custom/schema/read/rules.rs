@@ -5,25 +5,30 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use crate::custom::schema::node::{Additional, ListType, Node};
+use crate::custom::schema::pattern::Patterns;
 use crate::custom::schema::rules::{self, OLD_SELF, Rule};
 
 /// How many rules a schema may have.
 const MOST_RULES: usize = 2000;
 
 /// Reads the rules below a schema: apiextensions' `ValidateCustomResourceDefinitionOpenAPISchema`, as far as it is about them.
-pub(super) fn read(root: &mut Node, at: &FieldPath) -> FieldErrors {
-    let mut reader = Reader::default();
+pub(super) fn read(root: &mut Node, at: &FieldPath, patterns: &mut Patterns) -> FieldErrors {
+    let mut reader = Reader {
+        errors: FieldErrors::default(),
+        count: 0,
+        patterns,
+    };
     reader.below(root, at, None);
     reader.errors
 }
 
-#[derive(Default)]
-struct Reader {
+struct Reader<'p> {
     errors: FieldErrors,
     count: usize,
+    patterns: &'p mut Patterns,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// `lost` is where items are that cannot be told apart, so that nothing can be said of their changes.
     fn below(&mut self, node: &mut Node, at: &FieldPath, lost: Option<&FieldPath>) {
         let written = std::mem::take(&mut node.written_rules);
@@ -101,7 +106,7 @@ impl Reader {
             return None;
         }
         let mut expression = |keyword: &'static str, source: &str, prefix: &str| {
-            let read = rules::read(source, node, optional_old_self);
+            let read = rules::read(source, node, optional_old_self, self.patterns);
             let refused = |why| {
                 FieldError::invalid(
                     &at.child(keyword),

@@ -6,7 +6,7 @@ use orch_core::object::{FieldError, FieldErrorKind, FieldErrors, FieldPath};
 
 use super::node::{ListType, Node, Type};
 use super::validate::{Data, Old};
-use crate::expression::{Expression, Fault, Known, MOST_STEPS, Outcome, Scope, Seen, Val, whole};
+use crate::expression::{Expression, Fault, Known, MOST_STEPS, Outcome, Patterns, Scope, Seen, Val, whole};
 
 /// What rules call the value that theirs replaces.
 pub(super) const OLD_SELF: &str = "oldSelf";
@@ -28,7 +28,12 @@ pub(crate) struct Rule {
 /// # Errors
 ///
 /// Says what is wrong with it.
-pub(super) fn read(source: &str, node: &Node, optional_old_self: bool) -> Result<Expression, String> {
+pub(super) fn read(
+    source: &str,
+    node: &Node,
+    optional_old_self: bool,
+    patterns: &mut Patterns,
+) -> Result<Expression, String> {
     let old_self = if optional_old_self {
         Seen::Untyped
     } else {
@@ -38,7 +43,7 @@ pub(super) fn read(source: &str, node: &Node, optional_old_self: bool) -> Result
         inputs: &[("self", Seen::Typed(node)), (OLD_SELF, old_self)],
         variables: &[],
     };
-    Expression::read(source, known)
+    Expression::read(source, known, patterns)
 }
 
 /// What of an object does not satisfy the rules of its schema; `old` is what it replaces.

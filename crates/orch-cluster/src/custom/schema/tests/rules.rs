@@ -83,7 +83,7 @@ fn expressions_mean_what_they_mean_in_kubernetes() {
             true,
         ),
         ("self.wait == duration('90s') && self.wait < duration('2m')", true),
-        ("type(self.any) == 'string'", true),
+        ("type(self.any) == string", true),
         ("self.any == 80 || self.any == '80%'", true),
         ("self.a__dash__b__dot__c == 7", true),
         ("self.set == ['q', 'p']", true),
