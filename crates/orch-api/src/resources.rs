@@ -33,6 +33,9 @@ pub(crate) const BINDING: &str = "binding";
 /// The part of a request for a certificate that says whether it is granted: conditions of its status.
 pub(crate) const APPROVAL: &str = "approval";
 
+/// The part of a pod that is what its containers may use.
+pub(crate) const RESIZE: &str = "resize";
+
 /// What can be done with objects of a kind.
 const VERBS: [&str; 8] = [
     "create",
@@ -231,7 +234,7 @@ impl Served {
         let status = self.has_status().then(|| ("status", kind(), &STATUS_VERBS[..]));
         let others = self.parts().map(move |part| match part {
             BINDING => (part, "Binding".to_owned(), &["create"][..]),
-            APPROVAL => (part, kind(), &STATUS_VERBS[..]),
+            APPROVAL | RESIZE => (part, kind(), &STATUS_VERBS[..]),
             _ => (part, kind(), &["update"][..]),
         });
         let of_pods = [

@@ -7,6 +7,8 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+#[cfg(feature = "oci")]
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -163,18 +165,94 @@ async fn kubectl_finds_a_cluster_whose_pods_outlive_the_program() {
 #[cfg(feature = "oci")]
 #[tokio::test]
 async fn so_do_containers_that_no_engine_holds() {
+    if !can_run_containers() {
+        return;
+    }
+    let machine = Machine::apart().await;
+    outlives("oci", &machine).await;
+    let mut links = machine.command("ip");
+    links.args(["-o", "link", "show"]);
+    let links = String::from_utf8(output(links).await.stdout).unwrap();
+    assert_eq!(links.lines().count(), 1, "loopback alone is left: {links}");
+}
+
+/// Whether containers can be run here without an engine; says why not.
+#[cfg(feature = "oci")]
+fn can_run_containers() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     if !status.contains("\nUid:\t0\t0\t") {
-        return skipped("needs root");
+        skipped("needs root");
+        return false;
     }
-    if has("ip") && has("nft") {
-        let machine = Machine::apart().await;
-        outlives("oci", &machine).await;
-        let mut links = machine.command("ip");
-        links.args(["-o", "link", "show"]);
-        let links = String::from_utf8(output(links).await.stdout).unwrap();
-        assert_eq!(links.lines().count(), 1, "loopback alone is left: {links}");
+    has("ip") && has("nft")
+}
+
+#[cfg(feature = "oci")]
+#[tokio::test]
+async fn a_pod_is_given_more_memory_while_it_runs() {
+    if !can_run_containers() || !has("kubectl") {
+        return;
     }
+    let machine = Machine::apart().await;
+    let dir = tempfile::tempdir().unwrap();
+    let orchd = Orchd::start(&machine, &dir.path().join("data"), &["--runtime", "oci"]).await;
+    let file = dir.path().join("pod.json");
+    let path = file.display().to_string();
+    let amounts =
+        |memory: &str| json!({"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"memory": memory}});
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+        "spec": {"containers": [{"name": "c", "image": "host", "command": ["sleep", "86377"], "resources": amounts("64Mi")}]},
+    });
+    std::fs::write(&file, pod.to_string()).unwrap();
+    orchd.kubectl(&format!("create -f {path}")).await;
+    orchd
+        .kubectl("wait pod web --for=condition=Ready --timeout=20s")
+        .await;
+    let before = orchd.container("web").await;
+    for memory in ["128Mi", "48Mi"] {
+        let pod = orchd.kubectl("get pod web -o json").await;
+        let mut pod: Value = serde_json::from_str(&pod).unwrap();
+        pod["spec"]["containers"][0]["resources"] = amounts(memory);
+        std::fs::write(&file, pod.to_string()).unwrap();
+        let resize = "/api/v1/namespaces/default/pods/web/resize";
+        orchd.kubectl(&format!("replace --raw {resize} -f {path}")).await;
+        let given = "{.status.containerStatuses[0].resources.limits.memory}";
+        orchd
+            .kubectl(&format!(
+                "wait pod web --for=jsonpath={given}={memory} --timeout=20s"
+            ))
+            .await;
+        let mebibytes: u64 = memory.trim_end_matches("Mi").parse().unwrap();
+        assert_eq!(memory_limit("sleep\x0086377\0"), (mebibytes << 20).to_string());
+    }
+    assert_eq!(orchd.container("web").await, before, "it was not started again");
+    orchd
+        .kubectl("delete pod web --grace-period=1 --timeout=20s")
+        .await;
+    orchd.stop().await;
+}
+
+/// How much memory the kernel lets the process of this command line use, in either version of control groups.
+#[cfg(feature = "oci")]
+fn memory_limit(command: &str) -> String {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut processes = processes.map(|process| process.path());
+    let is_it = |process: &PathBuf| {
+        std::fs::read_to_string(process.join("cmdline")).is_ok_and(|line| line == command)
+    };
+    let process = processes.find(is_it).expect("it runs");
+    let groups = std::fs::read_to_string(process.join("cgroup")).unwrap();
+    let of = |kind: &str| {
+        groups
+            .lines()
+            .find_map(|line| line.split_once(kind).map(|(_, path)| path.to_owned()))
+    };
+    let file = match of(":memory:") {
+        Some(path) => format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"),
+        None => format!("/sys/fs/cgroup{}/memory.max", of("0::").unwrap()),
+    };
+    std::fs::read_to_string(file).unwrap().trim().to_owned()
 }
 
 async fn outlives(runtime: &str, machine: &Machine) {

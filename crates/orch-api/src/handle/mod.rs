@@ -212,8 +212,12 @@ async fn objects(server: &Server, method: &Method, asked: &Asked) -> Result<Answ
             (Some(resources::BINDING), &Method::POST) => write::bind(server, asked, name).await,
             (Some(resources::BINDING), method) => Err(Refused::method(method)),
             (Some(_), &Method::PUT) => write::update(server, asked, name).await,
-            (Some(resources::APPROVAL), &Method::GET) => read::get(server, asked, name).await,
-            (Some(resources::APPROVAL), &Method::PATCH) => write::patch(server, asked, name).await,
+            (Some(resources::APPROVAL | resources::RESIZE), &Method::GET) => {
+                read::get(server, asked, name).await
+            }
+            (Some(resources::APPROVAL | resources::RESIZE), &Method::PATCH) => {
+                write::patch(server, asked, name).await
+            }
             (Some(_), method) => Err(Refused::method(method)),
         },
         (method, ..) => Err(Refused::method(method)),

@@ -163,3 +163,39 @@ async fn kubectl_grants_certificates_and_turns_back_to_a_revision() {
         served.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_resizes_pods() {
+    for program in programs() {
+        let served = Served::to(program).await;
+        let Served { kubectl, .. } = &served;
+        // Those before 1.32 know no such subresource.
+        if kubectl.run("patch --help").await.contains("resize") {
+            let limited = served.file(
+                "pod.json",
+                &json!({
+                    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+                    "spec": {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "100m"}}}]},
+                })
+                .to_string(),
+            );
+            kubectl.run(&format!("apply -f {limited}")).await;
+            let given = "{.status.containerStatuses[0].resources.requests.cpu}";
+            let until = async |cpu: &str| {
+                kubectl
+                    .run(&format!(
+                        "wait pod/web --timeout=60s --for=jsonpath={given}={cpu}"
+                    ))
+                    .await
+            };
+            until("100m").await;
+            let patch = r#"{"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":"200m"}}}]}}"#;
+            let said = kubectl
+                .run(&format!("patch pod web --subresource resize --patch {patch}"))
+                .await;
+            assert_eq!(said, "pod/web patched\n");
+            until("200m").await;
+        }
+        served.stop().await;
+    }
+}

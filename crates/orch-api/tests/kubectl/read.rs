@@ -221,6 +221,10 @@ async fn kubectl_watches_and_waits() {
             (is_done, &*said),
             (false, "error: timed out waiting for the condition on pods/web\n")
         );
+        // Events are written a little after what they tell of.
+        let (mut teller, mut told) = kubectl.lines("events --for pod/web --watch");
+        says(&mut told, "Started container web").await;
+        teller.kill().await.unwrap();
         for (words, expected) in [
             ("events --for pod/web", "Started container web"),
             ("events --for pod/web --types=Normal", "Created container"),

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 
 use super::observed::View;
+use super::resize;
 use super::status::time;
 
 /// The conditions the kubelet owns, in its order, then all others as they are.
@@ -29,6 +30,8 @@ pub(crate) fn conditions(
         // A pod that was created on its node never met the scheduler.
         conditions.push(condition(view, before, "PodScheduled", Verdict::yes()));
     }
+    let resize = resize_of(view);
+    conditions.extend(resize.map(|(type_, verdict)| condition(view, before, type_, verdict)));
     let kept = before.iter().filter(|kept| !owned_type(&kept.type_));
     conditions.extend(kept.cloned());
     conditions
@@ -37,7 +40,12 @@ pub(crate) fn conditions(
 fn owned_type(type_: &str) -> bool {
     matches!(
         type_,
-        "PodReadyToStartContainers" | "Initialized" | "Ready" | "ContainersReady"
+        "PodReadyToStartContainers"
+            | "Initialized"
+            | "Ready"
+            | "ContainersReady"
+            | "PodResizePending"
+            | "PodResizeInProgress"
     )
 }
 
@@ -81,6 +89,32 @@ fn condition(view: &View<'_>, before: &[PodCondition], type_: &str, verdict: Ver
         type_: type_.to_owned(),
         ..before.cloned().unwrap_or_default()
     }
+}
+
+/// Whether the pod is being given other resources, or waits for them; nothing if it has what it says.
+fn resize_of(view: &View<'_>) -> Option<(&'static str, Verdict)> {
+    if resize::changed(view).is_empty() {
+        return None;
+    }
+    let observed = view.observed;
+    Some(match (&observed.wait, &observed.resize_failure) {
+        (Some(wait), _) => {
+            let verdict = Verdict {
+                reason: Some(wait.reason),
+                message: Some(wait.message.clone()),
+                ..Verdict::yes()
+            };
+            ("PodResizePending", verdict)
+        }
+        (None, failure) => {
+            let verdict = Verdict {
+                reason: failure.as_ref().map(|failure| failure.reason),
+                message: failure.as_ref().map(|failure| failure.message.clone()),
+                ..Verdict::yes()
+            };
+            ("PodResizeInProgress", verdict)
+        }
+    })
 }
 
 fn ready_to_start(view: &View<'_>) -> Verdict {

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1;
 use orch_core::runtime::{Container, ContainerId, ContainerState, Sandbox, SandboxId, SandboxState};
 
 use super::observed::{Role, View, add, seconds, until};
+use super::resize;
 use super::restart::{Next, changed, next};
 
 /// What to do now, and when to decide again if nothing happens before.
@@ -58,6 +59,8 @@ pub enum Action {
         /// Why.
         reason: StopReason,
     },
+    /// Give containers of the current sandbox the requests and limits that the pod says now, while they run.
+    Resize(Vec<ContainerId>),
     /// Remove a container that has ended, with its logs.
     RemoveContainer(ContainerId),
     /// Delete the object for good: nothing of the pod is left here.
@@ -73,6 +76,8 @@ pub enum StopReason {
     Unhealthy(&'static str),
     /// The pod wants another image.
     ImageChanged,
+    /// The pod wants it to have other resources, which it gets only by being started anew.
+    Resized,
     /// Its sandbox is gone or not the current one.
     SandboxLost,
     /// A newer container of the same name exists.
@@ -260,6 +265,7 @@ fn run(view: &View<'_>, decision: &mut Decision) {
         start_next(view, decision);
     }
     stop_unwanted(view, decision);
+    resize(view, decision);
     collect_garbage(view, decision);
 }
 
@@ -410,6 +416,37 @@ fn stop_unwanted(view: &View<'_>, decision: &mut Decision) {
                 decision,
             );
         }
+    }
+}
+
+/// Gives what runs the resources that the pod says now, unless that waits.
+fn resize(view: &View<'_>, decision: &mut Decision) {
+    let observed = view.observed;
+    if observed.wait.is_some() || observed.busy.resize {
+        return;
+    }
+    let mut in_place = Vec::new();
+    for change in resize::changed(view) {
+        if change.needs_restart(view) {
+            stop(
+                view,
+                change.container,
+                view.grace(),
+                StopReason::Resized,
+                decision,
+            );
+        } else {
+            in_place.push(change.container.id.clone());
+        }
+    }
+    let retry_at = observed
+        .resize_failure
+        .as_ref()
+        .map(super::observed::Failure::retry_at);
+    match retry_at.filter(|at| *at > view.now) {
+        _ if in_place.is_empty() => {}
+        Some(at) => decision.wake(at),
+        None => decision.actions.push(Action::Resize(in_place)),
     }
 }
 

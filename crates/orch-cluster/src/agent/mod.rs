@@ -33,7 +33,11 @@ mod probe;
 mod probe_tests;
 mod prober;
 mod qos;
+mod resize;
+#[cfg(test)]
+mod resize_tests;
 mod restart;
+mod room;
 mod shared;
 pub mod status;
 #[cfg(test)]
@@ -69,6 +73,7 @@ pub use access::{AccessError, ContainerAt, NodeAccess};
 pub use config::{AgentConfig, Backoff};
 pub use observed::{Busy, Failure, Health, Observed, Past, RestartPolicy, Role, Unhealthy, View};
 pub use owner::CLUSTER_ANNOTATION;
+pub use resize::Wait;
 pub use support::{Complaint, Refusal, Support};
 
 use blocking::blocking;

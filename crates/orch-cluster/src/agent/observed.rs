@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{self, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{self, Pod, PodStatus, ResourceRequirements};
 use orch_core::runtime::{Container, ContainerId, Sandbox, SandboxId, SandboxState};
 
 use super::config::Backoff;
+use super::resize::Wait;
 use super::support::Refusal;
 use crate::kinds::pod::is_sidecar;
 
@@ -43,6 +44,12 @@ pub struct Observed {
     /// Containers that were stopped because a probe failed. The kubelet starts such a one again whatever it ended
     /// with, unless the policy is `Never`; and like the kubelet, an agent that is replaced forgets.
     pub unhealthy: BTreeSet<ContainerId>,
+    /// The resources that containers run with, as far as the pod says of any.
+    pub given: BTreeMap<ContainerId, ResourceRequirements>,
+    /// Why they are not given those that the pod says.
+    pub wait: Option<Wait>,
+    /// Why the last try to give them those came to nothing.
+    pub resize_failure: Option<Failure>,
     /// What went wrong short of a container, by container name.
     pub failures: BTreeMap<String, Failure>,
     /// Why the pod has no sandbox.
@@ -99,6 +106,7 @@ impl Observed {
     /// Keeps the time until whatever is waited for, though the clock was set.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         let failures = self.failures.values_mut().chain(&mut self.sandbox_failure);
+        let failures = failures.chain(&mut self.resize_failure);
         let failed = failures.map(|failure| &mut failure.at);
         failed
             .chain(self.busy.stopping.values_mut())
@@ -121,6 +129,8 @@ pub struct Busy {
     pub removing: BTreeSet<ContainerId>,
     /// Sandboxes being stopped or removed.
     pub sandboxes: BTreeSet<SandboxId>,
+    /// Containers are being given other resources.
+    pub resize: bool,
     /// The object is being deleted.
     pub delete: bool,
 }

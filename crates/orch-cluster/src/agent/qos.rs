@@ -60,6 +60,15 @@ pub(crate) fn pod_group(pod: &Pod, page_sizes: Option<&BTreeSet<u64>>) -> (Strin
     (parent, resources)
 }
 
+/// What a pod's containers ask for together, in thousandths of a processor and of a byte; none if they say nothing of either.
+pub(crate) fn asked(spec: &PodSpec) -> [u64; 2] {
+    let sum = sum(spec, Amounts::Requests);
+    ["cpu", "memory"].map(|name| {
+        let amount = sum.0.get(name).map(|amount| amount.milli_value());
+        amount.and_then(|amount| u64::try_from(amount).ok()).unwrap_or(0)
+    })
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Amounts {
     /// Where a resource is limited and not requested, the limit.
@@ -109,7 +118,7 @@ fn pairs(list: &BTreeMap<String, Quantity>) -> impl Iterator<Item = (&str, &str)
 }
 
 /// Processor time in thousandths as shares of it: 1024 for a processor.
-fn shares(millis: u64) -> u64 {
+pub(crate) fn shares(millis: u64) -> u64 {
     (millis.saturating_mul(1024) / 1000).clamp(2, 262_144)
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1;
 use orch_core::runtime::{Container, ContainerState};
 
 use super::observed::{Past, RestartPolicy, Role, View, add};
+use super::resize::restarts;
 use super::translate::{BACKOFF_ANNOTATION, IMAGE_ANNOTATION};
 
 /// What comes after a container's end.
@@ -48,11 +49,15 @@ pub(crate) fn next(view: &View<'_>, role: Role, spec: &v1::Container) -> Next {
                 at: None,
                 backoff: kept(container),
             },
-            // A changed image has not failed yet, nor has it had its run, whatever the policy says of the old one.
-            ContainerState::Exited { .. } if role != Role::Init && changed(container, spec) => Next::Start {
-                at: None,
-                backoff: Duration::ZERO,
-            },
+            // A changed image, or what it is resized to, has not failed yet, nor has it had its run, whatever the policy says of the old one.
+            ContainerState::Exited { .. }
+                if role != Role::Init && (changed(container, spec) || restarts(view, container, spec)) =>
+            {
+                Next::Start {
+                    at: None,
+                    backoff: Duration::ZERO,
+                }
+            }
             ContainerState::Exited { exit_code, .. } => {
                 // One that was stopped for its health did not end by itself: that it ended well is no success.
                 let success = *exit_code == Some(0);

@@ -18,6 +18,7 @@ use super::config::AgentConfig;
 use super::images::Puller;
 use super::mailbox::{Mailbox, Snapshot};
 use super::owner::Owner;
+use super::room::Room;
 use super::volumes::Place;
 use crate::events::Recorder;
 use crate::kinds::pod::resource::huge_page_size;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) probes: Semaphore,
     /// What pods may use, by resource name, in thousandths.
     pub(crate) allocatable_millis: BTreeMap<String, u64>,
+    /// Who has how much of that.
+    pub(crate) room: Room,
     /// The workers, by pod uid, in an order that depends only on what has happened. None once the agent is dropped: then there are no more.
     pub(crate) workers: Mutex<Option<IndexMap<String, WorkerHandle>>>,
     /// Uids of what is being removed because it belongs to no pod.
@@ -102,6 +105,7 @@ impl Shared {
             puller: Puller::new(config.pull_parallelism),
             starts: Semaphore::new(config.start_parallelism.max(1)),
             probes: Semaphore::new(config.probe_parallelism.max(1)),
+            room: Room::new(&allocatable_millis),
             allocatable_millis,
             workers: Mutex::new(Some(IndexMap::new())),
             orphans: Mutex::default(),

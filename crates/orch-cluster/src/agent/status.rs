@@ -10,6 +10,7 @@ use orch_core::runtime::{Container, ContainerState, ExitReason, Sandbox};
 use super::conditions::conditions;
 use super::decide::{End, end_of, holds_network, may_run};
 use super::observed::{Failure, Past, Role, View, add};
+use super::resize;
 use super::restart::{Next, next};
 use crate::kinds::pod::resources::qos_class;
 
@@ -167,6 +168,9 @@ fn container_status(
             .terminated
             .as_ref()
             .is_some_and(|ended| ended.exit_code == 0);
+    }
+    if let Some(latest) = latest.filter(|latest| may_run(latest)) {
+        (status.resources, status.allocated_resources) = resize::told(view, latest, spec);
     }
     status.state = Some(state);
     status

@@ -245,7 +245,7 @@ const EVERYWHERE: &str = "spec.activeDeadlineSeconds spec.affinity spec.imagePul
     spec.overhead spec.priority spec.readinessGates spec.resources.requests spec.restartPolicy spec.schedulingGates \
     spec.terminationGracePeriodSeconds spec.tolerations spec.volumes …args …env …envFrom …imagePullPolicy \
     …lifecycle.postStart.httpGet …lifecycle.postStart.sleep …lifecycle.preStop.httpGet …lifecycle.preStop.sleep \
-    …lifecycle.stopSignal …name …ports[*].containerPort …ports[*].name …ports[*].protocol …resources.requests \
+    …lifecycle.stopSignal …name …resizePolicy …ports[*].containerPort …ports[*].name …ports[*].protocol …resources.requests \
     …restartPolicy …stdinOnce …workingDir";
 
 /// What of a probe is the agent's own work.

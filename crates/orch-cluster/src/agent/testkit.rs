@@ -186,6 +186,16 @@ impl Model {
                     .position(|container| container.id == *id);
                 self.end(index.expect("only what exists is stopped"), self.stop_code);
             }
+            Action::Resize(containers) => {
+                for id in containers {
+                    let container = self.observed.containers.iter().find(|one| one.id == *id);
+                    let name = &container.expect("only what runs is resized").name;
+                    let spec = self.pod.spec.as_ref().expect("a pod has a spec");
+                    let wanted = spec.containers.iter().find(|one| one.name == *name);
+                    let wanted = wanted.and_then(|wanted| wanted.resources.clone());
+                    self.observed.given.insert(id.clone(), wanted.unwrap_or_default());
+                }
+            }
             Action::RemoveContainer(id) => self.observed.containers.retain(|container| container.id != *id),
             Action::DeletePod => {
                 assert!(self.observed.sandboxes.is_empty() && self.observed.containers.is_empty());

@@ -18,6 +18,8 @@ use crate::kinds::pod::app_armor_of;
 
 /// The image a container was made from, as the pod wrote it.
 pub(crate) const IMAGE_ANNOTATION: &str = "orch.image";
+/// The requests and limits that it was made with, as JSON; none if it has none.
+pub(crate) const RESOURCES_ANNOTATION: &str = "orch.resources";
 /// How long its successor waits if it ends soon, in milliseconds.
 pub(crate) const BACKOFF_ANNOTATION: &str = "orch.restart-backoff-ms";
 /// How long the pod's containers get to end, in seconds; for when the object can no longer be asked.
@@ -110,6 +112,19 @@ pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) 
     let mut labels = labels(pod);
     labels.insert(CONTAINER_NAME.to_owned(), spec.name.clone());
     let grace = pod.spec.as_ref().map_or(30, grace);
+    let mut annotations = BTreeMap::from([
+        (IMAGE_ANNOTATION.to_owned(), image.clone()),
+        (
+            BACKOFF_ANNOTATION.to_owned(),
+            making.backoff.as_millis().to_string(),
+        ),
+        (GRACE_ANNOTATION.to_owned(), grace.to_string()),
+    ]);
+    let given = spec
+        .resources
+        .as_ref()
+        .and_then(|given| serde_json::to_string(given).ok());
+    annotations.extend(given.map(|given| (RESOURCES_ANNOTATION.to_owned(), given)));
     ContainerConfig {
         name: spec.name.clone(),
         attempt: making.attempt,
@@ -127,14 +142,7 @@ pub(crate) fn container_config(pod: &Pod, spec: &v1::Container, making: Making) 
             .as_ref()
             .and_then(|lifecycle| lifecycle.stop_signal.clone()),
         labels,
-        annotations: BTreeMap::from([
-            (IMAGE_ANNOTATION.to_owned(), image.clone()),
-            (
-                BACKOFF_ANNOTATION.to_owned(),
-                making.backoff.as_millis().to_string(),
-            ),
-            (GRACE_ANNOTATION.to_owned(), grace.to_string()),
-        ]),
+        annotations,
         image,
         env: making.env,
     }

@@ -32,6 +32,8 @@ pub struct BuiltIn {
     pub fields: &'static [Field],
     /// Its other subresources that are parts of the object: names, and what writes to them may change.
     pub subresources: &'static [(&'static str, Write)],
+    /// Those of them that write what is wanted of the object, so that each write is a new generation.
+    pub(super) wanted: &'static [&'static str],
     /// Whether it has a number of replicas, `spec.replicas`, that is read and written alone (the subresource `scale`).
     pub has_scale: bool,
     /// Whether something here does what its objects ask for. Where nothing does, creating one is answered with a warning.
@@ -111,6 +113,7 @@ pub(super) fn row(
         has_status: false,
         fields: &[],
         subresources: &[],
+        wanted: &[],
         has_scale: false,
         is_acted_on: true,
         prepare_create: |_| {},
@@ -227,6 +230,10 @@ impl KindRules for &'static BuiltIn {
     fn subresource(&self, name: &str, wanted: Wanted<'_>, old: &Document) -> Option<SubresourceWrite> {
         let (_, write) = self.subresources.iter().find(|(own, _)| *own == name)?;
         Some(write(wanted, old))
+    }
+
+    fn counts(&self, subresource: &str) -> bool {
+        self.wanted.contains(&subresource)
     }
 
     fn selectable_field(&self, document: &Document, path: &str) -> Option<String> {

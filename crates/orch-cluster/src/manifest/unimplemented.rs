@@ -230,7 +230,6 @@ fn container(prefix: &str) -> Vec<Unimplemented> {
     let field = |path: &str| Unimplemented::field(format!("{prefix}{path}"));
     let mut fields: Vec<Unimplemented> = [
         "env[*].valueFrom.fileKeyRef",
-        "resizePolicy",
         "resources.claims",
         "resources.limits.ephemeral-storage",
         "resources.requests.ephemeral-storage",

@@ -81,6 +81,13 @@ pub trait KindRules: Send + Sync + 'static {
         None
     }
 
+    /// Whether what is written through a subresource is wanted of the object, so that it has a new
+    /// [generation](crate::object::ObjectMeta::generation): a pod's other resources are (`resize`), its node is not (`binding`).
+    fn counts(&self, subresource: &str) -> bool {
+        let _ = subresource;
+        false
+    }
+
     /// The value of a field that objects of this kind can be selected by, besides `metadata.name` and
     /// `metadata.namespace`; an unset field is the empty string, one that is not selectable none.
     fn selectable_field(&self, document: &Document, path: &str) -> Option<String> {

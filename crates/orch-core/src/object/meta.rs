@@ -28,7 +28,7 @@ pub struct ObjectMeta {
     #[serde(with = "resource_version", skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<Revision>,
     /// Counts the changes of desired state: everything but metadata and status. What a subresource writes (a pod's
-    /// binding) does not count.
+    /// binding) does not count unless the kind says so ([`KindRules::counts`](crate::client::KindRules::counts)).
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub generation: i64,
     /// When it was created.

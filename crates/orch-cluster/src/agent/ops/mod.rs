@@ -4,14 +4,16 @@ mod start;
 mod stop;
 mod words;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{self, ObjectReference, Pod, ResourceRequirements};
 use orch_core::client::ApiError;
-use orch_core::runtime::{Container, ContainerId, RuntimeError, Sandbox, SandboxFilter, SandboxId};
+use orch_core::runtime::{
+    Container, ContainerId, Resources, RuntimeError, Sandbox, SandboxFilter, SandboxId,
+};
 
 pub(crate) use self::start::Start;
 pub(crate) use self::stop::Stop;
@@ -21,6 +23,7 @@ use super::mailbox::Snapshot;
 use super::probe::{Check, Outcome, ProbeKey};
 use super::prober;
 use super::qos::pod_group;
+use super::resize;
 use super::shared::Shared;
 use super::translate::sandbox_config;
 use super::volumes::VolumeError;
@@ -41,6 +44,11 @@ pub(crate) enum Done {
         result: Result<Option<Container>, RuntimeError>,
     },
     Aborted,
+    Resized {
+        /// What was given to whom.
+        given: Vec<(ContainerId, ResourceRequirements)>,
+        result: Result<(), RuntimeError>,
+    },
     Removed {
         id: ContainerId,
         result: Result<(), RuntimeError>,
@@ -145,6 +153,44 @@ pub(crate) async fn run_sandbox(shared: Arc<Shared>, pod: Arc<Pod>, attempt: u32
     // The semaphore is never closed; a failure would only mean no bound.
     let _slot = shared.starts.acquire().await;
     Done::Sandbox(shared.runtime.run_sandbox(&config).await)
+}
+
+/// Who is given other resources: the container that runs, and what its pod says of it.
+pub(crate) type Resized = (ContainerId, v1::Container);
+
+/// Gives containers other requests and limits. What holds all of the pod's together is raised before and lowered after.
+pub(crate) async fn resize(
+    shared: Arc<Shared>,
+    sandbox: SandboxId,
+    [from, to]: [Resources; 2],
+    containers: Vec<Resized>,
+) -> Done {
+    let mut given = Vec::new();
+    let work = async {
+        if shared.capabilities.pod_groups {
+            shared
+                .runtime
+                .update_sandbox(&sandbox, &resize::raised(&from, &to))
+                .await?;
+        }
+        for (id, spec) in containers {
+            shared
+                .runtime
+                .update_resources(&id, &resize::limits(&spec))
+                .await?;
+            given.push((id, spec.resources.unwrap_or_default()));
+        }
+        if shared.capabilities.pod_groups {
+            let to = Resources {
+                hugepages: BTreeMap::new(),
+                ..to
+            };
+            shared.runtime.update_sandbox(&sandbox, &to).await?;
+        }
+        Ok(())
+    };
+    let result = work.await;
+    Done::Resized { given, result }
 }
 
 fn gone_is_fine(result: Result<(), RuntimeError>) -> Result<(), RuntimeError> {

@@ -3,6 +3,7 @@
 mod images;
 mod lifecycle;
 mod node;
+mod resize;
 mod survival;
 
 use std::sync::Arc;

@@ -53,6 +53,7 @@ impl Worker {
                 }
             }
             Done::Aborted => {}
+            Done::Resized { given, result } => self.resized(given, result, now),
             Done::Removed { id, result } => {
                 self.observed.busy.removing.remove(&id);
                 if self.succeeded(result, now).is_some() {

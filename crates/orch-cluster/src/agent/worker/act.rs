@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use orch_core::runtime::ContainerId;
 use tokio::sync::Notify;
 
@@ -12,6 +13,8 @@ use super::Worker;
 use crate::agent::decide::{Action, StopReason};
 use crate::agent::observed::add;
 use crate::agent::ops::{self, Done, Start, Stop, container_reference};
+use crate::agent::qos::pod_group;
+use crate::agent::resize;
 
 impl Worker {
     pub(super) fn perform(&mut self, action: Action, now: Timestamp) {
@@ -45,6 +48,7 @@ impl Worker {
                 grace,
                 reason,
             } => self.stop(id, name, grace, reason, now),
+            Action::Resize(containers) => self.resize(&containers, now),
             Action::RemoveContainer(id) => {
                 self.observed.busy.removing.insert(id.clone());
                 self.push_change(ops::remove_container(shared, id));
@@ -93,12 +97,34 @@ impl Worker {
         self.push_change(start.run());
     }
 
+    fn resize(&mut self, containers: &[ContainerId], now: Timestamp) {
+        let view = self.view(now);
+        // Both are what the decision was about.
+        let Some(sandbox) = view.sandbox().map(|sandbox| sandbox.id.clone()) else {
+            return;
+        };
+        let changes = resize::changed(&view)
+            .into_iter()
+            .filter(|change| containers.contains(&change.container.id));
+        let changes = changes.map(|change| (change.container.id.clone(), change.spec.clone()));
+        let changes = changes.collect();
+        let before = Pod {
+            metadata: self.pod.metadata.clone(),
+            spec: Some(resize::as_given(&self.pod, &self.observed)),
+            status: None,
+        };
+        let groups = [&before, &*self.pod].map(|pod| pod_group(pod, None).1);
+        self.observed.busy.resize = true;
+        self.push_change(ops::resize(self.shared.clone(), sandbox, groups, changes));
+    }
+
     fn stop(&mut self, id: ContainerId, name: String, grace: Duration, reason: StopReason, now: Timestamp) {
         let message = match reason {
             StopReason::Unhealthy(probe) => {
                 format!("Container {name} failed {probe} probe, will be restarted")
             }
             StopReason::ImageChanged => format!("Container {name} definition changed, will be restarted"),
+            StopReason::Resized => format!("Container {name} resize requires restart"),
             _ => format!("Stopping container {name}"),
         };
         if matches!(reason, StopReason::Unhealthy(_)) {

@@ -3,6 +3,7 @@
 mod absorb;
 mod act;
 mod clock;
+mod resize;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use orch_core::runtime::{ContainerId, Sandbox};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::decide::{decide, end_of};
 use super::mailbox::{Letters, Mailbox, Snapshot};
@@ -74,6 +75,8 @@ pub(crate) struct Worker {
     /// Nothing is done before this: the runtime or the store failed.
     paused: Option<(Timestamp, Duration)>,
     clock: Clock,
+    /// Sees when other pods give back what they had of the node.
+    freed: watch::Receiver<()>,
 }
 
 impl Worker {
@@ -111,11 +114,13 @@ impl Worker {
             probe_at: None,
             paused: None,
             clock: Clock::new(),
+            freed: shared.room.freed(),
             shared,
             mailbox,
             pod,
         };
         worker.check_support();
+        worker.enter_room();
         worker
     }
 
@@ -165,11 +170,14 @@ impl Worker {
             let mut wake = Earliest(self.wake);
             wake.at(self.probe_at);
             let mailbox = self.mailbox.clone();
+            let waits_for_room = self.waits_for_room();
             tokio::select! {
                 // None can keep another waiting: all that is ready is taken in before the next turn.
                 biased;
                 () = mailbox.wait() => {}
                 Some(done) = self.operations.next() => self.absorb(done),
+                // The agent holds the other end.
+                _ = self.freed.changed(), if waits_for_room => self.changed = true,
                 () = sleep_until(wake.0, now) => {}
             }
             // What is ready is taken in before the next decision.
@@ -181,6 +189,7 @@ impl Worker {
         if let Some(uid) = self.take_volumes() {
             self.shared.remove_volumes(&uid).await;
         }
+        self.shared.room.leave(&self.uid);
         if let Some(workers) = &mut *self.shared.workers.lock() {
             workers.swap_remove(&self.uid);
         }
@@ -305,6 +314,7 @@ impl Worker {
             return self.look(now);
         }
         self.observed.note(&self.pod, now);
+        self.ask_for_room(now);
         let view = View {
             pod: &self.pod,
             status: self.sent.as_ref().unwrap_or(&self.stored),
@@ -319,6 +329,9 @@ impl Worker {
         }
         let mut computed = None;
         let terminal = matches!(self.stored.phase.as_deref(), Some("Succeeded" | "Failed"));
+        if terminal {
+            self.shared.room.leave(&self.uid);
+        }
         if (terminal || self.pod.metadata.deletion_timestamp.is_some()) && !self.observed.gone {
             let report = status(&self.view(now));
             self.observed.reported = self.sent.is_none() && report == self.stored;

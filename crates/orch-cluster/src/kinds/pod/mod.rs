@@ -11,6 +11,7 @@ mod image;
 mod mount;
 pub(crate) mod placement;
 mod probe;
+pub(crate) mod resize;
 pub(crate) mod resource;
 pub mod resources;
 mod security;
@@ -34,6 +35,8 @@ mod container_tests;
 #[cfg(test)]
 mod default_tests;
 #[cfg(test)]
+mod resize_tests;
+#[cfg(test)]
 mod resources_tests;
 #[cfg(test)]
 mod status_tests;
@@ -50,6 +53,7 @@ pub use default::{
     DEFAULT_TOLERATION_SECONDS, TAINT_NOT_READY, TAINT_UNREACHABLE, default, default_template,
 };
 pub use image::default_pull_policy;
+pub use resize::resize;
 pub use status_update::validate_status;
 pub use strategy::{bind, deletion_grace, prepare_create};
 pub(crate) use together::{Sum, together};

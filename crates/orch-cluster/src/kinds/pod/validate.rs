@@ -7,7 +7,7 @@ use orch_core::object::names;
 use orch_core::object::{FieldError, FieldErrors, FieldPath};
 
 use super::volume::validate_volumes;
-use super::{affinity, app_armor, container, dns, placement, resource, security};
+use super::{affinity, app_armor, container, dns, placement, resize, resource, security};
 use crate::kinds::check;
 use crate::kinds::meta::{self, NameRule};
 
@@ -159,6 +159,7 @@ fn validate_spec(errors: &mut FieldErrors, at: &FieldPath, spec: &PodSpec, pod_n
         pod_name,
     );
     container::validate_containers(errors, at, spec, &volumes);
+    resize::validate_policies(errors, at, spec);
     let policies = ["Always", "OnFailure", "Never"];
     check::one_of(
         errors,

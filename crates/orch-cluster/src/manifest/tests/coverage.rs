@@ -67,7 +67,7 @@ const POD: &[(&str, &str)] = &[
 const CONTAINER: &[(&str, &str)] = &[
     (
         "",
-        "args command image imagePullPolicy name resources.limits resources.requests restartPolicy stdin stdinOnce tty \
+        "args command image imagePullPolicy name resources.limits resources.requests resizePolicy[*].resourceName resizePolicy[*].restartPolicy restartPolicy stdin stdinOnce tty \
          workingDir lifecycle.stopSignal",
     ),
     (".env[*]", "name value"),

@@ -132,6 +132,13 @@ impl LocalBackend {
         let document = old
             .with_record_and_fields(record.as_deref(), &fields)
             .map_err(bad)?;
+        let document = if kind.rules.counts(name) && !is_as_it_was {
+            let mut meta = document.meta().clone();
+            meta.generation += 1;
+            document.with_meta(meta).map_err(bad)?
+        } else {
+            document
+        };
         self.put(&kind, target, old, document, params, Vec::new()).await
     }
 }
